@@ -1,0 +1,1 @@
+"""What an operator runs to prepare, start and watch a job; needs no TensorFlow."""

@@ -1,0 +1,39 @@
+"""The two ways in which a command ends badly, raised where the fault is known and shown once, at the edge.
+
+A fault says what is wrong, where (file, row, column, key) and what to do about it. It never carries
+a value of anybody's data, nor a secret: its text ends up on screens and in logs.
+"""
+
+from __future__ import annotations
+
+
+class Fault(Exception):
+    """A failure that a user can act on. Use one of the two kinds below."""
+
+    exit_code: int
+
+    def __init__(self, what: str, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        if self.hint:
+            lines.append(f"  do: {self.hint}")
+        return "\n".join(lines)
+
+
+class InputFault(Fault):
+    """Wrong input or usage; nothing was done and nothing was sent. Exit code 2."""
+
+    exit_code = 2
+
+
+class JobFault(Fault):
+    """The job was started and failed. Exit code 1."""
+
+    exit_code = 1
