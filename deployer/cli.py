@@ -1,0 +1,72 @@
+"""``deployer``: the operator's command. Each subcommand is a module, imported when it is called.
+
+A subcommand's module exposes ``app``, a ``typer.Typer`` made by ``deployer.cli.new_app()``: with one
+command in it, that is the subcommand; with several, or a callback, it is a group of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from party.edge import guarded
+
+COMMANDS = {
+    "run": "deployer.run",
+    "certs": "deployer.certs",
+    "data": "deployer.data",
+    "render": "deployer.render",
+    "apply": "deployer.apply",
+    "status": "deployer.status",
+    "logs": "deployer.logs",
+    "result": "deployer.result",
+    "delete": "deployer.delete",
+    "doctor": "deployer.doctor",
+}
+"""Subcommands in the order of the help text, and the modules that hold them."""
+
+
+def new_app(**options: Any) -> typer.Typer:
+    """A Typer for a subcommand's module, alike for all of them."""
+    return typer.Typer(
+        add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, **options
+    )
+
+
+class _Subcommands(TyperGroup):
+    """Imports a subcommand's module when it is asked for, so that each starts quickly."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for name, module in COMMANDS.items() if find_spec(module)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = get_command(import_module(COMMANDS[cmd_name]).app)
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(
+    cls=_Subcommands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train a model together without showing each other any data.",
+)
+
+
+@app.callback()
+def _deployer() -> None:
+    pass
+
+
+def main() -> None:
+    """The ``deployer`` entry point."""
+    command = get_command(app)
+    sys.exit(guarded(lambda: command(prog_name="deployer")))

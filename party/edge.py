@@ -1,0 +1,42 @@
+"""The edge: the one place where a command's faults are shown, and what its exit code is.
+
+0: done. 1: the job failed, was stopped, or the program is at fault. 2: wrong input or usage.
+Nobody is shown a traceback: its lines may carry values, and do not help who can only mend an input.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from party.faults import Fault
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Run a command; show a fault on stderr; return the exit code."""
+    try:
+        command()
+    except Fault as fault:
+        print(f"error: {fault}", file=sys.stderr, flush=True)
+        return fault.exit_code
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except KeyboardInterrupt:
+        print("error: stopped", file=sys.stderr, flush=True)
+        return 1
+    except Exception as error:
+        print(f"error: internal error: {place_of(error)}", file=sys.stderr, flush=True)
+        print("  do: report it with this line and the versions in use", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def place_of(error: BaseException) -> str:
+    """Type and place of an exception without its message, which may hold a value."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return type(error).__name__
+    last = frames[-1]
+    return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno} in {last.name}"
