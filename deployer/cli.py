@@ -1,7 +1,7 @@
 """``deployer``: the operator's command. Each subcommand is a module, imported when it is called.
 
-A subcommand's module exposes ``app``, a ``typer.Typer`` made by ``deployer.cli.new_app()``: with one
-command in it, that is the subcommand; with several, or a callback, it is a group of them.
+A subcommand's module exposes ``app``, a ``typer.Typer`` made by ``deployer.cli.new_app()``: with
+one command in it, that is the subcommand; with several, or a callback, it is a group of them.
 """
 
 from __future__ import annotations
