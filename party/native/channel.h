@@ -1,0 +1,71 @@
+/* Mutual TLS 1.3 between parties over sockets that never block.
+ *
+ * Both sides present a certificate of the job's own authority. There is no resumption, no early
+ * data and no older version of the protocol. Records gather in a buffer of ours, so that a large
+ * message leaves in few system calls. */
+#ifndef KIT_CHANNEL_H
+#define KIT_CHANNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(default)
+
+enum { KIT_TEXT_BYTES = 256 };
+
+/* What a call that could not go on wants, or how the connection ended. All are below zero: reads
+ * and writes give the number of bytes otherwise. */
+enum kit_want {
+    KIT_DONE = 0,
+    KIT_WANT_READ = -1,
+    KIT_WANT_WRITE = -2,
+    KIT_CLOSED = -3, /* the peer said that it sends no more */
+    KIT_FAILED = -4, /* kit_connection_error has the words */
+};
+
+typedef struct kit_context kit_context;
+typedef struct kit_connection kit_connection;
+
+/* From three PEM files: the authority that vouches for peers, our own certificate (chain) and its
+ * private key. After `rekey` records written the sending key is renewed. NULL with words in text
+ * when something is wrong with them. */
+kit_context *kit_context_new(const char *ca, const char *certificate, const char *key,
+                             int64_t rekey, char text[KIT_TEXT_BYTES]);
+void kit_context_free(kit_context *context);
+
+/* Takes the connected socket `fd` as server or client; the descriptor stays the caller's to close.
+ * NULL with words in text on failure. */
+kit_connection *kit_connection_new(kit_context *context, int fd, int server,
+                                   char text[KIT_TEXT_BYTES]);
+void kit_connection_free(kit_connection *connection);
+
+/* KIT_DONE, KIT_WANT_READ, KIT_WANT_WRITE or KIT_FAILED. */
+int kit_connection_handshake(kit_connection *connection);
+
+/* The one URI in the verified certificate's subject alternative names: its length, or KIT_FAILED. */
+int kit_connection_peer(kit_connection *connection, char *out, int capacity);
+
+/* Bytes read (at least one), or what it wants, KIT_CLOSED or KIT_FAILED. */
+int64_t kit_connection_read(kit_connection *connection, void *out, int64_t capacity);
+
+/* Bytes taken (at least one), or what it wants, or KIT_FAILED. What was taken is on its way once
+ * kit_connection_flush says KIT_DONE. After KIT_WANT_WRITE the next call must bring the same bytes
+ * again, and may bring more after them. */
+int64_t kit_connection_write(kit_connection *connection, const void *data, int64_t bytes);
+
+/* KIT_DONE when nothing is left in our buffer, KIT_WANT_WRITE or KIT_FAILED. */
+int kit_connection_flush(kit_connection *connection);
+
+/* Tells the peer that nothing more comes. KIT_DONE, KIT_WANT_WRITE or KIT_FAILED. */
+int kit_connection_close_notify(kit_connection *connection);
+
+int kit_connection_fd(const kit_connection *connection);
+
+/* System calls that wrote. */
+int64_t kit_connection_writes(const kit_connection *connection);
+
+/* Why the last call said KIT_FAILED. */
+const char *kit_connection_error(const kit_connection *connection);
+
+#pragma GCC visibility pop
+#endif
