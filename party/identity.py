@@ -1,9 +1,9 @@
 """Who a party is: its name in certificates, and the checks on its own keys before it does anything.
 
-An identity is a SPIFFE ID, ``spiffe://<job>/<party>``, the single URI among the alternative names of
-an X.509 certificate's subject (SPIFFE X.509-SVID, RFC 5280). One authority per job signs the three;
-addresses stand in none of them. A key directory holds what a ``kubernetes.io/tls`` Secret does:
-``ca.crt``, ``tls.crt`` and ``tls.key``.
+An identity is a SPIFFE ID, ``spiffe://<job>/<party>``, the single URI among the alternative names
+of an X.509 certificate's subject (SPIFFE X.509-SVID, RFC 5280). One authority per job signs the
+three; addresses stand in none of them. A key directory holds what a ``kubernetes.io/tls`` Secret
+does: ``ca.crt``, ``tls.crt`` and ``tls.key``.
 """
 
 from __future__ import annotations
