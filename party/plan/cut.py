@@ -1,0 +1,161 @@
+"""The cut: which operations each party does, and which messages pass between the parties.
+
+A party works hop by hop. The hop of an operation is the number of messages that lie before it on
+its longest way through all parties; every party can compute it, since it knows the whole plan. So
+everything that can be sent early is sent before anything is waited for, and both ends of a
+connection know the order of its messages beforehand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from party.faults import JobFault
+from party.job import PARTIES
+from party.plan.graph import Operation, Plan
+
+
+@dataclass(frozen=True)
+class Message:
+    """One tensor on its way from one party to another.
+
+    Attributes:
+        key: names it on the wire; unique in the plan.
+        tensor: the operation whose result is sent.
+        sender, receiver: party indices.
+        hop: the hop at which it is sent.
+        bytes: of its payload.
+    """
+
+    key: int
+    tensor: str
+    sender: int
+    receiver: int
+    hop: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one party does.
+
+    Attributes:
+        party: its index.
+        operations: by hop; within a hop those that a message of the same hop waits for come first.
+        urgent: how many operations of each hop come before the hop's messages go out.
+        sends: its messages in the order of sending.
+        receives: for each other party, the messages from it in the order of their arrival.
+    """
+
+    party: int
+    operations: tuple[Operation, ...]
+    hops: tuple[int, ...]
+    urgent: frozenset[str]
+    sends: tuple[Message, ...]
+    receives: dict[int, tuple[Message, ...]]
+
+
+@dataclass(frozen=True)
+class Program:
+    """The cut of the operations that some results need: one part a party."""
+
+    parts: tuple[Part, ...]
+    messages: tuple[Message, ...]
+    hops: int
+
+
+def cut(plan: Plan, targets: tuple[tuple[str, ...], ...], first_key: int = 0) -> Program:
+    """Cuts what the targets need by party.
+
+    Args:
+        plan: the plan.
+        targets: for each party, the operations whose results it must end up with.
+        first_key: the key of the first message.
+
+    Raises:
+        JobFault: an operation that is placed nowhere depends on something that is not public.
+    """
+    needed, crossing = _needed(plan, targets)
+    order = {operation.name: i for i, operation in enumerate(plan.operations)}
+    everywhere = set().union(*needed)
+    hop = _hops(plan, everywhere)
+
+    # Both ends sort by what both know, so a connection's messages have one order.
+    wanted = sorted(crossing, key=lambda c: (hop[c[0]], order[c[0]], c[1]))
+    messages = []
+    for key, (name, receiver) in enumerate(wanted, start=first_key):
+        sender = plan.by_name[name].party
+        assert sender is not None
+        size = plan.by_name[name].bytes
+        messages.append(Message(key, name, sender, receiver, hop[name], size))
+
+    parts = []
+    for party in range(len(PARTIES)):
+        sends = tuple(m for m in messages if m.sender == party)
+        urgent = _urgent(plan, needed[party], sends, hop)
+        mine = sorted(
+            (plan.by_name[name] for name in needed[party]),
+            key=lambda o: (hop[o.name], o.name not in urgent, order[o.name]),
+        )
+        receives = {
+            other: tuple(m for m in messages if m.sender == other and m.receiver == party)
+            for other in range(len(PARTIES))
+            if other != party
+        }
+        hops = tuple(hop[operation.name] for operation in mine)
+        parts.append(Part(party, tuple(mine), hops, urgent, sends, receives))
+    return Program(tuple(parts), tuple(messages), max((m.hop + 1 for m in messages), default=0))
+
+
+def _needed(
+    plan: Plan, targets: tuple[tuple[str, ...], ...]
+) -> tuple[list[set[str]], set[tuple[str, int]]]:
+    """What each party does, and the (tensor, receiver) pairs that cross between parties."""
+    needed: list[set[str]] = [set() for _ in PARTIES]
+    crossing: set[tuple[str, int]] = set()
+    todo = [(party, name) for party, names in enumerate(targets) for name in names]
+    while todo:
+        party, name = todo.pop()
+        owner = plan.by_name[name].party
+        if owner is not None and owner != party:
+            crossing.add((name, party))
+            todo.append((owner, name))
+            continue
+        if name in needed[party]:
+            continue
+        needed[party].add(name)
+        for source in plan.by_name[name].inputs:
+            if owner is None and plan.by_name[source].party is not None:
+                raise JobFault(f"the plan's operation {name!r} is placed on no party")
+            todo.append((party, source))
+    return needed, crossing
+
+
+def _hops(plan: Plan, names: set[str]) -> dict[str, int]:
+    hop: dict[str, int] = {}
+    for operation in plan.operations:
+        if operation.name not in names:
+            continue
+        hop[operation.name] = max(
+            (
+                hop[source] + (plan.by_name[source].party not in (None, operation.party))
+                for source in operation.inputs
+            ),
+            default=0,
+        )
+    return hop
+
+
+def _urgent(
+    plan: Plan, mine: set[str], sends: tuple[Message, ...], hop: dict[str, int]
+) -> frozenset[str]:
+    """The operations on which a message of their own hop waits."""
+    urgent: set[str] = set()
+    todo = [(m.tensor, m.hop) for m in sends]
+    while todo:
+        name, level = todo.pop()
+        if name in urgent or name not in mine or hop[name] != level:
+            continue
+        urgent.add(name)
+        todo.extend((source, level) for source in plan.by_name[name].inputs)
+    return frozenset(urgent)

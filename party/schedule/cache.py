@@ -1,0 +1,158 @@
+"""Schedules on disk, by what they were made from; each is verified when it is read.
+
+A file holds the SHA-256 of the rest, then the arrays of one schedule (NumPy's ``npz``, no pickles).
+The digest tells damage; that a schedule can do no harm is proved by ``verify``, whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+import platform
+import tempfile
+import zipfile
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from party.faults import JobFault
+from party.job import PARTIES, digest_of
+from party.plan.cut import Message
+from party.plan.parameters import PlanParameters
+from party.schedule.schedule import Place, Schedule
+from party.schedule.verify import verify
+
+_ARRAYS = ("constants", "index", "step", "reveal")
+_PACKAGE = Path(__file__).resolve().parents[1]
+_SOURCES = ("compat", "models", "native", "plan", "schedule")
+
+
+@lru_cache
+def versions() -> dict[str, str]:
+    """The versions that a plan depends on, by name; read without importing anything."""
+    names = {"tf-encrypted": ("tf-encrypted",), "tensorflow": ("tensorflow-cpu", "tensorflow")}
+    found = {"kit": _version("tfe-kit"), "python": ".".join(platform.python_version_tuple()[:2])}
+    for name, candidates in names.items():
+        found[name] = next((v for c in candidates if (v := _version(c)) != "none"), "none")
+    return found
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
+@lru_cache
+def _source_digest() -> str:
+    """SHA-256 of the sources that turn a job into a schedule: other code makes another plan."""
+    digest = hashlib.sha256()
+    for folder in _SOURCES:
+        for path in sorted((_PACKAGE / folder).rglob("*")):
+            if path.suffix in (".py", ".c", ".h"):
+                digest.update(str(path.relative_to(_PACKAGE)).encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def path(cache: Path, parameters: PlanParameters, party: int) -> Path:
+    """Where the schedule of a party lies."""
+    made_from = {
+        "parameters": parameters.digest,
+        "versions": versions(),
+        "numpy": np.__version__,
+        "sources": _source_digest(),
+    }
+    return cache / f"{digest_of(made_from)[:40]}-{PARTIES[party]}.schedule"
+
+
+def save(file: Path, schedule: Schedule) -> None:
+    """Writes a schedule, whole or not at all.
+
+    Raises:
+        JobFault: the cache cannot be written.
+    """
+    meta = {
+        "party": schedule.party,
+        "plan_digest": schedule.plan_digest,
+        "arena_bytes": schedule.arena_bytes,
+        "messages": [[asdict(m) for m in messages] for messages in schedule.messages],
+        "state": [asdict(place) for place in schedule.state],
+        "fed": {name: asdict(place) for name, place in schedule.fed.items()},
+        "result": asdict(schedule.result) if schedule.result else None,
+        "scale": schedule.scale,
+        "hops": schedule.hops,
+        "notes": schedule.notes,
+    }
+    arrays = {name: getattr(schedule, name) for name in _ARRAYS}
+    room = io.BytesIO()
+    np.savez(room, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
+    content = room.getvalue()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=".schedule-")
+        try:
+            with os.fdopen(descriptor, "wb") as out:
+                out.write(hashlib.sha256(content).digest() + content)
+                out.flush()
+                os.fsync(out.fileno())
+            Path(temporary).replace(file)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise JobFault(
+            f"cannot write the cache of schedules: {error.strerror}", str(file.parent)
+        ) from None
+
+
+def load(file: Path, party: int) -> Schedule | None:
+    """The schedule in a file, proved in bounds; None where there is none.
+
+    Raises:
+        JobFault: the file is damaged, or holds what no builder made.
+    """
+    try:
+        raw = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise JobFault(f"cannot read the cache of schedules: {error.strerror}", str(file)) from None
+    damaged = JobFault("a cached schedule is damaged", str(file), "remove the file and run again")
+    if hashlib.sha256(raw[32:]).digest() != raw[:32]:
+        raise damaged
+    try:
+        with np.load(io.BytesIO(raw[32:]), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in _ARRAYS}
+            schedule = _from(json.loads(str(stored["meta"])), arrays)
+    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile):
+        raise damaged from None
+    if schedule.party != party:
+        raise damaged
+    verify(schedule)
+    return schedule
+
+
+def _from(meta: dict[str, Any], arrays: dict[str, Any]) -> Schedule:
+    step, reveal = ([Message(**m) for m in messages] for messages in meta["messages"])
+    notes = [tuple((int(hop), str(name)) for hop, name in program) for program in meta["notes"]]
+    return Schedule(
+        party=meta["party"],
+        plan_digest=meta["plan_digest"],
+        arena_bytes=meta["arena_bytes"],
+        messages=(tuple(step), tuple(reveal)),
+        state=tuple(Place(**place) for place in meta["state"]),
+        fed={name: Place(**place) for name, place in meta["fed"].items()},
+        result=Place(**meta["result"]) if meta["result"] else None,
+        scale=meta["scale"],
+        hops=meta["hops"],
+        notes=(notes[0], notes[1]),
+        **arrays,
+    )

@@ -1,0 +1,148 @@
+"""A party's schedule, from the cache or made anew in a process of its own.
+
+TensorFlow is imported only in that process, which ends before the run begins: the party itself
+stays small, and nothing of TensorFlow is there to be reached while it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from party.faults import InputFault, JobFault
+from party.job import PARTIES, Job
+from party.plan.parameters import PlanParameters
+from party.schedule import cache as store
+from party.schedule.schedule import Schedule
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A verified schedule and how it was come by.
+
+    Attributes:
+        schedule: proved in bounds.
+        from_cache: whether it was there already.
+        import_s, build_s: seconds for importing TensorFlow, and for building, cutting and lowering;
+            0 where it was there already.
+    """
+
+    schedule: Schedule
+    from_cache: bool
+    import_s: float
+    build_s: float
+
+    def weights(self, arena: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64] | None:
+        """The opened model [features + 1], intercept last; None at a party that does not get it."""
+        place = self.schedule.result
+        if place is None:
+            return None
+        raw = arena[place.offset : place.offset + place.bytes].view(np.int64)
+        return raw.astype(np.float64) / self.schedule.scale
+
+
+def prepared(job: Job, party: int, cache: Path) -> Prepared:
+    """The schedule of a party for a job.
+
+    Raises:
+        JobFault: it cannot be built, or the cached one is damaged.
+    """
+    file = store.path(cache, PlanParameters.of(job), party)
+    found = store.load(file, party)
+    if found is not None:
+        return Prepared(found, True, 0.0, 0.0)
+    times = build(job, cache, [party])
+    made = store.load(file, party)
+    if made is None:
+        raise JobFault("the builder left no schedule", str(file))
+    return Prepared(made, False, *times)
+
+
+def is_cached(job: Job, cache: Path) -> bool:
+    """Whether the schedules of all parties are there."""
+    parameters = PlanParameters.of(job)
+    return all(store.path(cache, parameters, p).exists() for p in range(len(PARTIES)))
+
+
+def build(job: Job, cache: Path, parties: Sequence[int]) -> tuple[float, float]:
+    """Builds the plan once and writes the schedules of some parties to the cache.
+
+    Returns:
+        Seconds for the import of TensorFlow, and for the rest.
+
+    Raises:
+        JobFault: the builder failed; its own words are passed on.
+    """
+    request = json.dumps(
+        {"job": job.model_dump(mode="json"), "cache": str(cache), "parties": list(parties)}
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "party.schedule.prepare"],
+        input=request,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        answer = json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        raise JobFault(
+            "the builder of the plan died",
+            f"exit status {done.returncode}",
+            "see whether the machine ran out of memory",
+        ) from None
+    if "fault" in answer:
+        kind = InputFault if answer["exit_code"] == InputFault.exit_code else JobFault
+        raise kind(*answer["fault"])
+    return float(answer["import_s"]), float(answer["build_s"])
+
+
+def _main() -> None:
+    """The builder process: a request on standard input, an answer on standard output."""
+    from party.faults import Fault
+
+    request = json.load(sys.stdin)
+    try:
+        job = Job.model_validate_json(json.dumps(request["job"]))
+        begin = time.monotonic()
+        from party import compat
+
+        compat.load()
+        imported = time.monotonic()
+        _build(job, Path(request["cache"]), request["parties"])
+        answer: dict[str, object] = {
+            "import_s": imported - begin,
+            "build_s": time.monotonic() - imported,
+        }
+    except Fault as fault:
+        answer = {"fault": [fault.what, fault.where, fault.hint], "exit_code": fault.exit_code}
+    except Exception as error:
+        at = error.__traceback__
+        while at is not None and at.tb_next is not None:
+            at = at.tb_next
+        place = f"{Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}" if at else None
+        what = f"the plan cannot be built: {type(error).__name__}"
+        answer = {"fault": [what, place, None], "exit_code": JobFault.exit_code}
+    print(json.dumps(answer), flush=True)
+
+
+def _build(job: Job, cache: Path, parties: Sequence[int]) -> None:
+    from party.plan.build import build as build_plan
+    from party.schedule.schedule import schedule
+
+    parameters = PlanParameters.of(job)
+    plan = build_plan(parameters)
+    for party in parties:
+        store.save(store.path(cache, parameters, party), schedule(plan, party))
+
+
+if __name__ == "__main__":
+    _main()
