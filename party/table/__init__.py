@@ -1,0 +1,28 @@
+"""A party's private table: a CSV file -> a validated, locally standardised matrix.
+
+What a table may look like:
+
+- **Text**: UTF-8, with or without byte order mark; lines end in LF or CRLF; no empty lines; cells
+  are separated by commas, and may stand in double quotes. Plain or gzip, told by its first bytes.
+- **Header**: a first row in which no cell is a number. It must hold the job's columns in the job's
+  order. (Columns that the job itself names by numbers are recognised as a header too.)
+- **Numbers**: decimal, with or without exponent. Every cell of every row is one; there is no
+  missing value. Alice's columns are features; Bob's one column is the label, 0 or 1.
+- **Rows**: as many as the job says, in the order that the parties agreed on.
+
+Instead of a file, the table may be a directory of parts (``party.table.parts``), as it reaches a
+pod.
+
+Anything else is refused with the place, and without the value that stands there: it is private, and
+the message ends up in logs. Nothing leaves the party before its table was read to the end.
+
+Standardisation is local: ``(value - mean) / scale`` with the column's own mean and population
+standard deviation. Since the mean square of each column is then one, the fixed-point numbers of the
+protocols are, all in all, small ones; single outliers are held to ``party.table.reader.LIMIT`` and
+to what the job's steps can bear (``party.models.logistic_plaintext.reach_limit``).
+"""
+
+from party.table.loading import load
+from party.table.table import Table, read_table
+
+__all__ = ["Table", "load", "read_table"]

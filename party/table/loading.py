@@ -1,0 +1,116 @@
+"""Reads a table in a process of its own, so that the CSV library's memory goes when it is read.
+
+The child puts the matrix into an anonymous file in memory that the parent opened, and says the rest
+in one line of JSON on its standard output: what it found, or the fault. When it has ended, the
+parent seals the file and maps it: the matrix is read-only for good.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import mmap
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import party
+from party.faults import Fault, InputFault, JobFault
+from party.table.expected import Expected
+from party.table.table import Table
+
+if TYPE_CHECKING:
+    from party.job import Job, Party
+
+_FAULTS = {kind.__name__: kind for kind in (InputFault, JobFault)}
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def load(path: Path, job: Job, party: Party) -> Table:
+    """As ``read_table``, in a child process; the matrix is read-only shared memory.
+
+    Raises:
+        InputFault: as ``read_table``.
+        JobFault: the child died, for want of memory perhaps.
+    """
+    expected = Expected.of(job, party)
+    memory = os.memfd_create("table", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        found = _ask_child(path, expected, memory)
+        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
+        mapped = mmap.mmap(memory, 0, prot=mmap.PROT_READ)
+    finally:
+        os.close(memory)
+    matrix = np.frombuffer(mapped, np.float32).reshape(expected.shape)
+    mean, scale = (None if found[k] is None else np.array(found[k]) for k in ("mean", "scale"))
+    return Table(matrix, mean, scale, found["digest"])
+
+
+def _ask_child(path: Path, expected: Expected, memory: int) -> dict[str, Any]:
+    question = {"path": str(path), "expected": expected.to_json(), "memory": memory}
+    # The child imports what this process imports, and nothing from the current directory.
+    packages = [str(Path(directory).parent) for directory in party.__path__]
+    paths = [*packages, *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "party.table"],
+        input=json.dumps(question).encode(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # what a library says there may hold a value
+        pass_fds=[memory],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
+        check=False,
+    )
+    if done.returncode == 0:
+        answer: dict[str, Any] = json.loads(done.stdout)
+        if "fault" in answer:
+            raise _FAULTS[answer["fault"]](answer["what"], answer["where"], answer["hint"])
+        return answer
+    ending = f"with exit code {done.returncode}"
+    hint = None
+    if done.returncode < 0:
+        ending = f"by {signal.Signals(-done.returncode).name}"
+        if done.returncode == -signal.SIGKILL:
+            hint = "was memory short? give the party more"
+    raise JobFault(f"the process that reads the table was ended {ending}", str(path), hint)
+
+
+def child() -> None:
+    """The child's side: a question on standard input, an answer on standard output."""
+    try:
+        answer = _answer(json.load(sys.stdin))
+    except Fault as fault:
+        answer = {
+            "fault": type(fault).__name__,
+            "what": fault.what,
+            "where": fault.where,
+            "hint": fault.hint,
+        }
+    except Exception as error:
+        from party.edge import place_of
+
+        what = f"the table was not read, by an internal error: {place_of(error)}"
+        answer = {"fault": JobFault.__name__, "what": what, "where": None, "hint": None}
+    json.dump(answer, sys.stdout)
+
+
+def _answer(question: dict[str, Any]) -> dict[str, Any]:
+    from party.table.reader import read
+
+    expected = Expected.from_json(question["expected"])
+    found = read(Path(question["path"]), expected, lambda: _matrix(question["memory"], expected))
+    return {
+        "mean": None if found.mean is None else found.mean.tolist(),
+        "scale": None if found.scale is None else found.scale.tolist(),
+        "digest": found.digest,
+    }
+
+
+def _matrix(memory: int, expected: Expected) -> np.ndarray[Any, np.dtype[np.float32]]:
+    rows, columns = expected.shape
+    os.ftruncate(memory, 4 * rows * columns)
+    return np.frombuffer(mmap.mmap(memory, 0), np.float32).reshape(rows, columns)

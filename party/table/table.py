@@ -1,0 +1,57 @@
+"""The table as the rest of a party sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from party.table.expected import Expected
+
+if TYPE_CHECKING:
+    from party.job import Job, Party
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Table:
+    """A private table, ready for training.
+
+    Attributes:
+        matrix: float32, C order. Alice: [rows, features + 1], standardised, with a last column of
+            ones for the intercept. Bob: [rows, 1], the labels 0 and 1.
+        mean: float64 [features], what was taken off each of Alice's columns; None for Bob.
+        scale: float64 [features], what each of Alice's columns was divided by; None for Bob.
+        digest: SHA-256, in hex, of the CSV text: the same for a table however it was packed.
+    """
+
+    matrix: NDArray[np.float32]
+    mean: NDArray[np.float64] | None
+    scale: NDArray[np.float64] | None
+    digest: str
+
+    def __repr__(self) -> str:
+        # Never the values: representations find their way into logs.
+        rows, columns = self.matrix.shape
+        return f"<Table of {rows} rows, {columns} columns>"
+
+
+def read_table(path: Path, job: Job, party: Party) -> Table:
+    """Reads, checks and standardises a table, in this process. See ``load`` for one of its own.
+
+    Args:
+        path: a CSV file or a directory of parts; see ``party.table``.
+        job: what the table must fit.
+        party: whose table it is: "alice" or "bob".
+
+    Raises:
+        InputFault: with file, line and column, and no value, for whatever does not fit.
+    """
+    from party.table.reader import read  # here, since it brings the CSV library
+
+    expected = Expected.of(job, party)
+    matrix = np.empty(expected.shape, np.float32)
+    found = read(path, expected, lambda: matrix)
+    return Table(matrix, found.mean, found.scale, found.digest)
