@@ -1,0 +1,114 @@
+"""The native library's random and bit operations, as TensorFlow operations.
+
+In a graph they are ``KitSeed`` (32 fresh bytes, the one source of randomness), ``KitUniform``
+(integers grown from a seed, nothing else), ``KitBitSplit``, ``KitBitGather``, ``KitBitReverse`` and
+``KitXorIndices``. The library knows nothing of static shapes, so each function here sets its
+result's: in a graph, under ``tf.function`` and eagerly alike.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from party.faults import JobFault
+
+OPERATIONS = (
+    "kit_seed",
+    "kit_uniform",
+    "kit_bit_split",
+    "kit_bit_gather",
+    "kit_bit_reverse",
+    "kit_xor_indices",
+)
+
+LIBRARY = Path(__file__).parent.parent / "native" / "_kernels.so"
+
+
+@cache
+def operations() -> Any:
+    """The module that TensorFlow makes of the library.
+
+    Raises JobFault where the library is missing or TensorFlow does not take it.
+    """
+    hint = "install the package again, which builds the library"
+    if not LIBRARY.is_file():
+        raise JobFault("the native library for TensorFlow is missing", str(LIBRARY), hint)
+    try:
+        module = tf.load_op_library(str(LIBRARY))
+    except (tf.errors.OpError, OSError, RuntimeError):
+        what = "TensorFlow cannot load the native library"
+        raise JobFault(what, str(LIBRARY), hint) from None
+    for name in OPERATIONS:
+        if not hasattr(module, name):
+            raise JobFault(f"the native library lacks {name}", str(LIBRARY), hint)
+    return module
+
+
+def seed(name: str | None = None) -> Any:
+    """A fresh seed, [8] of int32: 32 bytes from the operating system, new each time it is run."""
+    return _shaped(operations().kit_seed(name=name), [8])
+
+
+def uniform(shape: Any, seed: Any, minval: Any, maxval: Any, name: str | None = None) -> Any:
+    """Integers of ``minval``'s type, uniform on minval, ..., maxval - 1, determined by ``seed``.
+
+    ``shape`` is a list, a TensorShape or a tensor of int32 or int64; ``seed`` is [8] of int32.
+    From the type's smallest to its largest means its whole ring, the largest included: see
+    ``interval``. An interval without a number, a negative dimension and the like are errors of the
+    operation, InvalidArgumentError.
+    """
+    dimensions = shape if tf.is_tensor(shape) else tf.convert_to_tensor(shape, tf.int32)
+    result = operations().kit_uniform(
+        shape=dimensions, seed=seed, minval=minval, maxval=maxval, name=name
+    )
+    return _shaped(result, tf.get_static_value(dimensions, partial=True))
+
+
+def bit_split(x: Any, stride: int) -> Any:
+    """[stride, *x.shape]: at d, the bits d, d + stride, ... of each integer, packed low."""
+    result = operations().kit_bit_split(x=x, stride=stride)
+    return _shaped(result, tf.TensorShape([stride]).concatenate(tf.convert_to_tensor(x).shape))
+
+
+def bit_gather(x: Any, start: int, stride: int) -> Any:
+    """The bits start, start + stride, ... of each integer, packed low."""
+    return _alike(operations().kit_bit_gather(x=x, start=start, stride=stride), x)
+
+
+def bit_reverse(x: Any) -> Any:
+    """Each integer with its bits in reverse order."""
+    return _alike(operations().kit_bit_reverse(x=x), x)
+
+
+def xor_indices(x: Any) -> Any:
+    """The exclusive or of the positions of the bits set in each integer."""
+    return _alike(operations().kit_xor_indices(x=x), x)
+
+
+def interval(minval: int, maxval: int, bits: int) -> tuple[int, int]:
+    """What KitUniform makes of its bounds: the lowest integer, and how many there are.
+
+    The upper bound is exclusive, and a signed type of ``bits`` bits cannot hold the number after
+    its largest. Whoever wants the whole ring, as every mask must, can only write the smallest and
+    the largest, which is what tf-encrypted does; the count is then 0, which means the whole ring.
+    Leaving the largest out, as the letter has it, would let a mask tell a little of what it hides.
+    """
+    largest = 2 ** (bits - 1) - 1
+    if not -largest - 1 <= minval < maxval <= largest:
+        raise ValueError("not an interval of the type")
+    ring = minval == -largest - 1 and maxval == largest
+    return minval, 0 if ring else maxval - minval
+
+
+def _shaped(tensor: Any, shape: Any) -> Any:
+    if shape is not None:
+        tensor.set_shape(shape)
+    return tensor
+
+
+def _alike(tensor: Any, x: Any) -> Any:
+    return _shaped(tensor, tf.convert_to_tensor(x).shape)
