@@ -1,0 +1,1 @@
+"""Measures the kit beside tf-encrypted as published: same job, same machine, turn by turn."""

@@ -1,0 +1,86 @@
+"""``python -m bench``: runs every system on the same jobs, turn by turn, and reports the ratios."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench import machine, places, report
+from bench.cases import CASES, Case, tables
+from bench.published.environment import NoEnvironment
+from bench.report import Measurement
+from bench.systems import SYSTEMS, RunFailed
+
+PROTOCOLS = ("pond", "aby3")
+
+
+def main(
+    case: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(CASES)}")] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="pond, aby3, securenn")] = None,
+    system: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(SYSTEMS)}")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="runs of each system on each job")] = 5,
+    short: Annotated[bool, typer.Option(help="a tenth of the steps, one round: a look")] = False,
+    limit: Annotated[float, typer.Option(help="seconds until a run is given up")] = 900,
+    output: Annotated[Path, typer.Option(help="folder of the reports")] = places.ROOT
+    / "bench"
+    / "results",
+) -> None:
+    """Measure the kit beside tf-encrypted as published; every option can be given repeatedly."""
+    cases = [CASES[name] for name in _chosen(case, tuple(CASES), "case")]
+    protocols = protocol or list(PROTOCOLS)
+    systems = _chosen(system, tuple(SYSTEMS), "system")
+    if short:
+        rounds = 1
+        cases = [dataclasses.replace(each, epochs=max(1, each.epochs // 10)) for each in cases]
+    if why := places.why_not_apart():
+        for each in [each for each in cases if each.round_trip_ms]:
+            print(f"leaving out {each.name}: {why}")
+            cases.remove(each)
+    facts = machine.facts()
+    jobs = [(each, name) for each in cases for name in protocols]
+    measurements: list[Measurement] = []
+    try:
+        for number in range(1, rounds + 1):
+            for turn, (each, name) in enumerate(jobs):
+                # Going first may matter (caches, other users' work), so that changes hands as well.
+                first = (number + turn) % len(systems)
+                for one in systems[first:] + systems[:first]:
+                    if name in SYSTEMS[one].protocols:
+                        measurements.append(_measure(each, name, one, number, limit))
+    except KeyboardInterrupt:
+        print("stopped: reporting the runs so far")
+    titles = {each.name: str(each) for each in cases}
+    print(f"\n{report.table(measurements, titles)}")
+    print(f"written to {report.write(output, facts, measurements, titles)} and .json")
+    if any(run.failed for run in measurements):
+        raise typer.Exit(1)
+
+
+def _measure(case: Case, protocol: str, system: str, number: int, limit_s: float) -> Measurement:
+    about = f"round {number}, {case.name}, {protocol}, {system}"
+    made = tables(case)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        try:
+            figures = SYSTEMS[system].run(case, protocol, made, Path(folder), limit_s)
+            if figures.auc < made.best_auc - 0.02:
+                raise RunFailed(f"it learned nothing: AUC {figures.auc:.3f}")
+        except (RunFailed, NoEnvironment) as failure:
+            print(f"{about}: failed: {failure}", flush=True)
+            return Measurement(case.name, protocol, system, number, None, str(failure))
+    print(f"{about}: {figures.step_ms:.3g} ms a step, {figures.job_s:.3g} s", flush=True)
+    return Measurement(case.name, protocol, system, number, figures)
+
+
+def _chosen(given: list[str] | None, known: tuple[str, ...], option: str) -> list[str]:
+    for name in given or ():
+        if name not in known:
+            raise typer.BadParameter(f"{name}: one of {', '.join(known)}", param_hint=f"--{option}")
+    return given or list(known)
+
+
+if __name__ == "__main__":
+    typer.run(main)

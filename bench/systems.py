@@ -1,0 +1,251 @@
+"""The systems that are measured, and one run of each from command to weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.cases import Case, Tables, job_text
+from bench.places import ROOT, Place, place
+from bench.published import environment
+
+PARTIES = ("alice", "bob", "server")
+WARM_UP = 10
+"""Steps of the published system that are not timed: the first builds its graph, which takes
+seconds, and some more pass before its pace is steady. The kit's are all timed."""
+
+
+class RunFailed(Exception):
+    """A run ended without a model; the message is the last line that it said."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one run showed."""
+
+    step_ms: float
+    """Milliseconds of a step, once it is under way."""
+    first_job_s: float
+    """Seconds from the command to the weights where nothing is prepared yet."""
+    job_s: float
+    """The same once the party has its schedule in its cache (as above, for systems without one)."""
+    cpu_s: float
+    """Processor seconds of all parties together, over that whole job."""
+    peak_mib: dict[str, float]
+    """Peak resident memory of each party, in MiB."""
+    wire_bytes: int | None
+    """Bytes between all parties, headers and setting up included; None if not counted."""
+    auc: float
+    """Area under the ROC curve on the training rows: proof that the system did the job."""
+
+
+Run = Callable[[Case, str, Tables, Path, float], Figures]
+"""One run: case, protocol, tables, an empty folder, and a limit in seconds."""
+
+
+def published(case: Case, protocol: str, tables: Tables, folder: Path, limit_s: float) -> Figures:
+    """tf-encrypted 0.9.1's remote runtime: two of its servers, and the master at Alice."""
+    python = str(environment.python())
+    with place(case.round_trip_ms) as here, _children() as start:
+        config, settings, result = (folder / name for name in ("config.json", "run", "result"))
+        hosts = {f"server{index}": host for index, host in enumerate(here.hosts)}
+        config.write_text(json.dumps(hosts), encoding="utf-8")
+        given = {
+            "config": str(config),
+            "protocol": protocol,
+            "features": str(tables.alice_raw),
+            "labels": str(tables.bob_raw),
+            "rows": case.rows,
+            "columns": case.features + 1,
+            "batch": case.batch,
+            "steps": case.steps,
+            "warm_up": min(WARM_UP, case.steps // 2),
+            "rate": case.learning_rate,
+            "result": str(result),
+        }
+        settings.write_text(json.dumps(given), encoding="utf-8")
+        train = Path(__file__).parent / "published" / "train.py"
+        began, cpu = time.monotonic(), _cpu_s()
+        player = [python, "-m", "tf_encrypted.player", "--config", str(config)]
+        servers = [
+            start(here.command(party, [*player, f"server{party}"]), folder / PARTIES[party])
+            for party in (1, 2)
+        ]
+        master = start(here.command(0, [python, str(train), str(settings)]), folder / "alice")
+        _finish(master, folder / "alice", limit_s)
+        job_s = time.monotonic() - began
+        wire_bytes = here.carried()
+        measured = json.loads(result.read_text(encoding="utf-8"))
+        peaks = [measured["peak_mib"], *(_peak_mib(server.pid) for server in servers)]
+        for server in servers:  # they have no way to end by themselves
+            server.kill()
+            server.wait()
+        return Figures(
+            step_ms=measured["step_ms"],
+            first_job_s=job_s,
+            job_s=job_s,
+            cpu_s=_cpu_s() - cpu,
+            peak_mib=dict(zip(PARTIES, peaks, strict=True)),
+            wire_bytes=wire_bytes,
+            auc=tables.auc(measured["weights"]),
+        )
+
+
+def published_local(
+    case: Case, protocol: str, tables: Tables, folder: Path, limit_s: float
+) -> Figures:
+    """The same with the truncation that the kit's Pond has too, and that it does not use itself."""
+    return published(case, f"{protocol}-local", tables, folder, limit_s)
+
+
+def kit(runtime: str) -> Run:
+    """The kit's runtime of that name, with TLS. Each run is two: one with an empty cache, and
+    one more with the schedules that it left there."""
+
+    def run(case: Case, protocol: str, tables: Tables, folder: Path, limit_s: float) -> Figures:
+        (folder / "job.yaml").write_text(job_text(case, protocol), encoding="utf-8")
+        start = _by_hand if case.round_trip_ms else _by_deployer
+        first = start(case, runtime, tables, folder, folder / "first", limit_s)
+        again = start(case, runtime, tables, folder, folder / "again", limit_s)
+        return replace(again, first_job_s=first.job_s)
+
+    return run
+
+
+def _by_deployer(
+    case: Case, runtime: str, tables: Tables, folder: Path, output: Path, limit_s: float
+) -> Figures:
+    """``deployer run``: one command starts all three parties on one loopback."""
+    command = [_script("deployer"), "run", str(folder / "job.yaml"), "--runtime", runtime]
+    command += ["--alice", str(tables.alice_csv), "--bob", str(tables.bob_csv)]
+    command += ["--output", str(output), "--cache", str(folder / "cache")]
+    with place(0) as here, _children() as start:
+        began, cpu = time.monotonic(), _cpu_s()
+        log = folder / "deployer"
+        _finish(start(here.command(0, command), log), log, limit_s)
+        return _kit_figures(tables, output, time.monotonic() - began, _cpu_s() - cpu, here)
+
+
+def _by_hand(
+    case: Case, runtime: str, tables: Tables, folder: Path, output: Path, limit_s: float
+) -> Figures:
+    """``party server``, ``party bob`` and ``party alice``, each where it lives."""
+    with place(case.round_trip_ms) as here, _children() as start:
+        config, keys = folder / "config.json", folder / "keys"
+        hosts = {f"server{index}": host for index, host in enumerate(here.hosts)}
+        config.write_text(json.dumps(hosts), encoding="utf-8")
+        if not keys.exists():
+            make = [_script("deployer"), "certs", str(folder / "job.yaml"), "--output", str(keys)]
+            _finish(start(make, folder / "certs"), folder / "certs", limit_s)
+        began, cpu = time.monotonic(), _cpu_s()
+        running = []
+        for index, party in enumerate(PARTIES):
+            command = [_script("party"), party, "--job", str(folder / "job.yaml")]
+            command += ["--config", str(config), "--keys", str(keys / party)]
+            command += ["--output", str(output / party), "--cache", str(folder / "cache" / party)]
+            command += ["--runtime", runtime]
+            if party != "server":
+                table = tables.alice_csv if party == "alice" else tables.bob_csv
+                command += ["--table", str(table)]
+            running.append(start(here.command(index, command), folder / party))
+        for party, child in zip(PARTIES, running, strict=True):
+            _finish(child, folder / party, limit_s)
+        return _kit_figures(tables, output, time.monotonic() - began, _cpu_s() - cpu, here)
+
+
+def _kit_figures(tables: Tables, output: Path, job_s: float, cpu_s: float, here: Place) -> Figures:
+    reports = {
+        party: json.loads((output / party / "report.json").read_text(encoding="utf-8"))
+        for party in PARTIES
+    }
+    model = json.loads((output / "alice" / "model.json").read_text(encoding="utf-8"))
+    return Figures(
+        step_ms=reports["alice"]["step_ms"],
+        first_job_s=job_s,
+        job_s=job_s,
+        cpu_s=cpu_s,
+        peak_mib={party: report["peak_mib"] for party, report in reports.items()},
+        wire_bytes=here.carried(),
+        auc=tables.auc([*model["weights"], model["intercept"]]),
+    )
+
+
+def _script(name: str) -> str:
+    """One of the kit's commands, as it was installed beside this interpreter."""
+    return str(Path(sys.executable).with_name(name))
+
+
+@dataclass(frozen=True)
+class System:
+    """A system that can be measured, and the protocols that it has in the bench."""
+
+    run: Run
+    protocols: tuple[str, ...] = ("pond", "aby3", "securenn")
+
+
+SYSTEMS = {
+    "sealed": System(kit("sealed")),
+    "tensorflow": System(kit("tensorflow")),
+    "published": System(published, ("pond", "aby3")),
+    "published-local": System(published_local, ("pond",)),
+}
+
+
+@contextmanager
+def _children() -> Iterator[Callable[[list[str], Path], subprocess.Popen[bytes]]]:
+    """Starts processes, each with its output in a file; none outlives the block."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+        with log.open("wb") as output:
+            child = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        started.append(child)
+        return child
+
+    try:
+        yield start
+    finally:
+        for child in started:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+
+
+def _finish(child: subprocess.Popen[bytes], log: Path, limit_s: float) -> None:
+    """Waits for a process to end well, or raises RunFailed."""
+    try:
+        code = child.wait(limit_s)
+    except subprocess.TimeoutExpired:
+        raise RunFailed(f"not done after {limit_s:g} s") from None
+    if code:
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise RunFailed(f"exit code {code}: {said[-1] if said else 'nothing said'}")
+
+
+def _cpu_s() -> float:
+    """Processor seconds of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _peak_mib(pid: int) -> float:
+    """A running process's peak resident memory."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
