@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from party.plan.parameters import PlanParameters
 
 
@@ -55,7 +57,8 @@ def build(parameters: PlanParameters, tfe: Any, device: Any) -> BuiltGraph:
     error.is_scaled = False
     gradient = tfe.matmul(tfe.transpose(x), error)
     if parameters.factor != 1:
-        gradient = gradient * protocol.define_constant(parameters.factor, apply_scaling=False)
+        factor = np.array([[parameters.factor]])
+        gradient = gradient * protocol.define_constant(factor, apply_scaling=False)
     fraction = protocol.fixedpoint_config.precision_fractional
     update = sharing.truncate(protocol, gradient, fraction + parameters.shift, device)
     after = sharing.shares(weights - update)

@@ -55,7 +55,7 @@ def build(parameters: PlanParameters) -> Plan:
     targets = [after for pairs in state for _, after in pairs] + [built.result.op.name]
     return Plan(
         parameters=parameters,
-        operations=_extract(graph, targets),
+        operations=extract(graph, targets),
         inputs={party: tensor.op.name for party, tensor in built.inputs.items()},
         state=state,
         result=built.result.op.name,
@@ -101,8 +101,12 @@ def _seeded_coins(digest: str) -> Iterator[None]:
         np.random.set_state(legacy)
 
 
-def _extract(graph: Any, targets: list[str]) -> tuple[Operation, ...]:
-    """The operations that the targets need, as plain data, in the order of building."""
+def extract(graph: Any, targets: list[str]) -> tuple[Operation, ...]:
+    """The operations of a TensorFlow graph that the targets need, in the order of building.
+
+    Raises:
+        JobFault: one of them cannot be part of a plan.
+    """
     needed: set[str] = set()
     todo = list(targets)
     while todo:

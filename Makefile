@@ -1,0 +1,71 @@
+# make run         set everything up and train the example: three parties on this machine
+# make test        set everything up and pass the tests (but for those that need a cluster)
+# make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
+# make bench       compare with tf-encrypted as published, side by side
+# make lock        choose the newest versions that pyproject.toml allows
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test lint test-fast test-kind bench lock format image clean
+
+# The first Python on the path that will do; PYTHON=... names another.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null \
+	&& { echo $$p; break; }; done)
+BIN := .venv/bin
+LOCKS := requirements.lock requirements-dev.lock
+SOURCES := pyproject.toml setup.py party/native/instructions.py $(wildcard party/native/*.c party/native/*.h)
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+.venv/packages: $(LOCKS)
+	@test -n "$(PYTHON)" || { echo 'error: no Python 3.11 to 3.13 on the path; install python3 and python3-venv, or say PYTHON=...' >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { echo 'error: this Python cannot make virtual environments; install python3-venv' >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(LOCKS:%=-r %)
+	@touch $@
+
+.venv/kit: .venv/packages $(SOURCES)
+	@$(BIN)/python setup.py check_native
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: .venv/kit
+	$(BIN)/deployer run --output out
+
+test: lint .venv/kit
+	$(BIN)/python -m pytest -m 'not kind'
+
+test-fast: .venv/kit
+	$(BIN)/python -m pytest -m 'not kind and not slow'
+
+lint: .venv/kit
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror party/native/*.c party/native/*.h
+
+test-kind: .venv/kit
+	$(BIN)/python -m pytest -m kind tests/kind
+
+bench: .venv/kit
+	$(BIN)/python -m bench
+
+format: .venv/packages
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+	$(BIN)/clang-format -i party/native/*.c party/native/*.h
+
+image:
+	docker build --tag tfe-kit .
+
+# Without an index in it, so that the same lock serves behind a mirror.
+LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile pyproject.toml --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet --upgrade
+lock: .venv/packages
+	$(LOCK) --extra party --group compiler --output-file requirements.lock
+	$(LOCK) --only-group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:
+	rm -rf .venv build out *.egg-info party/native/*.so

@@ -1,0 +1,37 @@
+"""The step width: what rate a job really trains at."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from party.job import Job, Training
+from party.plan.parameters import PlanParameters, StepWidth
+
+
+def job(batch_size: int, learning_rate: float) -> Job:
+    training = Training(epochs=1, batch_size=batch_size, learning_rate=learning_rate)
+    return Job(name="t", rows=65_536, features=("f",), label="y", training=training)
+
+
+@given(st.integers(1, 65_536), st.floats(1e-6, 10))
+def test_the_step_width_is_the_learning_rate_over_the_batch_within_a_thousandth(
+    batch_size: int, learning_rate: float
+) -> None:
+    width = StepWidth.of(job(batch_size, learning_rate))
+    wanted = learning_rate / batch_size
+    assert abs(width.value - wanted) <= wanted * 2**-10
+    assert 1 <= width.factor <= 2**11
+    assert width.shift >= 0
+
+
+def test_a_power_of_two_is_only_a_shift() -> None:
+    assert StepWidth.of(job(128, 0.125)) == StepWidth(factor=1, shift=10)
+
+
+def test_jobs_that_differ_in_epochs_rows_or_names_share_a_plan() -> None:
+    one = job(128, 0.1)
+    other = one.model_copy(
+        update={"name": "u", "rows": 256, "training": one.training.model_copy(update={"epochs": 9})}
+    )
+    assert PlanParameters.of(one).digest == PlanParameters.of(other).digest
+    third = one.model_copy(update={"features": ("f", "g")})
+    assert PlanParameters.of(one).digest != PlanParameters.of(third).digest

@@ -1,0 +1,148 @@
+"""A schedule is proved in bounds before it runs; a damaged or forged one is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from party.faults import JobFault
+from party.native.instructions import Op
+from party.plan.cut import Message
+from party.schedule import Schedule, cache, schedule, verify
+from tests.conftest import small_plan
+
+pytestmark = pytest.mark.usefixtures("tf_encrypted")
+
+PROTOCOLS = ("pond", "aby3")
+FAR = 1 << 40
+
+
+def of(protocol: str, party: int) -> Schedule:
+    return schedule(small_plan(protocol), party)
+
+
+def with_field(original: Schedule, position: int, name: str, k: int | None, value: int) -> Schedule:
+    """The schedule with one number of one instruction changed."""
+    code = original.step.copy()
+    if k is None:
+        code[position][name] = value
+    else:
+        code[position][name][k] = value
+    return replace(original, step=code)
+
+
+@pytest.mark.parametrize("protocol", [*PROTOCOLS, "securenn"])
+@pytest.mark.parametrize("party", [0, 1, 2])
+def test_what_the_kit_makes_is_in_bounds(protocol: str, party: int) -> None:
+    verify(of(protocol, party))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("party", [0, 1, 2])
+def test_no_instruction_can_be_made_to_reach_outside_the_arena(protocol: str, party: int) -> None:
+    original = of(protocol, party)
+    tried = 0
+    # Proving a schedule takes milliseconds, so of the long ones only some instructions are forged.
+    for position in range(party, original.step.size, 3 if protocol == "pond" else 11):
+        instruction = original.step[position]
+        reaching = [("out", None)] if instruction["out"] >= 0 else []
+        reaching += [("input", k) for k in range(3) if instruction["input"][k] >= 0]
+        reaching += [("index", k) for k in range(3) if instruction["index"][k] >= 0]
+        for name, k in reaching:
+            for value in (-1, original.arena_bytes, FAR):
+                with pytest.raises(JobFault, match=f"step program, instruction {position}\n"):
+                    verify(with_field(original, position, name, k, value))
+                tried += 1
+        for name, k, value in (
+            ("op", None, 99),
+            ("type", None, 11),
+            ("mode", 0, 3),
+            ("n", None, FAR),
+        ):
+            if name == "n" and Op(int(instruction["op"])) in (Op.SEND, Op.RECV, Op.FLUSH):
+                continue  # their length stands elsewhere; the next test forges it
+            with pytest.raises(JobFault, match="a schedule was refused"):
+                verify(with_field(original, position, name, k, value))
+            tried += 1
+    assert tried > 100
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("party", [0, 1])
+def test_no_message_but_the_agreed_ones_in_their_order(protocol: str, party: int) -> None:
+    original = of(protocol, party)
+    for position, instruction in enumerate(original.step):
+        if Op(int(instruction["op"])) not in (Op.SEND, Op.RECV):
+            continue
+        peer, key, size = (int(value) for value in instruction["p"][:3])
+        for k, forged in ((0, party), (0, 3), (0, -1), (0, 3 - party - peer), (1, key + 1)):
+            with pytest.raises(JobFault):
+                verify(with_field(original, position, "p", k, forged))
+        with pytest.raises(JobFault):
+            verify(with_field(original, position, "p", 2, size + 8))
+
+
+def test_a_message_left_out_or_added_is_refused() -> None:
+    original = of("pond", 0)
+    sends = np.flatnonzero(original.step["op"] == Op.SEND)
+    with pytest.raises(JobFault):
+        verify(replace(original, step=np.delete(original.step, sends[-1])))
+    with pytest.raises(JobFault):
+        verify(replace(original, step=np.insert(original.step, sends[0], original.step[sends[0]])))
+    steps, reveal = original.messages
+    more = (*steps, Message(999, "x", 0, 1, 0, 8))
+    with pytest.raises(JobFault, match="message 999 is never"):
+        verify(replace(original, messages=(more, reveal)))
+
+
+def test_the_constants_are_never_written() -> None:
+    original = of("aby3", 0)
+    for position, instruction in enumerate(original.step[:200]):
+        if instruction["out"] >= 0 and int(instruction["n"]) > 0:
+            with pytest.raises(JobFault):
+                verify(with_field(original, position, "out", None, 0))
+
+
+@pytest.mark.parametrize("party", [0, 1, 2])
+def test_a_schedule_comes_back_from_the_cache_as_it_was(tmp_path: Path, party: int) -> None:
+    original = of("aby3", party)
+    file = tmp_path / "a.schedule"
+    cache.save(file, original)
+    back = cache.load(file, party)
+    assert back is not None
+    for name in ("constants", "index", "step", "reveal"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(original, name))
+    same = ("plan_digest", "arena_bytes", "messages", "state", "result", "scale", "hops", "notes")
+    assert all(getattr(back, name) == getattr(original, name) for name in same)
+    with pytest.raises(JobFault, match="damaged"):
+        cache.load(file, (party + 1) % 3)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_cached_schedule_with_any_bit_changed_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    file = tmp_path_factory.mktemp("cache") / "a.schedule"
+    cache.save(file, of("pond", 1))
+    content = bytearray(file.read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    content[place] ^= 1 << data.draw(st.integers(0, 7))
+    file.write_bytes(content)
+    with pytest.raises(JobFault, match="damaged"):
+        cache.load(file, 1)
+
+
+def test_a_truncated_cache_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.schedule"
+    cache.save(file, of("pond", 2))
+    whole = file.read_bytes()
+    for length in (0, 31, 32, 100, len(whole) - 1):
+        file.write_bytes(whole[:length])
+        with pytest.raises(JobFault, match="damaged"):
+            cache.load(file, 2)
