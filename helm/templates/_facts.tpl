@@ -1,0 +1,118 @@
+{{/*
+What the templates share. deployer/render.py works out the same facts for the templates in k8s/.
+*/}}
+
+{{/* What the names of all objects begin with. */}}
+{{- define "kit.name" -}}
+{{- $name := .Values.name | default .Release.Name -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$" $name) -}}
+{{- fail (printf "name: %q is not 1 to 40 of a-z, 0-9 and -, beginning with a letter" $name) -}}
+{{- end -}}
+{{- $name -}}
+{{- end }}
+
+{{- define "kit.namespace" -}}
+{{- .Values.namespace | default .Release.Namespace -}}
+{{- end }}
+
+{{- define "kit.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}{{ .repository }}@{{ .digest }}{{- else -}}{{ .repository }}:{{ .tag }}{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* The labels that select a component's objects: (list $ component), as JSON. */}}
+{{- define "kit.selector" -}}
+{{- dict
+  "app.kubernetes.io/name" "tfe-kit"
+  "app.kubernetes.io/instance" (include "kit.name" (first .))
+  "app.kubernetes.io/component" (last .)
+  | toJson -}}
+{{- end }}
+
+{{/* The three parties, as JSON: alice, bob, server. */}}
+{{- define "kit.parties" -}}
+{{- $parties := list -}}
+{{- range $role := list "alice" "bob" "server" -}}
+{{- $settings := index $.Values $role -}}
+{{- $name := printf "%s-%s" (include "kit.name" $) $role -}}
+{{- $namespace := $settings.namespace | default (include "kit.namespace" $) -}}
+{{- $host := printf "%s-0.%s.%s.svc.%s" $name $name $namespace $.Values.clusterDomain -}}
+{{- $address := $settings.address | default (printf "%s:%d" $host (int $.Values.ports.party)) -}}
+{{- $selector := include "kit.selector" (list $ $role) | fromJson -}}
+{{- /* Where the others see it, as peers of a NetworkPolicy; none: anywhere. */ -}}
+{{- $origin := list -}}
+{{- if $settings.address -}}
+{{- range $settings.networks -}}
+{{- $origin = append $origin (dict "ipBlock" (dict "cidr" .)) -}}
+{{- end -}}
+{{- else -}}
+{{- $origin = list (dict
+  "namespaceSelector" (dict "matchLabels" (dict "kubernetes.io/metadata.name" $namespace))
+  "podSelector" (dict "matchLabels" $selector)) -}}
+{{- end -}}
+{{- if and $.Values.demo.enabled (or (not $settings.enabled) $settings.address) -}}
+{{- fail (printf "demo.enabled: the demo has all three parties here, but %s is not; set demo.enabled to false" $role) -}}
+{{- end -}}
+{{- $parties = append $parties (dict
+  "role" $role
+  "name" $name
+  "namespace" $namespace
+  "host" $host
+  "address" $address
+  "port" (regexFind "[0-9]+$" $address | int)
+  "origin" $origin
+  "selector" $selector
+  "podLabels" (merge (deepCopy $selector) $settings.labels)
+  "labels" (merge (deepCopy $selector) (dict "app.kubernetes.io/managed-by" $.Release.Service) $settings.labels)
+  "keysSecret" ($settings.keysSecret | default (printf "%s-keys" $name))
+  "tableSecret" ($settings.tableSecret | default (printf "%s-table" $name))
+  "settings" $settings) -}}
+{{- end -}}
+{{- $parties | toJson -}}
+{{- end }}
+
+{{/* What an object of a party says of itself, beside its name: the argument is the party. */}}
+{{- define "kit.metadata" -}}
+namespace: {{ .namespace | quote }}
+labels: {{- toYaml .labels | nindent 2 }}
+{{- with .settings.annotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The hosts map. */}}
+{{- define "kit.hosts" -}}
+{{- $hosts := dict -}}
+{{- range $index, $party := include "kit.parties" . | fromJsonArray -}}
+{{- $_ := set $hosts (printf "server%d" $index) $party.address -}}
+{{- end -}}
+{{- $hosts | toPrettyJson -}}
+{{- end }}
+
+{{/* What Pod Security's level `restricted` asks of a pod, and the user that the image has. */}}
+{{- define "kit.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "kit.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "kit.pullSecrets" -}}
+{{- with .Values.image.pullSecrets -}}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
+{{- end -}}
+{{- end }}
