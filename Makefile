@@ -61,11 +61,11 @@ image:
 	docker build --tag tfe-kit .
 
 # Without an index in it, so that the same lock serves behind a mirror.
-LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile pyproject.toml --universal \
+LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --universal \
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet --upgrade
 lock: .venv/packages
-	$(LOCK) --extra party --group compiler --output-file requirements.lock
-	$(LOCK) --only-group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK) pyproject.toml --extra party --group compiler --output-file requirements.lock
+	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:
 	rm -rf .venv build out *.egg-info party/native/*.so
