@@ -56,6 +56,7 @@ class Placed:
     origin: list[dict[str, Any]]
     """Where the others see it, as peers of a NetworkPolicy; none: anywhere."""
     selector: dict[str, str]
+    """The labels that its objects are found by."""
     labels: dict[str, str]
     pod_labels: dict[str, str]
     keys_secret: str
@@ -102,10 +103,14 @@ class Plan:
         return {key: party.address for key, party in zip(KEYS, self.parties, strict=True)}
 
     @cached_property
+    def settled(self) -> dict[str, Any]:
+        """The values with name and namespace filled in, from which anybody gets the same plan."""
+        return self.values | {"name": self.name, "namespace": self.namespace}
+
+    @cached_property
     def checksum(self) -> str:
         """Of the job and the hosts map, as texts."""
-        text = f"{pretty_json(self.values['job'])}\n{pretty_json(self.hosts)}"
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _sha256(f"{pretty_json(self.values['job'])}\n{pretty_json(self.hosts)}")
 
     def selector(self, component: str) -> dict[str, str]:
         """The labels that select a component's objects."""
@@ -114,6 +119,10 @@ class Plan:
             "app.kubernetes.io/instance": self.name,
             "app.kubernetes.io/component": component,
         }
+
+    def labels(self, component: str) -> dict[str, str]:
+        """The labels of a component's objects."""
+        return {"app.kubernetes.io/managed-by": self.managed_by} | self.selector(component)
 
     def _placed(self, role: str) -> Placed:
         settings = self.values[role]
@@ -135,9 +144,7 @@ class Plan:
             address=settings["address"] or f"{host}:{self.values['ports']['party']}",
             origin=origin,
             selector=selector,
-            labels=settings["labels"]
-            | {"app.kubernetes.io/managed-by": self.managed_by}
-            | selector,
+            labels=settings["labels"] | self.labels(role),
             pod_labels=settings["labels"] | selector,
             keys_secret=settings["keysSecret"] or f"{name}-keys",
             table_secrets=[f"{table}-{part}" for part in range(settings.get("tableParts", 0))],
@@ -146,14 +153,19 @@ class Plan:
 
 
 def manifests(plan: Plan) -> dict[str, dict[str, str]]:
-    """The manifests as texts: folder, file name, text. A folder for each party that is enabled."""
-    texts = {
+    """The manifests as texts: folder, file name, text.
+
+    A folder for each party that is enabled and, where it is, one for the demo.
+    """
+    folders = {
         party.role: {kind: _render(kind, plan, party=party) for kind in KINDS}
         for party in plan.enabled
     }
+    if plan.values["demo"]["enabled"]:
+        folders[DEMO] = {DEMO: _render(DEMO, plan, labels=plan.labels(DEMO))}
     return {
-        folder: {f"{kind}.yaml": text for kind, text in files.items() if text.strip()}
-        for folder, files in texts.items()
+        folder: {f"{kind}.yaml": text for kind, text in texts.items() if text.strip()}
+        for folder, texts in folders.items()
     }
 
 
@@ -200,6 +212,10 @@ def _number(value: float) -> str:
     return f"{mantissa}e{exponent[0]}{exponent[1:].lstrip('0')}"
 
 
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _block(value: Any, indent: int) -> str:
     """A mapping or list as YAML on lines of its own, indented; empty ones on the same line."""
     if not value:
@@ -216,7 +232,12 @@ _environment = Environment(
     keep_trailing_newline=True,
     autoescape=False,  # noqa: S701 - YAML, not HTML
 )
-_environment.filters |= {"yaml": _block, "quote": json.dumps, "pretty_json": pretty_json}
+_environment.filters |= {
+    "yaml": _block,
+    "quote": json.dumps,
+    "pretty_json": pretty_json,
+    "sha256": _sha256,
+}
 
 
 def _render(template: str, plan: Plan, **more: Any) -> str:
@@ -227,6 +248,7 @@ def _render(template: str, plan: Plan, **more: Any) -> str:
         image=plan.image,
         parties=plan.parties,
         hosts=plan.hosts,
+        settled=plan.settled,
         checksum=plan.checksum,
         selector=plan.selector,
         pull_secrets=[{"name": secret} for secret in plan.values["image"]["pullSecrets"]],
@@ -237,18 +259,34 @@ def _render(template: str, plan: Plan, **more: Any) -> str:
 app = new_app()
 
 
-@app.command(help=__doc__)
+@app.command()
 def render(
     output: Annotated[Path, typer.Option(help="The folder to write to.", show_default=False)],
     values: Annotated[
         list[Path] | None,
-        typer.Argument(help="Values files, later ones over earlier ones.", show_default=False),
+        typer.Argument(
+            metavar="[VALUES]...",
+            help="Values files, later ones over earlier ones. None: the demo.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    for folder, files in manifests(Plan(load_values(values or []))).items():
-        directory = output / folder
-        directory.mkdir(parents=True, exist_ok=True)
-        for stale in {f"{kind}.yaml" for kind in KINDS} - files.keys():
-            (directory / stale).unlink(missing_ok=True)
-        for name, text in files.items():
-            (directory / name).write_text(text, encoding="utf-8")
+    """Write plain manifests, one folder a party, to read, review and apply with kubectl.
+
+    Example: deployer render values.yaml --output manifests, then kubectl apply -f manifests/alice
+    """
+    rendered = manifests(Plan(load_values(values or [])))
+    known = {f"{kind}.yaml" for kind in (*KINDS, DEMO)}
+    for folder in (*PARTIES, DEMO):
+        files = rendered.get(folder, {})
+        try:
+            for stale in known - files.keys():
+                (output / folder / stale).unlink(missing_ok=True)
+            for name, text in files.items():
+                (output / folder).mkdir(parents=True, exist_ok=True)
+                (output / folder / name).write_text(text, encoding="utf-8")
+        except OSError as error:
+            where = str(output / folder)
+            raise InputFault(f"cannot write the manifests: {error.strerror}", where) from None
+        if files:
+            print(f"{output / folder}: {', '.join(files)}")

@@ -269,7 +269,7 @@ DEMO_JOB = Job.model_validate(
         "features": tuple(f"feature_{number}" for number in range(1, 17)),
         "label": "fraud",
         "model": "logistic-regression",
-        "training": {"epochs": 10, "batch_size": 128, "learning_rate": 0.1, "order_seed": 1},
+        "training": {"epochs": 10, "batch_size": 128, "learning_rate": 0.375, "order_seed": 18},
         "result": "alice",
     }
 )
