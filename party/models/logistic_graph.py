@@ -1,7 +1,7 @@
 """Logistic regression as one step of mini-batch stochastic gradient descent on shares.
 
-The step is ``w <- w - rate/batch * X^T (sigmoid(X w) - y)`` with the protocol's own approximation
-of the sigmoid. The last column of X is one: its weight is the intercept.
+The step is ``w <- w - rate/batch * X^T (sigmoid(X w) - y)`` with the protocol's approximation of
+the sigmoid. The last column of X is one: its weight is the intercept.
 
 State goes in and out as tensors (there are no variables), so that a run can stop and go on at any
 step, and every seed is drawn inside the graph, so that every step has fresh masks.
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from party.models.sigmoid import POLYNOMIAL, SHRINK_BITS
 from party.plan.parameters import PlanParameters
 
 
@@ -51,14 +52,10 @@ def build(parameters: PlanParameters, tfe: Any, device: Any) -> BuiltGraph:
     x, x_batch = _private_input(tfe, "server0", [parameters.batch_size, columns])
     y, y_batch = _private_input(tfe, "server1", [parameters.batch_size, 1])
 
-    error = tfe.sigmoid(tfe.matmul(x, weights)) - y
-    # Without its own truncation, the product can be scaled and truncated in one go. tf-encrypted
-    # truncates where both factors are scaled, so one is said not to be.
-    error.is_scaled = False
-    gradient = tfe.matmul(tfe.transpose(x), error)
+    error = sharing.sigmoid(tfe, protocol, x, weights, device) - y
+    gradient = _untruncated_matmul(tfe, tfe.transpose(x), error)
     if parameters.factor != 1:
-        factor = np.array([[parameters.factor]])
-        gradient = gradient * protocol.define_constant(factor, apply_scaling=False)
+        gradient = gradient * _integer(protocol, parameters.factor)
     fraction = protocol.fixedpoint_config.precision_fractional
     update = sharing.truncate(protocol, gradient, fraction + parameters.shift, device)
     after = sharing.shares(weights - update)
@@ -95,6 +92,21 @@ def _private_input(tfe: Any, player: str, shape: list[int]) -> tuple[Any, Any]:
     return tfe.define_private_input(player, batch), fed[0]
 
 
+def _untruncated_matmul(tfe: Any, x: Any, y: Any) -> Any:
+    """The product with twice the bits after the point: what follows scales and truncates in one.
+
+    tf-encrypted truncates where both factors are scaled, so one is said not to be.
+    """
+    y.is_scaled = False
+    product = tfe.matmul(x, y)
+    y.is_scaled = True
+    return product
+
+
+def _integer(protocol: Any, value: int) -> Any:
+    return protocol.define_constant(np.array([[value]]), apply_scaling=False)
+
+
 class _Additive:
     """Pond and SecureNN: w = share of Alice + share of Bob; the third server holds nothing."""
 
@@ -113,6 +125,22 @@ class _Additive:
     @staticmethod
     def shares(tensor: Any) -> list[list[Any]]:
         return [[tensor.share0.value], [tensor.share1.value], []]
+
+    @classmethod
+    def sigmoid(cls, tfe: Any, protocol: Any, x: Any, weights: Any, device: Any) -> Any:
+        """The polynomial of ``sigmoid.POLYNOMIAL``; its terms are summed before one truncation."""
+        bits = protocol.fixedpoint_config.precision_fractional
+        product = _untruncated_matmul(tfe, x, weights)
+        u = cls.truncate(protocol, product, bits + SHRINK_BITS, device)
+        square = u * u
+        cube = square * u
+        fifth = square * cube
+        scale = protocol.fixedpoint_config.scaling_factor
+        terms = [
+            power * _integer(protocol, round(coefficient * scale))
+            for power, coefficient in zip((u, cube, fifth), POLYNOMIAL, strict=True)
+        ]
+        return cls.truncate(protocol, terms[0] + terms[1] + terms[2], bits, device) + 0.5
 
     @staticmethod
     def truncate(protocol: Any, tensor: Any, bits: int, device: Any) -> Any:
@@ -153,6 +181,11 @@ class _Replicated:
     @staticmethod
     def shares(tensor: Any) -> list[list[Any]]:
         return [[share.value for share in row] for row in tensor.unwrapped]
+
+    @staticmethod
+    def sigmoid(tfe: Any, protocol: Any, x: Any, weights: Any, device: Any) -> Any:
+        """tf-encrypted's own: five straight pieces."""
+        return tfe.sigmoid(tfe.matmul(x, weights))
 
     @staticmethod
     def truncate(protocol: Any, tensor: Any, bits: int, device: Any) -> Any:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from party.job import Job
 from party.models.order import order
+from party.models.sigmoid import POLYNOMIAL, SHRINK_BITS
 from party.plan.parameters import StepWidth
 
 Vector = NDArray[np.float64]
@@ -37,27 +38,17 @@ class Sigmoid:
 
 
 def _encoded(coefficients: tuple[float, ...], fraction_bits: int) -> tuple[float, ...]:
-    """Coefficients as they are in fixed point. tf-encrypted rounds them towards zero."""
+    """Coefficients as tf-encrypted has them in fixed point: rounded towards zero."""
     scale = 2.0**fraction_bits
     return tuple(float(np.trunc(c * scale) / scale) for c in coefficients)
 
 
 def _polynomial(t: Vector) -> Vector:
-    """Pond's and SecureNN's: an odd polynomial around one half.
-
-    Source: ``Pond.sigmoid`` of tf-encrypted 0.9.1. In ``fixed64_ni``, with 13 bits after the point,
-    the coefficients of t**7 and t**9 are less than one unit and become zero, and that of t**5 loses
-    a third. That is no small rounding (the twin without it is 2% away on the fraud data), so the
-    twin takes the coefficients as they are in fixed point.
-    """
-    c0, c1, c3, c5, c7, c9 = _POLYNOMIAL
-    square = t * t
-    return c0 + t * (c1 + square * (c3 + square * (c5 + square * (c7 + square * c9))))
-
-
-_POLYNOMIAL = _encoded(
-    (0.5, 0.2159198015, -0.0082176259, 0.0001825597, -0.0000018848, 0.0000000072), 13
-)
+    """Pond's and SecureNN's: see ``sigmoid.POLYNOMIAL``, with 13 bits after the point."""
+    c1, c3, c5 = (round(c * 2.0**13) / 2.0**13 for c in POLYNOMIAL)
+    u = t / 2.0**SHRINK_BITS
+    square = u * u
+    return 0.5 + u * (c1 + square * (c3 + square * c5))
 
 
 def _five_lines(t: Vector) -> Vector:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ class Schedule:
         messages: the messages of both programs that this party sends or receives, by program.
         state: the shares of the model.
         fed: the plan's placeholders that are neither state nor input, by name; a run has none.
+        received: where each message of a step stays readable, by key, if that was asked for.
         result: the opened model (int64), at the party that receives it.
         scale: what one unit of the model is encoded as.
         hops: messages on the longest way through a step.
@@ -65,6 +66,7 @@ class Schedule:
     messages: tuple[tuple[Message, ...], tuple[Message, ...]]
     state: tuple[Place, ...]
     fed: dict[str, Place]
+    received: dict[int, Place]
     result: Place | None
     scale: int
     hops: int
@@ -96,8 +98,14 @@ class Schedule:
         return tuple(p for p in range(len(PARTIES)) if p != self.party)
 
 
-def schedule(plan: Plan, party: int) -> Schedule:
+def schedule(plan: Plan, party: int, *, observed: bool = False) -> Schedule:
     """Cuts a party's part out of the plan and lowers it.
+
+    Args:
+        plan: the plan.
+        party: whose part.
+        observed: whether each message of a step shall stay readable until the next step, which
+            costs memory; for those who study what a party gets to see.
 
     Raises:
         JobFault: the plan has something that the executor's vocabulary does not.
@@ -112,17 +120,23 @@ def schedule(plan: Plan, party: int) -> Schedule:
 
     assembler = Assembler()
     placeholders = _placeholders(assembler, plan, party)
-    values = _lower_part(assembler, plan, step.parts[party], placeholders)
+    kept = {
+        m.tensor: assembler.new((m.bytes,), np.dtype(np.uint8), pinned=True)
+        for inbox in step.parts[party].receives.values()
+        for m in inbox
+        if observed
+    }
+    values = _lower_part(assembler, plan, step.parts[party], placeholders, kept)
     _carry_state(assembler, plan, party, placeholders, values)
     step_drafts = assembler.take_drafts()
 
     result: Value | None = None
-    values = _lower_part(assembler, plan, reveal.parts[party], placeholders)
+    values = _lower_part(assembler, plan, reveal.parts[party], placeholders, {})
     if party == receiver:
         result = _pinned_copy(assembler, values[plan.result])
     reveal_drafts = assembler.take_drafts()
 
-    pinned = [v.buffer for v in placeholders.values() if v.buffer is not None]
+    pinned = [v.buffer for v in (*placeholders.values(), *kept.values()) if v.buffer is not None]
     if result is not None and result.buffer is not None:
         pinned.append(result.buffer)
     layout = lay_out([step_drafts, reveal_drafts], pinned)
@@ -139,6 +153,12 @@ def schedule(plan: Plan, party: int) -> Schedule:
         messages=(_own(step.messages, party), _own(reveal.messages, party)),
         state=tuple(_lies(placeholders[name]) for name in state_names),
         fed={name: _lies(placeholders[name]) for name in sorted(fed)},
+        received={
+            m.key: _lies(kept[m.tensor])
+            for inbox in step.parts[party].receives.values()
+            for m in inbox
+            if observed
+        },
         result=_lies(result) if result is not None else None,
         scale=plan.scale,
         hops=step.hops,
@@ -155,9 +175,16 @@ def _placeholders(assembler: Assembler, plan: Plan, party: int) -> dict[str, Val
 
 
 def _lower_part(
-    assembler: Assembler, plan: Plan, part: Part, placeholders: dict[str, Value]
+    assembler: Assembler,
+    plan: Plan,
+    part: Part,
+    placeholders: dict[str, Value],
+    kept: dict[str, Value],
 ) -> dict[str, Value]:
-    """Emits a part's instructions; returns the value of each tensor that it ends up with."""
+    """Emits a part's instructions; returns the value of each tensor that it ends up with.
+
+    What arrives goes to its place in ``kept``, or to a temporary one.
+    """
     values: dict[str, Value] = {}
     arriving = {message.tensor: message for inbox in part.receives.values() for message in inbox}
     waiting = {peer: list(inbox) for peer, inbox in part.receives.items()}
@@ -172,7 +199,10 @@ def _lower_part(
         while name not in values:
             message = inbox.pop(0)
             source = plan.by_name[message.tensor]
-            values[source.name] = assembler.new(source.shape, source.dtype)
+            room = assembler.new(source.shape, source.dtype)
+            if source.name in kept:
+                room = replace(room, buffer=kept[source.name].buffer)
+            values[source.name] = room
             assembler.note = source.name
             assembler.emit(
                 Op.RECV, values[source.name], p=(message.sender, message.key, message.bytes)

@@ -123,7 +123,11 @@ def _check_shape(schedule: Schedule) -> None:
         raise _Refused("the element lists have another layout")
     if schedule.index.size and int(np.min(schedule.index)) < 0:
         raise _Refused("an element list counts below zero")
-    kept: list[Place] = [*schedule.state, *schedule.fed.values()]
+    kept: list[Place] = [
+        *schedule.state,
+        *schedule.fed.values(),
+        *schedule.received.values(),
+    ]
     if schedule.result is not None:
         kept.append(schedule.result)
     for place in kept:

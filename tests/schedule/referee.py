@@ -1,4 +1,4 @@
-"""The referee: TensorFlow's run of the uncut graph, and the three schedules, under the same seeds."""
+"""The referee: TensorFlow runs the uncut graph under the seeds that the schedules are given."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ import numpy as np
 from party.plan import Plan
 from party.plan.build import build, build_graph
 from party.plan.parameters import PlanParameters
-
-
-def parameters(protocol: str, features: int, batch: int, factor: int, shift: int) -> PlanParameters:
-    """Of a small plan."""
-    return PlanParameters(protocol, "logistic-regression", features, batch, factor, shift, "alice")
 
 
 def with_injected_seeds(plan: Plan) -> Plan:
