@@ -25,6 +25,8 @@ FIELD_MANAGER = "tfe-kit-deployer"
 """Who applied an object's fields, as the API keeps it."""
 
 _CONNECT_S, _ANSWER_S = 5, 30
+_OUTCOME = 3
+"""The channel of an executed command on which the kubelet says how it ended."""
 
 _PLURALS = {
     "ClusterRole": "clusterroles",
@@ -198,8 +200,10 @@ class Cluster:
         from websocket import WebSocketException
 
         try:
+            # A client of its own: while it connects, others must not use it.
+            own = client.ApiClient(self._client.configuration)
             channel = stream(
-                client.CoreV1Api(self._client).connect_get_namespaced_pod_exec,
+                client.CoreV1Api(own).connect_get_namespaced_pod_exec,
                 pod,
                 namespace,
                 command=list(command),
@@ -217,14 +221,17 @@ class Cluster:
                     f"{command[0]} did not answer within {timeout_s:.0f} seconds",
                     self._where("Pod", pod, namespace),
                 )
-            return Execution(channel.returncode, channel.read_stdout(), channel.read_stderr())
+            code = _exit_code(channel.read_channel(_OUTCOME))
+            if code is None:
+                where = self._where("Pod", pod, namespace)
+                raise JobFault(f"{command[0]} cannot be run in the pod", where)
+            return Execution(code, channel.read_stdout(), channel.read_stderr())
         except ApiException as error:
             # A refused upgrade has the status in its text only.
             status = error.status or _upgrade_status(str(error.reason))
             refused = Refused(status, _message_of(error))
             raise self._fault(refused, "run a command in", "Pod", pod, namespace) from None
-        except (WebSocketException, OSError, TypeError, KeyError):
-            # TypeError, KeyError: the connection ended before the exit code came.
+        except (WebSocketException, OSError):
             raise JobFault(
                 "the connection to the pod broke", self._where("Pod", pod, namespace)
             ) from None
@@ -420,6 +427,18 @@ def _message_of(error: Any) -> str:
         return str(json.loads(error.body)["message"])
     except (TypeError, ValueError, KeyError):
         return str(error.reason or "no reason given").strip().splitlines()[0][:300]
+
+
+def _exit_code(outcome: str) -> int | None:
+    """The exit code in the kubelet's last words; None if the command did not run to its end."""
+    try:
+        status = json.loads(outcome)
+        if status["status"] == "Success":
+            return 0
+        causes = status["details"]["causes"]
+        return next(int(one["message"]) for one in causes if one.get("reason") == "ExitCode")
+    except (ValueError, KeyError, TypeError, StopIteration):
+        return None
 
 
 def _upgrade_status(reason: str) -> int:

@@ -1,0 +1,111 @@
+"""``deployer delete``: takes the parties off their clusters, after it has said what goes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from deployer.apply import wanted
+from deployer.cli import new_app
+from deployer.cluster import Cluster, Object
+from deployer.target import (
+    ContextOption,
+    NameOption,
+    NamespaceOption,
+    PartyOption,
+    Target,
+    ValuesOption,
+    find,
+)
+from party.faults import InputFault
+
+app = new_app()
+
+
+@dataclass(frozen=True)
+class Doomed:
+    """An object that is to go, and where it is."""
+
+    whose: str
+    cluster: Cluster
+    one: Object
+
+    def __str__(self) -> str:
+        return f"{self.one['kind']} {self.one['metadata']['name']}"
+
+
+def doomed(target: Target, volumes: bool, secrets: bool) -> list[Doomed]:
+    """What there is to remove, in order: the owners of pods first, so that none is made anew."""
+    found = []
+    for whose, cluster, made in wanted(target):
+        found += [Doomed(whose, cluster, one) for one in sorted(made, key=_order)]
+    for place in target.places:
+        own = [("PersistentVolumeClaim", place.claim)] if volumes else []
+        own += [("Secret", name) for name in (place.keys_secret, *place.table_secrets) if secrets]
+        for kind, name in own:
+            meta = {"name": name, "namespace": place.namespace}
+            one = {"apiVersion": "v1", "kind": kind, "metadata": meta}
+            found.append(Doomed(place.party, place.cluster, one))
+    return [each for each in found if _is_there(each)]
+
+
+@app.command()
+def delete(
+    values: ValuesOption = None,
+    name: NameOption = "",
+    namespace: NamespaceOption = "",
+    context: ContextOption = None,
+    party: PartyOption = None,
+    volumes: Annotated[
+        bool,
+        typer.Option("--volumes", help="The volumes too: checkpoints and, at Alice, the model."),
+    ] = False,
+    secrets: Annotated[
+        bool, typer.Option("--secrets", help="The Secrets with tables and keys too.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove the enabled parties. Volumes, tables and keys are kept unless told otherwise.
+
+    Examples:
+
+        deployer delete
+
+        deployer delete --volumes --secrets --yes
+    """
+    target = find(values, name, namespace, context, party)
+    found = doomed(target, volumes, secrets)
+    if not found:
+        print("there is nothing to remove")
+        return
+    print("\n".join(_said(found)))
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InputFault("nobody is there to ask", hint="say --yes to remove all of this")
+        typer.confirm("remove all of this?", abort=True)
+    for each in found:
+        each.cluster.delete(each.one)
+    print(f"removed {len(found)} objects")
+
+
+def _said(found: list[Doomed]) -> Iterator[str]:
+    heading = None
+    for each in sorted(found, key=lambda each: each.whose):
+        namespace = each.one["metadata"].get("namespace")
+        if heading != (heading := f"{each.whose} in namespace {namespace}, {each.cluster}:"):
+            yield heading
+        yield f"  {each}"
+
+
+def _order(one: Object) -> int:
+    return 0 if one["kind"] in ("StatefulSet", "Job") else 1
+
+
+def _is_there(each: Doomed) -> bool:
+    meta = each.one["metadata"]
+    version, kind = each.one["apiVersion"], each.one["kind"]
+    return each.cluster.read(version, kind, meta["name"], meta.get("namespace", "")) is not None
