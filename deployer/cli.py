@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "deployer.run",
     "certs": "deployer.certs",
     "data": "deployer.data",
+    "values": "deployer.reference",
     "render": "deployer.render",
     "apply": "deployer.apply",
     "status": "deployer.status",
@@ -28,6 +29,8 @@ COMMANDS = {
     "result": "deployer.result",
     "delete": "deployer.delete",
     "doctor": "deployer.doctor",
+    "check": "deployer.check",
+    "demo": "deployer.demo",
 }
 """Subcommands in the order of the help text, and the modules that hold them."""
 

@@ -1,7 +1,7 @@
-"""Writes what is generated from the values: the chart's ``values.yaml``, its schema, its reference.
+"""What is generated from the values: the chart's ``values.yaml``, its schema, its reference.
 
-``python -m deployer.reference`` writes them into ``helm/``; with ``--check`` it only says whether
-they are up to date.
+``deployer values`` shows the first. ``python -m deployer.reference`` writes all of them into
+``helm/``; with ``--check`` it only says whether they are up to date.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from deployer.cli import new_app
 from deployer.values import Values
 from party.edge import guarded
 from party.faults import InputFault
@@ -154,6 +156,20 @@ def _without_titles(schema: Any) -> Any:
         for key, value in schema.items()
         if not (key == "title" and isinstance(value, str))
     }
+
+
+app = new_app()
+
+
+@app.command("values")
+def show_values(
+    schema: Annotated[bool, typer.Option("--schema", help="As JSON Schema, for editors.")] = False,
+) -> None:
+    """Show all values with their defaults and their meaning.
+
+    Example: deployer values > values.yaml
+    """
+    print(values_schema() if schema else values_yaml(), end="")
 
 
 def main() -> None:
