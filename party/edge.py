@@ -6,12 +6,30 @@ Nobody is shown a traceback: its lines may carry values, and do not help who can
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from party.faults import Fault
+
+
+class Stop(BaseException):
+    """Somebody asked this process to end (SIGTERM or SIGINT)."""
+
+
+def stop_on_signals() -> None:
+    """Let the first SIGTERM or SIGINT raise ``Stop`` in the main thread; later ones change nothing,
+    so that what follows a stop is done in peace."""
+
+    def stop(number: int, _frame: object) -> None:
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, signal.SIG_IGN)
+        raise Stop(signal.Signals(number).name)
+
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, stop)
 
 
 def guarded(command: Callable[[], object]) -> int:
@@ -23,7 +41,7 @@ def guarded(command: Callable[[], object]) -> int:
         return fault.exit_code
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stop):
         print("error: stopped", file=sys.stderr, flush=True)
         return 1
     except Exception as error:

@@ -1,0 +1,5 @@
+"""``python -m party`` is the ``party`` command."""
+
+from party.roles import main
+
+main()

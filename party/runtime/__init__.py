@@ -1,0 +1,82 @@
+"""Training, by one of two runtimes behind one interface.
+
+``sealed`` runs the party's own schedule over mutual TLS and can do nothing else. ``tensorflow``
+runs the same plan by TensorFlow's distributed master, as a yardstick: it trusts the coordinator.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from party.hosts import Address, Hosts
+from party.identity import Keys
+from party.job import PARTIES, Job, Party
+from party.status import Status
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from party.table import Table
+
+Name = Literal["sealed", "tensorflow"]
+
+
+BUILDING = ".building"
+"""In a cache of plans, the file that who builds for several parties holds locked meanwhile."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a party is to do, all of it checked."""
+
+    job: Job
+    party: Party
+    hosts: Hosts
+    keys: Keys
+    table: Table | None  # None for the third server
+    listen: Address
+    cache: Path
+    wait_s: float
+    time_limit_s: float | None
+    status: Status
+    traffic: dict[str, int]  # counters, filled in while it runs
+
+    @property
+    def index(self) -> int:
+        """The party's index: 0 alice, 1 bob, 2 server."""
+        return PARTIES.index(self.party)
+
+
+@dataclass
+class Outcome:
+    """What came of it. ``weights`` [features + 1], intercept last, at the party that gets them."""
+
+    weights: npt.NDArray[np.float64] | None
+    plan_digest: str
+    run: str
+    times: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def default_cache() -> Path:
+    """The user's own cache directory (XDG base directory specification)."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "tfe-kit"
+
+
+def train(name: Name, assignment: Assignment) -> Outcome:
+    """Train to the end by the runtime of that name.
+
+    Raises JobFault when it fails, InputFault when something is wrong before it starts.
+    """
+    if name == "tensorflow":
+        from party.runtime import distributed
+
+        return distributed.train(assignment)
+    from party.runtime import sealed
+
+    return sealed.train(assignment)

@@ -1,0 +1,197 @@
+"""The sealed runtime: a party's own schedule, run by the native executor over its connections."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from party import files
+from party.channel import join, listen
+from party.edge import Stop
+from party.faults import Fault, JobFault
+from party.job import PARTIES
+from party.models.order import order
+from party.native import Executor, RunFault
+from party.runtime import BUILDING, Assignment, Outcome
+from party.schedule import arena, prepared
+
+SILENCE_LIMIT_S = 120.0
+"""A peer that is connected and awaited, and says nothing for so long, is taken for gone."""
+
+_LOOK_EVERY_S = 0.5
+_PACE_OVER = 10  # looks
+
+
+def train(assignment: Assignment) -> Outcome:
+    """Prepare the schedule, join the others, run every step, and open the model to whom it goes."""
+    job, status, index = assignment.job, assignment.status, assignment.index
+    clock = _Clock()
+
+    status.enter("plan", "preparing the plan")
+    # Where one machine is all three parties, one builder serves them all and holds this lock.
+    with files.locked(assignment.cache / BUILDING, shared=True):
+        found = prepared(job, index, assignment.cache)
+    schedule = found.schedule
+    clock.lap("plan_s")
+
+    status.enter("joining", f"plan {schedule.plan_digest[:12]} is ready; joining")
+    listener = listen(assignment.listen) if index < len(PARTIES) - 1 else None
+    joined = join(
+        job,
+        assignment.party,
+        assignment.hosts,
+        assignment.keys,
+        schedule.plan_digest,
+        listener,
+        assignment.wait_s,
+        status.waiting,
+    )
+    clock.lap("connect_s")
+
+    room = arena(schedule)
+    table = None if assignment.table is None else assignment.table.matrix
+    executor = Executor(room, schedule.index, joined.connections, index, schedule.window)
+    status.enter("running", "all three are here and agree", run=joined.run[:16])
+    try:
+        _Run(assignment, executor).through(schedule.step, schedule.reveal, table)
+    finally:
+        assignment.traffic.update(executor.counters)
+    clock.lap("train_s")
+
+    return Outcome(
+        weights=found.weights(room),
+        plan_digest=schedule.plan_digest,
+        run=joined.run,
+        times=clock.laps
+        | {
+            "import_s": found.import_s,
+            "build_s": found.build_s,
+            "step_s": clock.laps["train_s"] / job.steps,
+        },
+        figures={
+            "plan_from_cache": found.from_cache,
+            "hops": schedule.hops,
+            "messages_per_step": len(schedule.messages[0]),
+            "instructions": len(schedule.step),
+            "arena_bytes": schedule.arena_bytes,
+        },
+    )
+
+
+class _Run:
+    """The executor's work, in a thread of its own, so that signals and progress need not wait."""
+
+    def __init__(self, assignment: Assignment, executor: Executor) -> None:
+        self.assignment, self.job = assignment, assignment.job
+        self.executor = executor
+        self.done = threading.Event()
+        self.failure: BaseException | None = None
+        self.revealing = False
+        limit = assignment.time_limit_s
+        self.deadline = None if limit is None else time.monotonic() + limit
+
+    def through(
+        self,
+        step: npt.NDArray[np.void],
+        reveal: npt.NDArray[np.void],
+        table: npt.NDArray[np.float32] | None,
+    ) -> None:
+        """Every step, then the reveal. Raises JobFault where a party, a peer or a clock ends it."""
+        worker = threading.Thread(target=self._work, args=(step, reveal, table), name="executor")
+        worker.start()
+        try:
+            self._watch()
+        except Stop:
+            self.executor.stop()
+            raise JobFault(f"stopped at step {self._step()} of {self.job.steps}") from None
+        except BaseException:
+            self.executor.stop()
+            raise
+        finally:
+            worker.join()
+        if isinstance(self.failure, RunFault):
+            raise self._explained(self.failure) from None
+        if self.failure is not None:
+            raise self.failure
+        self.assignment.status.step(self.job.steps, None, self.job.steps_per_epoch)
+
+    def _work(
+        self,
+        step: npt.NDArray[np.void],
+        reveal: npt.NDArray[np.void],
+        table: npt.NDArray[np.float32] | None,
+    ) -> None:
+        try:
+            steps = self.job.steps_per_epoch
+            for epoch, rows in self._orders(table is not None):
+                self._run(step, epoch * steps, steps, rows, table)
+            self.revealing = True
+            self._run(reveal, self.job.steps, 1, None, None)
+            self.executor.finish()
+        except BaseException as failure:
+            self.failure = failure
+        finally:
+            self.done.set()
+
+    def _run(
+        self,
+        code: npt.NDArray[np.void],
+        first: int,
+        steps: int,
+        rows: npt.NDArray[np.int32] | None,
+        table: npt.NDArray[np.float32] | None,
+    ) -> None:
+        left = 0.0 if self.deadline is None else max(self.deadline - time.monotonic(), 1e-3)
+        self.executor.run(code, first, steps, rows, table, left, SILENCE_LIMIT_S)
+
+    def _orders(self, needed: bool) -> Iterator[tuple[int, npt.NDArray[np.int32] | None]]:
+        """Each epoch and its order of rows, made while the epoch before runs."""
+        epochs = range(self.job.training.epochs)
+        if not needed:
+            yield from ((epoch, None) for epoch in epochs)
+            return
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(order, self.job, 0)
+            for epoch in epochs:
+                rows = coming.result()
+                if epoch + 1 < len(epochs):
+                    coming = ahead.submit(order, self.job, epoch + 1)
+                yield epoch, rows
+
+    def _watch(self) -> None:
+        looks: deque[tuple[float, int]] = deque(maxlen=_PACE_OVER)
+        status, said = self.assignment.status, False
+        while not self.done.wait(_LOOK_EVERY_S):
+            looks.append((time.monotonic(), self._step()))
+            (then, before), (now, at) = looks[0], looks[-1]
+            rate = (at - before) / (now - then) if now > then else None
+            status.step(at, rate, self.job.steps_per_epoch)
+            self.assignment.traffic.update(self.executor.counters)
+            if self.revealing and not said:
+                said = True
+                status.enter("revealing", "opening the model")
+
+    def _step(self) -> int:
+        return min(self.executor.progress, self.job.steps)
+
+    def _explained(self, fault: RunFault) -> Fault:
+        at = f"at step {min(fault.step, self.job.steps)} of {self.job.steps}"
+        return JobFault(f"{fault} {at} ({datetime.now():%H:%M:%S})")
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.laps[name] = now - self._last
+        self._last = now
