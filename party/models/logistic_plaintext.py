@@ -29,8 +29,8 @@ class Sigmoid:
 
     Attributes:
         value: the approximation, element by element.
-        reach: how far one step may throw one row's own ``t`` (see ``reach_of``) while the training
-            still holds together; None where the approximation is bounded and nothing can break.
+        reach: how far one step may throw one row's own ``t`` while the training still holds
+            together (see ``reach_limit``); None where the approximation is bounded.
     """
 
     value: Callable[[Vector], Vector]

@@ -65,18 +65,23 @@ def _ask_child(path: Path, expected: Expected, memory: int) -> dict[str, Any]:
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
         check=False,
     )
-    if done.returncode == 0:
+    if done.returncode != 0:
+        raise _ended(done.returncode, path)
+    try:
         answer: dict[str, Any] = json.loads(done.stdout)
-        if "fault" in answer:
-            raise _FAULTS[answer["fault"]](answer["what"], answer["where"], answer["hint"])
-        return answer
-    ending = f"with exit code {done.returncode}"
-    hint = None
-    if done.returncode < 0:
-        ending = f"by {signal.Signals(-done.returncode).name}"
-        if done.returncode == -signal.SIGKILL:
-            hint = "was memory short? give the party more"
-    raise JobFault(f"the process that reads the table was ended {ending}", str(path), hint)
+    except ValueError:
+        raise JobFault("the process that reads the table gave no answer", str(path)) from None
+    if "fault" in answer:
+        raise _FAULTS[answer["fault"]](answer["what"], answer["where"], answer["hint"])
+    return answer
+
+
+def _ended(code: int, path: Path) -> JobFault:
+    ending = f"with exit code {code}" if code > 0 else f"by {signal.Signals(-code).name}"
+    # A cgroup without memory kills, and pages that cannot be had raise a bus error.
+    short = code in (-signal.SIGKILL, -signal.SIGBUS)
+    hint = "was memory short? give the party more" if short else None
+    return JobFault(f"the process that reads the table was ended {ending}", str(path), hint)
 
 
 def child() -> None:

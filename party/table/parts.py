@@ -3,11 +3,11 @@
 The CSV text is compressed (gzip) and cut into parts ``part-000``, ``part-001``, … beside a
 ``manifest.json`` that says whose table it is and what each part is::
 
-    {"format": 1, "job": "fraud", "party": "alice", "size": 951263, "sha256": "…",
+    {"format": 1, "job": "fraud", "party": "alice", "sha256": "…",
      "parts": [{"name": "part-000", "size": 402653, "sha256": "…"}]}
 
-``size`` (in bytes) and ``sha256`` outside of ``parts`` are those of the text, and inside those of
-the part itself. The same text makes the same parts, as long as zlib stays the same.
+The first ``sha256`` is the text's, and ``size``, in bytes, and ``sha256`` among the parts are those
+of the part itself. The same text makes the same parts, as long as zlib stays the same.
 
 A table is read from its parts only if every one is there and is the one that the manifest means.
 A manifest is no signature: it tells damage and mix-ups, not who wrote to the directory.
@@ -32,7 +32,8 @@ PART_BYTES = 900 * 1024
 MANIFEST = "manifest.json"
 _FORMAT = 1
 _MANIFEST_BYTES = 1024 * 1024
-_AGAIN = "put the whole table there again: deployer data put"
+AGAIN = "put the whole table there again: deployer data put"
+"""What to do about parts that are not those of one table."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,6 @@ class Manifest:
 
     job: str
     party: str
-    size: int
     sha256: str
     parts: tuple[Part, ...]
 
@@ -64,15 +64,16 @@ class Manifest:
         try:
             value = json.loads(text)
             parts = tuple(Part(**part) for part in value["parts"])
-            manifest = cls(value["job"], value["party"], value["size"], value["sha256"], parts)
+            manifest = cls(value["job"], value["party"], value["sha256"], parts)
             # Said again, it must be the same: there is no other key or format.
             same = json.loads(manifest.to_json()) == value
         except (TypeError, KeyError, RecursionError) as error:
             raise ValueError(type(error).__name__) from None
         whose = isinstance(manifest.job, str) and manifest.job.replace("-", "").isalnum()
+        which = isinstance(manifest.sha256, str)
         named = [part.name for part in parts] == [_name(i) for i in range(len(parts))]
         sized = all(type(p.size) is int and 0 < p.size <= PART_BYTES for p in parts)
-        if not (same and whose and named and sized and parts):
+        if not (same and whose and which and named and sized and parts):
             raise ValueError("not the manifest of a table")
         return manifest
 
@@ -92,12 +93,11 @@ def cut(text: Iterable[bytes], job: str, party: str) -> tuple[Manifest, list[byt
     Returns:
         The manifest, and the parts in its order.
     """
-    packed, digest, size = io.BytesIO(), hashlib.sha256(), 0
+    packed, digest = io.BytesIO(), hashlib.sha256()
     gzip = zlib.compressobj(level=9, wbits=31)  # 31: gzip, its header without name and time
     for block in text:
         packed.write(gzip.compress(block))
         digest.update(block)
-        size += len(block)
     packed.write(gzip.flush())
     whole = packed.getvalue()
     contents = [whole[at : at + PART_BYTES] for at in range(0, len(whole), PART_BYTES)]
@@ -105,7 +105,7 @@ def cut(text: Iterable[bytes], job: str, party: str) -> tuple[Manifest, list[byt
         Part(_name(i), len(content), hashlib.sha256(content).hexdigest())
         for i, content in enumerate(contents)
     )
-    return Manifest(job, party, size, digest.hexdigest(), parts), contents
+    return Manifest(job, party, digest.hexdigest(), parts), contents
 
 
 def read_manifest(directory: Path, job: str, party: str) -> Manifest:
@@ -129,19 +129,19 @@ def read_manifest(directory: Path, job: str, party: str) -> Manifest:
     try:
         manifest = Manifest.from_json(text)
     except ValueError:
-        raise InputFault("the manifest of the table is damaged", str(path), _AGAIN) from None
+        raise InputFault("the manifest of the table is damaged", str(path), AGAIN) from None
     if manifest.party != party:
         what = "the table is another party's"
         raise InputFault(what, str(path), f"put {party}'s own table there")
     if manifest.job != job:
         what = f"the table is another job's: {manifest.job!r}, and this job is {job!r}"
-        raise InputFault(what, str(path), _AGAIN)
+        raise InputFault(what, str(path), AGAIN)
     wanted = {part.name for part in manifest.parts}
     for name in sorted(wanted - names):
-        raise InputFault("a part of the table is missing", str(directory / name), _AGAIN)
+        raise InputFault("a part of the table is missing", str(directory / name), AGAIN)
     for _ in sorted(names - wanted - {MANIFEST}):
         what = f"there is more in the directory than the {len(wanted)} parts of the table"
-        raise InputFault(what, str(directory), _AGAIN)
+        raise InputFault(what, str(directory), AGAIN)
     return manifest
 
 
@@ -160,7 +160,7 @@ def contents(directory: Path, manifest: Manifest) -> Iterator[bytes]:
             raise InputFault(f"cannot read the table: {error.strerror}", str(path)) from None
         if len(content) != part.size or hashlib.sha256(content).hexdigest() != part.sha256:
             what = "a part of the table is damaged, or left over from an earlier table"
-            raise InputFault(what, str(path), _AGAIN)
+            raise InputFault(what, str(path), AGAIN)
         yield content
 
 

@@ -129,14 +129,15 @@ class _TableFile:
         largest = np.maximum(np.abs(moments.low), np.abs(moments.high))
         for column in range(len(scale)):
             place = self._expected.place(self._path, None, column)
-            if not (np.isfinite(scale[column]) and np.isfinite(moments.mean[column])):
-                hint = "measure it in a larger unit"
-                raise InputFault("the column's values are too large to standardise", place, hint)
-            # A constant column may still show some deviation: its mean is rounded.
-            if not scale[column] > 4 * np.finfo(np.float64).eps * largest[column]:
+            constant = moments.low[column] == moments.high[column]
+            # Values that differ by their own rounding alone are as good as constant.
+            if constant or scale[column] <= 4 * np.finfo(np.float64).eps * largest[column]:
                 what = "the column is constant: it cannot be standardised, and tells nothing"
                 hint = "leave it out of the table and of the job's features"
                 raise InputFault(what, place, hint)
+            if not (np.isfinite(scale[column]) and np.isfinite(moments.mean[column])):
+                hint = "measure it in a larger unit"
+                raise InputFault("the column's values are too large to standardise", place, hint)
         return scale
 
     def fill_features(

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 from party.faults import InputFault
 from party.table.expected import Expected
-from party.table.parts import joined, read_manifest
+from party.table.parts import AGAIN, joined, read_manifest
 
 BLOCK_BYTES = 1024 * 1024
 """Bytes that are read at a time, and the most that one line may have."""
@@ -66,7 +66,7 @@ class Text:
             if rest:
                 yield Block(line, rest)
         if digest is not None and digest != self.digest:
-            raise InputFault("the parts are not those of one table", str(self._path))
+            raise InputFault("the parts are not those of one table", str(self._path), AGAIN)
 
     def _open(self) -> tuple[BinaryIO, str | None]:
         """The stream, still packed, and the digest of its text where a manifest says one."""

@@ -1,0 +1,94 @@
+"""The plaintext twin learns what plain logistic regression learns, with each protocol's sigmoid."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from party.job import PARTIES, Job, load_job
+from party.models.logistic_plaintext import SIGMOID, fit, reach_limit, score
+from party.table import Table, read_table
+
+PROTOCOLS = ("pond", "aby3", "securenn")
+EXAMPLE = Path(__file__).parents[2] / "examples/fraud"
+
+
+@cache
+def example(protocol: str = "pond") -> tuple[Job, Table, Table]:
+    job = load_job(EXAMPLE / "job.yaml").model_copy(update={"protocol": protocol})
+    alice, bob = PARTIES[:2]
+    return (
+        job,
+        read_table(EXAMPLE / "alice.csv", job, alice),  # type: ignore[arg-type]
+        read_table(EXAMPLE / "bob.csv", job, bob),  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_on_the_example_the_twin_is_as_good_as_plain_logistic_regression(protocol: str) -> None:
+    job, features, labels = example(protocol)
+    x, y = features.matrix, labels.matrix[:, 0]
+    plain = LogisticRegression(C=1e9, max_iter=1000).fit(x[:, :-1], y)
+    expected = roc_auc_score(y, plain.decision_function(x[:, :-1]))
+    assert expected == pytest.approx(0.657, abs=0.001)
+
+    weights = fit(job, x, labels.matrix)
+    assert weights.shape == (17,)
+    assert roc_auc_score(y, score(weights, x)) == pytest.approx(expected, abs=0.002)
+    cosine = weights[:-1] @ plain.coef_[0] / np.linalg.norm(weights[:-1])
+    assert cosine / np.linalg.norm(plain.coef_) > 0.98
+
+
+def test_scores_are_probabilities_by_the_exact_sigmoid() -> None:
+    weights = np.array([2.0, -1.0])
+    x = np.array([[0.5, 1], [0, 1], [1e9, 1], [-1e9, 1]], np.float32)
+    np.testing.assert_allclose(score(weights, x), [0.5, 1 / (1 + np.e), 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("protocol", "range_", "error"),
+    [("pond", 6, 0.027), ("securenn", 6, 0.027), ("aby3", 60, 0.041)],
+)
+def test_each_approximation_follows_the_sigmoid_in_its_range(
+    protocol: str, range_: float, error: float
+) -> None:
+    t = np.linspace(-range_, range_, 10_001)
+    approximation = SIGMOID[protocol].value(t)
+    assert np.abs(approximation - 1 / (1 + np.exp(-t))).max() < error
+    np.testing.assert_allclose(approximation + SIGMOID[protocol].value(-t), 1, atol=1e-4)
+
+
+def test_aby3_takes_the_piece_to_the_left_where_two_meet() -> None:
+    value = SIGMOID["aby3"].value
+    ends = np.array([-4.0, -1.5, 1.5, 4.0])
+    np.testing.assert_allclose(value(ends), [1e-4, 0.182, 0.818, 0.983], atol=1e-4)
+    beyond = np.nextafter(ends, np.inf)
+    np.testing.assert_allclose(value(beyond), [0.017, 0.182, 0.818, 1 - 1e-4], atol=1e-4)
+
+
+def test_the_rows_order_decides_where_an_unfinished_training_stands() -> None:
+    job, features, labels = example()
+    training = job.training.model_copy(update={"order_seed": 19})
+    other = fit(job.model_copy(update={"training": training}), features.matrix, labels.matrix)
+    ours = fit(job, features.matrix, labels.matrix)
+    assert 1e-3 < np.linalg.norm(other - ours) < 0.5
+
+
+def test_a_row_within_the_reach_is_learnt_and_one_far_beyond_it_breaks_the_polynomial() -> None:
+    """Why tables are held to ``reach_limit``."""
+    job, features, labels = example()
+    limit = reach_limit(job)
+    assert limit is not None and limit > np.square(features.matrix).sum(axis=1).max()
+    for length, holds in ((0.9 * limit, True), (3 * limit, False)):
+        x = features.matrix.copy()
+        x[:, 0], x[5] = 0, 0  # a mark that this row alone bears
+        x[5, [0, -1]] = np.sqrt(length - 1), 1
+        with np.errstate(all="ignore"):
+            weights = fit(job, x, labels.matrix)
+        assert bool(np.linalg.norm(weights) < 3) is holds
+    assert reach_limit(job.model_copy(update={"protocol": "aby3"})) is None

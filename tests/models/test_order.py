@@ -1,0 +1,60 @@
+"""The order of rows is the same for everybody, and another one in each epoch."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from party.job import Job, Training
+from party.models.order import order
+
+
+def job(rows: int, batch_size: int, seed: int = 0) -> Job:
+    training = Training(epochs=3, batch_size=batch_size, learning_rate=0.1, order_seed=seed)
+    return Job(name="t", rows=rows, features=("f",), label="y", training=training)
+
+
+@given(st.data(), st.integers(1, 500), st.integers(0, 2**63 - 1), st.integers(0, 10**6 - 1))
+def test_an_epoch_takes_different_rows_in_whole_batches(
+    data: st.DataObject, rows: int, seed: int, epoch: int
+) -> None:
+    batch_size = data.draw(st.integers(1, rows))
+    taken = order(job(rows, batch_size, seed), epoch)
+    assert taken.dtype == np.int32
+    assert len(taken) == rows // batch_size * batch_size
+    assert len(np.unique(taken)) == len(taken)
+    assert taken.min() >= 0 and taken.max() < rows
+
+
+def test_the_order_is_known() -> None:
+    """If these change, parties of different versions cannot train together any more."""
+    assert order(job(10, 3), 0).tolist() == [2, 4, 0, 9, 8, 3, 7, 1, 5]
+    assert order(job(10, 3), 1).tolist() == [3, 0, 4, 5, 9, 8, 7, 1, 6]
+    assert order(job(10, 3, seed=2**63 - 1), 0).tolist() == [4, 1, 3, 7, 6, 2, 9, 5, 8]
+    large = order(job(7000, 128, seed=18), 9)
+    assert hashlib.sha256(large.astype("<i4").tobytes()).hexdigest()[:16] == "3a6ed0a6b587c5f1"
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    orders = [order(job(1000, 100, seed), epoch) for seed in (0, 1, 256) for epoch in (0, 1, 256)]
+    for i, one in enumerate(orders):
+        for other in orders[:i]:
+            assert (one == other).sum() < 20
+
+
+def test_the_batch_size_only_says_where_the_order_ends() -> None:
+    np.testing.assert_array_equal(order(job(1000, 300), 4), order(job(1000, 1), 4)[:900])
+
+
+def test_every_row_has_its_turn() -> None:
+    """The rows that one epoch leaves out are not left out for good."""
+    eight = [order(job(1000, 300), epoch) for epoch in range(8)]
+    assert len(np.unique(np.concatenate(eight))) == 1000
+
+
+def test_rows_fall_evenly_over_an_epoch() -> None:
+    places = np.array([np.argsort(order(job(100, 1, seed), 0)) for seed in range(400)])
+    assert np.abs(places.mean(axis=0) - 49.5).max() < 5 * 28.9 / 20

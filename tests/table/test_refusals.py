@@ -1,0 +1,315 @@
+"""A bad table is refused with its place and without the value that stands there."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import random
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from party.faults import InputFault
+from party.job import Job
+from party.table import Table, read_table
+
+from .conftest import LABELS, ROWS, small_job
+
+Refused = Callable[..., InputFault]
+
+CANARY = "4711.0815"  # stands wherever a value is wrong, and never in a message
+
+
+def table(*, cell: str | None = None, row: int = 2, column: int = 1) -> str:
+    """A good table but for one cell; ``row`` and ``column`` counted from 0."""
+    rows = [line.split(",") for line in ROWS]
+    if cell is not None:
+        rows[row][column] = cell
+    return "\n".join(",".join(cells) for cells in rows) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("cell", "what"),
+    [
+        ("nan", "the cell is not a finite number"),
+        ("-Infinity", "the cell is not a finite number"),
+        (CANARY.replace(".", "") + "e308", "the cell is not a finite number"),
+        (CANARY.replace(".", "") * 40, "the cell is not a finite number"),
+        ("", "the cell is empty"),
+        ("  ", "the cell is empty"),
+        ('""', "the cell is empty"),
+        ("None", "the cell is not a number"),
+        (CANARY + "x", "the cell is not a number"),
+        ("0x" + CANARY.replace(".", ""), "the cell is not a number"),
+        (CANARY.replace("1", "1_"), "the cell is not a number"),
+        ("٤٧١١", "the cell is not a number"),
+        (f'"{CANARY}" ', "the quotes in the line do not match"),
+        (f'"{CANARY}"7', "the quotes in the line do not match"),
+        (f'"{CANARY}', "the quotes in the line do not match"),
+        (f'"{CANARY}\n1"', "the quotes in the line do not match"),
+        (f'{CANARY[:4]}"{CANARY}"', "the cell is not a number"),
+        (CANARY + "\0", "the line holds a NUL byte: this is not CSV text"),
+        (CANARY + "\r", "there is a carriage return inside of the line"),
+    ],
+)
+def test_a_wrong_cell(refused: Refused, cell: str, what: str) -> None:
+    fault = refused(table(cell=cell))
+    assert fault.what == what
+    in_cell = fault.what.startswith("the cell")
+    assert fault.where == ("FILE, line 3, column 2 ('f2')" if in_cell else "FILE, line 3")
+    assert fault.hint
+    assert_hides(fault)
+
+
+@pytest.mark.parametrize("header", ["", "f1,f2,f3\r\n"])
+def test_lines_are_counted_as_an_editor_counts_them(refused: Refused, header: str) -> None:
+    text = header + table(cell=CANARY + "x", row=3, column=0).replace("\n", "\r\n")
+    assert refused(text).where == f"FILE, line {5 if header else 4}, column 1 ('f1')"
+    text = header + table(cell="inf", row=3, column=0).replace("\n", "\r\n")
+    assert refused(text).where == f"FILE, line {5 if header else 4}, column 1 ('f1')"
+
+
+def test_the_place_is_right_far_into_a_large_table(refused: Refused) -> None:
+    rows = ["1,2,3", "4,5,7"] * 100_000
+    for wrong in (f"{CANARY}x", "1e999"):
+        rows[145_678] = f"1,2,{wrong}"
+        fault = refused("\n".join(rows), job=small_job(200_000))
+        assert fault.where == "FILE, line 145679, column 3 ('f3')"
+        assert_hides(fault)
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "where"),
+    [
+        ("", "the table is empty", "FILE"),
+        ("\n\n", "the table is empty", "FILE"),
+        ("\ufeff", "the table is empty", "FILE"),
+        ("f1,f2,f3\n", "the table has a header and no rows", "FILE"),
+        ("f1,f2,f3", "the table has a header and no rows", "FILE"),
+        (table() + "\n", "the line is empty", "FILE, line 5"),
+        ("\n" + table(), "the line is empty", "FILE, line 1"),
+        (table(cell=f"2,{CANARY}"), "the row has 4 cells, and the job 3 columns", "FILE, line 3"),
+        (
+            table().replace("2,-3", CANARY),
+            "the row has 2 cells, and the job 3 columns",
+            "FILE, line 1",
+        ),
+        (
+            table().replace("\n", f",{CANARY}\n"),
+            "the row has 4 cells, and the job 3 columns",
+            "FILE, line 1",
+        ),
+        (table() + f"{CANARY},1,1\n", "the table has 5 rows, and the job 4", "FILE"),
+        (table() * 2, "the table has 8 rows, and the job 4", "FILE"),
+        ("\n".join(ROWS[:-1]), "the table has 3 rows, and the job 4", "FILE"),
+    ],
+)
+def test_a_wrong_shape(refused: Refused, text: str, what: str, where: str) -> None:
+    fault = refused(text)
+    assert (fault.what, fault.where) == (what, where)
+    assert_hides(fault)
+
+
+def test_counting_too_many_rows_ends(refused: Refused) -> None:
+    fault = refused("1,2,3\n" * 2_000_000)
+    assert fault.what == "the table has more than 8 rows, and the job 4"
+
+
+@pytest.mark.parametrize(
+    ("header", "what", "where", "hint"),
+    [
+        ("f1,f3,f2", "the header has 'f3' where the job has 'f2'", ", column 2", "the job's order"),
+        ("f1,f2,ff3", "the header does not have 'f3' here", ", column 3", "job is 'f3'"),
+        ("f1,f2,secret", "the header does not have 'f3' here", ", column 3", "rename"),
+        ("f1,f2", "the row has 2 cells, and the job 3 columns", "", "that the job names"),
+        (",f1,f2,f3", "the row has 4 cells, and the job 3 columns", "", "is it an index"),
+        ("f1;f2;f3", "the row has 1 cells, and the job 3 columns", "", "separate cells by commas"),
+        ("f1,f1,f3", "the header has 'f1' where the job has 'f2'", ", column 2", "order"),
+    ],
+)
+def test_a_wrong_header(refused: Refused, header: str, what: str, where: str, hint: str) -> None:
+    fault = refused(header + "\n" + table())
+    assert fault.what.startswith(what)
+    assert fault.where == "FILE, line 1" + where
+    assert hint in (fault.hint or "")
+    # What looks like a header may be somebody's first row: a stranger's name is not repeated.
+    assert "secret" not in str(fault) and "ff3" not in str(fault)
+
+
+@pytest.mark.parametrize("label", ["2", "-1", "0.5", CANARY, "1e-300"])
+def test_a_label_other_than_0_and_1(refused: Refused, label: str) -> None:
+    fault = refused("\n".join([*LABELS[:2], label, LABELS[3]]), "bob")
+    assert fault.what == "the label is neither 0 nor 1"
+    assert fault.where == "FILE, line 3, column 1 ('guilty')"
+    assert_hides(fault)
+
+
+@pytest.mark.parametrize("label", ["0", "1"])
+def test_labels_that_are_all_the_same(refused: Refused, label: str) -> None:
+    assert refused(f"{label}\n" * 4, "bob").what == "all labels are the same"
+
+
+@pytest.mark.parametrize("value", ["0", "0.1", CANARY, "1e300"])
+def test_a_constant_column(refused: Refused, value: str) -> None:
+    rows = [line.split(",") for line in ROWS]
+    fault = refused("\n".join(f"{a},{value},{c}" for a, _, c in rows))
+    assert fault.what.startswith("the column is constant")
+    assert fault.where == "FILE, column 2 ('f2')"
+    assert_hides(fault)
+
+
+def test_a_column_that_varies_by_rounding_only(refused: Refused) -> None:
+    rows = [f"{line},{float(np.nextafter(0.1, i % 2))}" for i, line in enumerate(ROWS)]
+    fault = refused("\n".join(rows), job=small_job(columns=4))
+    assert fault.what.startswith("the column is constant")
+
+
+def test_values_too_large_to_square(refused: Refused) -> None:
+    for value in ("1e200", "1.7e308"):
+        fault = refused(table(cell=value))
+        assert fault.what == "the column's values are too large to standardise"
+        assert fault.where == "FILE, column 2 ('f2')"
+
+
+def test_an_outlier_beyond_the_fixed_point_range(refused: Refused) -> None:
+    rows = 1_200_000
+    text = "0\n1\n" * (rows // 2 - 1) + f"0\n{10**9}\n"
+    job = small_job(rows, 1, "aby3")
+    fault = refused(text, job=job)
+    assert fault.what == "the value is more than 1024 standard deviations from the column's mean"
+    assert fault.where == f"FILE, line {rows}, column 1 ('f1')"
+
+
+def test_an_outlier_that_would_throw_the_polynomial_out_of_its_range(
+    refused: Refused, read: Callable[..., Table]
+) -> None:
+    text = "f1,f2\n" + "0,1\n1,0\n" * 250 + f"{CANARY},1\n" + "0,1\n"
+    job = small_job(502, 2)
+    fault = refused(text, job=job)
+    assert "the range in which the protocol's sigmoid holds" in fault.what
+    assert fault.where == "FILE, line 502, column 1 ('f1')"
+    assert_hides(fault)
+    # The job decides: a protocol whose sigmoid is bounded takes the very same table.
+    assert read(text, job=small_job(502, 2, "aby3")).matrix.shape == (502, 3)
+
+
+def test_text_that_is_not_utf8(refused: Refused) -> None:
+    fault = refused(table(cell=CANARY + "é").encode("latin-1"))
+    assert (fault.what, fault.where) == ("the line is not UTF-8", "FILE, line 3")
+    assert_hides(fault)
+    assert refused("f1,fé,f3\n".encode("utf-16")).where == "FILE, line 1"
+
+
+def test_what_is_no_readable_file(job: Job, tmp_path: Path) -> None:
+    def refusal(path: Path) -> InputFault:
+        with pytest.raises(InputFault) as caught:
+            read_table(path, job, "alice")
+        assert caught.value.where and caught.value.where.startswith(str(path))
+        return caught.value
+
+    assert refusal(tmp_path / "none").what == "cannot read the table: No such file or directory"
+    assert refusal(tmp_path).what == "the directory holds no table"
+    os.mkfifo(tmp_path / "fifo")
+    assert refusal(tmp_path / "fifo").what == "the table is neither a file nor a directory"
+    assert refusal(Path("/dev/zero")).what == "the table is neither a file nor a directory"
+    assert "Not a directory" in refusal(Path(__file__) / "table").what
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(job: Job, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.touch(mode=0)
+    with pytest.raises(InputFault, match="Permission denied"):
+        read_table(path, job, "alice")
+
+
+def test_a_damaged_gzip_file(refused: Refused) -> None:
+    packed = gzip.compress(table().encode())
+    for damaged in (
+        packed[:-9],
+        packed[:12],
+        packed[:20] + b"\xff\xff" + packed[22:],
+        packed + b"x",
+    ):
+        assert refused(damaged).what == "the gzip file is damaged or cut off"
+
+
+def test_a_gzip_bomb_is_refused_before_it_unfolds(refused: Refused) -> None:
+    without_end = io.BytesIO()
+    with gzip.GzipFile(fileobj=without_end, mode="wb", compresslevel=1) as file:
+        for _ in range(64):
+            file.write(b"0" * 2**20)
+    fault = refused(without_end.getvalue())
+    assert fault.what == "the line has more than 1048576 bytes"
+    assert fault.where == "FILE, line 1"
+
+
+cells = st.text(alphabet="0123456789+-.eEnaifINF_x \t\"'é\0\r;", max_size=8)
+
+
+@given(st.lists(cells, min_size=2, max_size=2))
+@example(["+1", "-1."])
+@example([" .5\t", "1e-400"])
+@example(['"1"', '"2"'])
+@example(["1e999", "nan(1)"])
+@example(['"1"2', '1""2'])
+def test_every_cell_is_read_as_python_reads_it_or_refused_by_its_place(values: list[str]) -> None:
+    """The quick reading and the exact one, which finds the place, agree on what a number is."""
+    text = f"3,9\n{values[0]},{values[1]}\n5,4\n7,2\n"
+    job = small_job(4, 2, "aby3")
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "t.csv"
+        path.write_bytes(text.encode())
+        try:
+            table = read_table(path, job, "alice")
+        except InputFault as fault:
+            constant = fault.what.startswith("the column is constant")
+            assert constant or (fault.where or "").startswith(f"{path}, line 2")
+            assert "not CSV" not in fault.what or "NUL" in fault.what
+            return
+    assert table.mean is not None
+    columns = np.array([[3, 9], [float(v.strip('"')) for v in values], [5, 4], [7, 2]])
+    np.testing.assert_allclose(table.mean, columns.mean(axis=0), rtol=1e-14)
+
+
+@given(st.integers(0, 2**32))
+def test_a_damaged_table_is_read_or_refused_and_nothing_else(seed: int) -> None:
+    rng = random.Random(seed)
+    damaged = bytearray(table().encode())
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(damaged) + 1)
+        damaged[at : at + rng.randint(0, 2)] = rng.choice(
+            [
+                b"\n",
+                b"\r",
+                b'"',
+                b",",
+                b"\0",
+                b"\xff",
+                b"\x1f\x8b",
+                b"9" * 400,
+                b"-",
+                rng.randbytes(3),
+            ]
+        )
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "t.csv"
+        path.write_bytes(damaged)
+        try:
+            read = read_table(path, small_job(protocol="aby3"), "alice")
+        except InputFault as fault:
+            assert str(path) in (fault.where or "")
+        else:
+            assert np.isfinite(read.matrix).all()
+
+
+def assert_hides(fault: InputFault) -> None:
+    for digits in (CANARY, CANARY.replace(".", ""), "1e200"):
+        assert digits not in re.sub(r"[_, ]", "", str(fault))
