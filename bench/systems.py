@@ -144,7 +144,8 @@ def _by_hand(
         hosts = {f"server{index}": host for index, host in enumerate(here.hosts)}
         config.write_text(json.dumps(hosts), encoding="utf-8")
         if not keys.exists():
-            make = [_script("deployer"), "certs", str(folder / "job.yaml"), "--output", str(keys)]
+            make = [_script("deployer"), "certs", "new", "--job", str(folder / "job.yaml")]
+            make += ["--output", str(keys)]
             _finish(start(make, folder / "certs"), folder / "certs", limit_s)
         began, cpu = time.monotonic(), _cpu_s()
         running = []
@@ -169,11 +170,11 @@ def _kit_figures(tables: Tables, output: Path, job_s: float, cpu_s: float, here:
     }
     model = json.loads((output / "alice" / "model.json").read_text(encoding="utf-8"))
     return Figures(
-        step_ms=reports["alice"]["step_ms"],
+        step_ms=reports["alice"]["times"]["step_s"] * 1000,
         first_job_s=job_s,
         job_s=job_s,
         cpu_s=cpu_s,
-        peak_mib={party: report["peak_mib"] for party, report in reports.items()},
+        peak_mib={party: report["peak_bytes"] / 2**20 for party, report in reports.items()},
         wire_bytes=here.carried(),
         auc=tables.auc([*model["weights"], model["intercept"]]),
     )

