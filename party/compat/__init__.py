@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 from party.faults import JobFault
 
@@ -120,16 +120,15 @@ def _native_operations() -> None:
 
 
 class _Absent(ModuleType):
-    """A module that offers any function, each of which says that it is not there."""
+    """A module of which everything can be imported and nothing used."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        return _Absent(f"{self.__name__}.{name}")
 
-        def absent(*_: Any, **__: Any) -> None:
-            raise NotImplementedError(f"{self.__name__}.{name}: not offered by this package")
-
-        return absent
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        raise NotImplementedError(f"{self.__name__} is not offered by this package")
 
 
 def _absent_parts() -> None:

@@ -57,9 +57,12 @@ def uniform(shape: Any, seed: Any, minval: Any, maxval: Any, name: str | None = 
     """Integers of ``minval``'s type, uniform on minval, ..., maxval - 1, determined by ``seed``.
 
     ``shape`` is a list, a TensorShape or a tensor of int32 or int64; ``seed`` is [8] of int32.
-    From the type's smallest to its largest means its whole ring, the largest included: see
-    ``interval``. An interval without a number, a negative dimension and the like are errors of the
-    operation, InvalidArgumentError.
+
+    From the type's smallest to its largest means its whole ring, the largest included: the bound is
+    exclusive and no signed type holds the number after its largest, so whoever wants the whole
+    ring, as every mask must, can only write this, which is what tf-encrypted does. Taken by the
+    letter it would let a mask tell a little of what it hides. An interval without a number, a
+    negative dimension and the like are errors of the operation, InvalidArgumentError.
     """
     dimensions = shape if tf.is_tensor(shape) else tf.convert_to_tensor(shape, tf.int32)
     result = operations().kit_uniform(
@@ -87,21 +90,6 @@ def bit_reverse(x: Any) -> Any:
 def xor_indices(x: Any) -> Any:
     """The exclusive or of the positions of the bits set in each integer."""
     return _alike(operations().kit_xor_indices(x=x), x)
-
-
-def interval(minval: int, maxval: int, bits: int) -> tuple[int, int]:
-    """What KitUniform makes of its bounds: the lowest integer, and how many there are.
-
-    The upper bound is exclusive, and a signed type of ``bits`` bits cannot hold the number after
-    its largest. Whoever wants the whole ring, as every mask must, can only write the smallest and
-    the largest, which is what tf-encrypted does; the count is then 0, which means the whole ring.
-    Leaving the largest out, as the letter has it, would let a mask tell a little of what it hides.
-    """
-    largest = 2 ** (bits - 1) - 1
-    if not -largest - 1 <= minval < maxval <= largest:
-        raise ValueError("not an interval of the type")
-    ring = minval == -largest - 1 and maxval == largest
-    return minval, 0 if ring else maxval - minval
 
 
 def _shaped(tensor: Any, shape: Any) -> Any:

@@ -34,23 +34,20 @@ static bool read_inputs(call *c, int count) {
     return true;
 }
 
-/* Makes room for the output; gives its number of elements, or -1. TensorFlow ends the process where
- * the product of an output's dimensions overflows, so it is never asked for one that does. */
-static int64_t allocate(call *c, TF_DataType type, const int64_t *dimensions, int rank) {
-    int64_t elements = 1, limit = 1, bytes = 0;
+/* Makes room for the output. TensorFlow ends the process where the product of an output's dimensions
+ * overflows, so it is never asked for one that does. */
+static bool allocate(call *c, TF_DataType type, const int64_t *dimensions, int rank) {
+    int64_t bytes = (int64_t)TF_DataTypeSize(type), limit = bytes;
     for (int i = 0; i < rank; i++) {
-        if (dimensions[i] < 0) return fail(c, TF_INVALID_ARGUMENT, "a dimension is negative") - 1;
+        if (dimensions[i] < 0) return fail(c, TF_INVALID_ARGUMENT, "a dimension is negative");
         if (__builtin_mul_overflow(limit, dimensions[i] ? dimensions[i] : 1, &limit))
-            return fail(c, TF_INVALID_ARGUMENT, "the shape is too large") - 1;
-        elements *= dimensions[i];
+            return fail(c, TF_INVALID_ARGUMENT, "the shape is too large");
+        bytes *= dimensions[i];
     }
-    if (__builtin_mul_overflow(limit, (int64_t)TF_DataTypeSize(type), &bytes))
-        return fail(c, TF_INVALID_ARGUMENT, "the shape is too large") - 1;
-    c->output = TF_AllocateOutput(c->context, 0, type, dimensions, rank,
-                                  (size_t)elements * TF_DataTypeSize(type), c->status);
-    if (TF_GetCode(c->status) != TF_OK) return -1;
-    if (!c->output) return fail(c, TF_RESOURCE_EXHAUSTED, "no memory for the output") - 1;
-    return elements;
+    c->output =
+        TF_AllocateOutput(c->context, 0, type, dimensions, rank, (size_t)bytes, c->status);
+    if (TF_GetCode(c->status) != TF_OK) return false;
+    return c->output || fail(c, TF_RESOURCE_EXHAUSTED, "no memory for the output");
 }
 
 /* Computes an operation. The kernel may be run by several threads at once. */
@@ -68,7 +65,7 @@ static void run(void *kernel, TF_OpKernelContext *context, bool (*body)(void *, 
 static bool seed(void *kernel, call *c) {
     (void)kernel;
     const int64_t dimension = KIT_SEED_BYTES / 4;
-    if (allocate(c, TF_INT32, &dimension, 1) < 0) return false;
+    if (!allocate(c, TF_INT32, &dimension, 1)) return false;
     if (kit_seed(TF_TensorData(c->output))) return fail(c, TF_INTERNAL, "the kernel gave no seed");
     return true;
 }
@@ -130,8 +127,7 @@ static bool uniform(void *kernel, call *c) {
     int64_t dimensions[MAX_RANK];
     const int rank = (int)TF_Dim(shape, 0);
     for (int i = 0; i < rank; i++) dimensions[i] = integer(shape, i);
-    const int64_t elements = allocate(c, type, dimensions, rank);
-    if (elements < 0) return false;
+    if (!allocate(c, type, dimensions, rank)) return false;
 
     /* maxval is exclusive, and its type cannot hold the number after the largest: a caller that
      * wants the whole ring can only write the smallest and the largest, which is how tf-encrypted
@@ -141,8 +137,8 @@ static bool uniform(void *kernel, call *c) {
     const uint64_t range = ring ? 0 : (uint64_t)high - (uint64_t)low;
     kit_random *random = generator();
     if (!random) return fail(c, TF_INTERNAL, "OpenSSL's AES-256-CTR is not available");
-    if (kit_uniform(random, TF_TensorData(key), type_of(type), low, range, elements,
-                    TF_TensorData(c->output)))
+    if (kit_uniform(random, TF_TensorData(key), type_of(type), low, range,
+                    TF_TensorElementCount(c->output), TF_TensorData(c->output)))
         return fail(c, TF_INTERNAL, "the random generator failed");
     return true;
 }
@@ -174,59 +170,55 @@ static void *create_split(TF_OpKernelConstruction *c) { return create_progressio
 static void *create_gather(TF_OpKernelConstruction *c) { return create_progression(c, true); }
 
 /* Reads x and makes room for the output: as large as x, or `copies` times as large where that is
- * not 0, along a new first dimension. Gives the elements of x, or -1. */
-static int64_t prepare(call *c, int64_t copies) {
-    if (!read_inputs(c, 1)) return -1;
+ * not 0, along a new first dimension. */
+static bool prepare(call *c, int64_t copies) {
+    if (!read_inputs(c, 1)) return false;
     const TF_Tensor *x = c->input[0];
+    if (TF_NumDims(x) >= MAX_RANK) return fail(c, TF_INVALID_ARGUMENT, "x has too many dimensions");
     int64_t dimensions[MAX_RANK];
     int rank = 0;
-    if (TF_NumDims(x) + (copies != 0) > MAX_RANK)
-        return fail(c, TF_INVALID_ARGUMENT, "x has too many dimensions") - 1;
     if (copies) dimensions[rank++] = copies;
     for (int i = 0; i < TF_NumDims(x); i++) dimensions[rank++] = TF_Dim(x, i);
-    if (allocate(c, TF_TensorType(x), dimensions, rank) < 0) return -1;
-    return TF_TensorElementCount(x);
+    return allocate(c, TF_TensorType(x), dimensions, rank);
 }
 
-static int element_size(const call *c) { return (int)TF_DataTypeSize(TF_TensorType(c->input[0])); }
+static int size(const call *c) { return (int)TF_DataTypeSize(TF_TensorType(c->input[0])); }
+static int64_t count(const call *c) { return TF_TensorElementCount(c->input[0]); }
+static const void *x(const call *c) { return TF_TensorData(c->input[0]); }
+static void *out(const call *c) { return TF_TensorData(c->output); }
+
+static const char out_of_bits[] = "start or stride is not within the bits of an element";
 
 static bool split(void *kernel, call *c) {
     const progression *p = kernel;
-    if (p->stride < 1 || p->stride > 64)
-        return fail(c, TF_INVALID_ARGUMENT, "stride is not within the bits of an element");
-    const int64_t n = prepare(c, p->stride);
-    if (n < 0) return false;
-    if (kit_bit_split(element_size(c), p->stride, n, TF_TensorData(c->input[0]),
-                      TF_TensorData(c->output)))
-        return fail(c, TF_INVALID_ARGUMENT, "stride is not within the bits of an element");
+    if (p->stride < 1 || p->stride > 64) return fail(c, TF_INVALID_ARGUMENT, out_of_bits);
+    if (!prepare(c, p->stride)) return false;
+    if (kit_bit_split(size(c), p->stride, count(c), x(c), out(c)))
+        return fail(c, TF_INVALID_ARGUMENT, out_of_bits);
     return true;
 }
 
 static bool gather(void *kernel, call *c) {
     const progression *p = kernel;
-    const int64_t n = prepare(c, 0);
-    if (n < 0) return false;
-    if (kit_bit_gather(element_size(c), p->start, p->stride, n, TF_TensorData(c->input[0]),
-                       TF_TensorData(c->output)))
-        return fail(c, TF_INVALID_ARGUMENT, "start or stride is not within the bits of an element");
+    if (!prepare(c, 0)) return false;
+    if (kit_bit_gather(size(c), p->start, p->stride, count(c), x(c), out(c)))
+        return fail(c, TF_INVALID_ARGUMENT, out_of_bits);
     return true;
 }
 
 static bool reverse(void *kernel, call *c) {
     (void)kernel;
-    const int64_t n = prepare(c, 0);
-    if (n < 0) return false;
-    if (kit_bit_reverse(element_size(c), n, TF_TensorData(c->input[0]), TF_TensorData(c->output)))
-        return fail(c, TF_INTERNAL, "bits could not be reversed");
+    if (!prepare(c, 0)) return false;
+    if (kit_bit_reverse(size(c), count(c), x(c), out(c)))
+        return fail(c, TF_INTERNAL, "bits of such elements cannot be reversed");
     return true;
 }
 
 static bool xor_indices(void *kernel, call *c) {
     (void)kernel;
-    const int64_t n = prepare(c, 0);
-    if (n < 0) return false;
-    if (kit_xor_indices(element_size(c), n, TF_TensorData(c->input[0]), TF_TensorData(c->output)))
-        return fail(c, TF_INTERNAL, "positions could not be combined");
+    if (!prepare(c, 0)) return false;
+    if (kit_xor_indices(size(c), count(c), x(c), out(c)))
+        return fail(c, TF_INTERNAL, "positions in such elements cannot be combined");
     return true;
 }
 
