@@ -28,35 +28,41 @@ static bool fail(call *c, TF_Code code, const char *message) {
 static bool read_inputs(call *c, int count) {
     for (int i = 0; i < count; i++) {
         TF_GetInput(c->context, i, &c->input[i], c->status);
-        if (TF_GetCode(c->status) != TF_OK) return false;
-        if (!c->input[i]) return fail(c, TF_INTERNAL, "an input is missing");
+        if (TF_GetCode(c->status) != TF_OK)
+            return false;
+        if (!c->input[i])
+            return fail(c, TF_INTERNAL, "an input is missing");
     }
     return true;
 }
 
-/* Makes room for the output. TensorFlow ends the process where the product of an output's dimensions
- * overflows, so it is never asked for one that does. */
+/* Makes room for the output. TensorFlow ends the process where the product of an output's
+ * dimensions overflows, so it is never asked for one that does. */
 static bool allocate(call *c, TF_DataType type, const int64_t *dimensions, int rank) {
     int64_t bytes = (int64_t)TF_DataTypeSize(type), limit = bytes;
     for (int i = 0; i < rank; i++) {
-        if (dimensions[i] < 0) return fail(c, TF_INVALID_ARGUMENT, "a dimension is negative");
+        if (dimensions[i] < 0)
+            return fail(c, TF_INVALID_ARGUMENT, "a dimension is negative");
         if (__builtin_mul_overflow(limit, dimensions[i] ? dimensions[i] : 1, &limit))
             return fail(c, TF_INVALID_ARGUMENT, "the shape is too large");
         bytes *= dimensions[i];
     }
-    c->output =
-        TF_AllocateOutput(c->context, 0, type, dimensions, rank, (size_t)bytes, c->status);
-    if (TF_GetCode(c->status) != TF_OK) return false;
+    c->output = TF_AllocateOutput(c->context, 0, type, dimensions, rank, (size_t)bytes, c->status);
+    if (TF_GetCode(c->status) != TF_OK)
+        return false;
     return c->output || fail(c, TF_RESOURCE_EXHAUSTED, "no memory for the output");
 }
 
 /* Computes an operation. The kernel may be run by several threads at once. */
 static void run(void *kernel, TF_OpKernelContext *context, bool (*body)(void *, call *)) {
     call c = {.context = context, .status = TF_NewStatus()};
-    if (!body(kernel, &c)) TF_OpKernelContext_Failure(context, c.status);
+    if (!body(kernel, &c))
+        TF_OpKernelContext_Failure(context, c.status);
     for (int i = 0; i < 4; i++)
-        if (c.input[i]) TF_DeleteTensor(c.input[i]);
-    if (c.output) TF_DeleteTensor(c.output);
+        if (c.input[i])
+            TF_DeleteTensor(c.input[i]);
+    if (c.output)
+        TF_DeleteTensor(c.output);
     TF_DeleteStatus(c.status);
 }
 
@@ -65,8 +71,10 @@ static void run(void *kernel, TF_OpKernelContext *context, bool (*body)(void *, 
 static bool seed(void *kernel, call *c) {
     (void)kernel;
     const int64_t dimension = KIT_SEED_BYTES / 4;
-    if (!allocate(c, TF_INT32, &dimension, 1)) return false;
-    if (kit_seed(TF_TensorData(c->output))) return fail(c, TF_INTERNAL, "the kernel gave no seed");
+    if (!allocate(c, TF_INT32, &dimension, 1))
+        return false;
+    if (kit_seed(TF_TensorData(c->output)))
+        return fail(c, TF_INTERNAL, "the kernel gave no seed");
     return true;
 }
 
@@ -74,12 +82,16 @@ static bool seed(void *kernel, call *c) {
 static pthread_key_t generator_key;
 static bool generator_key_made;
 
-static void free_generator(void *random) { kit_random_free(random); }
+static void free_generator(void *random) {
+    kit_random_free(random);
+}
 
 static kit_random *generator(void) {
-    if (!generator_key_made) return NULL;
+    if (!generator_key_made)
+        return NULL;
     kit_random *random = pthread_getspecific(generator_key);
-    if (random) return random;
+    if (random)
+        return random;
     random = kit_random_new();
     if (random && pthread_setspecific(generator_key, random)) {
         kit_random_free(random);
@@ -91,26 +103,35 @@ static kit_random *generator(void) {
 static int64_t integer(const TF_Tensor *tensor, int64_t index) {
     const void *data = TF_TensorData(tensor);
     switch (TF_TensorType(tensor)) {
-        case TF_INT8: return ((const int8_t *)data)[index];
-        case TF_INT16: return ((const int16_t *)data)[index];
-        case TF_INT32: return ((const int32_t *)data)[index];
-        default: return ((const int64_t *)data)[index];
+    case TF_INT8:
+        return ((const int8_t *)data)[index];
+    case TF_INT16:
+        return ((const int16_t *)data)[index];
+    case TF_INT32:
+        return ((const int32_t *)data)[index];
+    default:
+        return ((const int64_t *)data)[index];
     }
 }
 
 /* The elements' type as random.h knows it. */
 static int type_of(TF_DataType type) {
     switch (type) {
-        case TF_INT8: return 0;
-        case TF_INT16: return 1;
-        case TF_INT32: return 2;
-        default: return 3;
+    case TF_INT8:
+        return 0;
+    case TF_INT16:
+        return 1;
+    case TF_INT32:
+        return 2;
+    default:
+        return 3;
     }
 }
 
 static bool uniform(void *kernel, call *c) {
     (void)kernel;
-    if (!read_inputs(c, 4)) return false;
+    if (!read_inputs(c, 4))
+        return false;
     const TF_Tensor *shape = c->input[0], *key = c->input[1];
     const TF_Tensor *minval = c->input[2], *maxval = c->input[3];
     const TF_DataType type = TF_ExpectedOutputDataType(c->context, 0);
@@ -122,12 +143,15 @@ static bool uniform(void *kernel, call *c) {
     if (TF_TensorElementCount(minval) != 1 || TF_TensorElementCount(maxval) != 1)
         return fail(c, TF_INVALID_ARGUMENT, "minval or maxval is not one integer");
     const int64_t low = integer(minval, 0), high = integer(maxval, 0);
-    if (low >= high) return fail(c, TF_INVALID_ARGUMENT, "minval is not below maxval");
+    if (low >= high)
+        return fail(c, TF_INVALID_ARGUMENT, "minval is not below maxval");
 
     int64_t dimensions[MAX_RANK];
     const int rank = (int)TF_Dim(shape, 0);
-    for (int i = 0; i < rank; i++) dimensions[i] = integer(shape, i);
-    if (!allocate(c, type, dimensions, rank)) return false;
+    for (int i = 0; i < rank; i++)
+        dimensions[i] = integer(shape, i);
+    if (!allocate(c, type, dimensions, rank))
+        return false;
 
     /* maxval is exclusive, and its type cannot hold the number after the largest: a caller that
      * wants the whole ring can only write the smallest and the largest, which is how tf-encrypted
@@ -136,7 +160,8 @@ static bool uniform(void *kernel, call *c) {
     const bool ring = low == -largest - 1 && high == largest;
     const uint64_t range = ring ? 0 : (uint64_t)high - (uint64_t)low;
     kit_random *random = generator();
-    if (!random) return fail(c, TF_INTERNAL, "OpenSSL's AES-256-CTR is not available");
+    if (!random)
+        return fail(c, TF_INTERNAL, "OpenSSL's AES-256-CTR is not available");
     if (kit_uniform(random, TF_TensorData(key), type_of(type), low, range,
                     TF_TensorElementCount(c->output), TF_TensorData(c->output)))
         return fail(c, TF_INTERNAL, "the random generator failed");
@@ -152,7 +177,8 @@ typedef struct {
 static void *create_progression(TF_OpKernelConstruction *construction, bool with_start) {
     TF_Status *status = TF_NewStatus();
     progression *p = calloc(1, sizeof *p);
-    if (!p) TF_SetStatus(status, TF_RESOURCE_EXHAUSTED, "no memory for the operation");
+    if (!p)
+        TF_SetStatus(status, TF_RESOURCE_EXHAUSTED, "no memory for the operation");
     if (p && with_start)
         TF_OpKernelConstruction_GetAttrInt64(construction, "start", &p->start, status);
     if (p && TF_GetCode(status) == TF_OK)
@@ -166,33 +192,51 @@ static void *create_progression(TF_OpKernelConstruction *construction, bool with
     return p;
 }
 
-static void *create_split(TF_OpKernelConstruction *c) { return create_progression(c, false); }
-static void *create_gather(TF_OpKernelConstruction *c) { return create_progression(c, true); }
+static void *create_split(TF_OpKernelConstruction *c) {
+    return create_progression(c, false);
+}
+static void *create_gather(TF_OpKernelConstruction *c) {
+    return create_progression(c, true);
+}
 
 /* Reads x and makes room for the output: as large as x, or `copies` times as large where that is
  * not 0, along a new first dimension. */
 static bool prepare(call *c, int64_t copies) {
-    if (!read_inputs(c, 1)) return false;
+    if (!read_inputs(c, 1))
+        return false;
     const TF_Tensor *x = c->input[0];
-    if (TF_NumDims(x) >= MAX_RANK) return fail(c, TF_INVALID_ARGUMENT, "x has too many dimensions");
+    if (TF_NumDims(x) >= MAX_RANK)
+        return fail(c, TF_INVALID_ARGUMENT, "x has too many dimensions");
     int64_t dimensions[MAX_RANK];
     int rank = 0;
-    if (copies) dimensions[rank++] = copies;
-    for (int i = 0; i < TF_NumDims(x); i++) dimensions[rank++] = TF_Dim(x, i);
+    if (copies)
+        dimensions[rank++] = copies;
+    for (int i = 0; i < TF_NumDims(x); i++)
+        dimensions[rank++] = TF_Dim(x, i);
     return allocate(c, TF_TensorType(x), dimensions, rank);
 }
 
-static int size(const call *c) { return (int)TF_DataTypeSize(TF_TensorType(c->input[0])); }
-static int64_t count(const call *c) { return TF_TensorElementCount(c->input[0]); }
-static const void *x(const call *c) { return TF_TensorData(c->input[0]); }
-static void *out(const call *c) { return TF_TensorData(c->output); }
+static int size(const call *c) {
+    return (int)TF_DataTypeSize(TF_TensorType(c->input[0]));
+}
+static int64_t count(const call *c) {
+    return TF_TensorElementCount(c->input[0]);
+}
+static const void *x(const call *c) {
+    return TF_TensorData(c->input[0]);
+}
+static void *out(const call *c) {
+    return TF_TensorData(c->output);
+}
 
 static const char out_of_bits[] = "start or stride is not within the bits of an element";
 
 static bool split(void *kernel, call *c) {
     const progression *p = kernel;
-    if (p->stride < 1 || p->stride > 64) return fail(c, TF_INVALID_ARGUMENT, out_of_bits);
-    if (!prepare(c, p->stride)) return false;
+    if (p->stride < 1 || p->stride > 64)
+        return fail(c, TF_INVALID_ARGUMENT, out_of_bits);
+    if (!prepare(c, p->stride))
+        return false;
     if (kit_bit_split(size(c), p->stride, count(c), x(c), out(c)))
         return fail(c, TF_INVALID_ARGUMENT, out_of_bits);
     return true;
@@ -200,7 +244,8 @@ static bool split(void *kernel, call *c) {
 
 static bool gather(void *kernel, call *c) {
     const progression *p = kernel;
-    if (!prepare(c, 0)) return false;
+    if (!prepare(c, 0))
+        return false;
     if (kit_bit_gather(size(c), p->start, p->stride, count(c), x(c), out(c)))
         return fail(c, TF_INVALID_ARGUMENT, out_of_bits);
     return true;
@@ -208,7 +253,8 @@ static bool gather(void *kernel, call *c) {
 
 static bool reverse(void *kernel, call *c) {
     (void)kernel;
-    if (!prepare(c, 0)) return false;
+    if (!prepare(c, 0))
+        return false;
     if (kit_bit_reverse(size(c), count(c), x(c), out(c)))
         return fail(c, TF_INTERNAL, "bits of such elements cannot be reversed");
     return true;
@@ -216,18 +262,31 @@ static bool reverse(void *kernel, call *c) {
 
 static bool xor_indices(void *kernel, call *c) {
     (void)kernel;
-    if (!prepare(c, 0)) return false;
+    if (!prepare(c, 0))
+        return false;
     if (kit_xor_indices(size(c), count(c), x(c), out(c)))
         return fail(c, TF_INTERNAL, "positions in such elements cannot be combined");
     return true;
 }
 
-static void compute_seed(void *k, TF_OpKernelContext *c) { run(k, c, seed); }
-static void compute_uniform(void *k, TF_OpKernelContext *c) { run(k, c, uniform); }
-static void compute_split(void *k, TF_OpKernelContext *c) { run(k, c, split); }
-static void compute_gather(void *k, TF_OpKernelContext *c) { run(k, c, gather); }
-static void compute_reverse(void *k, TF_OpKernelContext *c) { run(k, c, reverse); }
-static void compute_xor_indices(void *k, TF_OpKernelContext *c) { run(k, c, xor_indices); }
+static void compute_seed(void *k, TF_OpKernelContext *c) {
+    run(k, c, seed);
+}
+static void compute_uniform(void *k, TF_OpKernelContext *c) {
+    run(k, c, uniform);
+}
+static void compute_split(void *k, TF_OpKernelContext *c) {
+    run(k, c, split);
+}
+static void compute_gather(void *k, TF_OpKernelContext *c) {
+    run(k, c, gather);
+}
+static void compute_reverse(void *k, TF_OpKernelContext *c) {
+    run(k, c, reverse);
+}
+static void compute_xor_indices(void *k, TF_OpKernelContext *c) {
+    run(k, c, xor_indices);
+}
 
 /* Registration */
 
@@ -291,11 +350,13 @@ __attribute__((constructor)) static void register_operations(void) {
         TF_OpDefinitionBuilderAddOutput(definition, o->output);
         TF_OpDefinitionBuilderSetIsStateful(definition, o->stateful);
         TF_RegisterOpDefinition(definition, status);
-        if (TF_GetCode(status) != TF_OK) break;
+        if (TF_GetCode(status) != TF_OK)
+            break;
         TF_RegisterKernelBuilder(
             o->name, TF_NewKernelBuilder(o->name, "CPU", o->create, o->compute, o->destroy),
             status);
-        if (TF_GetCode(status) != TF_OK) break;
+        if (TF_GetCode(status) != TF_OK)
+            break;
     }
     TF_DeleteStatus(status);
 }

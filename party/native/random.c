@@ -45,7 +45,9 @@ static void find_openssl(void) {
                find(library, "EVP_EncryptUpdate", &openssl.update);
 }
 
-static bool openssl_ready(void) { return !pthread_once(&once, find_openssl) && complete; }
+static bool openssl_ready(void) {
+    return !pthread_once(&once, find_openssl) && complete;
+}
 
 #define EVP_CIPHER_fetch openssl.cipher_fetch
 #define EVP_CIPHER_free openssl.cipher_free
@@ -54,15 +56,19 @@ static bool openssl_ready(void) { return !pthread_once(&once, find_openssl) && c
 #define EVP_EncryptInit_ex2 openssl.init
 #define EVP_EncryptUpdate openssl.update
 #else
-static bool openssl_ready(void) { return true; }
+static bool openssl_ready(void) {
+    return true;
+}
 #endif
 
 int kit_seed(uint8_t out[KIT_SEED_BYTES]) {
     size_t have = 0;
     while (have < KIT_SEED_BYTES) {
         ssize_t got = getrandom(out + have, KIT_SEED_BYTES - have, 0);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return -1;
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return -1;
         have += (size_t)got;
     }
     return 0;
@@ -75,14 +81,16 @@ struct kit_random {
 
 kit_random *kit_random_new(void) {
     kit_random *random = calloc(1, sizeof *random);
-    if (!random) return NULL;
+    if (!random)
+        return NULL;
     if (!openssl_ready()) {
         free(random);
         return NULL;
     }
     random->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
     random->context = random->cipher ? EVP_CIPHER_CTX_new() : NULL;
-    if (!random->context || EVP_EncryptInit_ex2(random->context, random->cipher, NULL, NULL, NULL) != 1) {
+    if (!random->context ||
+        EVP_EncryptInit_ex2(random->context, random->cipher, NULL, NULL, NULL) != 1) {
         kit_random_free(random);
         return NULL;
     }
@@ -90,9 +98,12 @@ kit_random *kit_random_new(void) {
 }
 
 void kit_random_free(kit_random *random) {
-    if (!random) return;
-    if (random->context) EVP_CIPHER_CTX_free(random->context); /* wipes the key */
-    if (random->cipher) EVP_CIPHER_free(random->cipher);
+    if (!random)
+        return;
+    if (random->context)
+        EVP_CIPHER_CTX_free(random->context); /* wipes the key */
+    if (random->cipher)
+        EVP_CIPHER_free(random->cipher);
     free(random);
 }
 
@@ -108,8 +119,10 @@ static int draw(kit_random *random, uint8_t *out, size_t bytes) {
         size_t piece = bytes < PIECE ? bytes : PIECE;
         int written = 0;
         memset(out, 0, piece);
-        if (EVP_EncryptUpdate(random->context, out, &written, out, (int)piece) != 1) return -1;
-        if ((size_t)written != piece) return -1;
+        if (EVP_EncryptUpdate(random->context, out, &written, out, (int)piece) != 1)
+            return -1;
+        if ((size_t)written != piece)
+            return -1;
         out += piece;
         bytes -= piece;
     }
@@ -124,40 +137,45 @@ static int draw(kit_random *random, uint8_t *out, size_t bytes) {
 __extension__ typedef unsigned __int128 wide;
 
 /* Integers below a range that is no power of two are words modulo the range, of those words that
- * are spread evenly over it: the ones above `last` are skipped, which tells nothing about those that
- * are kept. The quotient is estimated by a product with `inverse`, floor(2^64 / range), and too
- * small by one at most. Words stay in their order: what is skipped leaves room at the end, where
- * the stream then goes on. */
-#define DEFINE_UNIFORM(T)                                                                         \
-    static int uniform_##T(kit_random *random, T low, uint64_t range, int64_t n, T *out) {        \
-        const uint64_t bits = 8 * sizeof(T);                                                      \
-        if (bits < 64 && range >> (bits & 63)) return -1;                                         \
-        const size_t all = (size_t)n;                                                             \
-        if ((range & (range - 1)) == 0) { /* a power of two, or 0: the whole ring */              \
-            const T mask = (T)(range - 1);                                                        \
-            if (draw(random, (uint8_t *)out, all * sizeof(T))) return -1;                         \
-            if (!range && !low) return 0;                                                         \
-            for (size_t i = 0; i < all; i++) out[i] = (T)(low + (out[i] & mask));                 \
-            return 0;                                                                             \
-        }                                                                                         \
-        const uint64_t inverse = UINT64_MAX / range;                                              \
-        const uint64_t top = (T) ~(T)0; /* the largest word */                                    \
-        const uint64_t last = top - (top % range + 1) % range; /* the largest one that counts */  \
-        size_t have = 0;                                                                          \
-        while (have < all) {                                                                      \
-            size_t kept = have;                                                                   \
-            if (draw(random, (uint8_t *)(out + have), (all - have) * sizeof(T))) return -1;       \
-            for (size_t i = have; i < all; i++) {                                                 \
-                const uint64_t word = out[i];                                                     \
-                const uint64_t quotient = (uint64_t)(((wide)word * inverse) >> 64);               \
-                uint64_t rest = word - quotient * range;                                          \
-                rest -= rest >= range ? range : 0;                                                \
-                out[kept] = (T)(low + (T)rest);                                                   \
-                kept += word <= last;                                                             \
-            }                                                                                     \
-            have = kept;                                                                          \
-        }                                                                                         \
-        return 0;                                                                                 \
+ * are spread evenly over it: the ones above `last` are skipped, which tells nothing about those
+ * that are kept. The quotient is estimated by a product with `inverse`, floor(2^64 / range), and
+ * too small by one at most. Words stay in their order: what is skipped leaves room at the end,
+ * where the stream then goes on. */
+#define DEFINE_UNIFORM(T)                                                                          \
+    static int uniform_##T(kit_random *random, T low, uint64_t range, int64_t n, T *out) {         \
+        const uint64_t bits = 8 * sizeof(T);                                                       \
+        if (bits < 64 && range >> (bits & 63))                                                     \
+            return -1;                                                                             \
+        const size_t all = (size_t)n;                                                              \
+        if ((range & (range - 1)) == 0) { /* a power of two, or 0: the whole ring */               \
+            const T mask = (T)(range - 1);                                                         \
+            if (draw(random, (uint8_t *)out, all * sizeof(T)))                                     \
+                return -1;                                                                         \
+            if (!range)                                                                            \
+                return 0; /* the words themselves */                                               \
+            for (size_t i = 0; i < all; i++)                                                       \
+                out[i] = (T)(low + (out[i] & mask));                                               \
+            return 0;                                                                              \
+        }                                                                                          \
+        const uint64_t inverse = UINT64_MAX / range;                                               \
+        const uint64_t top = (T) ~(T)0;                        /* the largest word */              \
+        const uint64_t last = top - (top % range + 1) % range; /* the largest one that counts */   \
+        size_t have = 0;                                                                           \
+        while (have < all) {                                                                       \
+            size_t kept = have;                                                                    \
+            if (draw(random, (uint8_t *)(out + have), (all - have) * sizeof(T)))                   \
+                return -1;                                                                         \
+            for (size_t i = have; i < all; i++) {                                                  \
+                const uint64_t word = out[i];                                                      \
+                const uint64_t quotient = (uint64_t)(((wide)word * inverse) >> 64);                \
+                uint64_t rest = word - quotient * range;                                           \
+                rest -= rest >= range ? range : 0;                                                 \
+                out[kept] = (T)(low + (T)rest);                                                    \
+                kept += word <= last;                                                              \
+            }                                                                                      \
+            have = kept;                                                                           \
+        }                                                                                          \
+        return 0;                                                                                  \
     }
 
 DEFINE_UNIFORM(uint8_t)
@@ -167,12 +185,18 @@ DEFINE_UNIFORM(uint64_t)
 
 int kit_uniform(kit_random *random, const uint8_t seed[KIT_SEED_BYTES], int type, int64_t low,
                 uint64_t range, int64_t n, void *out) {
-    if (n < 0 || type < 0 || type > 7 || n > (INT64_MAX >> 3)) return -1;
-    if (start(random, seed)) return -1;
+    if (n < 0 || type < 0 || type > 7 || n > (INT64_MAX >> 3))
+        return -1;
+    if (start(random, seed))
+        return -1;
     switch (type & 3) { /* signed and unsigned types of a width are one ring */
-        case 0: return uniform_uint8_t(random, (uint8_t)low, range, n, out);
-        case 1: return uniform_uint16_t(random, (uint16_t)low, range, n, out);
-        case 2: return uniform_uint32_t(random, (uint32_t)low, range, n, out);
-        default: return uniform_uint64_t(random, (uint64_t)low, range, n, out);
+    case 0:
+        return uniform_uint8_t(random, (uint8_t)low, range, n, out);
+    case 1:
+        return uniform_uint16_t(random, (uint16_t)low, range, n, out);
+    case 2:
+        return uniform_uint32_t(random, (uint32_t)low, range, n, out);
+    default:
+        return uniform_uint64_t(random, (uint64_t)low, range, n, out);
     }
 }

@@ -1,6 +1,7 @@
 /* The few functions of TensorFlow's C API that kernels.c calls, declared here so that building
  * needs no TensorFlow. They are part of its stable API (tensorflow/c/{tf_status,tf_tensor,ops,
- * kernels}.h, the same from 2.12 to 2.21) and resolved from the TensorFlow that loads the library. */
+ * kernels}.h, the same from 2.12 to 2.21) and resolved from the TensorFlow that loads the library.
+ */
 #ifndef KIT_TF_C_API_H
 #define KIT_TF_C_API_H
 
