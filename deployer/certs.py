@@ -27,6 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from deployer.cli import new_app
+from deployer.secrets import put_keys
+from deployer.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
 from party.faults import InputFault
 from party.identity import (
     AUTHORITY,
@@ -429,6 +431,28 @@ def show(
     for one in found:
         print(f"{one['directory']}: {one['identity']}, until {one['expires']} UTC")
         print(f"  sha256 {one['fingerprint']}")
+
+
+@app.command()
+def put(
+    party: Annotated[Party, typer.Argument(help="Whose keys.", show_default=False)],
+    directory: Annotated[Path, typer.Argument(help="The key directory.", show_default=False)],
+    values: ValuesOption = None,
+    name: NameOption = "",
+    namespace: NamespaceOption = "",
+    context: ContextOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="In place of another key that is there.")
+    ] = False,
+) -> None:
+    """Check a party's key directory and put it into the Secret where its pod looks for it.
+
+    Example: deployer certs put bob keys/bob -f values.yaml --context police
+    """
+    target = find(values, name, namespace, context, [party])
+    place = target.place(party)
+    change = put_keys(place, directory, target.values.job.name, force)
+    print(f"Secret {place.keys_secret} in namespace {place.namespace}, {place.cluster}: {change}")
 
 
 def _party_in(directory: Path, job_name: str | None = None) -> Party:

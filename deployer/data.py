@@ -1,4 +1,4 @@
-"""``deployer data``: a party's table, before it goes to the cluster.
+"""``deployer data``: a party's table, on its way to the cluster.
 
 Every command reads the table as the party will, so that what is accepted here is accepted there.
 """
@@ -13,7 +13,9 @@ from typing import Annotated
 
 import typer
 
+from deployer import secrets
 from deployer.cli import new_app
+from deployer.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
 from party.faults import InputFault
 from party.job import Job, load_job
 from party.table import Table, load
@@ -62,13 +64,40 @@ def split_command(
     """Check a table, compress it and cut it into parts of less than 1 MiB.
 
     For a secret manager of your own: the party reads a directory that holds all of these files,
-    however they got there.
+    however they got there. (deployer data put does it for Kubernetes Secrets.)
 
     Example: deployer data split examples/fraud/job.yaml alice examples/fraud/alice.csv -o parts
     """
     manifest, parts = split(table_file, load_job(job_file), party)
     write(output, manifest, parts)
     print(f"{output}: {MANIFEST} and {len(parts)} part{'s' * (len(parts) != 1)} of {party}'s table")
+
+
+@app.command("put")
+def put_command(
+    party: Whose,
+    table_file: TableFile,
+    values: ValuesOption = None,
+    name: NameOption = "",
+    namespace: NamespaceOption = "",
+    context: ContextOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take over Secrets that something else made.")
+    ] = False,
+) -> None:
+    """Check a table, compress it and put it into Secrets, where the party's pod looks for it.
+
+    The table that is there is replaced as a whole or not at all.
+
+    Example: deployer data put alice examples/fraud/alice.csv -f values.yaml --context bank
+    """
+    target = find(values, name, namespace, context, [party.value])
+    place = target.place(party.value)
+    manifest, parts = split(table_file, target.values.job, party)
+    change = secrets.put_table(place, manifest, parts, force)
+    names = f"Secret{'s' * (len(parts) != 1)} {', '.join(place.table_secrets[: len(parts)])}"
+    print(f"{names} in namespace {place.namespace}, {place.cluster}: {change}")
+    print(f"  sha256  {manifest.sha256} (of the CSV text)")
 
 
 def split(path: Path, job: Job, party: Owner) -> tuple[Manifest, list[bytes]]:
