@@ -1,0 +1,179 @@
+"""The audit of a plan: nothing crosses between the parties but what is hidden or agreed upon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from party.audit.flow import Flows
+from party.audit.numbering import Numbering
+from party.audit.view import View, view
+from party.faults import JobFault
+from party.job import PARTIES, Job
+from party.plan.cut import Program, cut
+from party.plan.graph import Operation, Plan
+from party.plan.parameters import PlanParameters
+
+_DRAWN = frozenset({"Placeholder", "KitSeed"})
+_SUM = frozenset({"Add", "AddV2"})
+_SAME = frozenset({"Identity", "StopGradient", "Snapshot"})
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """Something that the parties agreed to reveal."""
+
+    what: str
+    to: str
+    sent_by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was checked of a plan that passed.
+
+    Attributes:
+        plan: its digest.
+        protocol: its protocol.
+        operations: how many it has.
+        streams: how many random variables, each of many elements, it draws in a step.
+        views: what each party receives in a step.
+        revealed: what is revealed, and to whom; nothing else is.
+    """
+
+    plan: str
+    protocol: str
+    operations: int
+    streams: int
+    views: tuple[View, ...]
+    revealed: tuple[Revealed, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain data; parties go by their names."""
+        views = [
+            {
+                "party": PARTIES[each.party],
+                "messages": each.messages,
+                "bytes": each.bytes,
+                "keys": each.keys,
+                "hidden": each.hidden,
+                "transferred": each.transferred,
+                "known": each.known,
+            }
+            for each in self.views
+        ]
+        return asdict(self) | {"views": views}
+
+
+def audit(plan: Plan, job: Job) -> Report:
+    """Proves that no party learns anything from a run of the plan but what the job reveals.
+
+    What exactly is proved, and what is not, is written in ``docs/audit.md``.
+
+    Args:
+        plan: as every party builds it from the job.
+        job: what the parties agreed on.
+
+    Raises:
+        JobFault: the plan is another job's, or something in it is not proved harmless; it names
+            the operation and the reason.
+    """
+    if plan.parameters != PlanParameters.of(job):
+        raise JobFault("the plan is not this job's")
+    _placed(plan)
+    numbering = Numbering(plan)
+    flows = Flows(plan, numbering)
+    step = cut(plan, tuple(tuple(after for _, after in pairs) for pairs in plan.state))
+    _kept_at_home(plan, step)
+    views = tuple(view(part, numbering, flows) for part in step.parts)
+    for each in views:
+        if each.leaks:
+            raise _leak(each)
+    return Report(
+        plan=plan.digest,
+        protocol=plan.parameters.protocol,
+        operations=len(plan.operations),
+        streams=len(numbering.streams),
+        views=views,
+        revealed=_revealed(plan, PARTIES.index(job.result)),
+    )
+
+
+def _placed(plan: Plan) -> None:
+    """Every operation is some party's, or computes from constants what all may know."""
+    public: set[str] = set()
+    for operation in plan.operations:
+        if operation.party is None:
+            if operation.kind in _DRAWN or not public.issuperset(operation.inputs):
+                raise _refused(operation, "it is placed on no party")
+            public.add(operation.name)
+        elif operation.party not in range(len(PARTIES)):
+            raise _refused(operation, "it is placed on a party that does not exist")
+    held = {name: party for party, name in plan.inputs.items()}
+    for party, pairs in enumerate(plan.state):
+        held |= {before: party for before, _ in pairs}
+    for operation in plan.operations:
+        if operation.kind == "Placeholder" and held.pop(operation.name, None) != operation.party:
+            raise _refused(operation, "it is fed with what is not its party's batch or share")
+    if held:
+        raise JobFault(f"the plan is refused: it has no placeholder {min(held)!r}")
+
+
+def _kept_at_home(plan: Plan, step: Program) -> None:
+    """Nobody is sent another's batch or share as it is."""
+    for message in step.messages:
+        operation = plan.by_name[message.tensor]
+        if operation.kind == "Placeholder":
+            receiver = PARTIES[message.receiver]
+            raise _refused(operation, f"{receiver} reads a batch or share of {_of(message.sender)}")
+
+
+def _revealed(plan: Plan, receiver: int) -> tuple[Revealed, ...]:
+    """The opening of the model: a sum of shares, of which its receiver lacks just one.
+
+    So the one message that it gets is the model less what it knows already, and tells no more than
+    the model does.
+    """
+    result = plan.by_name[plan.result]
+    if result.party != receiver:
+        raise _refused(result, f"the model is opened elsewhere than at {PARTIES[receiver]}")
+    holder = {before: party for party, pairs in enumerate(plan.state) for before, _ in pairs}
+    shares = list(_summands(plan, result))
+    if len(set(shares)) < len(shares) or not holder.keys() >= set(shares):
+        raise _refused(result, "what is opened is not a plain sum of shares of the model")
+    opened = tuple((plan.result,) if p == receiver else () for p in range(len(PARTIES)))
+    messages = cut(plan, opened).messages
+    if len(messages) != 1 or messages[0].receiver != receiver or messages[0].tensor not in shares:
+        raise _refused(result, "opening the model would reveal more than the model")
+    return (Revealed("the model", PARTIES[receiver], (PARTIES[messages[0].sender],)),)
+
+
+def _summands(plan: Plan, operation: Operation) -> Iterator[str]:
+    sources = [plan.by_name[name] for name in operation.inputs]
+    alike = all(source.shape == operation.shape for source in sources)
+    if alike and (operation.kind in _SUM or operation.kind in _SAME):
+        for source in sources:
+            yield from _summands(plan, source)
+    else:
+        yield operation.name
+
+
+def _leak(found: View) -> JobFault:
+    first = found.leaks[0]
+    secrets = " and ".join(f"{_of(party)} {what}" for party, what in found.secrets)
+    more = f"; so may {len(found.leaks) - 1} more" if len(found.leaks) > 1 else ""
+    return JobFault(
+        f"the plan is refused: {PARTIES[first.sender]} would send {PARTIES[found.party]}"
+        f" {first.tensor!r}, which is not proved to hide {secrets or 'what it is made of'}{more}",
+        f"operation {first.tensor!r} of the plan",
+        "do not run it: the software that built the plan is at fault, or was tampered with",
+    )
+
+
+def _refused(operation: Operation, why: str) -> JobFault:
+    return JobFault(f"the plan is refused: {why}", f"operation {operation.name!r} of the plan")
+
+
+def _of(party: int) -> str:
+    return f"{PARTIES[party]}'s"

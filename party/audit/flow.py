@@ -1,0 +1,228 @@
+"""What each value may depend on, and which fresh randomness hides it.
+
+Sets of secrets and of random elements are integers, a bit for each secret and for each *piece* of a
+random stream: the streams' elements fall into pieces wherever the plan cuts a stream up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from party.audit.numbering import Numbering, Term
+from party.plan.graph import Array, Plan
+from party.schedule.assembler import Assembler, Value
+from party.schedule.lowering import lower
+
+Elements = npt.NDArray[np.int64]
+
+_GROUPS = {
+    "i": frozenset({"Add", "AddV2", "Sub", "BitwiseXor"}),
+    "b": frozenset({"LogicalXor", "NotEqual", "Equal"}),
+}
+"""Operations of which each operand is a bijection, by kind of type (signed integers, booleans)."""
+
+_BIJECTIONS = frozenset({"Neg", "Invert", "LogicalNot", "KitBitReverse"})
+_REORDERED = frozenset({"Reshape", "ExpandDims", "Squeeze", "Transpose", "ReverseV2"})
+_PICKED = frozenset({"StridedSlice", "Slice", "GatherV2"})
+_JOINED = frozenset({"ConcatV2", "Pack"})
+
+
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Randomness that hides a value, element by element.
+
+    Each element of the value is a bijection of one random element of its own, whatever all other
+    secrets and random elements are, and it depends on no other random element of ``pieces``.
+
+    Attributes:
+        pieces: the pieces that the random elements lie in.
+        elements: for each element of the value, the number of its random element.
+    """
+
+    pieces: int
+    elements: Elements
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """What flows into a value: a superset of the secrets and pieces that it depends on; masks."""
+
+    support: int
+    masks: tuple[Mask, ...] = ()
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Something that one party holds: its batch, or one of its shares of the model."""
+
+    party: int
+    what: str
+
+
+class Flows:
+    """The flows of a plan's values, by number.
+
+    Attributes:
+        secrets: the secrets by bit.
+        pieces: for each random stream, by number, all of its pieces.
+    """
+
+    def __init__(self, plan: Plan, numbering: Numbering) -> None:
+        self._numbering = numbering
+        self._assembler = Assembler()
+        self.secrets: dict[int, Secret] = {}
+        self.pieces: dict[int, int] = {}
+        self._first_element: dict[int, int] = {}
+        self._piece_of_element = self._cut_streams(first_bit=self._name_secrets(plan))
+        self._flows: list[Flow] = []
+        for number, term in enumerate(numbering.terms):
+            self._flows.append(self._flow(number, term))
+
+    def __getitem__(self, number: int) -> Flow:
+        return self._flows[number]
+
+    def secrets_of(self, party: int) -> int:
+        """The secrets that a party holds."""
+        return sum(1 << bit for bit, secret in self.secrets.items() if secret.party == party)
+
+    def named(self, support: int) -> list[Secret]:
+        """The secrets in a set."""
+        return [secret for bit, secret in self.secrets.items() if support >> bit & 1]
+
+    def _name_secrets(self, plan: Plan) -> int:
+        names = {name: Secret(party, "batch") for party, name in plan.inputs.items()}
+        for party, pairs in enumerate(plan.state):
+            names |= {before: Secret(party, "share of the model") for before, _ in pairs}
+        self._secret_bit = {}
+        for bit, (name, secret) in enumerate(names.items()):
+            self.secrets[bit] = secret
+            self._secret_bit[self._numbering.number[name]] = bit
+        return len(names)
+
+    def _cut_streams(self, first_bit: int) -> Elements:
+        """Numbers the random elements, and finds the pieces in which the plan uses them."""
+        slices: dict[int, list[Elements]] = {}
+        for term in self._numbering.terms:
+            if self._is_layout(term) and term.inputs[0] in self._numbering.streams:
+                stream = self._numbering.terms[term.inputs[0]].operation
+                positions = np.arange(stream.size, dtype=np.int64)
+                slices.setdefault(term.inputs[0], []).append(self._laid_out(term, [positions]))
+        labels: list[Elements] = [np.zeros(0, np.int64)]
+        elements = 0
+        for number in self._numbering.streams:
+            size = self._numbering.terms[number].operation.size
+            label = np.zeros(size, np.int64)
+            for read in slices.get(number, ()):
+                inside = np.zeros(size, np.int64)
+                inside[read] = 1
+                label = np.unique(2 * label + inside, return_inverse=True)[1].reshape(-1)
+            count = int(label.max()) + 1 if size else 0
+            self._first_element[number] = elements
+            self.pieces[number] = ((1 << count) - 1) << first_bit
+            labels.append(label + first_bit)
+            elements, first_bit = elements + size, first_bit + count
+        return np.concatenate(labels)
+
+    def _pieces(self, elements: Elements) -> int:
+        return sum(1 << int(bit) for bit in np.unique(self._piece_of_element[elements]))
+
+    def _stream(self, number: int, *, masked: bool) -> Flow:
+        pieces, first = self.pieces[number], self._first_element[number]
+        size = self._numbering.terms[number].operation.size
+        elements = np.arange(first, first + size, dtype=np.int64)
+        return Flow(pieces, (Mask(pieces, elements),) if masked else ())
+
+    def _flow(self, number: int, term: Term) -> Flow:
+        if number in self._secret_bit:
+            return Flow(1 << self._secret_bit[number])
+        if term.constant is not None or number in self._numbering.keys:
+            return Flow(0)
+        if number in self._numbering.streams:
+            return self._stream(number, masked=self._numbering.streams[number].whole_ring)
+        to_bool = term.kind == "Cast" and term.operation.dtype == np.bool_
+        if to_bool and term.inputs[0] in self._numbering.streams:
+            stream = self._numbering.streams[term.inputs[0]]
+            return self._stream(term.inputs[0], masked=stream.bits)
+        inputs = [self[n] for n in term.inputs]
+        if self._is_layout(term):
+            return self._moved(term, inputs[0])
+        support = 0
+        for flow in inputs:
+            support |= flow.support
+        if term.kind in _JOINED:
+            return Flow(support, self._joined(term, inputs))
+        return Flow(support, self._kept(term, inputs))
+
+    def _is_layout(self, term: Term) -> bool:
+        """Whether it only moves elements about, in a way that everybody knows."""
+        return (term.kind in _REORDERED or term.kind in _PICKED) and all(
+            self._numbering.terms[n].constant is not None for n in term.inputs[1:]
+        )
+
+    def _kept(self, term: Term, inputs: list[Flow]) -> tuple[Mask, ...]:
+        """The masks that an elementwise operation leaves in place."""
+        kind, size = term.kind, term.operation.size
+        operands = [self._numbering.terms[n] for n in term.inputs]
+        types = {operand.operation.dtype for operand in operands} | {term.operation.dtype}
+        if len(types) > 1 or term.operation.dtype.kind not in _GROUPS:
+            return ()
+        if kind in _BIJECTIONS:
+            return inputs[0].masks
+        by_unit = kind == "Mul" and any(_units(operand) for operand in operands)
+        if kind not in _GROUPS[term.operation.dtype.kind] and not by_unit:
+            return ()
+        return tuple(
+            mask
+            for i, other in ((0, 1), (1, 0))
+            for mask in inputs[i].masks
+            if operands[i].operation.size == size and not mask.pieces & inputs[other].support
+        )
+
+    def _moved(self, term: Term, flow: Flow) -> Flow:
+        """The flow of the same elements in another order, or of some of them."""
+        support, masks = flow.support, []
+        for mask in flow.masks:
+            elements = self._laid_out(term, [mask.elements])
+            if term.kind == "GatherV2" and np.unique(elements).size < elements.size:
+                continue
+            pieces = mask.pieces if term.kind in _REORDERED else self._pieces(elements)
+            support = support & ~mask.pieces | pieces
+            masks.append(Mask(pieces, elements))
+        return Flow(support, tuple(masks))
+
+    def _joined(self, term: Term, inputs: list[Flow]) -> tuple[Mask, ...]:
+        """A mask of all parts: of each its first, where no other part depends on it."""
+        parts = inputs[:-1] if term.kind == "ConcatV2" else inputs
+        if not all(part.masks for part in parts):
+            return ()
+        masks = [part.masks[0] for part in parts]
+        for i, mask in enumerate(masks):
+            if any(mask.pieces & other.support for j, other in enumerate(parts) if j != i):
+                return ()
+        pieces = sum(mask.pieces for mask in masks)
+        return (Mask(pieces, self._laid_out(term, [mask.elements for mask in masks])),)
+
+    def _laid_out(self, term: Term, elements: Iterable[Elements]) -> Elements:
+        """What a layout operation makes of element numbers: lowering itself says it."""
+        moved = list(elements)
+        values = []
+        for i, number in enumerate(term.inputs):
+            source = self._numbering.terms[number]
+            array: Array | None = source.constant
+            if i < len(moved):
+                array = moved[i].reshape(source.operation.shape)
+            assert array is not None
+            values.append(Value(array.shape, array.dtype, constant=array))
+        operation = replace(term.operation, dtype=np.dtype(np.int64))
+        made = lower(self._assembler, operation, values).constant
+        assert made is not None
+        return np.asarray(made, np.int64).reshape(-1)
+
+
+def _units(term: Term) -> bool:
+    """Whether it is a constant of odd numbers: units of the ring of integers modulo 2^k."""
+    return term.constant is not None and bool(np.all(term.constant & 1))

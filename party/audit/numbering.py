@@ -1,0 +1,203 @@
+"""Value numbering: operations that are bound to have the same value get the same number.
+
+ABY3's parties draw the same random values from a key that two of them hold, each for itself; only
+who sees that these are one random variable can tell what hides what. The same pass folds constants,
+follows seeds to the random values drawn from them, and refuses plans that use a seed in any other
+way, or twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from party.faults import JobFault
+from party.plan.graph import Array, Operation, Plan
+from party.schedule.assembler import Assembler, Value
+from party.schedule.lowering import LOWERINGS, lower
+
+_SAME = frozenset({"Identity", "StopGradient", "Snapshot"})
+_UNIQUE = frozenset({"Placeholder", "KitSeed"})
+_FROM_SHAPE_ALONE = frozenset({"Shape", "ZerosLike", "OnesLike"})
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """A value: the first operation that makes it, and the numbers of what it is made from.
+
+    Attributes:
+        kind: the operation's, or ``LogicalXor`` for what TensorFlow makes of that.
+        inputs: numbers of the values that it depends on.
+        operation: the first one with this value.
+        constant: the value itself, where it follows from constants.
+    """
+
+    kind: str
+    inputs: tuple[int, ...]
+    operation: Operation
+    constant: Array | None = None
+
+
+@dataclass(frozen=True)
+class Key:
+    """A seed, or the sum of a seed and a public constant: the key of a stream of random values."""
+
+    seed: str
+    offset: bytes
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Random values drawn from a key: one random variable, whoever computes it.
+
+    Attributes:
+        key: what they follow from.
+        shape, dtype: of the values.
+        low, high: they are uniform in [low, high), or in the type's whole ring if these are the
+            type's least and greatest values.
+    """
+
+    key: Key
+    shape: tuple[int, ...]
+    dtype: str
+    low: int
+    high: int
+
+    @property
+    def whole_ring(self) -> bool:
+        """Whether every value of the type is equally likely."""
+        ring = np.iinfo(self.dtype)
+        return (self.low, self.high) == (ring.min, ring.max)
+
+    @property
+    def bits(self) -> bool:
+        """Whether it is uniform in {0, 1}."""
+        return (self.low, self.high) == (0, 2)
+
+
+class Numbering:
+    """The numbers of a plan's values.
+
+    Attributes:
+        number: of each operation's value, by the operation's name.
+        terms: the values by number.
+        keys: the values that are keys of random streams.
+        streams: the values that are random streams.
+
+    Raises:
+        JobFault: an operation is outside the vocabulary, reads what is not there yet, or uses a
+            seed for anything but one stream of random values for each public constant.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.number: dict[str, int] = {}
+        self.terms: list[Term] = []
+        self.keys: dict[int, Key] = {}
+        self.streams: dict[int, Stream] = {}
+        self._known: dict[tuple[Any, ...], int] = {}
+        self._stream_of_key: dict[Key, Stream] = {}
+        self._assembler = Assembler()
+        for operation in plan.operations:
+            if operation.name in self.number:
+                raise _refused(operation, "another operation has the same name")
+            self.number[operation.name] = self._numbered(operation)
+
+    def _numbered(self, operation: Operation) -> int:
+        if operation.kind != "Placeholder" and operation.kind not in LOWERINGS:
+            raise _refused(operation, f"the executor's vocabulary has no {operation.kind}")
+        try:
+            inputs = tuple(self.number[name] for name in operation.inputs)
+        except KeyError:
+            raise _refused(operation, "it reads what is not computed before it") from None
+        if operation.kind in _UNIQUE:
+            number = self._new((operation.name,), Term(operation.kind, (), operation))
+            if operation.kind == "KitSeed":
+                words = np.zeros(operation.shape, operation.dtype)
+                self.keys[number] = Key(operation.name, words.tobytes())
+            return number
+        same_type = self.terms[inputs[0]].operation.dtype == operation.dtype if inputs else False
+        if operation.kind in _SAME or (operation.kind == "Cast" and same_type):
+            return inputs[0]
+        if operation.kind == "KitUniform":
+            return self._stream(operation, inputs)
+        if any(number in self.keys for number in inputs):
+            return self._offset_key(operation, inputs)
+        constant = self._constant(operation, inputs)
+        if constant is not None:
+            same = ("Const", constant.dtype.str, constant.shape, constant.tobytes())
+            return self._new(same, Term("Const", (), operation, constant))
+        kind, inputs = self._exclusive_or(operation, inputs) or (operation.kind, inputs)
+        attributes = tuple(sorted((k, str(v)) for k, v in operation.attributes.items()))
+        content = (kind, inputs, operation.dtype.str, operation.shape, attributes)
+        return self._new(content, Term(kind, inputs, operation))
+
+    def _new(self, content: tuple[Any, ...], term: Term) -> int:
+        number = self._known.setdefault(content, len(self.terms))
+        if number == len(self.terms):
+            self.terms.append(term)
+        return number
+
+    def _constant(self, operation: Operation, inputs: tuple[int, ...]) -> Array | None:
+        """The value, where it follows from constants: computed by what lowering folds with."""
+        if operation.kind == "Const":
+            return operation.value
+        terms = [self.terms[number] for number in inputs]
+        if operation.kind not in _FROM_SHAPE_ALONE and any(t.constant is None for t in terms):
+            return None
+        values = [Value(t.operation.shape, t.operation.dtype, constant=t.constant) for t in terms]
+        return lower(self._assembler, operation, values).constant
+
+    def _exclusive_or(
+        self, operation: Operation, inputs: tuple[int, ...]
+    ) -> tuple[str, tuple[int, ...]] | None:
+        """``tf.logical_xor`` becomes (x or y) and not (x and y)."""
+        if operation.kind != "LogicalAnd":
+            return None
+        either, not_both = (self.terms[number] for number in inputs)
+        if either.kind != "LogicalOr" or not_both.kind != "LogicalNot":
+            return None
+        both = self.terms[not_both.inputs[0]]
+        if both.kind != "LogicalAnd" or both.inputs != either.inputs:
+            return None
+        return "LogicalXor", either.inputs
+
+    def _offset_key(self, operation: Operation, inputs: tuple[int, ...]) -> int:
+        """A seed plus a public constant is another key; nothing else may be done with a seed."""
+        keys = [number for number in inputs if number in self.keys]
+        constants = [self.terms[n].constant for n in inputs if self.terms[n].constant is not None]
+        if operation.kind not in ("Add", "AddV2") or len(keys) != 1 or len(constants) != 1:
+            raise _refused(operation, "a seed is used for something else than random values")
+        key, constant = self.keys[keys[0]], constants[0]
+        with np.errstate(over="ignore"):
+            words = np.frombuffer(key.offset, operation.dtype) + constant
+        if words.shape != operation.shape or words.dtype != operation.dtype:
+            raise _refused(operation, "a seed is used for something else than random values")
+        moved = Key(key.seed, words.tobytes())
+        number = self._new((moved,), Term(operation.kind, inputs, operation))
+        self.keys[number] = moved
+        return number
+
+    def _stream(self, operation: Operation, inputs: tuple[int, ...]) -> int:
+        seed, (low, high) = inputs[1], (self.terms[n].constant for n in inputs[2:])
+        if seed not in self.keys:
+            raise _refused(operation, "its random values do not come from a seed")
+        if low is None or high is None:
+            raise _refused(operation, "the range of its random values is not a constant")
+        stream = Stream(
+            self.keys[seed],
+            operation.shape,
+            operation.dtype.name,
+            int(low.item()),
+            int(high.item()),
+        )
+        if self._stream_of_key.setdefault(stream.key, stream) != stream:
+            raise _refused(operation, "its seed is used twice, for different random values")
+        number = self._new((stream,), Term(operation.kind, inputs, operation))
+        self.streams[number] = stream
+        return number
+
+
+def _refused(operation: Operation, why: str) -> JobFault:
+    return JobFault(f"the plan is refused: {why}", f"operation {operation.name!r} of the plan")
