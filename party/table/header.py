@@ -26,6 +26,10 @@ def without_header(block: Block, expected: Expected, path: Path) -> Block:
     if cells != list(expected.columns):
         if any(is_number(cell) for cell in cells) or not any(cells):
             return block
+        missing = [name for name in expected.columns if name not in cells]
+        if len(cells) < len(expected.columns) and len(missing) < len(expected.columns):
+            what = f"the header does not have {missing[0]!r}"
+            raise InputFault(what, place, "the table holds every column that the job names")
         check_count(cells, expected, place)
         _check_names(cells, expected, path, block.line)
     return Block(block.line + 1, block.text[end:])

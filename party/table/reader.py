@@ -41,8 +41,9 @@ Columns = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Found:
-    """What was found beside the matrix; see ``party.table.Table``."""
+    """What was found; see ``party.table.Table``."""
 
+    matrix: NDArray[np.float32]
     mean: NDArray[np.float64] | None
     scale: NDArray[np.float64] | None
     digest: str
@@ -54,8 +55,8 @@ def read(path: Path, expected: Expected, allocate: Callable[[], NDArray[np.float
     Args:
         path: a CSV file or a directory of parts.
         expected: what the table must fit.
-        allocate: called when the first pass is through, gives the matrix to fill, float32 of
-            ``expected.shape``.
+        allocate: gives the matrix to fill, float32 of ``expected.shape``. It is called when the
+            first pass is through: a job of more rows than memory can hold is refused before.
 
     Raises:
         InputFault: with file, line and column, and no value, for whatever does not fit.
@@ -74,7 +75,7 @@ def read(path: Path, expected: Expected, allocate: Callable[[], NDArray[np.float
     if digest != again:
         hint = "start again when nobody writes to it"
         raise InputFault("the table changed while it was read", str(path), hint)
-    return Found(mean, scale, digest)
+    return Found(matrix, mean, scale, digest)
 
 
 class _Moments:

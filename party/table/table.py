@@ -52,6 +52,5 @@ def read_table(path: Path, job: Job, party: Party) -> Table:
     from party.table.reader import read  # here, since it brings the CSV library
 
     expected = Expected.of(job, party)
-    matrix = np.empty(expected.shape, np.float32)
-    found = read(path, expected, lambda: matrix)
-    return Table(matrix, found.mean, found.scale, found.digest)
+    found = read(path, expected, lambda: np.empty(expected.shape, np.float32))
+    return Table(found.matrix, found.mean, found.scale, found.digest)

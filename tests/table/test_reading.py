@@ -60,6 +60,7 @@ matrices = arrays(
     np.float64,
     array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=12),
     elements=st.floats(-1e9, 1e9, allow_subnormal=False),
+    unique=True,  # or many columns would be constant
 )
 
 

@@ -117,6 +117,11 @@ def test_a_wrong_shape(refused: Refused, text: str, what: str, where: str) -> No
     assert_hides(fault)
 
 
+def test_a_job_of_more_rows_than_memory_holds_is_refused_by_its_rows(refused: Refused) -> None:
+    fault = refused(table(), job=small_job(2**31 - 1, protocol="aby3"))
+    assert fault.what == "the table has 4 rows, and the job 2147483647"
+
+
 def test_counting_too_many_rows_ends(refused: Refused) -> None:
     fault = refused("1,2,3\n" * 2_000_000)
     assert fault.what == "the table has more than 8 rows, and the job 4"
@@ -128,7 +133,8 @@ def test_counting_too_many_rows_ends(refused: Refused) -> None:
         ("f1,f3,f2", "the header has 'f3' where the job has 'f2'", ", column 2", "the job's order"),
         ("f1,f2,ff3", "the header does not have 'f3' here", ", column 3", "job is 'f3'"),
         ("f1,f2,secret", "the header does not have 'f3' here", ", column 3", "rename"),
-        ("f1,f2", "the row has 2 cells, and the job 3 columns", "", "that the job names"),
+        ("f1,f3", "the header does not have 'f2'", "", "that the job names"),
+        ("a,b", "the row has 2 cells, and the job 3 columns", "", "that the job names"),
         (",f1,f2,f3", "the row has 4 cells, and the job 3 columns", "", "is it an index"),
         ("f1;f2;f3", "the row has 1 cells, and the job 3 columns", "", "separate cells by commas"),
         ("f1,f1,f3", "the header has 'f1' where the job has 'f2'", ", column 2", "order"),
