@@ -1,0 +1,109 @@
+"""What is wrong with a pod is said in words that tell what to do, from what the cluster says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deployer.observe import duration, of_pod, own_words, without_pod
+
+
+def pod(state: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
+    statuses = [] if state is None else [{"image": "tfe-kit:1", "state": state, **status}]
+    return {"metadata": {"name": "p"}, "status": {"containerStatuses": statuses}}
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+def event(reason: str, message: str) -> dict[str, Any]:
+    return {"reason": reason, "message": message}
+
+
+def test_a_pod_that_runs_speaks_for_itself() -> None:
+    assert of_pod(pod({"running": {}}), []) is None
+
+
+def test_no_node_takes_the_pod() -> None:
+    found = pod()
+    found["status"]["conditions"] = [
+        {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: Insufficient memory."}
+    ]
+    assert of_pod(found, []) == (
+        "pending",
+        "no node takes its pod: 0/1 nodes: Insufficient memory.",
+        "",
+    )
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"])
+def test_an_image_that_cannot_be_had(reason: str) -> None:
+    phase, says, do = of_pod(pod(waiting(reason, "not found\nmore")), []) or ("", "", "")
+    assert (phase, says) == ("broken", "its image tfe-kit:1 cannot be had: not found")
+    assert "image.repository" in do
+
+
+def test_a_secret_that_is_missing_is_named() -> None:
+    events = [event("FailedMount", 'MountVolume.SetUp failed: secret "x-keys" not found')]
+    phase, says, do = of_pod(pod(waiting("ContainerCreating")), events) or ("", "", "")
+    assert phase == "broken" and '"x-keys"' in says and "deployer certs put" in do
+
+
+def test_a_mount_that_worked_out_later_is_not_held_against_the_pod() -> None:
+    events = [event("FailedMount", "was not there"), event("Pulled", "image")]
+    found = of_pod(pod(waiting("ContainerCreating")), events)
+    assert found == ("pending", "its container is about to start", "")
+
+
+def test_a_party_that_ended_is_quoted_with_its_remedy() -> None:
+    last = (
+        "some log\nerror: the table is another party's\n  where: /table\n  do: put your own there"
+    )
+    ended = {"terminated": {"exitCode": 2, "message": last}}
+    found = of_pod(pod(waiting("CrashLoopBackOff"), lastState=ended), [])
+    assert found == ("broken", "the table is another party's (/table)", "put your own there")
+
+
+def test_a_party_that_ended_without_a_word_has_an_exit_code_and_logs() -> None:
+    found = of_pod(pod({"terminated": {"exitCode": 137, "reason": "Error"}}), [])
+    assert found == ("broken", "its program ended with exit code 137", "see deployer logs")
+
+
+def test_too_little_memory_is_said() -> None:
+    found = of_pod(pod({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}), [])
+    assert found is not None and "memory" in found[1] and "limits.memory" in found[2]
+
+
+def test_a_pod_that_is_refused_says_by_what() -> None:
+    owner = {"metadata": {"name": "fraud-alice"}, "spec": {"replicas": 1}}
+    events = [event("FailedCreate", "exceeded quota: small")]
+    assert without_pod("alice", owner, events)[1] == "its pod is refused: exceeded quota: small"
+    assert without_pod("alice", None, [])[0] == "absent"
+    assert without_pod("alice", owner, [])[0] == "pending"
+
+
+def test_a_run_says_step_pace_and_time_left() -> None:
+    status = {"phase": "running", "step": 12, "steps": 540, "rate": 250.4, "remaining_s": 200.0}
+    assert own_words(status) == ("running", "step 12 of 540, 250 a second, 3 min left", "")
+    slow = {"phase": "running", "step": 0, "steps": 540, "rate": None, "remaining_s": None}
+    assert own_words(slow) == ("running", "step 0 of 540", "")
+
+
+def test_who_is_waited_for_is_named() -> None:
+    status = {"phase": "joining", "waiting_for": ["bob", "server"], "message": ""}
+    assert own_words(status) == ("joining", "waits for bob and server", "")
+
+
+def test_a_failure_says_what_where_and_what_to_do() -> None:
+    status = {"phase": "failed", "message": "broke", "where": "here", "hint": "mend it"}
+    assert own_words(status) == ("failed", "broke (here)", "mend it")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (89, "89 s"), (200, "3 min"), (5399, "1 h 30 min"), (7500, "2 h 05 min")],
+)
+def test_durations_are_for_people(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
