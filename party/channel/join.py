@@ -207,7 +207,10 @@ class _Join:
         self.last_refused = ""
         self.looked_up: SimpleQueue[tuple[_Dial, list[tuple[int, Any]] | str]] = SimpleQueue()
         self.run_name: str | None = None
-        self.fault: Fault | None = None
+        self.fault: Fault | None = None  # why this party will not start
+        self.refusal: dict[str, Any] = {}  # and how it tells the others, who have a moment to come
+        self.refusal_ends = 0.0
+        self.told: set[Party] = set()
         # Wakes the loop when a name was looked up, which happens in a thread because it blocks.
         self.wake, self.woken = socket.socketpair()
         self.wake.setblocking(False)
@@ -221,11 +224,11 @@ class _Join:
         while True:
             self._expire(now)
             for dial in self.dials:
-                if not dial.busy and now >= dial.next_try and self.fault is None:
+                if not dial.busy and now >= dial.next_try and dial.party not in self.told:
                     self._dial(dial)
-            if self._everybody_is_ready():
+            if self.fault is None and self._everybody_is_ready():
                 return self._hand_over()
-            if self.fault is not None and not self._still_leaving():
+            if self.fault is not None and (now > self.refusal_ends or self._all_are_told()):
                 raise self.fault
             if now - started > wait_s and self.fault is None:
                 raise self._nobody_came(wait_s)
@@ -251,7 +254,7 @@ class _Join:
     def _serve(self, timeout_s: float) -> None:
         poll = select.poll()
         poll.register(self.woken, select.POLLIN)
-        if self.listener is not None and self.fault is None:
+        if self.listener is not None:
             poll.register(self.listener, select.POLLIN)
         for number, link in self.links.items():
             poll.register(number, self._interest(link))
@@ -460,6 +463,9 @@ class _Join:
         link.party, link.stage = party, _Stage.HELLO
         self.peers[party] = link
         self._say(link, self.hello)
+        if self.fault is not None:
+            self._tell_refusal(link)
+            return
         self._converse(link)
 
     def _converse(self, link: _Link, ended: bool = False) -> None:
@@ -574,19 +580,19 @@ class _Join:
     # Ends.
 
     def _refuse(self, fault: Fault, what: str) -> None:
-        """End the join, and let every party that is there know why."""
-        if self.fault is not None:
-            return
-        self.fault = fault
-        for link in list(self.links.values()):
-            if link.party is None or self.peers.get(link.party) is not link:
-                self._drop(link)
-                continue
-            try:
-                self._say(link, {"type": "refusal", "what": what})
-                self._start_leaving(link)
-            except (ChannelFault, OSError):
-                self._drop(link)
+        """End the join, and let the other parties know why, one that comes a moment later too."""
+        if self.fault is None:
+            self.fault, self.refusal = fault, {"type": "refusal", "what": what}
+            self.refusal_ends = time.monotonic() + FAREWELL_S
+            for link in list(self.peers.values()):
+                with self._losing(link):
+                    self._tell_refusal(link)
+
+    def _tell_refusal(self, link: _Link) -> None:
+        assert link.party is not None
+        self.told.add(link.party)
+        self._say(link, self.refusal)
+        self._start_leaving(link)
 
     def _start_leaving(self, link: _Link) -> None:
         link.stage, link.deadline = _Stage.LEAVING, time.monotonic() + FAREWELL_S
@@ -604,20 +610,20 @@ class _Join:
                     pass
                 self._drop(link)
 
-    def _still_leaving(self) -> bool:
-        return any(link.stage is _Stage.LEAVING for link in self.links.values())
+    def _all_are_told(self) -> bool:
+        return len(self.told) == len(self.others) and not self.peers
 
     def _lose(self, link: _Link, why: str) -> None:
         """A link that is of no more use; who dialled tries again."""
         was_peer = link.party is not None and self.peers.get(link.party) is link
         stage = link.stage
-        if not self._drop(link) or stage is _Stage.LEAVING or self.fault is not None:
+        if not self._drop(link) or stage is _Stage.LEAVING:
             return
         if link.dialled is not None:
             self._later(link.dialled, why)
         elif not was_peer:
             self._note_refusal(link, why)
-        if was_peer and stage is _Stage.AGREED:
+        if was_peer and stage is _Stage.AGREED and self.fault is None:
             self.report(f"{link.party} went away before the start; waiting", self._awaited())
             self._name_run()
 

@@ -1,0 +1,27 @@
+"""Keys of one job for all tests of the join, and a meeting for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployer import certs
+from tests.channel.meeting import JOB, Meeting
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directories alice, bob, server and authority."""
+    made = tmp_path_factory.mktemp("keys") / "job"
+    certs.make_all(JOB.name, made, days=1, authority_days=1)
+    return made
+
+
+@pytest.fixture
+def meeting(keys: Path) -> Iterator[Meeting]:
+    """Three parties' addresses, and a way to let each join."""
+    made = Meeting(keys)
+    yield made
+    made.close()

@@ -1,0 +1,123 @@
+"""Hellos: what differs is named, with both values, in the same words at both ends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from party.channel.hello import checked_hello, difference, hello
+from party.job import Job
+from tests.channel.meeting import JOB, PLAN
+
+
+def pair(job: Job = JOB, plan: str = PLAN) -> tuple[dict[str, Any], dict[str, Any]]:
+    return hello(JOB, "alice", PLAN), hello(job, "bob", plan)
+
+
+def changed(**change: Any) -> Job:
+    return Job.model_construct(**dict(JOB) | change)
+
+
+def training(**change: Any) -> Job:
+    return changed(training=JOB.training.model_copy(update=change))
+
+
+def test_parties_with_the_same_job_and_plan_agree() -> None:
+    assert difference(*pair()) is None
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (training(batch_size=2), "training.batch_size: alice has 4, bob has 2"),
+        (training(epochs=3), "training.epochs: alice has 2, bob has 3"),
+        (training(learning_rate=0.2), "training.learning_rate: alice has 0.1, bob has 0.2"),
+        (training(order_seed=9), "training.order_seed: alice has 0, bob has 9"),
+        (changed(rows=9), "rows: alice has 8, bob has 9"),
+        (changed(label="y"), 'label: alice has "fraud", bob has "y"'),
+        (changed(protocol="aby3"), 'protocol: alice has "pond", bob has "aby3"'),
+        (changed(result="bob"), 'result: alice has "alice", bob has "bob"'),
+        (
+            changed(features=("age",)),
+            'features: alice has ["age", "amount"], bob has ["age"]',
+        ),
+    ],
+)
+def test_a_job_that_differs_is_named_with_both_values(job: Job, words: str) -> None:
+    fault = difference(*pair(job))
+    assert fault is not None and fault.exit_code == 1
+    assert fault.what == f"alice and bob disagree: {words}"
+    assert fault.hint == "give all three parties the same job file"
+
+
+def test_a_plan_that_differs_is_named() -> None:
+    fault = difference(*pair(plan="8" * 64))
+    assert fault is not None and f"plan: alice has {PLAN}, bob has {'8' * 64}" in fault.what
+
+
+@pytest.mark.parametrize("name", ["kit", "tensorflow", "tf_encrypted"])
+def test_a_version_that_differs_is_named_before_anything_it_may_cause(name: str) -> None:
+    mine, theirs = pair(training(epochs=3), "8" * 64)
+    theirs["versions"] = theirs["versions"] | {name: "9.9.9"}
+    fault = difference(mine, theirs)
+    assert fault is not None
+    assert f"versions.{name}: alice has {mine['versions'][name]}, bob has 9.9.9" in fault.what
+    assert "epochs" not in fault.what
+
+
+def test_another_protocol_version_comes_first_of_all() -> None:
+    mine, theirs = pair(training(epochs=3))
+    theirs |= {"protocol_version": 2, "versions": {}}
+    fault = difference(mine, theirs)
+    assert fault is not None
+    assert fault.what == "alice and bob disagree: protocol_version: alice has 1, bob has 2"
+
+
+def test_jobs_of_other_digests_and_equal_fields_still_disagree() -> None:
+    mine, theirs = pair()
+    theirs["job"] = "0" * 64
+    fault = difference(mine, theirs)
+    assert fault is not None and f"job: alice has {JOB.digest}, bob has {'0' * 64}" in fault.what
+
+
+def test_a_hello_is_short_whatever_the_job() -> None:
+    many = tuple(f"{i:04}" + "ä" * 124 for i in range(4096))
+    wide = changed(features=many, label='"' * 128)
+    assert len(json.dumps(hello(wide, "alice", PLAN), ensure_ascii=False).encode()) < 4000
+    fault = difference(hello(wide, "alice", PLAN), hello(JOB, "bob", PLAN))
+    assert fault is not None and "features: alice has 4096 items (sha256 " in fault.what
+
+
+texts = st.text(max_size=400)
+
+
+@given(texts, texts, st.dictionaries(texts, texts, max_size=30))
+def test_both_ends_say_the_same_whatever_a_peer_says(
+    plan: str, job: str, fields: dict[str, str]
+) -> None:
+    mine, theirs = pair()
+    theirs |= {"plan": plan, "job": job, "job_fields": fields}
+    fault, same = difference(mine, theirs), difference(theirs, mine)
+    assert fault is not None and same is not None and str(fault) == str(same)
+    assert len(fault.what) < 8 * 1000
+    assert fault.what.isprintable(), "a peer's text cannot move the cursor, or start a new line"
+
+
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = ("party", "run", "job", "plan", "versions", "job_fields", "protocol_version")
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), json_values))
+def test_any_object_is_a_hello_or_is_refused(change: dict[str, Any]) -> None:
+    mine, theirs = pair()
+    if checked_hello(theirs | change) is not None:
+        theirs = theirs | change | {"party": "bob"}
+        difference(mine, theirs)  # says what it says, and does not fall

@@ -1,0 +1,139 @@
+"""Joining: three parties find each other in any order, agree on everything, or say what differs."""
+
+from __future__ import annotations
+
+import re
+import time
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from party.channel import listen
+from party.faults import InputFault, JobFault
+from party.hosts import Address
+from party.job import PARTIES, Job
+from tests.channel.meeting import JOB, PLAN, Meeting, descriptors
+
+
+def changed(**change: Any) -> Job:
+    return Job.model_construct(**dict(JOB) | change)
+
+
+@pytest.mark.parametrize("order", list(permutations(PARTIES)))
+def test_parties_may_come_in_any_order(meeting: Meeting, order: tuple[str, ...]) -> None:
+    for party in order:
+        meeting.attend(party)
+        time.sleep(0.05)
+    meeting.everybody_joins()
+    for one in meeting.attendances:
+        connections = one.outcome().connections
+        own = PARTIES.index(one.party)
+        assert [connection is None for connection in connections] == [i == own for i in range(3)]
+
+
+def test_the_connections_carry_what_is_sent_after_the_join(meeting: Meeting) -> None:
+    meeting.everybody_joins()
+    joined = {one.party: one.outcome().connections for one in meeting.attendances}
+    for a, b in [(0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2)]:
+        sender, receiver = joined[PARTIES[a]][b], joined[PARTIES[b]][a]
+        assert sender is not None and receiver is not None
+        text = f"from {a} to {b}".encode()
+        assert sender.write(text) == len(text)
+        deadline = time.monotonic() + 5
+        while not isinstance(got := receiver.read(100), bytes):
+            assert time.monotonic() < deadline
+        assert got == text, "nothing of the join is left on the connection"
+
+
+def test_who_is_missing_is_reported_and_awaited(meeting: Meeting) -> None:
+    alice, server = meeting.attend("alice"), meeting.attend("server")
+    time.sleep(2.2)
+    assert "waiting for bob (2 s of 20)" in alice.told()
+    assert "waiting for bob (2 s of 20)" in server.told()
+    assert alice.reports[-1][1] == ["bob"]
+    meeting.everybody_joins()
+
+
+def test_a_wait_ends_with_who_is_missing_and_where(meeting: Meeting) -> None:
+    bob = meeting.attend("bob", wait_s=0.4)
+    with pytest.raises(JobFault) as caught:
+        bob.outcome()
+    alice, own = meeting.hosts[0], meeting.hosts[1]
+    assert caught.value.what == "alice and server did not come within 0.4 s"
+    assert f"alice at {alice}: Connection refused" in (caught.value.where or "")
+    assert f"server dials {own}, and did not come" in (caught.value.where or "")
+
+
+def test_the_name_of_a_host_that_does_not_exist_is_said(meeting: Meeting) -> None:
+    _, bob, server = meeting.hosts
+    meeting.hosts = (Address("nobody.invalid", 1), bob, server)
+    attendance = meeting.attend("server", wait_s=1.5)
+    with pytest.raises(JobFault) as caught:
+        attendance.outcome()
+    assert "alice at nobody.invalid:1: its name is not known" in (caught.value.where or "")
+
+
+def test_a_party_that_went_away_before_the_start_may_come_again(meeting: Meeting) -> None:
+    alice = meeting.attend("alice")
+    meeting.attend("bob", wait_s=0.7).join(5)  # gives up, which closes its connections
+    meeting.attendances.pop()
+    time.sleep(0.1)
+    assert "bob went away before the start; waiting" in alice.told()
+    meeting.everybody_joins()
+
+
+@pytest.mark.parametrize("odd", PARTIES)
+@pytest.mark.parametrize(
+    ("job", "plan", "own_value", "odd_value"),
+    [
+        (changed(rows=9), PLAN, "8", "9"),
+        (JOB, "8" * 64, PLAN, "8" * 64),
+    ],
+)
+def test_parties_that_disagree_all_end_with_what_differs(
+    meeting: Meeting, odd: str, job: Job, plan: str, own_value: str, odd_value: str
+) -> None:
+    for party in PARTIES:
+        own = (job, plan) if party == odd else (JOB, PLAN)
+        meeting.attend(party, *own, wait_s=5)
+    for one in meeting.attendances:
+        with pytest.raises(JobFault) as caught:
+            one.outcome()
+        assert re.search(f"(alice|bob|server) has {own_value}", caught.value.what)
+        assert f"{odd} has {odd_value}" in caught.value.what
+
+
+def test_the_third_party_is_told_why_the_other_two_will_not_start(meeting: Meeting) -> None:
+    server = meeting.attend("server", wait_s=5)
+    alice = meeting.attend("alice", wait_s=5)
+    time.sleep(0.3)  # these two agree
+    bob = meeting.attend("bob", changed(rows=9), wait_s=5)
+    told = []
+    for one in (alice, bob, server):
+        with pytest.raises(JobFault) as caught:
+            one.outcome()
+        told.append(caught.value.what)
+    assert all("rows: " in text and "bob has 9" in text for text in told), told
+
+
+def test_a_join_leaves_no_descriptor_behind(meeting: Meeting) -> None:
+    before = descriptors()
+    with pytest.raises(JobFault):
+        meeting.attend("alice", wait_s=0.1).outcome()
+    assert descriptors() == before
+
+
+def test_a_port_that_is_taken_is_said(meeting: Meeting) -> None:
+    with (
+        listen(meeting.hosts[0]),
+        pytest.raises(InputFault, match="Address already in use"),
+    ):
+        listen(meeting.hosts[0])
+
+
+def test_an_address_that_is_not_this_machines_stands_for_all_of_them() -> None:
+    with listen(Address("192.0.2.1", 0)) as one:
+        assert one.getsockname()[0] in ("::", "0.0.0.0")
+    with listen(Address("127.0.0.1", 0)) as one:
+        assert one.getsockname()[0] == "127.0.0.1"

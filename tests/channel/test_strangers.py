@@ -1,0 +1,326 @@
+"""Whoever is not one of the three parties gets nowhere, and keeps nobody from joining."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deployer import certs
+from party.channel.hello import hello
+from party.identity import identity
+from tests.channel.meeting import JOB, PLAN, Meeting, message, tls, write_keys
+
+# The module, not the function of the same name.
+limits = __import__("party.channel.join", fromlist=["STAGE_S"])
+
+
+@pytest.fixture
+def short_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "STAGE_S", 0.5)
+
+
+def is_refused(meeting: Meeting, context: ssl.SSLContext, party: str = "alice") -> bool:
+    """Whether a TLS client gets not one byte, and is hung up on."""
+    try:
+        with meeting.dial(party) as raw, context.wrap_socket(raw) as one:
+            return one.recv(1) == b""
+    except (ssl.SSLError, ConnectionError):
+        return True
+
+
+@contextlib.contextmanager
+def channel_as(meeting: Meeting, party: str, keys: Path) -> Iterator[ssl.SSLSocket]:
+    """A connection to Alice with a party's real keys, after the handshake."""
+    context = tls(keys / party, keys / party / "ca.crt")
+    with meeting.dial() as raw, context.wrap_socket(raw) as one:
+        one.settimeout(5)
+        yield one
+
+
+def test_no_certificate_is_refused(meeting: Meeting, keys: Path) -> None:
+    meeting.attend("alice")
+    assert is_refused(meeting, tls(None, keys / "authority" / "ca.crt"))
+    meeting.everybody_joins()
+
+
+def test_a_certificate_of_another_authority_is_refused(
+    meeting: Meeting, keys: Path, tmp_path: Path
+) -> None:
+    certs.make_all(JOB.name, tmp_path / "forged", days=1, authority_days=1)
+    meeting.attend("alice")
+    assert is_refused(meeting, tls(tmp_path / "forged" / "bob", keys / "authority" / "ca.crt"))
+    meeting.everybody_joins()
+
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+OWN = [identity(JOB.name, "bob")]
+
+
+@pytest.mark.parametrize(
+    ("uris", "begins", "ends"),
+    [
+        (OWN, NOW - timedelta(days=2), NOW - timedelta(days=1)),
+        (OWN, NOW + timedelta(days=1), NOW + timedelta(days=2)),
+        ([identity(JOB.name, "eve")], None, None),
+        ([identity(JOB.name, "alice")], None, None),
+        ([identity(JOB.name, "bob") + "/x"], None, None),
+        ([identity("other", "bob")], None, None),
+        ([*OWN, identity(JOB.name, "server")], None, None),
+        ([], None, None),
+    ],
+    ids=["expired", "not yet", "eve", "oneself", "longer", "other job", "two names", "no name"],
+)
+def test_a_certificate_that_names_no_party_now_is_refused(
+    meeting: Meeting,
+    keys: Path,
+    tmp_path: Path,
+    uris: list[str],
+    begins: datetime | None,
+    ends: datetime | None,
+) -> None:
+    authority = certs.read_authority(keys / "authority")
+    odd = write_keys(tmp_path / "odd", authority, uris, begins, ends)
+    meeting.attend("alice")
+    assert is_refused(meeting, tls(odd, keys / "authority" / "ca.crt"))
+    meeting.everybody_joins()
+
+
+def test_tls_1_2_is_refused(meeting: Meeting, keys: Path) -> None:
+    meeting.attend("alice")
+    old = tls(keys / "bob", keys / "authority" / "ca.crt", ssl.TLSVersion.TLSv1_2)
+    assert is_refused(meeting, old)
+    meeting.everybody_joins()
+
+
+@pytest.mark.parametrize(
+    "words", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff", b"\0" * 1000, b"SSH-2.0-x\r\n"]
+)
+def test_plain_text_is_hung_up_on(meeting: Meeting, words: bytes) -> None:
+    alice = meeting.attend("alice")
+    with meeting.dial() as one:
+        one.sendall(words)
+        one.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
+            while one.recv(1000):
+                pass
+    time.sleep(1.2)
+    assert "refused 1 connection" in alice.told()
+    meeting.everybody_joins()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(pieces=st.lists(st.binary(min_size=1, max_size=600), max_size=4))
+def test_random_bytes_are_hung_up_on(meeting: Meeting, pieces: list[bytes]) -> None:
+    if not meeting.attendances:
+        meeting.attend("alice", wait_s=60)
+    with meeting.dial() as one, contextlib.suppress(OSError):
+        for piece in pieces:
+            one.sendall(piece)
+        one.shutdown(socket.SHUT_WR)
+        while one.recv(1000):
+            pass
+    assert meeting.attendances[0].is_alive()
+
+
+def test_the_party_that_stood_random_bytes_still_joins(meeting: Meeting) -> None:
+    meeting.attend("alice")
+    for size in range(1, 200):
+        with meeting.dial() as one, contextlib.suppress(ConnectionError):
+            one.sendall(b"\x16\x03\x01" + bytes(size))
+    meeting.everybody_joins()
+
+
+def test_connections_held_open_keep_nobody_out(meeting: Meeting) -> None:
+    meeting.attend("alice")
+    with contextlib.ExitStack() as held:
+        for _ in range(400):
+            held.enter_context(meeting.dial())
+        meeting.everybody_joins()
+
+
+@pytest.mark.usefixtures("short_stages")
+def test_a_connection_that_says_nothing_is_hung_up_on(meeting: Meeting) -> None:
+    alice = meeting.attend("alice")
+    with meeting.dial(timeout_s=5) as one:
+        assert one.recv(1) == b""
+    time.sleep(1)
+    assert "did not shake hands within" in alice.told()
+    meeting.everybody_joins()
+
+
+@pytest.mark.usefixtures("short_stages")
+def test_slow_bytes_are_hung_up_on(meeting: Meeting) -> None:
+    meeting.attend("alice")
+    begin = time.monotonic()
+    with meeting.dial() as one, contextlib.suppress(ConnectionError):
+        one.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        while time.monotonic() < begin + 5:
+            one.sendall(b"\0")
+            time.sleep(0.05)
+    assert time.monotonic() < begin + 3
+    meeting.everybody_joins()
+
+
+def flood(meeting: Meeting, count: int) -> None:
+    meeting.attend("alice", wait_s=60)
+    ended = threading.Event()
+    tried = 0
+
+    def attack() -> None:
+        nonlocal tried
+        opened: list[socket.socket] = []
+        while not ended.is_set() and tried < count:
+            with contextlib.suppress(OSError):
+                opened.append(meeting.dial(timeout_s=0.5))
+                opened[-1].sendall(b"\x16\x03\x01\x02\x00")
+            tried += 1
+            if len(opened) > 300:
+                opened.pop(0).close()
+        for one in opened:
+            one.close()
+
+    attacker = threading.Thread(target=attack)
+    attacker.start()
+    try:
+        while attacker.is_alive() and tried < count // 2:
+            time.sleep(0.01)
+        meeting.everybody_joins()  # in the middle of it
+    finally:
+        ended.set()
+        attacker.join()
+    assert tried >= count // 2
+
+
+def test_a_thousand_connections_keep_nobody_out(meeting: Meeting) -> None:
+    flood(meeting, 2000)
+
+
+@pytest.mark.slow
+def test_ten_thousand_connections_keep_nobody_out(meeting: Meeting) -> None:
+    flood(meeting, 20_000)
+
+
+def test_a_connection_of_a_party_that_is_there_is_refused(meeting: Meeting, keys: Path) -> None:
+    meeting.attend("alice")
+    meeting.attend("bob")
+    time.sleep(0.3)
+    with channel_as(meeting, "bob", keys) as second:
+        size = int.from_bytes(second.recv(4), "little")
+        assert json.loads(second.recv(size)) == {"type": "taken"}
+        assert second.recv(1) == b""
+    meeting.everybody_joins()
+
+
+def test_a_party_whose_place_is_taken_waits_until_it_is_free(meeting: Meeting, keys: Path) -> None:
+    alice = meeting.attend("alice")
+    with channel_as(meeting, "bob", keys):
+        bob = meeting.attend("bob")
+        time.sleep(1.3)
+        assert bob.is_alive() and alice.is_alive()
+        assert "bob is connected already" in alice.told()
+    meeting.everybody_joins()
+
+
+good = json.dumps(hello(JOB, "bob", PLAN)).encode()
+as_server = json.dumps(hello(JOB, "server", PLAN)).encode()
+ready = json.dumps({"type": "ready", "run": "0" * 64}).encode()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"",
+        message(b""),
+        message(b"", 0xFFFFFFFF),
+        message(b"{}", 4097),
+        message(b"{}"),
+        message(b"[]"),
+        message(b"null"),
+        message(b"[" * 4000),
+        message(b'{"type": "hello"}'),
+        message(b'{"type": "hello", "versions": 1}'),
+        message(b"\xff" * 100),
+        message(as_server),
+        message(ready),
+        message(good) + message(good),
+        message(good) + message(ready) + message(ready) + bytes(100),
+        bytes(16) + b"a frame of the executor",
+    ],
+)
+def test_a_party_that_says_nonsense_loses_its_connection_and_nothing_else(
+    meeting: Meeting, keys: Path, words: bytes
+) -> None:
+    alice = meeting.attend("alice")
+    with (
+        contextlib.suppress(ssl.SSLError, ConnectionError),
+        channel_as(meeting, "bob", keys) as one,
+    ):
+        one.sendall(words) if words else None
+        one.unwrap() if not words else None
+        while one.recv(1000):
+            pass
+    assert alice.is_alive()
+    meeting.everybody_joins()
+
+
+@pytest.mark.usefixtures("short_stages")
+def test_a_party_that_never_says_hello_is_hung_up_on(meeting: Meeting, keys: Path) -> None:
+    meeting.attend("alice")
+    with channel_as(meeting, "bob", keys) as one:
+        one.sendall(message(good)[:100])
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            while one.recv(1000):
+                pass
+    meeting.everybody_joins()
+
+
+def test_nothing_but_hello_and_ready_leaves_before_all_are_ready(
+    meeting: Meeting, keys: Path
+) -> None:
+    meeting.attend("alice", wait_s=3)
+    with channel_as(meeting, "bob", keys) as one:
+        one.sendall(message(good))
+        got = b""
+        one.settimeout(2)
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            while piece := one.recv(10_000):
+                got += piece
+    size = int.from_bytes(got[:4], "little")
+    said = json.loads(got[4 : 4 + size])
+    assert len(got) == 4 + size, "without the third server there is no ready either"
+    assert set(said) == {
+        *("type", "protocol_version", "party", "run"),
+        *("versions", "job", "job_fields", "plan"),
+    }
+
+
+def test_a_dialled_party_must_be_the_one_that_was_meant(
+    meeting: Meeting, keys: Path, tmp_path: Path
+) -> None:
+    # The third server's certificate answers at Alice's address.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(keys / "server" / "tls.crt", keys / "server" / "tls.key")
+    context.load_verify_locations(keys / "authority" / "ca.crt")
+    context.verify_mode = ssl.CERT_REQUIRED
+    alice = meeting.hosts[0]
+    with socket.create_server((alice.host, alice.port)) as listener:
+        bob = meeting.attend("bob", wait_s=2)
+        listener.settimeout(5)
+        raw, _ = listener.accept()
+        with context.wrap_socket(raw, server_side=True) as one:
+            one.settimeout(5)
+            with contextlib.suppress(ssl.SSLError, ConnectionError):
+                assert one.recv(1) == b"", "not even a hello is said to it"
+    bob.join(10)
+    assert "alice at" in str(bob.fault) and "did not come" in str(bob.fault)
