@@ -11,7 +11,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 import yaml
@@ -81,13 +81,14 @@ def generated() -> dict[Path, str]:
 
 
 def _meaning(field: FieldInfo) -> str:
-    """A field's description, or that of the section it holds."""
+    """A field's description, or that of the section it holds, or the values that it may have."""
+    kind = field.annotation
     if field.description:
         return field.description[0].upper() + field.description[1:].removesuffix(".") + "."
-    section = field.annotation
-    if isinstance(section, type) and issubclass(section, BaseModel) and section.__doc__:
-        return section.__doc__.strip().split("\n\n")[0]
-    return ""
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__doc__:
+        return kind.__doc__.strip().split("\n\n")[0]
+    choices = [f"`{choice}`" for choice in get_args(kind)]
+    return f"{', '.join(choices[:-1])} or {choices[-1]}." if choices[1:] else f"{choices[0]}."
 
 
 def _commented(model: type[BaseModel], values: dict[str, Any], depth: int) -> Iterator[str]:

@@ -36,6 +36,8 @@ KINDS = (
 )
 """The templates of a party, in the order in which they are applied."""
 
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 DEMO = "demo"
 """The folder, and the one template, of what makes the demo's keys and tables."""
 
@@ -175,7 +177,7 @@ def objects(values: Values, managed_by: str = "deployer") -> dict[str, list[dict
         folder: [
             document
             for text in files.values()
-            for document in yaml.safe_load_all(text)
+            for document in yaml.load_all(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
             if document is not None
         ]
         for folder, files in manifests(Plan(values, managed_by)).items()
@@ -265,7 +267,7 @@ def render(
     values: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[VALUES]...",
+            metavar="VALUES",
             help="Values files, later ones over earlier ones. None: the demo.",
             show_default=False,
         ),

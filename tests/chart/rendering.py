@@ -1,0 +1,233 @@
+"""The two ways from values to objects, and a matrix of values to try them on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deployer.render import objects
+from deployer.values import Values, load_values
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "helm"
+
+Object = dict[str, Any]
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+OFF: Object = {"demo": {"enabled": False}}
+
+
+class _Quoting(yaml.SafeDumper):
+    """Texts in quotes, so that no two readers of YAML take them for something else."""
+
+
+_Quoting.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+)
+
+
+def values(document: Object | None = None) -> Values:
+    """The values that a user's document comes to."""
+    return load_values((), document)
+
+
+def by_deployer(document: Object | None = None, managed_by: str = "deployer") -> list[Object]:
+    """All objects that ``deployer render`` makes."""
+    return [one for folder in objects(values(document), managed_by).values() for one in folder]
+
+
+def helm(*arguments: str, document: Object | None = None) -> subprocess.CompletedProcess[str]:
+    """Run helm on the chart with values on its standard input; skip where there is no helm."""
+    if shutil.which("helm") is None:
+        if os.environ.get("CI"):
+            pytest.fail("helm is not on the path")
+        pytest.skip("helm is not on the path")
+    return subprocess.run(
+        ["helm", *arguments, "--values", "-"],
+        input=yaml.dump(document or {}, Dumper=_Quoting),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def by_helm(document: Object | None = None, name: str = "fraud") -> list[Object]:
+    """All objects that the chart makes, less those of ``helm test``."""
+    ran = helm("template", name, str(CHART), "--namespace", "default", document=document)
+    assert ran.returncode == 0, ran.stderr
+    everything = [one for one in yaml.load_all(ran.stdout, Loader=_Loader) if one is not None]
+    return [one for one in everything if not is_test(one)]
+
+
+def is_test(one: Object) -> bool:
+    """Whether an object is made by ``helm test`` alone."""
+    return "helm.sh/hook" in one["metadata"].get("annotations", {})
+
+
+def by_name(many: list[Object]) -> dict[tuple[str, str, str], Object]:
+    """Objects by kind, namespace and name, of which there is only one each."""
+    named = {
+        (one["kind"], one["metadata"]["namespace"], one["metadata"]["name"]): one for one in many
+    }
+    assert len(named) == len(many)
+    return named
+
+
+def the(kind: str, name: str, many: list[Object]) -> Object:
+    """The one object of a kind and name."""
+    (one,) = (
+        one for one in many if one["kind"] == kind and one["metadata"]["name"] == f"fraud-{name}"
+    )
+    return one
+
+
+def pods(many: list[Object]) -> list[Object]:
+    """The pod specs in objects."""
+    return [
+        one["spec"] if one["kind"] == "Pod" else one["spec"]["template"]["spec"]
+        for one in many
+        if one["kind"] in ("StatefulSet", "Job", "Pod")
+    ]
+
+
+MATRIX: dict[str, Object] = {
+    "the demo": {},
+    "the demo over three namespaces": {
+        "alice": {"namespace": "bank"},
+        "bob": {"namespace": "police"},
+        "server": {"namespace": "third"},
+        "image": {"pullSecrets": ["registry"]},
+    },
+    "no demo": OFF,
+    "names": OFF | {"name": "scoring", "namespace": "work", "clusterDomain": "k8s.example"},
+    "a job of one's own": OFF
+    | {
+        "job": {
+            "name": "own",
+            "protocol": "aby3",
+            "rows": 2_000_000,
+            "features": ["a<b>&c", "é", "x: #y", " 1 ", "0.1", "true", "null", '"\\', "\u2028"],
+            "label": "ja/nein",
+            "training": {
+                "epochs": 1_000_000,
+                "batch_size": 1,
+                "learning_rate": 0.00002,
+                "order_seed": 2**53 - 1,
+            },
+        }
+    },
+    "a rate of one": OFF | {"job": {"training": {"learning_rate": 1}}},
+    "a tiny rate": OFF | {"job": {"training": {"learning_rate": 1.25e-9}}},
+    "alice alone, the others in her cluster": OFF
+    | {
+        "bob": {"enabled": False, "namespace": "police"},
+        "server": {"enabled": False, "namespace": "third"},
+    },
+    "bob alone, the others elsewhere": OFF
+    | {
+        "alice": {
+            "enabled": False,
+            "address": "alice.example:7100",
+            "networks": ["192.0.2.0/24", "198.51.100.7/32"],
+        },
+        "bob": {"service": {"type": "LoadBalancer", "annotations": {"example/internal": "true"}}},
+        "server": {"enabled": False, "address": "[2001:db8::3]:7200"},
+    },
+    "the third server behind a node port": OFF
+    | {
+        "alice": {"enabled": False, "address": "192.0.2.1:30001"},
+        "bob": {"enabled": False, "address": "bob.example:30002"},
+        "server": {
+            "address": "server.example:30003",
+            "service": {
+                "type": "NodePort",
+                "nodePort": 30003,
+                "externalTrafficPolicy": "Local",
+            },
+            "annotations": {"a": "1"},
+        },
+    },
+    "nobody": OFF | {party: {"enabled": False} for party in ("alice", "bob", "server")},
+    "Secrets of one's own": OFF
+    | {
+        "alice": {"keysSecret": "12345", "tableSecret": "1e3", "tableParts": 3},
+        "bob": {"tableParts": 40},
+        "server": {"keysSecret": "issued.by.cert-manager"},
+    },
+    "scheduling": OFF
+    | {
+        "alice": {
+            "nodeSelector": {"disk": "ssd", "zone": "1"},
+            "tolerations": [
+                {
+                    "key": "k",
+                    "operator": "Exists",
+                    "effect": "NoExecute",
+                    "tolerationSeconds": 10**7,
+                }
+            ],
+            "affinity": {
+                "nodeAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {
+                        "nodeSelectorTerms": [
+                            {"matchExpressions": [{"key": "a", "operator": "Exists"}]}
+                        ]
+                    }
+                }
+            },
+            "topologySpreadConstraints": [
+                {
+                    "maxSkew": 1,
+                    "topologyKey": "zone",
+                    "whenUnsatisfiable": "DoNotSchedule",
+                    "labelSelector": {"matchLabels": {"a": "b"}},
+                }
+            ],
+            "priorityClassName": "1000",
+        },
+        "bob": {"resources": {"requests": {"cpu": 1}, "limits": {"cpu": "2", "memory": "1.5Gi"}}},
+        "terminationGracePeriodSeconds": 3600,
+    },
+    "labels and annotations": OFF
+    | {
+        "alice": {
+            "labels": {"team": "yes", "version": "1.10", "app.kubernetes.io/name": "not-this"},
+            "annotations": {"note": "a: b # c", "number": "1"},
+            "service": {"type": "LoadBalancer", "annotations": {"number": "2"}},
+        },
+        "metrics": {"annotations": True},
+    },
+    "network": OFF
+    | {
+        "ports": {"party": 443, "status": 9000},
+        "networkPolicy": {
+            "statusFrom": [
+                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "metrics"}}},
+                {"ipBlock": {"cidr": "10.0.0.0/8"}},
+            ],
+            "dnsTo": [],
+        },
+    },
+    "no policies, no budget": OFF
+    | {"networkPolicy": {"enabled": False}, "podDisruptionBudget": {"enabled": False}},
+    "storage and image": OFF
+    | {
+        "storage": {"className": "fast", "size": "10Gi", "keep": False},
+        "image": {
+            "repository": "registry.example:5000/kit",
+            "digest": "sha256:" + "0" * 64,
+            "pullPolicy": "Always",
+            "pullSecrets": ["one", "two"],
+        },
+        "waitSeconds": 31_536_000,
+        "timeLimitSeconds": 1_000_000,
+    },
+}
+"""What values may say, in as few sets of values as it takes."""

@@ -1,0 +1,249 @@
+"""What each party gets in a cluster, and what it does not get."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client
+
+from deployer.render import Plan, objects
+from party.hosts import parse_hosts
+from party.job import PARTIES, parse_job
+from tests.chart.rendering import (
+    CHART,
+    MATRIX,
+    OFF,
+    Object,
+    by_deployer,
+    helm,
+    pods,
+    the,
+    values,
+)
+
+EVERY = pytest.mark.parametrize("document", MATRIX.values(), ids=MATRIX.keys())
+
+
+@EVERY
+def test_the_api_knows_every_field(document: Object) -> None:
+    """The client's models drop what the API does not know: nothing is dropped."""
+    api = client.ApiClient()
+    for one in by_deployer(document):
+        for pod in pods([one]):  # a quantity may be a number, which the models do not know
+            for amounts in pod["containers"][0]["resources"].values():
+                amounts |= {name: str(amount) for name, amount in amounts.items()}
+        model = one["apiVersion"].rpartition("/")[2].capitalize() + one["kind"]
+        read = api.deserialize(json.dumps(one), model, "application/json")
+        assert api.sanitize_for_serialization(read) == one
+
+
+@EVERY
+def test_pods_meet_the_restricted_level_of_pod_security(document: Object) -> None:
+    for pod in pods(by_deployer(document)):
+        restricted(pod)
+
+
+def test_so_does_the_pod_of_helm_test() -> None:
+    ran = helm("template", "fraud", str(CHART), "--show-only", "templates/tests/check.yaml")
+    (pod,) = pods(list(yaml.safe_load_all(ran.stdout)))
+    restricted(pod)
+
+
+def restricted(pod: Object) -> None:
+    """Beyond what the level asks for: a fixed user, no way to write to the image, no token."""
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    context = pod["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert context["runAsUser"] == context["runAsGroup"] == context["fsGroup"] == 10001
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    kinds = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
+    assert kinds <= {"configMap", "secret", "projected", "emptyDir"}
+    for volume in pod["volumes"]:
+        if "emptyDir" in volume:
+            assert volume["emptyDir"]["medium"] == "Memory" and volume["emptyDir"]["sizeLimit"]
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["limits"] and container["resources"]["requests"]
+
+
+@pytest.mark.parametrize("party", PARTIES)
+def test_a_partys_pod_has_no_token(party: str) -> None:
+    many = by_deployer()
+    assert the("ServiceAccount", party, many)["automountServiceAccountToken"] is False
+    pod = the("StatefulSet", party, many)["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["serviceAccountName"] == f"fraud-{party}"
+
+
+@EVERY
+def test_keys_and_tables_are_never_among_the_objects(document: Object) -> None:
+    assert not [one for one in by_deployer(document) if one["kind"] == "Secret"]
+
+
+@pytest.mark.parametrize("party", PARTIES)
+def test_secrets_are_mounted_to_be_read_by_the_pods_group_alone(party: str) -> None:
+    pod = the("StatefulSet", party, by_deployer())["spec"]["template"]["spec"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+    assert volumes["keys"]["secret"] == {
+        "secretName": f"fraud-{party}-keys",
+        "optional": True,
+        "defaultMode": 0o440,
+    }
+    assert mounts["/keys"]["readOnly"] is True
+    assert ("/table" in mounts) == ("table" in volumes) == (party != "server")
+    if party != "server":
+        assert volumes["table"]["projected"]["defaultMode"] == 0o440
+        assert mounts["/table"]["readOnly"] is True
+
+
+def test_a_longer_table_needs_no_upgrade() -> None:
+    pod = the("StatefulSet", "alice", by_deployer({"alice": {"tableParts": 3}}))
+    (table,) = (
+        volume["projected"]["sources"]
+        for volume in pod["spec"]["template"]["spec"]["volumes"]
+        if volume["name"] == "table"
+    )
+    assert table == [
+        {"secret": {"name": f"fraud-alice-table-{part}", "optional": True}} for part in range(3)
+    ]
+
+
+def test_the_job_in_the_cluster_is_the_job_in_the_values() -> None:
+    chosen = values(MATRIX["a job of one's own"])
+    plan = Plan(chosen)
+    for party in PARTIES:
+        name = f"{plan.name}-{party}"
+        (config,) = (
+            one
+            for one in objects(chosen)[party]
+            if one["kind"] == "ConfigMap" and one["metadata"]["name"] == name
+        )
+        assert parse_job(config["data"]["job.yaml"], "").digest == chosen.job.digest
+
+
+def test_the_hosts_map_has_names_here_and_addresses_elsewhere() -> None:
+    many = by_deployer(
+        OFF
+        | {
+            "clusterDomain": "k8s.example",
+            "ports": {"party": 7500},
+            "alice": {"namespace": "bank"},
+            "bob": {"enabled": False, "namespace": "police"},
+            "server": {"enabled": False, "address": "[2001:db8::3]:7200"},
+        }
+    )
+    text = the("ConfigMap", "alice", many)["data"]["config.json"]
+    assert [str(address) for address in parse_hosts(text, "")] == [
+        "fraud-alice-0.fraud-alice.bank.svc.k8s.example:7500",
+        "fraud-bob-0.fraud-bob.police.svc.k8s.example:7500",
+        "[2001:db8::3]:7200",
+    ]
+
+
+@pytest.mark.parametrize("party", PARTIES)
+def test_a_party_can_be_installed_alone(party: str) -> None:
+    others = {other: {"enabled": False} for other in PARTIES if other != party}
+    chosen = values(OFF | others | {party: {"namespace": "own"}})
+    assert objects(chosen).keys() == {party}
+    for one in objects(chosen)[party]:
+        assert one["metadata"]["namespace"] == "own"
+        assert one["metadata"]["labels"]["app.kubernetes.io/component"] == party
+        # Nothing that needs rights beyond those over a namespace's own work.
+        assert one["kind"] in (
+            "ConfigMap",
+            "NetworkPolicy",
+            "PodDisruptionBudget",
+            "Service",
+            "ServiceAccount",
+            "StatefulSet",
+        )
+
+
+JOB = {"job": {"training": {"epochs": 11}}}
+MOVED = OFF | {"server": {"enabled": False, "address": "elsewhere.example:7000"}}
+
+
+@pytest.mark.parametrize("document", [OFF | JOB, MOVED], ids=["another job", "another address"])
+def test_what_the_parties_agreed_on_starts_the_pod_anew(document: Object) -> None:
+    assert template(document) != template(OFF)
+    assert checksum(document) != checksum(OFF)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"networkPolicy": {"statusFrom": [{}]}},
+        {"podDisruptionBudget": {"enabled": False}},
+        {"storage": {"keep": False}},
+        {"alice": {"service": {"type": "LoadBalancer"}}},
+        {"bob": {"labels": {"a": "b"}}},
+        # The same job, said otherwise.
+        {"job": {"training": {"learning_rate": 0.3750, "epochs": 10}}},
+    ],
+)
+def test_nothing_else_does(document: dict[str, Any]) -> None:
+    assert template(OFF | document) == template(OFF)
+
+
+def template(document: Object) -> Object:
+    """Alice's pod, as her StatefulSet has it: any change of it starts the pod anew."""
+    spec: Object = the("StatefulSet", "alice", by_deployer(document))["spec"]
+    return dict(spec["template"])
+
+
+def checksum(document: Object) -> str:
+    return str(template(document)["metadata"]["annotations"]["checksum/job"])
+
+
+def test_volume_claims_stay_as_they_are_whatever_is_labelled() -> None:
+    """The API refuses to change them."""
+    labelled = by_deployer(OFF | {"alice": {"labels": {"a": "b"}, "annotations": {"c": "d"}}})
+    plain = by_deployer(OFF)
+    claims = [
+        the("StatefulSet", "alice", many)["spec"]["volumeClaimTemplates"]
+        for many in (labelled, plain)
+    ]
+    assert claims[0] == claims[1]
+
+
+@pytest.mark.parametrize(
+    "document, policy",
+    [({}, "Delete"), (OFF, "Retain"), (OFF | {"storage": {"keep": False}}, "Delete")],
+    ids=["the demo", "by default", "not kept"],
+)
+def test_volumes_outlive_the_release_as_the_values_say(document: Object, policy: str) -> None:
+    spec = the("StatefulSet", "alice", by_deployer(document))["spec"]
+    assert spec["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == policy
+
+
+def test_addresses_are_published_before_the_pod_is_ready() -> None:
+    spec = the("Service", "bob", by_deployer())["spec"]
+    assert spec["clusterIP"] == "None" and spec["publishNotReadyAddresses"] is True
+
+
+def test_the_way_in_from_outside_has_the_party_port_alone() -> None:
+    many = by_deployer(OFF | {"alice": {"service": {"type": "LoadBalancer"}}})
+    (port,) = the("Service", "alice-external", many)["spec"]["ports"]
+    assert port["name"] == "party"
+    assert not [one for one in many if one["metadata"]["name"] == "fraud-bob-external"]
+
+
+def test_names_that_dns_cannot_have_are_refused() -> None:
+    from party.faults import InputFault
+
+    with pytest.raises(InputFault):
+        by_deployer(OFF | {"job": {"name": "1st"}})
+    assert helm("template", "1st", str(CHART), document=OFF).returncode != 0
+
+
+def test_lint_finds_nothing() -> None:
+    ran = helm("lint", "--strict", str(CHART))
+    assert ran.returncode == 0, ran.stdout
