@@ -29,10 +29,10 @@ FROM packages AS kit
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY party ./party
 COPY deployer ./deployer
-COPY helm ./helm
 COPY k8s ./k8s
 RUN python3 -m pip --python /opt/packages/bin/python install --no-cache-dir \
       --no-deps --no-build-isolation --no-index --target /opt/kit . \
+ && rm /opt/kit/party/native/*.[ch] \
  && /opt/packages/bin/python -m compileall -q /opt/kit
 
 # --- needed: the packages, less what the kit never uses ----------------------------------------
