@@ -42,7 +42,8 @@ void kit_connection_free(kit_connection *connection);
 /* KIT_DONE, KIT_WANT_READ, KIT_WANT_WRITE or KIT_FAILED. */
 int kit_connection_handshake(kit_connection *connection);
 
-/* The one URI in the verified certificate's subject alternative names: its length, or KIT_FAILED. */
+/* The one URI in the verified certificate's subject alternative names: its length, or KIT_FAILED.
+ */
 int kit_connection_peer(kit_connection *connection, char *out, int capacity);
 
 /* Bytes read (at least one), or what it wants, KIT_CLOSED or KIT_FAILED. */
@@ -58,6 +59,9 @@ int kit_connection_flush(kit_connection *connection);
 
 /* Tells the peer that nothing more comes. KIT_DONE, KIT_WANT_WRITE or KIT_FAILED. */
 int kit_connection_close_notify(kit_connection *connection);
+
+/* Whether OpenSSL holds bytes that it has read from the socket but not handed out. */
+int kit_connection_pending(const kit_connection *connection);
 
 int kit_connection_fd(const kit_connection *connection);
 

@@ -1,0 +1,447 @@
+#define _GNU_SOURCE
+#include "channel.h"
+
+#include <errno.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#if OPENSSL_VERSION_NUMBER < 0x30000000L
+#error "OpenSSL 3.0 or newer is needed"
+#endif
+
+enum {
+    RECORD_BYTES = 16384,     /* the most that one TLS record carries */
+    WRITE_BYTES = 128 * 1024, /* records gathered for one system call */
+    READ_BYTES = 128 * 1024,  /* what one system call may read */
+    CHAIN_DEPTH = 4,
+};
+
+struct kit_context {
+    SSL_CTX *tls;
+    BIO_METHOD *socket;
+    int64_t rekey;
+};
+
+struct kit_connection {
+    SSL *tls;
+    int fd;
+    int64_t rekey;
+    int64_t records; /* written since the key was renewed */
+    int64_t writes;
+    size_t gathered, gone; /* bytes in the buffer, and of those the ones that left */
+    uint8_t *buffer;
+    char error[KIT_TEXT_BYTES];
+};
+
+/* ---- what went wrong, in words ---- */
+
+static void say(char text[KIT_TEXT_BYTES], const char *format, const char *detail) {
+    snprintf(text, KIT_TEXT_BYTES, format, detail);
+}
+
+static const char *certificate_trouble(long code) {
+    switch (code) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        return "the peer's certificate has expired";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return "the peer's certificate is not valid yet (is a clock wrong?)";
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+        return "the peer's certificate is from an unknown authority";
+    case X509_V_ERR_INVALID_PURPOSE:
+        return "the peer's certificate is not meant for this use";
+    case X509_V_ERR_CERT_REVOKED:
+        return "the peer's certificate has been revoked";
+    default:
+        return NULL;
+    }
+}
+
+/* What an alert that the peer sent says about us. */
+static const char *alert_trouble(int reason) {
+    switch (reason) {
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+        return "the peer says that our certificate has expired";
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+        return "the peer says that our certificate is from an unknown authority";
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+        return "the peer refuses our certificate";
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+        return "the peer asks for a certificate";
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+        return "the peer presents no certificate";
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+    case SSL_R_WRONG_SSL_VERSION:
+        return "the peer does not speak TLS 1.3";
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_PACKET_LENGTH_TOO_LONG:
+        return "the peer does not speak TLS";
+    case SSL_R_UNEXPECTED_EOF_WHILE_READING:
+        return "the peer has closed the connection";
+    case SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC:
+        return "the bytes from the peer were altered on the way";
+    default:
+        return NULL;
+    }
+}
+
+static void explain(char text[KIT_TEXT_BYTES], long verified, int error) {
+    const unsigned long code = ERR_peek_last_error();
+    const char *words = certificate_trouble(verified);
+    if (!words && ERR_GET_LIB(code) == ERR_LIB_SSL)
+        words = alert_trouble(ERR_GET_REASON(code));
+    if (words)
+        say(text, "%s", words);
+    else if (verified != X509_V_OK)
+        say(text, "the peer's certificate is refused: %s", X509_verify_cert_error_string(verified));
+    else if (code && ERR_reason_error_string(code))
+        say(text, "TLS: %s", ERR_reason_error_string(code));
+    else if (error == ECONNRESET || error == EPIPE || error == 0)
+        say(text, "%s", "the peer has closed the connection");
+    else
+        say(text, "%s", strerror(error));
+    ERR_clear_error();
+}
+
+/* ---- a socket as OpenSSL sees it: writes gather in a buffer, and no write raises a signal ---- */
+
+static int send_gathered(kit_connection *c) {
+    while (c->gone < c->gathered) {
+        const ssize_t k =
+            send(c->fd, c->buffer + c->gone, c->gathered - c->gone, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (k < 0) {
+            if (errno == EINTR)
+                continue;
+            return errno == EAGAIN || errno == EWOULDBLOCK ? KIT_WANT_WRITE : KIT_FAILED;
+        }
+        c->writes++;
+        c->gone += (size_t)k;
+    }
+    c->gathered = c->gone = 0;
+    return KIT_DONE;
+}
+
+static int socket_write(BIO *bio, const char *data, int bytes) {
+    kit_connection *c = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    if (bytes <= 0)
+        return 0;
+    if ((size_t)bytes > WRITE_BYTES - c->gathered) {
+        const int sent = send_gathered(c);
+        if (sent == KIT_FAILED)
+            return -1;
+        if (c->gone) {
+            memmove(c->buffer, c->buffer + c->gone, c->gathered - c->gone);
+            c->gathered -= c->gone;
+            c->gone = 0;
+        }
+    }
+    const size_t room = WRITE_BYTES - c->gathered;
+    if (room == 0) {
+        BIO_set_retry_write(bio);
+        return -1;
+    }
+    const size_t taken = (size_t)bytes < room ? (size_t)bytes : room;
+    memcpy(c->buffer + c->gathered, data, taken);
+    c->gathered += taken;
+    return (int)taken;
+}
+
+static int socket_read(BIO *bio, char *out, int bytes) {
+    kit_connection *c = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    if (bytes <= 0)
+        return 0;
+    for (;;) {
+        const ssize_t k = recv(c->fd, out, (size_t)bytes, MSG_DONTWAIT);
+        if (k > 0)
+            return (int)k;
+        if (k == 0) {
+            BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+            errno = 0;
+            return 0;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            BIO_set_retry_read(bio);
+        return -1;
+    }
+}
+
+static long socket_control(BIO *bio, int command, long number, void *pointer) {
+    (void)number;
+    (void)pointer;
+    kit_connection *c = BIO_get_data(bio);
+    switch (command) {
+    case BIO_CTRL_FLUSH: {
+        BIO_clear_retry_flags(bio);
+        const int sent = send_gathered(c);
+        if (sent == KIT_WANT_WRITE)
+            BIO_set_retry_write(bio);
+        return sent == KIT_DONE ? 1 : -1;
+    }
+    case BIO_CTRL_EOF:
+        return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
+    case BIO_CTRL_DUP:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static BIO_METHOD *socket_method(void) {
+    const int type = BIO_get_new_index();
+    BIO_METHOD *method =
+        type < 0 ? NULL : BIO_meth_new(type | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR, "party");
+    if (!method)
+        return NULL;
+    if (BIO_meth_set_write(method, socket_write) && BIO_meth_set_read(method, socket_read) &&
+        BIO_meth_set_ctrl(method, socket_control))
+        return method;
+    BIO_meth_free(method);
+    return NULL;
+}
+
+/* ---- our own certificate, and whose we accept ---- */
+
+static int refuse_passphrase(char *out, int capacity, int writing, void *data) {
+    (void)out;
+    (void)capacity;
+    (void)writing;
+    (void)data;
+    return -1;
+}
+
+static int configure(SSL_CTX *tls) {
+    SSL_CTX_set_options(tls, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_verify_depth(tls, CHAIN_DEPTH);
+    SSL_CTX_set_read_ahead(tls, 1);
+    SSL_CTX_set_default_read_buffer_len(tls, READ_BYTES);
+    SSL_CTX_set_default_passwd_cb(tls, refuse_passphrase);
+    return SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) &&
+           SSL_CTX_set_max_proto_version(tls, TLS1_3_VERSION) && SSL_CTX_set_num_tickets(tls, 0) &&
+           SSL_CTX_set_ciphersuites(tls, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                                         "TLS_CHACHA20_POLY1305_SHA256") &&
+           SSL_CTX_set1_groups_list(tls, "X25519:P-256");
+}
+
+kit_context *kit_context_new(const char *ca, const char *certificate, const char *key,
+                             int64_t rekey, char text[KIT_TEXT_BYTES]) {
+    ERR_clear_error();
+    kit_context *context = calloc(1, sizeof *context);
+    if (!context) {
+        say(text, "%s", "out of memory");
+        return NULL;
+    }
+    context->rekey = rekey;
+    context->socket = socket_method();
+    context->tls = SSL_CTX_new(TLS_method());
+    const char *trouble = NULL;
+    if (!context->socket || !context->tls || !configure(context->tls))
+        trouble = "this OpenSSL cannot do what is needed: %s";
+    else if (!SSL_CTX_load_verify_file(context->tls, ca))
+        trouble = "the authority's certificate cannot be read: %s";
+    else if (SSL_CTX_use_certificate_chain_file(context->tls, certificate) != 1)
+        trouble = "the certificate cannot be read: %s";
+    else if (SSL_CTX_use_PrivateKey_file(context->tls, key, SSL_FILETYPE_PEM) != 1)
+        trouble = ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH
+                      ? "the private key is not the certificate's: %s"
+                      : "the private key cannot be read: %s";
+    else if (SSL_CTX_check_private_key(context->tls) != 1)
+        trouble = "the private key is not the certificate's: %s";
+    if (!trouble)
+        return context;
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    say(text, trouble, reason ? reason : "no PEM inside");
+    ERR_clear_error();
+    kit_context_free(context);
+    return NULL;
+}
+
+void kit_context_free(kit_context *context) {
+    if (!context)
+        return;
+    SSL_CTX_free(context->tls);
+    BIO_meth_free(context->socket);
+    free(context);
+}
+
+/* ---- one connection ---- */
+
+kit_connection *kit_connection_new(kit_context *context, int fd, int server,
+                                   char text[KIT_TEXT_BYTES]) {
+    kit_connection *c = calloc(1, sizeof *c);
+    BIO *bio = NULL;
+    if (!c || !(c->buffer = malloc(WRITE_BYTES)) || !(c->tls = SSL_new(context->tls)) ||
+        !(bio = BIO_new(context->socket))) {
+        say(text, "%s", "out of memory");
+        ERR_clear_error();
+        kit_connection_free(c);
+        return NULL;
+    }
+    c->fd = fd;
+    c->rekey = context->rekey;
+    BIO_set_data(bio, c);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(c->tls, bio, bio);
+    if (server)
+        SSL_set_accept_state(c->tls);
+    else
+        SSL_set_connect_state(c->tls);
+    return c;
+}
+
+void kit_connection_free(kit_connection *c) {
+    if (!c)
+        return;
+    SSL_free(c->tls);
+    free(c->buffer);
+    free(c);
+}
+
+static int outcome(kit_connection *c, int result) {
+    const int error = errno;
+    switch (SSL_get_error(c->tls, result)) {
+    case SSL_ERROR_WANT_READ:
+        return KIT_WANT_READ;
+    case SSL_ERROR_WANT_WRITE:
+        return KIT_WANT_WRITE;
+    case SSL_ERROR_ZERO_RETURN:
+        return KIT_CLOSED;
+    default:
+        explain(c->error, SSL_get_verify_result(c->tls), error);
+        return KIT_FAILED;
+    }
+}
+
+int kit_connection_handshake(kit_connection *c) {
+    ERR_clear_error();
+    errno = 0;
+    const int result = SSL_do_handshake(c->tls);
+    if (result != 1) {
+        const int want = outcome(c, result);
+        if (want == KIT_CLOSED)
+            say(c->error, "%s", "the peer has closed the connection");
+        return want == KIT_CLOSED ? KIT_FAILED : want;
+    }
+    return kit_connection_flush(c);
+}
+
+int kit_connection_peer(kit_connection *c, char *out, int capacity) {
+    X509 *certificate = SSL_get0_peer_certificate(c->tls);
+    if (!certificate || SSL_get_verify_result(c->tls) != X509_V_OK) {
+        say(c->error, "%s", "the peer's certificate is not verified");
+        return KIT_FAILED;
+    }
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    const ASN1_IA5STRING *uri = NULL;
+    int found = 0;
+    for (int i = 0; i < (names ? sk_GENERAL_NAME_num(names) : 0); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_URI) {
+            uri = name->d.uniformResourceIdentifier;
+            found++;
+        }
+    }
+    int length = KIT_FAILED;
+    if (found != 1)
+        say(c->error, "%s", "the peer's certificate does not name exactly one identity (URI)");
+    else if (ASN1_STRING_length(uri) >= capacity ||
+             memchr(ASN1_STRING_get0_data(uri), 0, (size_t)ASN1_STRING_length(uri)))
+        say(c->error, "%s", "the identity in the peer's certificate is malformed");
+    else {
+        length = ASN1_STRING_length(uri);
+        memcpy(out, ASN1_STRING_get0_data(uri), (size_t)length);
+        out[length] = 0;
+    }
+    GENERAL_NAMES_free(names);
+    ERR_clear_error();
+    return length;
+}
+
+int64_t kit_connection_read(kit_connection *c, void *out, int64_t capacity) {
+    if (c->gathered) {
+        const int sent = kit_connection_flush(c);
+        if (sent == KIT_FAILED)
+            return sent;
+    }
+    ERR_clear_error();
+    errno = 0;
+    size_t got = 0;
+    const int result = SSL_read_ex(c->tls, out, (size_t)capacity, &got);
+    return result == 1 ? (int64_t)got : outcome(c, result);
+}
+
+int64_t kit_connection_write(kit_connection *c, const void *data, int64_t bytes) {
+    ERR_clear_error();
+    errno = 0;
+    if (c->records >= c->rekey && !SSL_want_write(c->tls)) {
+        if (!SSL_key_update(c->tls, SSL_KEY_UPDATE_NOT_REQUESTED))
+            return outcome(c, 0);
+        c->records = 0;
+    }
+    size_t taken = 0;
+    const int result = SSL_write_ex(c->tls, data, (size_t)bytes, &taken);
+    if (result != 1)
+        return outcome(c, result);
+    c->records += ((int64_t)taken + RECORD_BYTES - 1) / RECORD_BYTES;
+    return (int64_t)taken;
+}
+
+int kit_connection_flush(kit_connection *c) {
+    const int sent = send_gathered(c);
+    if (sent == KIT_FAILED)
+        explain(c->error, X509_V_OK, errno);
+    return sent;
+}
+
+int kit_connection_close_notify(kit_connection *c) {
+    ERR_clear_error();
+    errno = 0;
+    if (!(SSL_get_shutdown(c->tls) & SSL_SENT_SHUTDOWN)) {
+        const int result = SSL_shutdown(c->tls);
+        if (result < 0) {
+            const int want = outcome(c, result);
+            if (want != KIT_WANT_READ)
+                return want == KIT_CLOSED ? KIT_FAILED : want;
+        }
+    }
+    return kit_connection_flush(c);
+}
+
+int kit_connection_pending(const kit_connection *c) {
+    return SSL_has_pending(c->tls);
+}
+
+int kit_connection_fd(const kit_connection *c) {
+    return c->fd;
+}
+
+int64_t kit_connection_writes(const kit_connection *c) {
+    return c->writes;
+}
+
+const char *kit_connection_error(const kit_connection *c) {
+    return c->error;
+}

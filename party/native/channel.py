@@ -1,0 +1,159 @@
+"""Mutual TLS 1.3 over non-blocking sockets (``channel.c``)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from enum import Enum, auto
+from pathlib import Path
+
+from party.faults import JobFault
+from party.native.library import TEXT_BYTES, library
+
+REKEY_RECORDS = 1 << 21
+"""Records sent under one key; AES-GCM's own limit is some 2**24.5 (RFC 8446, 5.5)."""
+
+_IDENTITY_BYTES = 2048
+
+
+class ChannelFault(JobFault):
+    """A connection that cannot be made, or broke."""
+
+
+class Want(Enum):
+    """What a call on a connection waits for before it can go on."""
+
+    DONE = auto()
+    READ = auto()
+    WRITE = auto()
+
+
+_DONE, _WANT_READ, _WANT_WRITE, _CLOSED = 0, -1, -2, -3
+_WANTS = {_DONE: Want.DONE, _WANT_READ: Want.READ, _WANT_WRITE: Want.WRITE}
+
+
+class Context:
+    """Our own certificate and key, and the one authority whose certificates we accept.
+
+    Parameters are paths of PEM files. Raises ChannelFault where one cannot be used.
+    """
+
+    def __init__(
+        self,
+        ca: str | os.PathLike[str],
+        certificate: str | os.PathLike[str],
+        key: str | os.PathLike[str],
+        rekey_records: int = REKEY_RECORDS,
+    ) -> None:
+        self._handle: int | None = None
+        for path in (ca, certificate, key):
+            try:
+                with Path(path).open("rb"):
+                    pass
+            except OSError as problem:
+                raise ChannelFault(f"cannot be read: {problem.strerror}", str(path)) from None
+        self._library = library()
+        text = ctypes.create_string_buffer(TEXT_BYTES)
+        paths = (os.fsencode(path) for path in (ca, certificate, key))
+        self._handle = self._library.kit_context_new(*paths, rekey_records, text)
+        if not self._handle:
+            raise ChannelFault(text.value.decode(errors="replace"), str(Path(key).parent))
+
+    def __del__(self) -> None:
+        if self._handle:
+            self._library.kit_context_free(self._handle)
+            self._handle = None
+
+    @property
+    def handle(self) -> int:
+        """For the native library."""
+        assert self._handle
+        return self._handle
+
+
+class Connection:
+    """One TLS connection over a connected, non-blocking socket, which stays the caller's to close.
+
+    Calls never block: where they cannot go on they say what to poll for.
+    """
+
+    def __init__(self, context: Context, fd: int, server: bool) -> None:
+        self._handle: int | None = None
+        self._library = library()
+        self._fd = fd
+        text = ctypes.create_string_buffer(TEXT_BYTES)
+        self._handle = self._library.kit_connection_new(context.handle, fd, int(server), text)
+        if not self._handle:
+            raise ChannelFault(text.value.decode(errors="replace"))
+
+    def __del__(self) -> None:
+        self.close()
+
+    def handshake(self) -> Want:
+        """One more part of the handshake; to be called again until it is done."""
+        want = _WANTS.get(self._library.kit_connection_handshake(self.handle))
+        if want is None:
+            raise self._fault()
+        return want
+
+    def peer_identity(self) -> str:
+        """The one URI among the alternative names of the peer's verified certificate."""
+        out = ctypes.create_string_buffer(_IDENTITY_BYTES)
+        length = self._library.kit_connection_peer(self.handle, out, _IDENTITY_BYTES)
+        if length < 0:
+            raise self._fault()
+        try:
+            return out.raw[:length].decode("ascii")
+        except UnicodeDecodeError:
+            raise ChannelFault("the identity in the peer's certificate is malformed") from None
+
+    def read(self, max_bytes: int) -> bytes | Want:
+        """Up to so many bytes, at least one; none when the peer sends no more."""
+        out = ctypes.create_string_buffer(max_bytes)
+        got: int = self._library.kit_connection_read(self.handle, out, max_bytes)
+        if got == _CLOSED:
+            return b""
+        if got > 0:
+            return out.raw[:got]
+        return self._want(got)
+
+    def write(self, data: bytes) -> int | Want:
+        """The number of bytes taken, at least one. After ``Want.WRITE`` the next call must bring
+        the same bytes again. What was taken is on its way once ``flush`` says that it is done;
+        every call gives that a try."""
+        taken: int = self._library.kit_connection_write(self.handle, data, len(data))
+        if taken <= 0:
+            return self._want(taken)
+        self.flush()
+        return taken
+
+    def flush(self) -> Want:
+        """Sends what the socket takes of what was written."""
+        return self._want(self._library.kit_connection_flush(self.handle))
+
+    def fileno(self) -> int:
+        """The socket."""
+        return self._fd
+
+    def close(self) -> None:
+        """Forgets the connection and its keys. The socket is left as it is."""
+        if self._handle:
+            self._library.kit_connection_free(self._handle)
+            self._handle = None
+
+    @property
+    def handle(self) -> int:
+        """For the native library."""
+        if not self._handle:
+            raise ChannelFault("the connection is closed")
+        return self._handle
+
+    def _want(self, result: int) -> Want:
+        want = _WANTS.get(result)
+        if want is None:
+            raise self._fault()
+        return want
+
+    def _fault(self) -> ChannelFault:
+        text: bytes = self._library.kit_connection_error(self.handle)
+        return ChannelFault(text.decode(errors="replace"))

@@ -1,0 +1,90 @@
+/* Runs a schedule: a straight list of instructions over one arena of memory, step after step.
+ *
+ * One thread, no allocation within a step. Messages to a peer gather in a queue that leaves in one
+ * write; what peers send is read into one ring each, whose size is the window by which a peer may
+ * run ahead. */
+#ifndef KIT_EXECUTOR_H
+#define KIT_EXECUTOR_H
+
+#include "channel.h"
+#include "instructions.h"
+
+#pragma GCC visibility push(default)
+
+enum { KIT_PARTIES = 3 };
+
+enum kit_fault_kind {
+    KIT_FAULT_NONE = 0,
+    KIT_FAULT_PEER_GONE = 1,  /* peer ended its connection, or died */
+    KIT_FAULT_BAD_FRAME = 2,  /* peer sent something other than what the schedule expects */
+    KIT_FAULT_ABORTED = 3,    /* peer gave up and names the culprit */
+    KIT_FAULT_STOPPED = 4,    /* kit_executor_stop */
+    KIT_FAULT_TIME_LIMIT = 5, /* the run took too long; peer: whom it was waiting for, or -1 */
+    KIT_FAULT_SILENCE = 6,    /* nothing came from peer for too long */
+    KIT_FAULT_ARITHMETIC = 7, /* trouble: enum kit_trouble; instruction says where */
+    KIT_FAULT_SYSTEM = 8,     /* text has the words */
+};
+
+typedef struct {
+    uint64_t step;
+    uint32_t key;
+    uint32_t bytes;
+} kit_frame;
+
+typedef struct {
+    int32_t kind;
+    int32_t peer;
+    int32_t culprit;
+    int32_t trouble;
+    int64_t step;
+    int64_t instruction;
+    kit_frame expected; /* of a bad frame */
+    kit_frame got;
+    char text[KIT_TEXT_BYTES];
+} kit_fault;
+
+typedef struct {
+    int64_t progress; /* steps done in all runs; may be read while one goes on */
+    int64_t bytes_sent, bytes_received;
+    int64_t messages_sent, messages_received;
+    int64_t writes; /* system calls that wrote */
+    int64_t waits;  /* times it slept until a peer was heard of */
+} kit_counters;
+
+typedef struct kit_executor kit_executor;
+
+/* Connections by party, NULL where there is none; window in bytes. The arena, the index pool and
+ * the connections stay the caller's and outlive the executor. NULL when out of memory. */
+kit_executor *kit_executor_new(uint8_t *arena, const int32_t *index,
+                               kit_connection *const connections[KIT_PARTIES], int me,
+                               const int64_t window[KIT_PARTIES], int spin);
+void kit_executor_free(kit_executor *executor);
+
+typedef struct {
+    const kit_instruction *code;
+    int64_t count;
+    int64_t first_step, steps;
+    const int32_t *rows; /* of the table, for each step as many as INPUT takes */
+    int64_t row_count;
+    const float *table;
+    int64_t table_rows, table_columns;
+    double time_limit, silence_limit; /* seconds; 0: none */
+} kit_program;
+
+/* 0, or -1 with the fault told: then the peers have been told as well and the executor is over. */
+int kit_executor_run(kit_executor *executor, const kit_program *program, kit_fault *fault);
+
+/* Ends all connections in order: 0 once every peer has said that it sends no more. */
+int kit_executor_finish(kit_executor *executor, double time_limit, double silence_limit,
+                        kit_fault *fault);
+
+/* From any thread or signal handler: a running or later run ends with KIT_FAULT_STOPPED. */
+void kit_executor_stop(kit_executor *executor);
+
+const kit_counters *kit_executor_counters(kit_executor *executor);
+
+/* 4, 3 or 0: which variant of this library suits the processor (x86-64-v4, -v3, any). */
+int kit_cpu_level(void);
+
+#pragma GCC visibility pop
+#endif

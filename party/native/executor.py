@@ -1,0 +1,258 @@
+"""Runs schedules natively (``executor.c``)."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from enum import StrEnum
+from threading import Lock
+
+import numpy as np
+import numpy.typing as npt
+
+from party.faults import JobFault
+from party.native.channel import Connection
+from party.native.instructions import INSTRUCTION, Op
+from party.native.library import PARTIES, FaultRecord, Frame, Program, library
+
+SPIN = 50
+"""Reads tried before a thread sleeps; on few cores, more of them takes time from the peers."""
+
+_NAMES = ("alice", "bob", "server")
+_ALIGNMENT = 64
+_NOTHING = (0, 0, 0)
+_TROUBLES = {
+    1: "divides by zero",
+    2: "meets a number that its type cannot hold",
+    3: "does not exist, or not for its type",
+}
+
+
+class Kind(StrEnum):
+    """Why a run ended (``enum kit_fault_kind``, in its order)."""
+
+    PEER_GONE = "peer_gone"
+    BAD_FRAME = "bad_frame"
+    ABORTED = "aborted"
+    STOPPED = "stopped"
+    TIME_LIMIT = "time_limit"
+    SILENCE = "silence"
+    ARITHMETIC = "arithmetic"
+    SYSTEM = "system"
+
+
+_KINDS = tuple(Kind)
+
+
+class RunFault(JobFault):
+    """A run ended before its last step.
+
+    ``kind``: why. ``peer``: the party (0, 1, 2) it ended with, if any. ``culprit``: the party at
+    fault: for ABORTED the one that ``peer`` names. ``step``: the step in which it happened.
+    """
+
+    def __init__(
+        self, kind: Kind, peer: int | None, step: int, text: str, culprit: int | None = None
+    ) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.peer = peer
+        self.step = step
+        self.culprit = peer if culprit is None else culprit
+
+
+class Executor:
+    """Runs the schedule of one party over its connections to the others.
+
+    Parameters
+    ----------
+    arena
+        The memory of all operands, uint8, aligned to 64 bytes.
+    index
+        The pool of element indices, int32.
+    connections
+        By party, None where there is none. Their handshakes are done, nothing unread is theirs.
+    me
+        Which party this is.
+    window
+        By party, how many bytes it may be ahead of us; rounded up to a power of two, and to what it
+        sends in one step.
+    spin
+        Reads tried before the thread sleeps.
+    """
+
+    def __init__(
+        self,
+        arena: npt.NDArray[np.uint8],
+        index: npt.NDArray[np.int32],
+        connections: Sequence[Connection | None],
+        me: int,
+        window: Sequence[int],
+        spin: int = SPIN,
+    ) -> None:
+        self._handle: int | None = None
+        if arena.dtype != np.uint8 or not arena.flags.c_contiguous or not arena.flags.writeable:
+            raise ValueError("the arena is a writable, contiguous array of uint8")
+        if arena.ctypes.data % _ALIGNMENT:
+            raise ValueError(f"the arena is aligned to {_ALIGNMENT} bytes")
+        if index.dtype != np.int32 or not index.flags.c_contiguous:
+            raise ValueError("the index pool is a contiguous array of int32")
+        if len(connections) != PARTIES or len(window) != PARTIES or not 0 <= me < PARTIES:
+            raise ValueError("there are three parties")
+        self._library = library()
+        self._kept = (arena, index, tuple(connections))  # what the native side points into
+        self._running = Lock()
+        handles = (c.handle if c is not None else None for c in connections)
+        self._handle = self._library.kit_executor_new(
+            arena.ctypes.data,
+            index.ctypes.data,
+            (ctypes.c_void_p * PARTIES)(*handles),
+            me,
+            (ctypes.c_int64 * PARTIES)(*window),
+            spin,
+        )
+        if not self._handle:
+            raise RunFault(Kind.SYSTEM, None, 0, "out of memory")
+        self._me = me
+        self._counters = self._library.kit_executor_counters(self._handle).contents
+
+    def __del__(self) -> None:
+        if self._handle:
+            self._library.kit_executor_free(self._handle)
+            self._handle = None
+
+    def run(
+        self,
+        code: npt.NDArray[np.void],
+        first_step: int,
+        steps: int,
+        rows: npt.NDArray[np.int32] | None = None,
+        table: npt.NDArray[np.float32] | None = None,
+        time_limit_s: float = 0.0,
+        silence_limit_s: float = 0.0,
+    ) -> None:
+        """Run the code ``steps`` times; blocks, and lets other threads run meanwhile.
+
+        Python handles signals in its main thread only, between its own instructions: call this in
+        another thread, so that a signal can be answered with ``stop``.
+
+        Parameters
+        ----------
+        code
+            Instructions that ``party.schedule`` has verified for this arena and index pool.
+        first_step
+            The number of the first step, which messages carry.
+        rows
+            Indices into the table, flat: for each step the batch that INPUT reads.
+        table
+            The party's own rows, C-contiguous.
+        time_limit_s, silence_limit_s
+            For the whole run, and for a peer that is awaited and not heard of; 0 for no limit.
+
+        Raises RunFault; the peers have been told then, and the executor is over.
+        """
+        if code.dtype != INSTRUCTION or code.ndim != 1 or not code.flags.c_contiguous:
+            raise ValueError("the code is a contiguous array of INSTRUCTION")
+        if rows is not None and (rows.dtype != np.int32 or not rows.flags.c_contiguous):
+            raise ValueError("the rows are a contiguous array of int32")
+        if table is not None and (
+            table.dtype != np.float32 or table.ndim != 2 or not table.flags.c_contiguous
+        ):
+            raise ValueError("the table is a contiguous matrix of float32")
+        if first_step < 0 or steps < 0:
+            raise ValueError("steps are counted from 0")
+        program = Program(
+            code=code.ctypes.data,
+            count=len(code),
+            first_step=first_step,
+            steps=steps,
+            rows=None if rows is None else rows.ctypes.data,
+            row_count=0 if rows is None else rows.size,
+            table=None if table is None else table.ctypes.data,
+            table_rows=0 if table is None else table.shape[0],
+            table_columns=0 if table is None else table.shape[1],
+            time_limit=time_limit_s,
+            silence_limit=silence_limit_s,
+        )
+        record = FaultRecord()
+        with self._running:
+            if self._library.kit_executor_run(self._handle, program, record):
+                raise self._fault(record, code, silence_limit_s)
+
+    def finish(self, time_limit_s: float = 0.0, silence_limit_s: float = 120.0) -> None:
+        """End every connection in order: returns once each peer has said that it sends no more.
+
+        Raises RunFault, as ``run`` does; anything else that a peer sends is a bad frame.
+        """
+        record = FaultRecord()
+        with self._running:
+            if self._library.kit_executor_finish(
+                self._handle, time_limit_s, silence_limit_s, record
+            ):
+                raise self._fault(record, None, silence_limit_s)
+
+    def stop(self) -> None:
+        """From any thread: what runs, or will run, ends at once as STOPPED."""
+        self._library.kit_executor_stop(self._handle)
+
+    @property
+    def progress(self) -> int:
+        """Steps done in all runs so far."""
+        done: int = self._counters.progress
+        return done
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """``bytes_sent``, ``bytes_received`` (before TLS), ``messages_sent``,
+        ``messages_received``, ``writes`` (system calls) and ``waits`` (times it slept)."""
+        return {
+            name: getattr(self._counters, name)
+            for name, _ in self._counters._fields_
+            if name != "progress"
+        }
+
+    def _fault(
+        self, record: FaultRecord, code: npt.NDArray[np.void] | None, silence_s: float
+    ) -> RunFault:
+        kind = _KINDS[record.kind - 1]
+        peer = None if record.peer < 0 else record.peer
+        who = "" if peer is None else _NAMES[peer]
+        detail = record.text.decode(errors="replace")
+        match kind:
+            case Kind.PEER_GONE:
+                text = f"{who} is gone: {detail}"
+            case Kind.BAD_FRAME:
+                text = _bad_frame(who, record.expected, record.got)
+            case Kind.ABORTED:
+                text = f"{who} gave up" + self._because_of(peer, record.culprit)
+            case Kind.STOPPED:
+                text = "stopped"
+            case Kind.TIME_LIMIT:
+                text = "the time limit has passed" + (f" while waiting for {who}" if who else "")
+            case Kind.SILENCE:
+                text = f"nothing has been heard of {who} for {silence_s:g} s"
+            case Kind.ARITHMETIC:
+                at = record.instruction
+                name = "" if code is None else _op_name(int(code["op"][at]))
+                text = f"instruction {at}{name} {_TROUBLES[record.trouble]}"
+            case Kind.SYSTEM:
+                text = detail
+        return RunFault(kind, peer, record.step, text, record.culprit)
+
+    def _because_of(self, peer: int | None, culprit: int) -> str:
+        if culprit == peer:
+            return ""
+        return " because of " + ("us" if culprit == self._me else _NAMES[culprit])
+
+
+def _bad_frame(who: str, expected: Frame, got: Frame) -> str:
+    def words(frame: Frame) -> str:
+        return f"step {frame.step}, message {frame.key}, {frame.bytes} bytes"
+
+    if (expected.step, expected.key, expected.bytes) == _NOTHING:
+        return f"{who} sent more than was agreed ({words(got)})"
+    return f"{who} sent {words(got)}, where {words(expected)} was due"
+
+
+def _op_name(op: int) -> str:
+    return f" ({Op(op).name})" if op in set(Op) else ""

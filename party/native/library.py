@@ -1,0 +1,146 @@
+"""Loads the native library: of its variants, the best that this processor runs."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import (
+    POINTER,
+    c_char_p,
+    c_double,
+    c_int,
+    c_int32,
+    c_int64,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+from functools import cache
+from pathlib import Path
+
+from party.faults import InputFault, JobFault
+
+PARTIES = 3
+TEXT_BYTES = 256
+
+CPU = "TFE_KIT_CPU"
+"""The environment variable that names a variant instead of the processor's best."""
+
+_VARIANTS = {"baseline": ("", 0), "v3": ("_v3", 3), "v4": ("_v4", 4)}
+
+
+class Frame(ctypes.Structure):
+    """A message's header, as on the wire."""
+
+    _fields_ = (("step", c_uint64), ("key", c_uint32), ("bytes", c_uint32))
+
+
+class FaultRecord(ctypes.Structure):
+    """What ended a run (``kit_fault``)."""
+
+    _fields_ = (
+        ("kind", c_int32),
+        ("peer", c_int32),
+        ("culprit", c_int32),
+        ("trouble", c_int32),
+        ("step", c_int64),
+        ("instruction", c_int64),
+        ("expected", Frame),
+        ("got", Frame),
+        ("text", ctypes.c_char * TEXT_BYTES),
+    )
+
+
+class Counters(ctypes.Structure):
+    """What an executor has done so far (``kit_counters``)."""
+
+    _fields_ = tuple(
+        (name, c_int64)
+        for name in (
+            "progress",
+            "bytes_sent",
+            "bytes_received",
+            "messages_sent",
+            "messages_received",
+            "writes",
+            "waits",
+        )
+    )
+
+
+class Program(ctypes.Structure):
+    """What an executor is asked to run (``kit_program``)."""
+
+    _fields_ = (
+        ("code", c_void_p),
+        ("count", c_int64),
+        ("first_step", c_int64),
+        ("steps", c_int64),
+        ("rows", c_void_p),
+        ("row_count", c_int64),
+        ("table", c_void_p),
+        ("table_rows", c_int64),
+        ("table_columns", c_int64),
+        ("time_limit", c_double),
+        ("silence_limit", c_double),
+    )
+
+
+_FUNCTIONS = {
+    "kit_cpu_level": (c_int, ()),
+    "kit_context_new": (c_void_p, (c_char_p, c_char_p, c_char_p, c_int64, c_char_p)),
+    "kit_context_free": (None, (c_void_p,)),
+    "kit_connection_new": (c_void_p, (c_void_p, c_int, c_int, c_char_p)),
+    "kit_connection_free": (None, (c_void_p,)),
+    "kit_connection_handshake": (c_int, (c_void_p,)),
+    "kit_connection_peer": (c_int, (c_void_p, c_char_p, c_int)),
+    "kit_connection_read": (c_int64, (c_void_p, c_void_p, c_int64)),
+    "kit_connection_write": (c_int64, (c_void_p, c_char_p, c_int64)),
+    "kit_connection_flush": (c_int, (c_void_p,)),
+    "kit_connection_close_notify": (c_int, (c_void_p,)),
+    "kit_connection_error": (c_char_p, (c_void_p,)),
+    "kit_executor_new": (
+        c_void_p,
+        (c_void_p, c_void_p, POINTER(c_void_p), c_int, POINTER(c_int64), c_int),
+    ),
+    "kit_executor_free": (None, (c_void_p,)),
+    "kit_executor_run": (c_int, (c_void_p, POINTER(Program), POINTER(FaultRecord))),
+    "kit_executor_finish": (c_int, (c_void_p, c_double, c_double, POINTER(FaultRecord))),
+    "kit_executor_stop": (None, (c_void_p,)),
+    "kit_executor_counters": (POINTER(Counters), (c_void_p,)),
+}
+
+
+def _open(suffix: str) -> ctypes.CDLL:
+    path = Path(__file__).with_name(f"_executor{suffix}.so")
+    hint = "install the package again: pip install ."
+    if not path.exists():
+        raise JobFault("the native library is missing", str(path), hint)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as problem:
+        raise JobFault("the native library cannot be loaded", str(problem), hint) from None
+
+
+@cache
+def variant() -> str:
+    """The variant in use: ``baseline``, ``v3`` or ``v4`` (x86-64-v3 and -v4)."""
+    best: int = _open("").kit_cpu_level()
+    runs = [name for name, (_, level) in _VARIANTS.items() if level <= best]
+    asked = os.environ.get(CPU)
+    if asked is None:
+        return runs[-1]
+    if asked not in runs:
+        raise InputFault(f"{CPU} names no variant for this processor", asked, " or ".join(runs))
+    return asked
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The library, its functions declared. Raises JobFault where it was not built."""
+    found = _open(_VARIANTS[variant()][0])
+    for name, (result, arguments) in _FUNCTIONS.items():
+        function = getattr(found, name)
+        function.restype = result
+        function.argtypes = arguments
+    return found

@@ -1,0 +1,160 @@
+"""Builds the native libraries; everything else about the package is in pyproject.toml.
+
+They are plain shared libraries, loaded with ctypes and by TensorFlow: no Python header is needed,
+only a C compiler and OpenSSL's headers. On x86-64 the executor is built three times, with and
+without newer vector instructions; ``party.native.library`` picks the one the processor can run.
+
+Environment: ``CC``, ``CFLAGS`` and ``LDFLAGS`` as usual; ``TFE_KIT_WERROR=1`` makes warnings
+errors.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from types import ModuleType
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+NATIVE = Path("party/native")
+SOURCES = {
+    "_executor": ("executor.c", "arithmetic.c", "channel.c", "random.c", "bits.c"),
+    "_kernels": ("kernels.c", "random.c", "bits.c"),
+}
+LIBRARIES = {
+    "_executor": ("-lssl", "-lcrypto"),
+    # Beside TensorFlow's own BoringSSL the linker would mix the two; see random.c.
+    "_kernels": ("-DKIT_OPENSSL_AT_RUN_TIME", "-ldl", "-lpthread"),
+}
+VARIANTS = {
+    "": (),
+    "_v3": ("-mavx2", "-mbmi", "-mbmi2"),
+    "_v4": ("-mavx2", "-mbmi", "-mbmi2", "-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl"),
+}
+FLAGS = (
+    *("-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=off"),
+    *("-fstack-protector-strong", "-Wall", "-Wextra", "-Wshadow", "-Wconversion"),
+    *("-Wstrict-prototypes", "-Wmissing-prototypes"),
+)
+LINK_FLAGS = ("-shared", "-Wl,-Bsymbolic", "-Wl,-z,relro,-z,now")
+
+NO_COMPILER = "No C compiler was found: install one (Debian, Ubuntu: apt install gcc libc6-dev)."
+NO_LIBC = "The C library's headers are missing (Debian, Ubuntu: apt install libc6-dev)."
+NO_OPENSSL = "OpenSSL 3's headers are missing (Debian, Ubuntu: apt install libssl-dev)."
+
+
+def vocabulary() -> ModuleType:
+    """``party/native/instructions.py``, without importing the package that is being built."""
+    spec = importlib.util.spec_from_file_location("instructions", NATIVE / "instructions.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def instructions_header() -> str:
+    """The executor's vocabulary as a C header."""
+    words = vocabulary()
+    lines = [
+        "/* Made from instructions.py. */",
+        "#ifndef KIT_INSTRUCTIONS_H",
+        "#define KIT_INSTRUCTIONS_H",
+        "#include <stddef.h>",
+        "#include <stdint.h>",
+    ]
+    for enumeration in (words.Type, words.Mode, words.Op):
+        members = ", ".join(f"KIT_{member.name} = {member.value}" for member in enumeration)
+        lines.append(f"enum kit_{enumeration.__name__.lower()} {{ {members} }};")
+    layout = words.INSTRUCTION
+    lines.append("typedef struct {")
+    for name in layout.names:
+        base, shape = layout[name].subdtype or (layout[name], ())
+        count = f"[{shape[0]}]" if shape else ""
+        lines.append(f"    int{8 * base.itemsize}_t {name}{count};")
+    lines.append("} kit_instruction;")
+    checks = [("sizeof(kit_instruction)", layout.itemsize)]
+    checks += [
+        (f"offsetof(kit_instruction, {name})", layout.fields[name][1]) for name in layout.names
+    ]
+    lines += [f'_Static_assert({what} == {value}, "layout");' for what, value in checks]
+    return "\n".join([*lines, "#endif", ""])
+
+
+class BuildNative(build_ext):
+    """Calls the C compiler directly, once for each library."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        return fullname.replace(".", "/") + ".so"
+
+    def run(self) -> None:
+        self.compiler_command = shlex.split(os.environ.get("CC", "cc"))
+        self.check_tools()
+        self.headers = Path(self.build_temp)
+        self.headers.mkdir(parents=True, exist_ok=True)
+        (self.headers / "instructions.h").write_text(instructions_header())
+        super().run()
+
+    def build_extensions(self) -> None:
+        for extension in self.extensions:
+            self.build_extension(extension)
+
+    def build_extension(self, extension: Extension) -> None:
+        output = Path(self.get_ext_fullpath(extension.name))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        library = extension.name.rpartition(".")[2].removesuffix("_v3").removesuffix("_v4")
+        strict = ["-Werror"] if os.environ.get("TFE_KIT_WERROR") == "1" else []
+        flags = shlex.split(os.environ.get("CFLAGS", ""))
+        if "-fsanitize" not in " ".join(flags):
+            strict.append("-D_FORTIFY_SOURCE=2")
+        command = [
+            *self.compiler_command,
+            *(*FLAGS, *strict, *extension.extra_compile_args, *flags),
+            f"-I{self.headers}",
+            *extension.sources,
+            *(*LINK_FLAGS, *shlex.split(os.environ.get("LDFLAGS", ""))),
+            *("-o", str(output), *LIBRARIES[library]),
+        ]
+        if subprocess.run(command, check=False).returncode:
+            raise SystemExit(f"{extension.name} could not be compiled; the reason is above.")
+
+    def check_tools(self) -> None:
+        """Says in one sentence what is missing, rather than in a page of compiler errors."""
+        if not shutil.which(self.compiler_command[0]):
+            raise SystemExit(NO_COMPILER)
+        openssl = (
+            "#include <openssl/ssl.h>\n#if OPENSSL_VERSION_NUMBER < 0x30000000L\n#error\n#endif\n"
+        )
+        for program, sentence in (("#include <stdio.h>\n", NO_LIBC), (openssl, NO_OPENSSL)):
+            command = [*self.compiler_command, *shlex.split(os.environ.get("CFLAGS", ""))]
+            check = subprocess.run(
+                [*command, "-E", "-x", "c", "-", "-o", os.devnull],
+                input=program.encode(),
+                stderr=subprocess.DEVNULL,
+                check=False,
+            )
+            if check.returncode:
+                raise SystemExit(sentence)
+
+
+def extensions() -> list[Extension]:
+    variants = VARIANTS if platform.machine() in ("x86_64", "AMD64") else {"": ()}
+    return [
+        Extension(
+            f"party.native.{library}{suffix}",
+            sources=[str(NATIVE / source) for source in sources],
+            depends=[str(header) for header in sorted(NATIVE.glob("*.h"))],
+            extra_compile_args=list(flags),
+        )
+        for library, sources in SOURCES.items()
+        for suffix, flags in variants.items()
+        if library == "_executor" or not suffix
+    ]
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildNative})
