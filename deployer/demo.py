@@ -8,7 +8,6 @@ removes it when the release goes; none of it stands in the release.
 from __future__ import annotations
 
 import time
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from deployer.cli import new_app
 from deployer.cluster import Cluster, Object
 from deployer.data import Owner, split
 from deployer.render import Plan
-from deployer.secrets import table_secrets
+from deployer.secrets import keys_secret, table_secrets
 from deployer.target import Place, place_of
 from deployer.values import load_values
 from party.faults import InputFault
@@ -55,23 +54,9 @@ def fill(places: Sequence[Place], job: Job) -> list[str]:
 def _keys(places: Sequence[Place], job: Job) -> list[Object]:
     authority = make_authority(job.name)
     return [
-        _of_release(place, _key_secret(place, make_party(authority, place.party)))
+        _of_release(place, keys_secret(place, make_party(authority, place.party)))
         for place in places
     ]
-
-
-def _key_secret(place: Place, files: dict[str, bytes]) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": place.keys_secret,
-            "namespace": place.namespace,
-            "labels": place.labels,
-        },
-        "type": "kubernetes.io/tls",
-        "data": {name: b64encode(content).decode("ascii") for name, content in files.items()},
-    }
 
 
 def _table(place: Place, job: Job) -> list[Object]:
