@@ -37,6 +37,7 @@ from party.status import FILE as STATUS
 HOLDERS = ("alice", "bob")
 """The parties that hold a table."""
 
+_KEYS_DAYS = 30.0  # of training at most, since keys must last as long as it does
 _WAIT_S = 60.0
 _GRACE_S = 2.0
 _LOOK_EVERY_S = 0.1
@@ -82,7 +83,7 @@ def run_local(
         _free_ports(len(PARTIES)) as ports,
     ):
         private = Path(room)
-        certs.make_all(job.name, private / "keys", days=1, authority_days=1)
+        certs.make_all(job.name, private / "keys", days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
         (private / "job.yaml").write_text(yaml.safe_dump(job.model_dump(mode="json")))
         hosts = tuple(Address("127.0.0.1", port) for port in ports)
         (private / "config.json").write_text(format_hosts(hosts))  # type: ignore[arg-type]
@@ -337,7 +338,7 @@ def run(
     file = job or _example()
     given = load_job(file)
     if protocol is not None:
-        given = given.model_copy(update={"protocol": protocol})
+        given = Job.model_validate(given.model_dump() | {"protocol": protocol})
     if explain:
         _explain(given, cache or default_cache())
         return
@@ -401,7 +402,7 @@ class _Shown:
                 text += f" {status['remaining_s']:.0f} s left"
         if self.bar is not None:
             self.bar.update(self.task, description=text, completed=status["step"])
-        elif status["phase"] != self.phase or time.monotonic() - self.said > 10.0:
+        elif text and (status["phase"] != self.phase or time.monotonic() - self.said > 10.0):
             self.phase, self.said = status["phase"], time.monotonic()
             print(text, flush=True)
 

@@ -118,7 +118,10 @@ def _holder(party: Party, summary: str) -> None:
         time_limit: LimitOption = None,
         stay: StayOption = False,
     ) -> None:
-        play(party, Options(**locals()))
+        options = Options(
+            job, config, keys, output, table, listen, status, runtime, cache, wait, time_limit, stay
+        )
+        play(party, options)
 
 
 _holder("alice", "Hold the features, and get the model.")
@@ -140,7 +143,10 @@ def server(
     stay: StayOption = False,
 ) -> None:
     """Help to compute, and hold nothing."""
-    play("server", Options(table=None, **locals()))
+    options = Options(
+        job, config, keys, output, None, listen, status, runtime, cache, wait, time_limit, stay
+    )
+    play("server", options)
 
 
 @app.command("status")

@@ -40,7 +40,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any
 
 from party.channel.hello import checked_hello, difference, hello, printable
 from party.faults import Fault, InputFault, JobFault
@@ -66,13 +66,32 @@ Report = Callable[[str, Sequence[Party]], None]
 """Told, about once a second, how the join stands and which parties are still awaited."""
 
 
-class Joined(NamedTuple):
-    """Three parties that agree."""
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Three parties that agree, until it is closed.
+
+    Attributes:
+        connections: to alice, bob and server; None in one's own place.
+        run: a name of this run that all three share, and no other run has.
+    """
 
     connections: tuple[Connection | None, Connection | None, Connection | None]
-    """To alice, bob and server; None in one's own place."""
     run: str
-    """A name of this run that all three share, and no other run has."""
+    _sockets: tuple[socket.socket, ...]
+
+    def __enter__(self) -> Joined:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up, and forget the keys."""
+        for connection in self.connections:
+            if connection is not None:
+                connection.close()
+        for one in self._sockets:
+            one.close()
 
 
 def join(
@@ -157,7 +176,8 @@ class _Link:
     connection: Connection | None = None
     party: Party | None = None
     wants_write: bool = False
-    out: bytes = b""
+    out: bytes = b""  # to be said
+    flushed: bool = True  # whether all that was said is on its way
     got: bytes = b""
     hello: dict[str, Any] | None = None
     ready: str | None = None  # the run that the other end is ready for
@@ -281,7 +301,7 @@ class _Join:
         if not self._is_ready(link):
             # What comes after ready belongs to the executor: it stays unread.
             interest |= select.POLLIN
-        if link.out:
+        if not link.flushed:
             interest |= select.POLLOUT
         return interest
 
@@ -531,7 +551,7 @@ class _Join:
 
     def _everybody_is_ready(self) -> bool:
         return len(self.peers) == len(self.others) and all(
-            self._is_ready(link) and not link.out for link in self.peers.values()
+            self._is_ready(link) and link.flushed for link in self.peers.values()
         )
 
     def _hand_over(self) -> Joined:
@@ -540,14 +560,15 @@ class _Join:
         for party, link in self.peers.items():
             found[PARTIES.index(party)] = link.connection
             del self.links[link.socket.fileno()]
-            link.socket.detach()
-        return Joined((found[0], found[1], found[2]), self.run_name)
+        sockets = tuple(link.socket for link in self.peers.values())
+        return Joined((found[0], found[1], found[2]), self.run_name, sockets)
 
     # Words on the wire.
 
     def _say(self, link: _Link, message: dict[str, Any]) -> None:
         text = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
         assert len(text) <= _MESSAGE_BYTES, "a message of the join is short by construction"
+        link.flushed = False
         link.out += len(text).to_bytes(4, "little") + text
         self._write(link)
 
@@ -558,6 +579,7 @@ class _Join:
             if isinstance(taken, Want):
                 return
             link.out = link.out[taken:]
+        link.flushed = link.connection.flush() is Want.DONE
 
     def _read(self, link: _Link) -> dict[str, Any] | None:
         """The next whole message, or None while there is none. Not one byte more is taken."""
@@ -602,7 +624,7 @@ class _Join:
         """Write what is left, then wait for the other end to hang up: closing with bytes unread
         would make TCP throw away the last words on their way."""
         self._write(link)
-        if not link.out:
+        if link.flushed:
             with contextlib.suppress(OSError):
                 link.socket.shutdown(socket.SHUT_WR)
             with contextlib.suppress(BlockingIOError):

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from party import files
 from party.channel import join, listen
 from party.edge import Stop
-from party.faults import Fault, JobFault
+from party.faults import JobFault
 from party.job import PARTIES
 from party.models.order import order
-from party.native import Executor, RunFault
+from party.native import Executor, Kind, RunFault
 from party.runtime import BUILDING, Assignment, Outcome
 from party.schedule import arena, prepared
 
@@ -57,12 +57,13 @@ def train(assignment: Assignment) -> Outcome:
 
     room = arena(schedule)
     table = None if assignment.table is None else assignment.table.matrix
-    executor = Executor(room, schedule.index, joined.connections, index, schedule.window)
-    status.enter("running", "all three are here and agree", run=joined.run[:16])
-    try:
-        _Run(assignment, executor).through(schedule.step, schedule.reveal, table)
-    finally:
-        assignment.traffic.update(executor.counters)
+    with joined:
+        executor = Executor(room, schedule.index, joined.connections, index, schedule.window)
+        status.enter("running", "all three are here and agree", run=joined.run[:16])
+        try:
+            _Run(assignment, executor).through(schedule.step, schedule.reveal, table)
+        finally:
+            assignment.traffic.update(executor.counters)
     clock.lap("train_s")
 
     return Outcome(
@@ -134,7 +135,7 @@ class _Run:
                 self._run(step, epoch * steps, steps, rows, table)
             self.revealing = True
             self._run(reveal, self.job.steps, 1, None, None)
-            self.executor.finish()
+            self.executor.finish(self._left())
         except BaseException as failure:
             self.failure = failure
         finally:
@@ -148,8 +149,10 @@ class _Run:
         rows: npt.NDArray[np.int32] | None,
         table: npt.NDArray[np.float32] | None,
     ) -> None:
-        left = 0.0 if self.deadline is None else max(self.deadline - time.monotonic(), 1e-3)
-        self.executor.run(code, first, steps, rows, table, left, SILENCE_LIMIT_S)
+        self.executor.run(code, first, steps, rows, table, self._left(), SILENCE_LIMIT_S)
+
+    def _left(self) -> float:
+        return 0.0 if self.deadline is None else max(self.deadline - time.monotonic(), 1e-3)
 
     def _orders(self, needed: bool) -> Iterator[tuple[int, npt.NDArray[np.int32] | None]]:
         """Each epoch and its order of rows, made while the epoch before runs."""
@@ -166,7 +169,7 @@ class _Run:
                 yield epoch, rows
 
     def _watch(self) -> None:
-        looks: deque[tuple[float, int]] = deque(maxlen=_PACE_OVER)
+        looks = deque([(time.monotonic(), 0)], maxlen=_PACE_OVER)
         status, said = self.assignment.status, False
         while not self.done.wait(_LOOK_EVERY_S):
             looks.append((time.monotonic(), self._step()))
@@ -181,9 +184,16 @@ class _Run:
     def _step(self) -> int:
         return min(self.executor.progress, self.job.steps)
 
-    def _explained(self, fault: RunFault) -> Fault:
-        at = f"at step {min(fault.step, self.job.steps)} of {self.job.steps}"
-        return JobFault(f"{fault} {at} ({datetime.now():%H:%M:%S})")
+    def _explained(self, fault: RunFault) -> JobFault:
+        """The executor's fault in the job's terms: who, what, and when."""
+        steps = self.job.steps
+        at = f"at step {fault.step + 1} of {steps}" if fault.step < steps else "at the end"
+        what, _, detail = fault.what.partition(": ")
+        if fault.kind is Kind.PEER_GONE and fault.peer is not None:
+            what = f"{PARTIES[fault.peer]} went away"
+        elif fault.kind in (Kind.TIME_LIMIT, Kind.STOPPED):
+            at = f"at step {self._step()} of {steps}"
+        return JobFault(f"{what} {at} ({datetime.now():%H:%M:%S})", detail or None)
 
 
 class _Clock:

@@ -121,9 +121,8 @@ class Meeting:
             one.cancelled = True
         for one in self.attendances:
             one.join(30)
-            for connection in one.joined.connections if one.joined else ():
-                if connection is not None:
-                    connection.close()
+            if one.joined is not None:
+                one.joined.close()
         for held in self.held:
             held.close()
 
