@@ -7,8 +7,12 @@ from math import frexp
 
 from party.job import Job, digest_of
 
-RATE_BITS = 10
-"""Bits kept of the step width. Its relative rounding error is at most 2**-10."""
+RATE_BITS = 4
+"""Bits kept of the step width; its relative rounding error is at most 2**-4.
+
+The gradient is multiplied by the factor before it is truncated, and the chance that a truncation of
+shares fails grows with what is truncated: a small factor keeps it where it was.
+"""
 
 
 @dataclass(frozen=True)
@@ -16,9 +20,7 @@ class StepWidth:
     """``learning_rate / batch_size`` as ``factor / 2**shift``, a public constant of the step.
 
     Multiplying by a small integer and truncating once, together with the product's own truncation,
-    costs one truncation where a fixed-point constant costs two, and keeps the rate exact where the
-    protocol's own fixed-point scale would round 0.1/128 by six per cent. A power of two is only a
-    shift.
+    costs one truncation where a fixed-point constant costs two. A power of two is only a shift.
     """
 
     factor: int
