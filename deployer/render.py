@@ -177,7 +177,7 @@ def objects(values: Values, managed_by: str = "deployer") -> dict[str, list[dict
         folder: [
             document
             for text in files.values()
-            for document in yaml.load_all(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+            for document in yaml.load_all(text, Loader=_Loader)
             if document is not None
         ]
         for folder, files in manifests(Plan(values, managed_by)).items()

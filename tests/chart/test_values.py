@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from deployer.reference import generated, values_schema
+from deployer.render import Plan
 from deployer.values import VERSION, Values, load_values
 from party.faults import InputFault
 from party.job import load_job
@@ -80,6 +82,12 @@ def test_every_value_says_what_it_means() -> None:
     rows = [line for line in (CHART / "README.md").read_text().splitlines() if line[:3] == "| `"]
     assert len(rows) > 50
     assert not [row for row in rows if row.rstrip(" |").endswith("`")]
+
+
+def test_the_values_in_the_readme_are_right() -> None:
+    (example,) = re.findall("^```yaml\n(.*?)^```$", (CHART / "README.md").read_text(), re.M | re.S)
+    chosen = values(yaml.safe_load(example))
+    assert [party.role for party in Plan(chosen).enabled] == ["alice"]
 
 
 def test_the_demo_is_the_example() -> None:
