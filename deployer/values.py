@@ -191,7 +191,7 @@ class Demo(_Strict):
     )
 
 
-_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"}, limits={"memory": "2Gi"})
+_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"}, limits={"memory": "2Gi"})
 
 
 class Role(_Strict):
