@@ -17,6 +17,7 @@ from party.job import PARTIES
 from party.models import logistic_graph
 from party.plan.graph import Operation, Plan
 from party.plan.parameters import PlanParameters
+from party.plan.seeds import send_seeds
 
 _MODELS = {"logistic-regression": logistic_graph.build}
 
@@ -55,7 +56,7 @@ def build(parameters: PlanParameters) -> Plan:
     targets = [after for pairs in state for _, after in pairs] + [built.result.op.name]
     return Plan(
         parameters=parameters,
-        operations=extract(graph, targets),
+        operations=send_seeds(extract(graph, targets)),
         inputs={party: tensor.op.name for party, tensor in built.inputs.items()},
         state=state,
         result=built.result.op.name,

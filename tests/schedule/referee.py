@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from party.plan import Plan
-from party.plan.build import build, build_graph
 from party.plan.parameters import PlanParameters
+from tests import compiler
+from tests.compiler import compiled
 
 
 def with_injected_seeds(plan: Plan) -> Plan:
@@ -21,52 +23,27 @@ def with_injected_seeds(plan: Plan) -> Plan:
     return replace(plan, operations=operations)
 
 
-@dataclass
+State = list[list[Any]]
+
+
+@dataclass(frozen=True)
 class Uncut:
-    """The graph as it was built, in one TensorFlow session."""
+    """The graph as it was built, in one TensorFlow session of another process."""
 
-    plan: Plan
-    session: Any
-    built: Any
+    parameters: PlanParameters
 
-    @classmethod
-    def of(cls, parameters: PlanParameters) -> Uncut:
-        """Builds plan and graph; both of the same coins, so by the same names."""
-        import tensorflow as tf
+    @property
+    def plan(self) -> Plan:
+        """The plan of the same graph."""
+        return compiler.plan(self.parameters)
 
-        plan = build(parameters)
-        graph, built = build_graph(parameters)
-        definition = graph.as_graph_def()
-        for node in definition.node:
-            node.device = ""
-        whole = tf.Graph()
-        seeds = [o.name for o in plan.operations if o.kind == "KitSeed"]
-        with whole.as_default():
-            fed = {f"{n}:0": tf.compat.v1.placeholder(tf.int32, [8], f"fed/{n}") for n in seeds}
-            tf.import_graph_def(definition, input_map=fed, name="")
-        return cls(plan, tf.compat.v1.Session(graph=whole), built)
-
-    def step(
-        self, state: list[list[Any]], batches: dict[int, Any], seeds: dict[str, Any]
-    ) -> list[list[Any]]:
+    def step(self, state: State, batches: dict[int, Any], seeds: dict[str, Any]) -> State:
         """The shares after one step."""
-        feed = {f"{self.plan.inputs[party]}:0": batch for party, batch in batches.items()}
-        feed |= {f"fed/{name}:0": seed for name, seed in seeds.items()}
-        feed |= self._state(state)
-        names = [[f"{after}:0" for _, after in pairs] for pairs in self.plan.state]
-        result: list[list[Any]] = self.session.run(names, feed)
-        return result
+        return compiled(_step, self.parameters, state, batches, seeds)
 
-    def reveal(self, state: list[list[Any]]) -> Any:
+    def reveal(self, state: State) -> Any:
         """The opened model, in fixed point."""
-        return self.session.run(f"{self.plan.result}:0", self._state(state))
-
-    def _state(self, state: list[list[Any]]) -> dict[str, Any]:
-        return {
-            f"{before}:0": share
-            for pairs, shares in zip(self.plan.state, state, strict=True)
-            for (before, _), share in zip(pairs, shares, strict=True)
-        }
+        return compiled(_reveal, self.parameters, state)
 
     def fresh_seeds(self) -> dict[str, Any]:
         """For each seed of the plan, 32 random bytes."""
@@ -75,3 +52,47 @@ class Uncut:
             for o in self.plan.operations
             if o.kind == "KitSeed"
         }
+
+
+@cache
+def _session(parameters: PlanParameters) -> tuple[Any, Plan]:
+    """A session of the whole graph, whose seeds are fed; names are those of the plan."""
+    import tensorflow as tf
+
+    from party.plan.build import build, build_graph
+
+    plan = build(parameters)
+    graph, _ = build_graph(parameters)
+    definition = graph.as_graph_def()
+    for node in definition.node:
+        node.device = ""
+    whole = tf.Graph()
+    seeds = [o.name for o in plan.operations if o.kind == "KitSeed"]
+    with whole.as_default():
+        fed = {f"{n}:0": tf.compat.v1.placeholder(tf.int32, [8], f"fed/{n}") for n in seeds}
+        tf.import_graph_def(definition, input_map=fed, name="")
+    return tf.compat.v1.Session(graph=whole), plan
+
+
+def _step(
+    parameters: PlanParameters, state: State, batches: dict[int, Any], seeds: dict[str, Any]
+) -> State:
+    session, plan = _session(parameters)
+    feed = {f"{plan.inputs[party]}:0": batch for party, batch in batches.items()}
+    feed |= {f"fed/{name}:0": seed for name, seed in seeds.items()}
+    names = [[f"{after}:0" for _, after in pairs] for pairs in plan.state]
+    result: State = session.run(names, feed | _fed(plan, state))
+    return result
+
+
+def _reveal(parameters: PlanParameters, state: State) -> Any:
+    session, plan = _session(parameters)
+    return session.run(f"{plan.result}:0", _fed(plan, state))
+
+
+def _fed(plan: Plan, state: State) -> dict[str, Any]:
+    return {
+        f"{before}:0": share
+        for pairs, shares in zip(plan.state, state, strict=True)
+        for (before, _), share in zip(pairs, shares, strict=True)
+    }

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
-from party import compat
 from party.faults import JobFault
 from party.native import Executor
-from party.plan.build import extract
+from party.native.instructions import Op
 from party.plan.graph import Operation
 from party.schedule.assembler import Assembler, Value, lay_out
 from party.schedule.lowering import LOWERINGS, lower
-
-pytestmark = pytest.mark.usefixtures("tf_encrypted")
+from tests.compiler import compiled
 
 INTS = np.array([[0, 1, -1, 7], [2**62, -(2**63), 2**63 - 1, -8]], np.int64)
 OTHER = np.array([[3, -1, 5, 2], [-7, 2, 3, -3]], np.int64)
@@ -29,6 +28,8 @@ Build = Callable[..., Any]
 def cases() -> dict[str, tuple[Build, list[Any]]]:
     """For each kind, a graph of it and what is fed to it."""
     import tensorflow as tf
+
+    from party import compat
 
     raw, bits = tf.raw_ops, tf.bitwise
     kit = compat.kernels.operations()
@@ -106,9 +107,30 @@ def kinds() -> list[str]:
     return sorted(set(LOWERINGS) - UNTESTED)
 
 
+@dataclass(frozen=True)
+class Case:
+    """A small graph as a plan holds it, what is fed to it and what TensorFlow makes of that."""
+
+    operations: tuple[Operation, ...]
+    fed: list[str]
+    target: str
+    values: list[Any]
+    expected: Any
+
+
 @pytest.mark.parametrize("kind", kinds())
 def test_a_lowered_operation_gives_what_tensorflow_gives(kind: str) -> None:
+    case = compiled(build_case, kind)
+    found = _by_executor(case)
+    assert found.dtype == case.expected.dtype
+    np.testing.assert_array_equal(found, case.expected)
+
+
+def build_case(kind: str) -> Case:
+    """The case of a kind; called where TensorFlow is."""
     import tensorflow as tf
+
+    from party.plan.build import extract
 
     build, values = cases()[kind]
     graph = tf.Graph()
@@ -117,14 +139,11 @@ def test_a_lowered_operation_gives_what_tensorflow_gives(kind: str) -> None:
         target = build(*fed)
         if isinstance(target, (list, tuple)):
             (target,) = target
-        target.set_shape(_shape_of(graph, fed, target, values))
-    definition = graph.as_graph_def()
-    assert any(node.op == kind for node in definition.node), "the case does not hold the kind"
     expected = _by_tensorflow(graph, fed, target, values)
+    target.set_shape(expected.shape)
+    assert any(node.op == kind for node in graph.as_graph_def().node), "the kind is not there"
     operations = extract(graph, [target.op.name])
-    found = _by_executor(operations, [tensor.op.name for tensor in fed], target.op.name, values)
-    assert found.dtype == expected.dtype
-    np.testing.assert_array_equal(found, expected)
+    return Case(operations, [tensor.op.name for tensor in fed], target.op.name, values, expected)
 
 
 def _by_tensorflow(graph: Any, fed: list[Any], target: Any, values: list[Any]) -> Any:
@@ -140,26 +159,16 @@ def _by_tensorflow(graph: Any, fed: list[Any], target: Any, values: list[Any]) -
     return tf.compat.v1.Session(graph=local).run(target.name, feed)
 
 
-def _shape_of(graph: Any, fed: list[Any], target: Any, values: list[Any]) -> Any:
-    """Our own operations leave their shapes to those who build them."""
-    if target.shape.is_fully_defined():
-        return target.shape
-    return _by_tensorflow(graph, fed, target, values).shape
-
-
-def _by_executor(
-    operations: tuple[Operation, ...], fed: list[str], target: str, values: list[Any]
-) -> Any:
+def _by_executor(case: Case) -> Any:
+    fed, target = case.fed, case.target
     assembler = Assembler()
     made: dict[str, Value] = {}
-    for operation in operations:
+    for operation in case.operations:
         if operation.kind == "Placeholder":
             made[operation.name] = assembler.new(operation.shape, operation.dtype, pinned=True)
         else:
             inputs = [made[name] for name in operation.inputs]
             made[operation.name] = lower(assembler, operation, inputs)
-    from party.native.instructions import Op
-
     result = assembler.new(made[target].shape, made[target].dtype, pinned=True)
     assembler.emit(Op.COPY, result, made[target])
     pinned = [value.buffer for value in (*(made[name] for name in fed), result) if value.buffer]
@@ -167,7 +176,7 @@ def _by_executor(
     arena = np.zeros(layout.arena_bytes + 64, np.uint8)
     arena = arena[-arena.ctypes.data % 64 :][: layout.arena_bytes]
     arena[: layout.constants.size] = layout.constants
-    for name, value in zip(fed, values, strict=True):
+    for name, value in zip(fed, case.values, strict=True):
         buffer = made[name].buffer
         assert buffer is not None
         arena[buffer.offset : buffer.offset + value.nbytes] = np.frombuffer(

@@ -14,9 +14,7 @@ from party.faults import JobFault
 from party.native.instructions import Op
 from party.plan.cut import Message
 from party.schedule import Schedule, cache, schedule, verify
-from tests.conftest import small_plan
-
-pytestmark = pytest.mark.usefixtures("tf_encrypted")
+from tests.compiler import small_plan
 
 PROTOCOLS = ("pond", "aby3")
 FAR = 1 << 40

@@ -1,0 +1,54 @@
+"""TensorFlow for tests, in a process of its own, as in the product.
+
+In one process TensorFlow's BoringSSL and OpenSSL get in each other's way; and a party never has
+TensorFlow beside it while it runs.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from typing import Any, ParamSpec, TypeVar
+
+from party.plan import Plan
+from party.plan.parameters import PlanParameters
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@cache
+def _process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def compiled(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """What a module's function returns when it is called where TensorFlow is."""
+    result: R = _process().submit(_called, function, args, kwargs).result()
+    return result
+
+
+def _called(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    from party import compat
+
+    compat.load()
+    return function(*args, **kwargs)
+
+
+@cache
+def plan(parameters: PlanParameters) -> Plan:
+    """The plan for the parameters, built once."""
+    return compiled(_build, parameters)
+
+
+def _build(parameters: PlanParameters) -> Plan:
+    from party.plan.build import build
+
+    return build(parameters)
+
+
+def small_plan(protocol: str, features: int = 2, batch: int = 4) -> Plan:
+    """A plan of a few rows and columns."""
+    return plan(PlanParameters(protocol, "logistic-regression", features, batch, 5, 9, "alice"))
