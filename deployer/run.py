@@ -415,9 +415,9 @@ class _Shown:
 def _print_result(result: Result) -> None:
     report, times = result.report, result.report["times"]
     print(weights_table(result.model))
+    traffic = f", {report['bytes'] / 1e6:.1f} MB between the parties" if report["bytes"] else ""
     print(
         f"{report['protocol']}, {report['runtime']}: {report['steps']} steps,"
-        f" {times['step_s'] * 1e3:.3f} ms a step, {times['whole_s']:.2f} s in all,"
-        f" {report['bytes'] / 1e6:.1f} MB between the parties"
+        f" {times['step_s'] * 1e3:.3f} ms a step, {times['whole_s']:.2f} s in all{traffic}"
     )
     print(f"Alice's model: {result.output / 'alice' / MODEL}")

@@ -74,9 +74,9 @@ def train(name: Name, assignment: Assignment) -> Outcome:
     Raises JobFault when it fails, InputFault when something is wrong before it starts.
     """
     if name == "tensorflow":
-        from party.runtime import distributed
+        from party.runtime.distributed import train as train_by_tensorflow
 
-        return distributed.train(assignment)
-    from party.runtime import sealed
+        return train_by_tensorflow(assignment)
+    from party.runtime.sealed import train as train_sealed
 
-    return sealed.train(assignment)
+    return train_sealed(assignment)

@@ -1,0 +1,328 @@
+"""The tensorflow runtime: the same plan, run by TensorFlow's own distributed master.
+
+This is how the published walk-through runs. Alice's process is the coordinator: it sends graphs to
+the servers of the other two, who run whatever they are sent, from anyone who reaches their port,
+and nothing between them is encrypted. So it is a yardstick for the sealed runtime, for parties who
+trust Alice and the network with everything; it is never chosen but by name.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from party.faults import InputFault, JobFault
+from party.job import PARTIES, Party
+from party.models.order import order
+from party.plan.parameters import PlanParameters
+from party.runtime import Assignment, Outcome
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+WARNING = (
+    "the tensorflow runtime trusts the coordinator: Alice, and whoever reaches a party's port, can "
+    "run anything at that party and read its table; nothing is encrypted"
+)
+
+SILENCE_LIMIT_S = 120.0
+_BEAT_EVERY_S = 0.5
+_COORDINATOR = 0
+
+
+def train(assignment: Assignment) -> Outcome:
+    """Serve TensorFlow to the coordinator, or be it.
+
+    Raises JobFault when a party is missing, goes away or falls silent.
+    """
+    status = assignment.status
+    print(f"warning: {WARNING}", file=sys.stderr, flush=True)
+    if assignment.listen != assignment.hosts[assignment.index]:
+        raise InputFault(
+            "the tensorflow runtime listens where the hosts map says",
+            "--listen",
+            "leave the option out",
+        )
+    begin = time.monotonic()
+    status.enter("plan", "importing TensorFlow")
+    from party import compat
+
+    compat.load()
+    imported = time.monotonic()
+    status.enter("joining", "serving TensorFlow, without encryption")
+    server = _serve(assignment)
+    if assignment.index == _COORDINATOR:
+        outcome = _coordinate(assignment, server)
+    else:
+        outcome = _serve_to_the_end(assignment, server)
+    outcome.times["import_s"] = imported - begin
+    return outcome
+
+
+def _serve(assignment: Assignment) -> Any:
+    """This party's TensorFlow server, holding its table and the coordinator's heartbeat."""
+    import tensorflow as tf
+
+    cluster = tf.train.ClusterSpec({"tfe": [str(address) for address in assignment.hosts]})
+    try:
+        server = tf.distribute.Server(cluster, job_name="tfe", task_index=assignment.index)
+    except tf.errors.OpError:
+        raise InputFault(f"cannot listen on {assignment.hosts[assignment.index]}") from None
+    with (
+        tf.Graph().as_default(),
+        tf.compat.v1.Session(server.target, config=_only(assignment)) as s,
+    ):
+        s.run(_heartbeat(assignment.index).initializer)
+        if assignment.table is not None:
+            matrix = assignment.table.matrix
+            fed = tf.compat.v1.placeholder(tf.float32, matrix.shape)
+            s.run(_table(assignment.index, matrix.shape).assign(fed), {fed: matrix})
+    return server
+
+
+def _coordinate(assignment: Assignment, server: Any) -> Outcome:
+    import tensorflow as tf
+
+    from party.plan.build import build, build_graph
+
+    job, status = assignment.job, assignment.status
+    parameters = PlanParameters.of(job)
+    begin = time.monotonic()
+    digest = build(parameters).digest
+    graph, built = build_graph(parameters)
+    built_at = time.monotonic()
+    _await_others(assignment)
+
+    with tf.Graph().as_default():
+        step, result, rows, initial = _with_state(graph, built, job.rows)
+        beat_fed = tf.compat.v1.placeholder(tf.int64, [])
+        beats = [_heartbeat(index) for index in range(len(PARTIES))]
+        beat = [variable.assign(beat_fed) for variable in beats]
+        with tf.compat.v1.Session(server.target) as session, _explained(assignment) as at:
+            _await_tables(assignment, session, beats)
+            session.run(initial)
+            connected = time.monotonic()
+            status.enter("running", "all three are here")
+            last = 0.0
+            for epoch in range(job.training.epochs):
+                for batch in order(job, epoch).reshape(-1, job.training.batch_size):
+                    session.run(step, {rows: batch}, _limit(assignment, connected))
+                    at[0] += 1
+                    now = time.monotonic()
+                    if now - last >= _BEAT_EVERY_S:
+                        last = now
+                        session.run(beat, {beat_fed: at[0]})
+                        status.step(at[0], at[0] / (now - connected), job.steps_per_epoch)
+            weights = session.run(result, None, _limit(assignment, connected))
+            trained = time.monotonic()
+            session.run(beat, {beat_fed: job.steps + 1})
+    status.step(job.steps, None, job.steps_per_epoch)
+    return Outcome(
+        weights=_decoded(weights, built.scale),
+        plan_digest=digest,
+        run="",
+        times={
+            "build_s": built_at - begin,
+            "connect_s": connected - built_at,
+            "train_s": trained - connected,
+            "step_s": (trained - connected) / job.steps,
+        },
+    )
+
+
+def _serve_to_the_end(assignment: Assignment, server: Any) -> Outcome:
+    """Watch the coordinator's heartbeat until it says that the job is done."""
+    import tensorflow as tf
+
+    job, status = assignment.job, assignment.status
+    begin = last = time.monotonic()
+    seen, started = 0, begin
+    with tf.Graph().as_default():
+        beat = _heartbeat(assignment.index)
+        with tf.compat.v1.Session(server.target, config=_only(assignment)) as session:
+            while (at := int(session.run(beat))) <= job.steps:
+                now = time.monotonic()
+                if at != seen:
+                    if seen == 0:
+                        started = now
+                        status.enter("running", "the coordinator has begun")
+                    seen, last = at, now
+                    status.step(at, None, job.steps_per_epoch)
+                elif seen == 0 and now - begin > assignment.wait_s:
+                    raise JobFault(f"alice did not begin within {assignment.wait_s:g} s")
+                elif seen == 0:
+                    waited = f"waiting for alice ({now - begin:.0f} s of {assignment.wait_s:.0f})"
+                    status.waiting(waited, ["alice"])
+                elif now - last > SILENCE_LIMIT_S:
+                    raise JobFault(f"alice fell silent at step {seen} of {job.steps}")
+                time.sleep(_BEAT_EVERY_S)
+    status.step(job.steps, None, job.steps_per_epoch)
+    train_s = time.monotonic() - started
+    return Outcome(
+        weights=None,
+        plan_digest="",
+        run="",
+        times={
+            "connect_s": started - begin,
+            "train_s": train_s,
+            "step_s": train_s / job.steps,
+        },
+    )
+
+
+def _with_state(graph: Any, built: Any, table_rows: int) -> tuple[Any, Any, Any, Any]:
+    """The plan's graph in the current one, its state in variables at their parties, its batches
+    read there from the parties' tables: a step to run, the result, the batch's rows to feed, and
+    what makes the first state."""
+    import tensorflow as tf
+
+    from party.plan.build import device
+
+    v1 = tf.compat.v1
+    rows = v1.placeholder(tf.int32, [built.inputs[0].shape[0]])
+    fed: dict[str, Any] = {}
+    for index, batch in built.inputs.items():
+        with tf.device(device(index)):
+            table = _table(index, (table_rows, int(batch.shape[1])))
+            fed[batch.name] = tf.gather(table.read_value(), rows)
+    variables = []
+    for index, pairs in enumerate(built.state):
+        with tf.device(device(index)):
+            for number, (before, _) in enumerate(pairs):
+                initial = np.zeros(before.shape, before.dtype.as_numpy_dtype)
+                name = f"{PARTIES[index]}/share{number}"
+                variable = v1.get_variable(name, initializer=initial, use_resource=True)
+                fed[before.name] = variable.read_value()
+                variables.append(variable)
+    after = [pair[1].name for pairs in built.state for pair in pairs]
+    found = tf.import_graph_def(
+        graph.as_graph_def(),
+        input_map=fed,
+        return_elements=[*after, built.result.name],
+        name="plan",
+    )
+    with v1.control_dependencies(found[:-1]):
+        assigned = [v.assign(new) for v, new in zip(variables, found[:-1], strict=True)]
+    step = tf.group(*assigned)
+    return step, found[-1], rows, [variable.initializer for variable in variables]
+
+
+def _table(index: int, shape: tuple[int, ...]) -> Any:
+    """The variable in which a party's server holds its table."""
+    return _variable(index, "table", "float32", shape)
+
+
+def _heartbeat(index: int) -> Any:
+    """The variable in which the coordinator tells a party how many steps are done."""
+    return _variable(index, "heartbeat", "int64", ())
+
+
+def _variable(index: int, name: str, dtype: str, shape: tuple[int, ...]) -> Any:
+    import tensorflow as tf
+
+    from party.plan.build import device
+
+    with tf.device(device(index)):
+        return tf.compat.v1.get_variable(
+            f"{PARTIES[index]}/{name}",
+            shape,
+            tf.as_dtype(dtype),
+            tf.compat.v1.zeros_initializer(),
+            use_resource=True,
+        )
+
+
+def _only(assignment: Assignment) -> Any:
+    """A session's configuration for this party's own server, which waits for no other."""
+    import tensorflow as tf
+
+    return tf.compat.v1.ConfigProto(device_filters=[f"/job:tfe/task:{assignment.index}"])
+
+
+def _await_others(assignment: Assignment) -> None:
+    """Until the other parties' ports answer."""
+    begin = time.monotonic()
+    missing: list[Party] = ["bob", "server"]
+    while True:
+        for party in list(missing):
+            address = assignment.hosts[PARTIES.index(party)]
+            try:
+                with socket.create_connection((address.host, address.port), 1.0):
+                    missing.remove(party)
+            except OSError:
+                continue
+        if not missing:
+            return
+        _wait(assignment, begin, missing)
+
+
+def _await_tables(assignment: Assignment, session: Any, beats: list[Any]) -> None:
+    """Until the other parties hold their tables."""
+    import tensorflow as tf
+
+    begin = time.monotonic()
+    tables = [variable for variable in tf.compat.v1.global_variables() if "/table" in variable.name]
+    ready = [tf.compat.v1.is_variable_initialized(variable) for variable in [*tables, *beats]]
+    while not all(session.run(ready)):
+        _wait(assignment, begin, ["bob", "server"])
+
+
+def _wait(assignment: Assignment, begin: float, missing: list[Party]) -> None:
+    waited, names = time.monotonic() - begin, " and ".join(missing)
+    if waited > assignment.wait_s:
+        raise JobFault(f"{names} did not come within {assignment.wait_s:g} s")
+    text = f"waiting for {names} ({waited:.0f} s of {assignment.wait_s:.0f})"
+    assignment.status.waiting(text, missing)
+    time.sleep(_BEAT_EVERY_S)
+
+
+def _limit(assignment: Assignment, begin: float) -> Any:
+    """Options of one call: what is left of the time limit, or of patience."""
+    import tensorflow as tf
+
+    left = SILENCE_LIMIT_S
+    if assignment.time_limit_s is not None:
+        left = min(left, assignment.time_limit_s - (time.monotonic() - begin))
+        if left <= 0:
+            raise JobFault("the time limit has passed")
+    return tf.compat.v1.RunOptions(timeout_in_ms=max(1, int(left * 1000)))
+
+
+@contextmanager
+def _explained(assignment: Assignment) -> Iterator[list[int]]:
+    """TensorFlow's errors in the job's terms. Yields the count of steps, for its user to keep."""
+    import tensorflow as tf
+
+    from party.edge import Stop
+
+    at = [0]
+
+    def when() -> str:
+        return f"at step {at[0]} of {assignment.job.steps} ({datetime.now():%H:%M:%S})"
+
+    try:
+        yield at
+    except Stop:
+        raise JobFault(f"stopped {when()}") from None
+    except JobFault as fault:
+        raise JobFault(f"{fault.what} {when()}", fault.where, fault.hint) from None
+    except tf.errors.DeadlineExceededError:
+        raise JobFault(f"the time limit has passed {when()}") from None
+    except tf.errors.OpError as error:
+        found = re.search(r"/task:([12])\b", error.message or "")
+        who = PARTIES[int(found[1])] if found else "a party"
+        gone = isinstance(error, tf.errors.UnavailableError | tf.errors.AbortedError)
+        what = "went away" if gone else f"failed ({type(error).__name__})"
+        raise JobFault(f"{who} {what} {when()}") from None
+
+
+def _decoded(opened: npt.NDArray[np.int64], scale: int) -> npt.NDArray[np.float64]:
+    return opened.reshape(-1).astype(np.float64) / scale
