@@ -30,7 +30,7 @@ from party.schedule.verify import verify
 
 _ARRAYS = ("constants", "index", "step", "reveal")
 _PACKAGE = Path(__file__).resolve().parents[1]
-_SOURCES = ("compat", "models", "native", "plan", "schedule")
+_SOURCES = ("audit", "compat", "models", "native", "plan", "schedule")
 
 
 @lru_cache

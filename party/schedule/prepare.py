@@ -26,7 +26,7 @@ from party.schedule.schedule import Schedule
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A verified schedule and how it was come by.
+    """A schedule of an audited plan, verified, and how it was come by.
 
     Attributes:
         schedule: proved in bounds.
@@ -135,11 +135,13 @@ def _main() -> None:
 
 
 def _build(job: Job, cache: Path, parties: Sequence[int]) -> None:
+    from party.audit import audit
     from party.plan.build import build as build_plan
     from party.schedule.schedule import schedule
 
     parameters = PlanParameters.of(job)
     plan = build_plan(parameters)
+    audit(plan, job)
     for party in parties:
         store.save(store.path(cache, parameters, party), schedule(plan, party))
 
