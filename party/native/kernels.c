@@ -348,7 +348,8 @@ __attribute__((constructor)) static void register_operations(void) {
         for (const char *const *in = o->inputs; *in; in++)
             TF_OpDefinitionBuilderAddInput(definition, *in);
         TF_OpDefinitionBuilderAddOutput(definition, o->output);
-        TF_OpDefinitionBuilderSetIsStateful(definition, o->stateful);
+        if (o->stateful) /* TensorFlow does not look at the argument */
+            TF_OpDefinitionBuilderSetIsStateful(definition, true);
         TF_RegisterOpDefinition(definition, status);
         if (TF_GetCode(status) != TF_OK)
             break;
