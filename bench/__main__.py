@@ -15,13 +15,19 @@ from bench.published.environment import NoEnvironment
 from bench.report import Measurement
 from bench.systems import SYSTEMS, RunFailed
 
-PROTOCOLS = ("pond", "aby3")
+PROTOCOLS = ("pond", "aby3", "securenn")
 
 
 def main(
     case: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(CASES)}")] = None,
-    protocol: Annotated[list[str] | None, typer.Option(help="pond, aby3, securenn")] = None,
-    system: Annotated[list[str] | None, typer.Option(help=f"of {', '.join(SYSTEMS)}")] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(help=f"of {', '.join(PROTOCOLS)}", show_default="pond, aby3"),
+    ] = None,
+    system: Annotated[
+        list[str] | None,
+        typer.Option(help=f"of {', '.join(SYSTEMS)}", show_default="what the case is for"),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="runs of each system on each job")] = 5,
     short: Annotated[bool, typer.Option(help="a tenth of the steps, one round: a look")] = False,
     limit: Annotated[float, typer.Option(help="seconds until a run is given up")] = 900,
@@ -31,8 +37,8 @@ def main(
 ) -> None:
     """Measure the kit beside tf-encrypted as published; every option can be given repeatedly."""
     cases = [CASES[name] for name in _chosen(case, tuple(CASES), "case")]
-    protocols = protocol or list(PROTOCOLS)
-    systems = _chosen(system, tuple(SYSTEMS), "system")
+    protocols = _chosen(protocol, PROTOCOLS, "protocol") if protocol else ["pond", "aby3"]
+    chosen = _chosen(system, tuple(SYSTEMS), "system") if system else None
     if short:
         rounds = 1
         cases = [dataclasses.replace(each, epochs=max(1, each.epochs // 10)) for each in cases]
@@ -47,10 +53,10 @@ def main(
         for number in range(1, rounds + 1):
             for turn, (each, name) in enumerate(jobs):
                 # Going first may matter (caches, other users' work), so that changes hands as well.
-                first = (number + turn) % len(systems)
-                for one in systems[first:] + systems[:first]:
-                    if name in SYSTEMS[one].protocols:
-                        measurements.append(_measure(each, name, one, number, limit))
+                systems = [one for one in chosen or each.systems if name in SYSTEMS[one].protocols]
+                for position in range(len(systems)):
+                    one = systems[(position + number + turn) % len(systems)]
+                    measurements.append(_measure(each, name, one, number, limit))
     except KeyboardInterrupt:
         print("stopped: reporting the runs so far")
     titles = {each.name: str(each) for each in cases}

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.systems import Figures
+from bench.systems import SYSTEMS, Figures
 
 YARDSTICK = "sealed"
 """The system that every other one is put in relation to."""
@@ -90,7 +90,9 @@ def by_round(runs: Iterable[Measurement], quantity: Quantity) -> dict[int, float
 
 def summary(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
     """For each case, protocol and system: the spread of each quantity and of its ratios."""
-    kinds = dict.fromkeys((run.case, run.protocol, run.system) for run in measurements)
+    jobs = dict.fromkeys((run.case, run.protocol) for run in measurements)
+    present = {(run.case, run.protocol, run.system) for run in measurements}
+    kinds = [(*job, system) for job in jobs for system in SYSTEMS if (*job, system) in present]
     lines: list[dict[str, Any]] = []
     for case, protocol, system in kinds:
         job = [run for run in measurements if (run.case, run.protocol) == (case, protocol)]

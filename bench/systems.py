@@ -125,7 +125,7 @@ def _by_deployer(
     case: Case, runtime: str, tables: Tables, folder: Path, output: Path, limit_s: float
 ) -> Figures:
     """``deployer run``: one command starts all three parties on one loopback."""
-    command = [_script("deployer"), "run", str(folder / "job.yaml"), "--runtime", runtime]
+    command = [*_command("deployer"), "run", str(folder / "job.yaml"), "--runtime", runtime]
     command += ["--alice", str(tables.alice_csv), "--bob", str(tables.bob_csv)]
     command += ["--output", str(output), "--cache", str(folder / "cache")]
     with place(0) as here, _children() as start:
@@ -144,13 +144,13 @@ def _by_hand(
         hosts = {f"server{index}": host for index, host in enumerate(here.hosts)}
         config.write_text(json.dumps(hosts), encoding="utf-8")
         if not keys.exists():
-            make = [_script("deployer"), "certs", "new", "--job", str(folder / "job.yaml")]
+            make = [*_command("deployer"), "certs", "new", "--job", str(folder / "job.yaml")]
             make += ["--output", str(keys)]
             _finish(start(make, folder / "certs"), folder / "certs", limit_s)
         began, cpu = time.monotonic(), _cpu_s()
         running = []
         for index, party in enumerate(PARTIES):
-            command = [_script("party"), party, "--job", str(folder / "job.yaml")]
+            command = [*_command("party"), party, "--job", str(folder / "job.yaml")]
             command += ["--config", str(config), "--keys", str(keys / party)]
             command += ["--output", str(output / party), "--cache", str(folder / "cache" / party)]
             command += ["--runtime", runtime]
@@ -180,9 +180,10 @@ def _kit_figures(tables: Tables, output: Path, job_s: float, cpu_s: float, here:
     )
 
 
-def _script(name: str) -> str:
-    """One of the kit's commands, as it was installed beside this interpreter."""
-    return str(Path(sys.executable).with_name(name))
+def _command(name: str) -> list[str]:
+    """What the console script of that name does, from the source tree that is measured."""
+    module = {"deployer": "deployer.cli", "party": "party.roles"}[name]
+    return [sys.executable, "-c", f"from {module} import main; main()"]
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,8 @@ def _finish(child: subprocess.Popen[bytes], log: Path, limit_s: float) -> None:
         raise RunFailed(f"not done after {limit_s:g} s") from None
     if code:
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise RunFailed(f"exit code {code}: {said[-1] if said else 'nothing said'}")
+        errors = [line for line in said if "error" in line.lower()]
+        raise RunFailed(f"exit code {code}: {(errors or said or ['nothing said'])[-1]}")
 
 
 def _cpu_s() -> float:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.cases import CASES, Case, Tables, job_text
-from bench.report import Measurement, Spread, ratios, spread, summary, table, write
-from bench.systems import Figures
+from bench.report import YARDSTICK, Measurement, Spread, ratios, spread, summary, table, write
+from bench.systems import SYSTEMS, Figures
 from party.job import parse_job
 
 POSITIVE = st.floats(min_value=1e-3, max_value=1e6)
@@ -108,6 +108,12 @@ def test_every_case_is_a_job_with_the_steps_it_says(case: Case, protocol: str) -
     job = parse_job(job_text(case, protocol), where=case.name)
     assert job.steps == case.steps
     assert len(job.features) == case.features
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_every_case_measures_what_its_ratios_need(case: Case) -> None:
+    assert YARDSTICK in case.systems and "published" in case.systems
+    assert set(case.systems) <= set(SYSTEMS)
 
 
 def test_auc_is_one_for_a_model_that_separates_and_a_half_for_one_that_guesses(
