@@ -194,25 +194,17 @@ class Cluster:
 
         Raises InputFault where that is not allowed, JobFault where it did not come to an end.
         """
-        from kubernetes import client
-        from kubernetes.client.exceptions import ApiException
-        from kubernetes.stream import stream
-        from websocket import WebSocketException
+        # Not by the generated CoreV1Api, whose hundreds of models take a second to import.
+        from kubernetes.stream.ws_client import WSClient, get_websocket_url
+        from websocket import WebSocketBadStatusException, WebSocketException
 
+        configuration = self._client.configuration
+        query = [("stdout", "true"), ("stderr", "true"), ("command", list(command))]
+        url = configuration.host + self._path("v1", "Pod", namespace, pod) + "/exec"
+        authorization = {one["key"]: one["value"] for one in configuration.auth_settings().values()}
         try:
-            # A client of its own: while it connects, others must not use it.
-            own = client.ApiClient(self._client.configuration)
-            channel = stream(
-                client.CoreV1Api(own).connect_get_namespaced_pod_exec,
-                pod,
-                namespace,
-                command=list(command),
-                stdin=False,
-                stdout=True,
-                stderr=True,
-                tty=False,
-                _preload_content=False,
-                _request_timeout=_CONNECT_S,
+            channel = WSClient(
+                configuration, get_websocket_url(url, query), authorization, capture_all=False
             )
             channel.run_forever(timeout=timeout_s)
             if channel.is_open():
@@ -226,10 +218,8 @@ class Cluster:
                 where = self._where("Pod", pod, namespace)
                 raise JobFault(f"{command[0]} cannot be run in the pod", where)
             return Execution(code, channel.read_stdout(), channel.read_stderr())
-        except ApiException as error:
-            # A refused upgrade has the status in its text only.
-            status = error.status or _upgrade_status(str(error.reason))
-            refused = Refused(status, _message_of(error))
+        except WebSocketBadStatusException as error:
+            refused = Refused(error.status_code, _message_in(error.resp_body, "no reason given"))
             raise self._fault(refused, "run a command in", "Pod", pod, namespace) from None
         except (WebSocketException, OSError):
             raise JobFault(
@@ -343,7 +333,8 @@ class Cluster:
                 _request_timeout=(_CONNECT_S, None if stream else _ANSWER_S),
             )
         except ApiException as error:
-            raise Refused(error.status or 0, _message_of(error)) from None
+            reason = str(error.reason or "no reason given")
+            raise Refused(error.status or 0, _message_in(error.body, reason)) from None
         except HTTPError as error:
             raise InputFault(
                 f"cannot reach the cluster: {_reason(error)}",
@@ -421,12 +412,12 @@ def _place(one: Object) -> tuple[str, str, str]:
     return one["kind"], one["metadata"]["name"], one["metadata"].get("namespace", "")
 
 
-def _message_of(error: Any) -> str:
+def _message_in(body: str | bytes | None, otherwise: str) -> str:
     """The API's sentence about a request that it refused. (It does not repeat a Secret's data.)"""
     try:
-        return str(json.loads(error.body)["message"])
+        return str(json.loads(body or "")["message"])
     except (TypeError, ValueError, KeyError):
-        return str(error.reason or "no reason given").strip().splitlines()[0][:300]
+        return otherwise.strip().splitlines()[0][:300]
 
 
 def _exit_code(outcome: str) -> int | None:
@@ -439,13 +430,6 @@ def _exit_code(outcome: str) -> int | None:
         return next(int(one["message"]) for one in causes if one.get("reason") == "ExitCode")
     except (ValueError, KeyError, TypeError, StopIteration):
         return None
-
-
-def _upgrade_status(reason: str) -> int:
-    for status in (401, 403, 404, 400, 500):
-        if f"{status} " in reason:
-            return status
-    return 0
 
 
 def _reason(error: Exception) -> str:

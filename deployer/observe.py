@@ -130,7 +130,7 @@ def own_words(status: dict[str, Any]) -> tuple[str, str, str]:
         return phase, ", ".join(parts), ""
     waiting = [str(one) for one in status.get("waiting_for") or ()]
     if waiting:
-        return phase, f"waits for {' and '.join(waiting)}" + (f": {message}" if message else ""), ""
+        return phase, f"waits for {' and '.join(waiting)}", ""
     where = f" ({status['where']})" if status.get("where") else ""
     return phase, (message or _DOING.get(phase, phase)) + where, str(status.get("hint") or "")
 

@@ -1,0 +1,142 @@
+"""``helm install`` on an empty cluster: the demo runs to its end, is checked, and goes again."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kind.cluster import (
+    CHART,
+    EXAMPLE,
+    PARTIES,
+    RESTRICTED,
+    Cluster,
+    Deployment,
+    left_in,
+    weights,
+)
+
+RELEASE = "demo"
+
+
+def install(cluster: Cluster, namespace: str, command: str = "install") -> str:
+    repository, _, tag = cluster.image.rpartition(":")
+    image = f"image.repository={repository},image.tag={tag}"
+    words = [command, RELEASE, CHART, "--namespace", namespace, "--set", image]
+    return cluster.helm(*words).stdout
+
+
+@pytest.fixture(scope="module")
+def notes_and_demo(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Deployment]]:
+    """The demo, installed by helm and done, and what helm said."""
+    with cluster.namespace(RESTRICTED) as namespace:
+        notes = install(cluster, namespace)
+        room = tmp_path_factory.mktemp("demo")
+        demo = Deployment(cluster, room, {"name": RELEASE, "namespace": namespace})
+        demo.wait_until_done()
+        yield notes, demo
+
+
+@pytest.fixture
+def demo(notes_and_demo: tuple[str, Deployment]) -> Deployment:
+    """The demo, done."""
+    return notes_and_demo[1]
+
+
+def test_the_notes_lead_to_the_weights(notes_and_demo: tuple[str, Deployment]) -> None:
+    notes, demo = notes_and_demo
+    assert "demo" in notes
+    [command] = [line.strip() for line in notes.splitlines() if "party result" in line]
+    program, *words = command.split()
+    assert program == "kubectl"
+    model = json.loads(demo.cluster.kubectl(*words).stdout)
+    assert len(weights(model)) == 17
+    assert weights(model) == weights(demo.model())
+
+
+def test_the_weights_are_shown_as_a_table(demo: Deployment) -> None:
+    lines = demo.deployer("result").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [f"feature_{i}" for i in range(1, 17)] + [
+        "intercept"
+    ]
+
+
+def test_helm_test_checks_the_release(demo: Deployment) -> None:
+    tried = demo.cluster.helm("test", RELEASE, "--namespace", demo.document["namespace"])
+    assert "Succeeded" in tried.stdout
+    said = tried.stdout + tried.stderr
+    assert all(f"{party}: done" in said for party in PARTIES)
+
+
+def test_finished_pods_stay_up_and_ready(demo: Deployment) -> None:
+    for pod in demo.pods().values():
+        conditions = {each["type"]: each["status"] for each in pod["status"]["conditions"]}
+        assert conditions["Ready"] == "True"
+
+
+def test_an_upgrade_with_the_same_job_does_not_run_it_again(demo: Deployment) -> None:
+    pods, status = demo.pods(), demo.status()
+    install(demo.cluster, demo.document["namespace"], "upgrade")
+    for party, pod in demo.pods().items():
+        assert pod["metadata"]["uid"] == pods[party]["metadata"]["uid"]
+        assert demo.status()[party]["own"]["started"] == status[party]["own"]["started"]
+        assert demo.status()[party]["restarts"] == 0
+
+
+def test_neither_keys_nor_tables_stand_in_the_release(demo: Deployment) -> None:
+    namespace = demo.document["namespace"]
+    releases = [
+        secret
+        for secret in demo.cluster.get("secrets", namespace)
+        if secret["type"] == "helm.sh/release.v1"
+    ]
+    assert releases
+    rows = (EXAMPLE / "alice.csv").read_text().splitlines()[1:20]
+    for release in releases:
+        # A Secret's base64 around helm's own base64 around gzip.
+        packed = base64.b64decode(base64.b64decode(release["data"]["release"]))
+        text = gzip.decompress(packed).decode()
+        assert "PRIVATE KEY" not in text
+        assert "BEGIN CERTIFICATE" not in text
+        assert not any(row in text for row in rows)
+
+
+def test_the_model_is_in_no_log(demo: Deployment) -> None:
+    said = demo.deployer("logs").stdout
+    assert said
+    for weight in weights(demo.model()):
+        assert f"{abs(weight):.6f}" not in said
+        assert repr(abs(weight)) not in said
+
+
+def test_the_status_that_strangers_get_is_a_phase_and_counts(demo: Deployment) -> None:
+    code = (
+        "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:8080/status').read())"
+    )
+    namespace = demo.document["namespace"]
+    said = demo.cluster.inside(demo.pod("bob"), namespace, "python", "-c", code).stdout
+    assert set(re.findall(r'"(\w+)":', said)) == {"phase", "epoch", "epochs", "step", "steps"}
+
+
+def test_uninstall_leaves_nothing_behind(cluster: Cluster) -> None:
+    with cluster.namespace(RESTRICTED) as namespace:
+        install(cluster, namespace)
+        demo = Deployment(cluster, CHART, {"name": RELEASE, "namespace": namespace})
+        for party in PARTIES:
+            cluster.kubectl(
+                *("wait", f"pod/{demo.pod(party)}", f"--namespace={namespace}"),
+                *("--for=jsonpath={.status.phase}=Running", "--timeout=120s"),
+            )
+        cluster.helm("uninstall", RELEASE, "--namespace", namespace, "--wait")
+        for _ in range(60):
+            if not (left := left_in(cluster, namespace)):
+                break
+            cluster.kubectl("wait", *left, f"--namespace={namespace}", "--for=delete", check=False)
+        assert left == set()
