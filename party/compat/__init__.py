@@ -11,6 +11,7 @@ import importlib.metadata
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, NoReturn
 
@@ -20,6 +21,12 @@ TENSORFLOW = "2.21"
 """The TensorFlow that this is tested with; tf-encrypted reaches into its inner modules."""
 TF_ENCRYPTED = "0.9.1"
 """The tf-encrypted that the shims below are made for."""
+
+LIBRARY = Path(__file__).parent.parent / "native" / "_kernels.so"
+"""The native operations for TensorFlow. Speed matters little to them, so that the one that every
+processor runs will do; OpenSSL finds the fast instructions for itself."""
+
+_REINSTALL = "install the package again, as its README says"
 
 _loaded: Any = None
 
@@ -34,6 +41,7 @@ def load() -> Any:
     if _loaded is None:
         _refuse_foreign_import()
         _refuse_other_versions()
+        _refuse_missing_library()
         tensorflow = _tensorflow()
         _native_operations()
         _absent_parts()
@@ -54,17 +62,15 @@ def _refuse_foreign_import() -> None:
 
 
 def _refuse_other_versions() -> None:
-    hint = "install this package with its extra 'party', from its lock file"
-    for names, wanted in (
-        (("tensorflow-cpu", "tensorflow"), TENSORFLOW),
-        (("tf-encrypted",), TF_ENCRYPTED),
-    ):
-        found = _version(*names)
-        if found is None:
-            raise JobFault(f"{names[-1]} is not installed", hint=hint)
-        if f"{found}.".startswith(f"{wanted}."):
-            continue
-        raise JobFault(f"{names[-1]} is {found}; this package needs {wanted}", hint=hint)
+    _refuse_other_version("tensorflow", _version("tensorflow-cpu", "tensorflow"), TENSORFLOW)
+    _refuse_other_version("tf-encrypted", _version("tf-encrypted"), TF_ENCRYPTED)
+
+
+def _refuse_other_version(name: str, found: str | None, wanted: str) -> None:
+    if found is None:
+        raise JobFault(f"{name} is not installed", hint=_REINSTALL)
+    if not f"{found}.".startswith(f"{wanted}."):
+        raise JobFault(f"{name} is {found}; this package needs {wanted}", hint=_REINSTALL)
 
 
 def _version(*names: str) -> str | None:
@@ -76,6 +82,11 @@ def _version(*names: str) -> str | None:
     return None
 
 
+def _refuse_missing_library() -> None:
+    if not LIBRARY.is_file():
+        raise JobFault("the native library for TensorFlow is missing", str(LIBRARY), _REINSTALL)
+
+
 def _tensorflow() -> Any:
     """TensorFlow, without what it imports only to offer Keras: that takes a third of the time."""
     # Python's own OpenSSL first: loaded after TensorFlow it would call into TensorFlow's BoringSSL,
@@ -84,8 +95,7 @@ def _tensorflow() -> Any:
     optional = {"keras", "tf_keras", "h5py", "scipy"} - sys.modules.keys()
     with _standing_in(dict.fromkeys(optional)):
         tensorflow = importlib.import_module("tensorflow")
-    if not tensorflow.__version__.startswith(f"{TENSORFLOW}."):
-        raise JobFault(f"TensorFlow is {tensorflow.__version__}; this package needs {TENSORFLOW}")
+    _refuse_other_version("tensorflow", tensorflow.__version__, TENSORFLOW)
     # A constant of TensorFlow's loops, gone since, that tf-encrypted's own loops read: whether the
     # rounds of a loop with state may overlap. They may: its only state is drawing fresh seeds.
     loops: Any = importlib.import_module("tensorflow.python.ops.while_v2")

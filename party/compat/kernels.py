@@ -9,11 +9,11 @@ result's: in a graph, under ``tf.function`` and eagerly alike.
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from party import compat
 from party.faults import JobFault
 
 OPERATIONS = (
@@ -25,26 +25,21 @@ OPERATIONS = (
     "kit_xor_indices",
 )
 
-LIBRARY = Path(__file__).parent.parent / "native" / "_kernels.so"
-
 
 @cache
 def operations() -> Any:
     """The module that TensorFlow makes of the library.
 
-    Raises JobFault where the library is missing or TensorFlow does not take it.
+    Raises JobFault where TensorFlow does not take it, or it lacks an operation.
     """
-    hint = "install the package again, which builds the library"
-    if not LIBRARY.is_file():
-        raise JobFault("the native library for TensorFlow is missing", str(LIBRARY), hint)
+    where, hint = str(compat.LIBRARY), "install the package again, which builds the library"
     try:
-        module = tf.load_op_library(str(LIBRARY))
+        module = tf.load_op_library(where)
     except (tf.errors.OpError, OSError, RuntimeError):
-        what = "TensorFlow cannot load the native library"
-        raise JobFault(what, str(LIBRARY), hint) from None
+        raise JobFault("TensorFlow cannot load the native library", where, hint) from None
     for name in OPERATIONS:
         if not hasattr(module, name):
-            raise JobFault(f"the native library lacks {name}", str(LIBRARY), hint)
+            raise JobFault(f"the native library lacks {name}", where, hint)
     return module
 
 

@@ -41,13 +41,13 @@ def expected(seed: bytes, kind: Type, low: int, width: int, n: int) -> list[int]
     ring = 256**kind.size
     fair = ring // width * width if width else ring
     source = words(seed, kind.size)
-    drawn = [word for word in source_until(source, fair, n)]
+    drawn = list(fair_words(source, fair, n))
     values = [low + word % width if width else word for word in drawn]
     half = ring // 2 if kind.numpy.kind == "i" else 0
     return [(value + half) % ring - half for value in values]
 
 
-def source_until(source: Iterator[int], fair: int, n: int) -> Iterator[int]:
+def fair_words(source: Iterator[int], fair: int, n: int) -> Iterator[int]:
     while n:
         word = next(source)
         if word < fair:
@@ -84,9 +84,7 @@ def test_integers_are_the_stream_s_words_without_the_unfair_ones(
         "range",
     )
     n = data.draw(st.integers(0, 300), "n")
-    assert native.uniform(seed, kind, low, width, n).tolist() == expected(
-        seed, kind, low, width, n
-    )
+    assert native.uniform(seed, kind, low, width, n).tolist() == expected(seed, kind, low, width, n)
 
 
 @given(seeds, kinds, st.integers(1, 127), st.integers(0, 2000), st.integers(0, 2000))
@@ -100,8 +98,13 @@ def test_fewer_integers_are_the_first_of_more(
 @pytest.mark.parametrize(
     ("kind", "width"),
     # 8 bits: without rejection the first 56 of 200 would come up twice as often as the others.
-    [(Type.INT8, 107), (Type.UINT8, 200), (Type.INT16, 1129), (Type.INT32, 1129)]
-    + [(Type.INT64, 1129), (Type.UINT64, 997)],
+    [
+        (Type.INT8, 107),
+        (Type.UINT8, 200),
+        (Type.INT16, 1129),
+        (Type.UINT32, 1129),
+        (Type.INT64, 1129),
+    ],
 )
 def test_no_integer_is_favoured(native: Native, kind: Type, width: int) -> None:
     n = 400_000
