@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -72,8 +73,12 @@ class Release(MemoryCluster):
         return directory
 
 
+split_once = cache(demo.split)
+
+
 @pytest.fixture
-def release() -> Release:
+def release(monkeypatch: pytest.MonkeyPatch) -> Release:
+    monkeypatch.setattr(demo, "split", split_once)
     return Release()
 
 
