@@ -46,7 +46,7 @@ def load() -> Any:
         _native_operations()
         _absent_parts()
         with _standing_in({"pkg_resources": _package_resources()}):
-            tf_encrypted = importlib.import_module("tf_encrypted")
+            tf_encrypted = _import("tf_encrypted")
         _withhold_insecure_randomness(tensorflow)
         _loaded = tf_encrypted
     return _loaded
@@ -94,13 +94,22 @@ def _tensorflow() -> Any:
     importlib.import_module("ssl")
     optional = {"keras", "tf_keras", "h5py", "scipy"} - sys.modules.keys()
     with _standing_in(dict.fromkeys(optional)):
-        tensorflow = importlib.import_module("tensorflow")
+        tensorflow = _import("tensorflow")
     _refuse_other_version("tensorflow", tensorflow.__version__, TENSORFLOW)
     # A constant of TensorFlow's loops, gone since, that tf-encrypted's own loops read: whether the
     # rounds of a loop with state may overlap. They may: its only state is drawing fresh seeds.
     loops: Any = importlib.import_module("tensorflow.python.ops.while_v2")
     loops.glob_stateful_parallelism = True
     return tensorflow
+
+
+def _import(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        # Of what it says only the name: the rest may be pages.
+        lacking = f": {error.name} is missing" if error.name else ""
+        raise JobFault(f"{name} cannot be imported{lacking}", hint=_REINSTALL) from error
 
 
 @contextmanager

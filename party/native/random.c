@@ -107,6 +107,10 @@ void kit_random_free(kit_random *random) {
     free(random);
 }
 
+/* The seed is the key and no two draws share one, so that the counter may start at zero. ABY3
+ * numbers its draws by adding to a seed, which makes keys that are related; what is known against
+ * AES-256 under related keys takes 2^99 blocks under differences of the attacker's choice (Biryukov
+ * and Khovratovich, ASIACRYPT 2009). */
 static int start(kit_random *random, const uint8_t seed[KIT_SEED_BYTES]) {
     static const uint8_t counter[16] = {0};
     return EVP_EncryptInit_ex2(random->context, NULL, seed, counter, NULL) == 1 ? 0 : -1;

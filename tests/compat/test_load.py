@@ -61,6 +61,10 @@ REFUSALS = {
         "sys.modules['tensorflow'] = fake",
         "tensorflow is 2.15.1; this package needs 2.21",
     ),
+    "a TensorFlow that lacks something": (
+        "sys.modules['tensorflow'] = None",
+        "tensorflow cannot be imported: tensorflow is missing",
+    ),
     "no tf-encrypted": ("pretend(tf_encrypted=None)", "tf-encrypted is not installed"),
     "another tf-encrypted": (
         "pretend(tf_encrypted='0.8.0')",
