@@ -28,7 +28,7 @@ from pydantic.alias_generators import to_camel
 
 from party.faults import InputFault
 from party.hosts import Address
-from party.job import PARTIES, Job, _UniqueKeyLoader
+from party.job import PARTIES, Job, StrictLoader
 
 VERSION = "0.1.0"
 """Of the kit, its image and its chart."""
@@ -384,7 +384,7 @@ def _read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise InputFault("the values are not UTF-8 text", str(path)) from None
     try:
-        document = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+        document = yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

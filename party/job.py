@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,8 +24,11 @@ PARTIES = ("alice", "bob", "server")
 Party = Literal["alice", "bob", "server"]
 Protocol = Literal["pond", "aby3", "securenn"]
 
+_PRINTABLE = "^[^\\x00-\\x1f\\x7f-\\x9f\ufdd0-\ufdef\ufffe\uffff]+$"
+"""No control characters, and none that YAML cannot hold."""
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$")]
-ColumnName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ColumnName = Annotated[str, Field(min_length=1, max_length=128, pattern=_PRINTABLE)]
 
 
 class _Strict(BaseModel):
@@ -38,7 +42,7 @@ class Training(_Strict):
     batch_size: int = Field(ge=1, le=65_536, description="rows of one step")
     learning_rate: float = Field(gt=0, le=10, description="step width")
     order_seed: int = Field(
-        default=0, ge=0, lt=2**63, description="public seed of the order of rows in each epoch"
+        default=0, ge=0, lt=2**53, description="public seed of the order of rows in each epoch"
     )
 
 
@@ -46,13 +50,15 @@ class Job(_Strict):
     """What is trained, on how many rows of which columns, and who receives the model."""
 
     name: Name = Field(description="the job's name and the trust domain of its identities")
-    protocol: Protocol = "pond"
+    protocol: Protocol = Field(default="pond", description="how the parties share their secrets")
     rows: int = Field(ge=1, le=2**31 - 1, description="rows of every party's table")
     features: tuple[ColumnName, ...] = Field(
         min_length=1, max_length=4096, description="Alice's columns, in order"
     )
     label: ColumnName = Field(description="Bob's column")
-    model: Literal["logistic-regression"] = "logistic-regression"
+    model: Literal["logistic-regression"] = Field(
+        default="logistic-regression", description="what is trained"
+    )
     training: Training
     result: Literal["alice"] = Field(default="alice", description="the party that gets the model")
 
@@ -92,11 +98,12 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):  # type: ignore[misc, unused-ignore]
-    """YAML itself lets a later key silently replace an earlier one; a job must not."""
+class StrictLoader(yaml.SafeLoader):  # type: ignore[misc, unused-ignore]
+    """Plain YAML, but for two traps: a repeated key is refused instead of silently replacing the
+    earlier one, and ``1e-3`` is the number that it is in YAML 1.2 and JSON, not a text."""
 
 
-def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _unique_mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen = set()
     for key_node, _ in node.value:
         key = loader.construct_object(key_node, deep=True)
@@ -109,7 +116,10 @@ def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[An
     return mapping
 
 
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
 
 
 def parse_job(text: str, where: str) -> Job:
@@ -118,7 +128,7 @@ def parse_job(text: str, where: str) -> Job:
     Raises InputFault for text that is not YAML, an unknown key, a missing one or a wrong value.
     """
     try:
-        value = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+        value = yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -131,7 +141,9 @@ def parse_job(text: str, where: str) -> Job:
         # JSON mode: YAML lists stand for tuples, while numbers and strings stay strictly apart.
         return Job.model_validate_json(json.dumps(value, default=str))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        errors = error.errors(include_url=False, include_input=False)
+        # A misspelt key is also a missing one; the misspelling is what helps.
+        first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         hint = None

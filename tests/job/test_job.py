@@ -1,0 +1,93 @@
+"""A job is taken whole or refused with the key that is wrong; its digest is of what it means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from party.faults import InputFault
+from party.job import Job, load_job, parse_job
+
+GOOD = """\
+name: fraud
+rows: 100
+features: [a, b]
+label: y
+training: {epochs: 2, batch_size: 10, learning_rate: 0.5}
+"""
+
+
+def changed(old: str, new: str) -> str:
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+def test_the_example_is_a_job() -> None:
+    job = load_job(Path(__file__).parents[2] / "examples/fraud/job.yaml")
+    assert (job.rows, len(job.features), job.steps) == (7000, 16, 540)
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "hint"),
+    [
+        (changed("rows", "rowz"), "rowz: unknown key", "'rows'"),
+        (changed("epochs", "epoch"), "training.epoch: unknown key", "'epochs'"),
+        (changed("rows: 100", "rows: '100'"), "rows: ", ""),
+        (changed("rows: 100", "rows: 100.0"), "rows: ", ""),
+        (changed("rows: 100", "rows: yes"), "rows: ", ""),
+        (changed("rows: 100", "rows: 0"), "rows: ", ""),
+        (changed("rows: 100", "rows: 9"), "training.batch_size: 10 is more than rows (9)", ""),
+        (changed("name: fraud", "name: Fraud!"), "name: ", ""),
+        (changed("[a, b]", "[]"), "features: ", ""),
+        (changed("[a, b]", "[a, a]"), "'a' stands more than once", ""),
+        (changed("[a, b]", "[a, y]"), "'y' is also one of the features", ""),
+        (changed("[a, b]", '[a, "b\\n"]'), "features.1: ", ""),
+        (changed("0.5", ".nan"), "training.learning_rate: ", ""),
+        (changed("0.5", "-1"), "training.learning_rate: ", ""),
+        (GOOD + "result: bob\n", "result: ", ""),
+        (GOOD + "protocol: spdz\n", "protocol: ", ""),
+        (GOOD + "rows: 7\n", "key 'rows' stands more than once", ""),
+        ("- a\n", "not a mapping", ""),
+        ("", "not a mapping", ""),
+        ("a: [", "not YAML", ""),
+        ("!!python/object:os.system {}", "not YAML", ""),
+    ],
+)
+def test_a_wrong_job_is_refused_with_its_key(text: str, what: str, hint: str) -> None:
+    with pytest.raises(InputFault) as refused:
+        parse_job(text, "job.yaml")
+    assert what in refused.value.what
+    assert refused.value.where is not None
+    assert refused.value.where.startswith("job.yaml")
+    assert hint in (refused.value.hint or "")
+
+
+def test_a_missing_file_and_a_file_of_bytes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputFault, match="cannot read the job"):
+        load_job(tmp_path / "none.yaml")
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputFault, match="not UTF-8"):
+        load_job(tmp_path / "bytes.yaml")
+
+
+def test_the_digest_is_of_the_meaning_and_not_of_the_spelling() -> None:
+    job = parse_job(GOOD, "a")
+    assert parse_job(GOOD + "protocol: pond  # the default\n", "b").digest == job.digest
+    assert parse_job(changed("0.5", "5e-1"), "c").digest == job.digest
+
+
+@given(st.sampled_from(["name", "rows", "features", "label", "protocol"]), st.data())
+def test_another_value_of_any_key_is_another_digest(key: str, data: st.DataObject) -> None:
+    values = {
+        "name": st.sampled_from(["fraud-2", "f"]),
+        "rows": st.integers(101, 10**6),
+        "features": st.lists(st.sampled_from("abcde"), min_size=3, unique=True).map(tuple),
+        "label": st.sampled_from(["z", "label"]),
+        "protocol": st.sampled_from(["aby3", "securenn"]),
+    }
+    job = parse_job(GOOD, "a")
+    other = Job.model_validate(job.model_dump() | {key: data.draw(values[key])})
+    assert other.digest != job.digest
