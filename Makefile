@@ -2,12 +2,13 @@
 # make test        set everything up and pass the tests (but for those that need a cluster)
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
 # make bench       compare with tf-encrypted as published, side by side
+# make generated   write again what follows from deployer/values.py
 # make lock        choose the newest versions that pyproject.toml allows
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint test-fast test-kind bench lock format image clean
+.PHONY: help run test lint test-fast test-kind bench lock generated format image clean
 
 # The first Python on the path that will do; PYTHON=... names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -56,6 +57,9 @@ bench: .venv/kit
 format: .venv/packages
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 	$(BIN)/clang-format -i party/native/*.c party/native/*.h
+
+generated: .venv/kit
+	$(BIN)/python -m deployer.reference
 
 image:
 	docker build --tag tfe-kit .
