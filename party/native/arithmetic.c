@@ -220,25 +220,27 @@ static enum kit_trouble shift_right(int type, const operands *v) {
 }
 
 /* Division rounding down. A divisor of -1 only negates (the lowest value has no opposite: it
- * wraps to itself), which spares the one quotient that does not fit. */
-#define DIVISION(T, U)                                                                             \
+ * wraps to itself), which spares the one quotient that does not fit. Narrow integers are divided
+ * as the floats F, for which there are vector instructions: the quotient of two numbers of less
+ * than half the bits of F's significand lies too far from the next integer to be rounded to it
+ * (32 bits in a double, 16 in a float: a quotient that is no integer is at least 1 / |b| away from
+ * one, which is more than half a unit in the last place of a / b). */
+#define DIVISION(T, U, F)                                                                          \
     static inline T floordiv_##T(T a, T b) {                                                       \
-        if (b == -1)                                                                               \
-            return (T)(U)(0u - (U)a);                                                              \
-        const T q = (T)(a / b);                                                                    \
-        return (T)(a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q);                                  \
+        const T q = b == -1 ? 0 : (T)((F)a / (F)b);                                                \
+        const T r = (T)((U)a - 1u * (U)q * (U)b);                                                  \
+        return b == -1 ? (T)(0u - (U)a) : (T)(q - (r != 0 && (r ^ b) < 0));                        \
     }                                                                                              \
     static inline T floormod_##T(T a, T b) {                                                       \
-        if (b == -1)                                                                               \
-            return 0;                                                                              \
-        const T r = (T)(a % b);                                                                    \
-        return (T)(r != 0 && (r < 0) != (b < 0) ? r + b : r);                                      \
+        const T q = b == -1 ? 0 : (T)((F)a / (F)b);                                                \
+        const T r = (T)((U)a - 1u * (U)q * (U)b);                                                  \
+        return b == -1 ? 0 : (T)(r + (r != 0 && (r ^ b) < 0 ? b : 0));                             \
     }
 
-DIVISION(int8_t, uint8_t)
-DIVISION(int16_t, uint16_t)
-DIVISION(int32_t, uint32_t)
-DIVISION(int64_t, uint64_t)
+DIVISION(int8_t, uint8_t, float)
+DIVISION(int16_t, uint16_t, float)
+DIVISION(int32_t, uint32_t, double)
+DIVISION(int64_t, uint64_t, int64_t)
 
 #define HAS_ZERO(T)                                                                                \
     do {                                                                                           \
@@ -500,6 +502,11 @@ static enum kit_trouble cast(int type, int type2, const operands *v) {
                 const T a = y[at(v, 1, i)], b = z[at(v, 2, i)];                                    \
                 o[i] = x[at(v, 0, i)] ? a : b;                                                     \
             }                                                                                      \
+        } else if (v->stride[0] && v->stride[1] && v->stride[2]) {                                 \
+            EVERY {                                                                                \
+                const T a = y[i], b = z[i];                                                        \
+                o[i] = x[i] ? a : b;                                                               \
+            }                                                                                      \
         } else {                                                                                   \
             const int64_t c = v->stride[0], d = v->stride[1], e = v->stride[2];                    \
             EVERY {                                                                                \
@@ -641,6 +648,8 @@ enum kit_trouble kit_compute(const kit_instruction *instruction, uint8_t *arena,
                              const int32_t *index) {
     const operands resolved = resolve(instruction, arena, index), *v = &resolved;
     const int type = instruction->type;
+    if (instruction->n <= 0)
+        return KIT_FINE; /* not even the one value that serves all need be there */
     switch (instruction->op) {
     case KIT_ADD:
         return add(type, v);
