@@ -175,8 +175,8 @@ def play(party: Party, options: Options) -> None:
     probe = _address(options.status, "--status")
     with _own_directory(options.output):
         if options.stay and (former := _finished(options.output, job)) is not None:
-            log.say("this job was done before", finished=former["updated"])
             with _probed(probe, lambda: former, {}):
+                log.say("this job was done before", finished=former["updated"])
                 _stay()
             return
         status = Status(options.output, job, party, log)

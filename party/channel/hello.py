@@ -106,9 +106,10 @@ def _short(value: object) -> str:
     return f"{kind} (sha256 {hashlib.sha256(encoded).hexdigest()[:16]})"
 
 
-def printable(value: object) -> str:
+def printable(value: object, longest: int = _SHOWN) -> str:
+    """A peer's text as it may be shown: cut short, and without what would move a cursor."""
     text = value if isinstance(value, str) else json.dumps(value)
-    return "".join(c if c.isprintable() else "?" for c in text[:_SHOWN])
+    return "".join(c if c.isprintable() else "?" for c in text[:longest])
 
 
 def checked_hello(message: dict[str, Any]) -> dict[str, Any] | None:

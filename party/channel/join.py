@@ -16,7 +16,7 @@ A message of the join is its length, 4 bytes little-endian, at most 4096, and th
     {"type": "hello", "protocol_version": 1, "party": ..., "run": nonce, "versions": {...},
      "job": digest, "job_fields": {field: value as JSON text}, "plan": digest}
     {"type": "ready", "run": digest of the three nonces}
-    {"type": "refusal", "what": why this party will not start}
+    {"type": "refusal", "what": why this party will not start, "hint": what to do about it}
     {"type": "taken"}                                     another connection of this party lives
 
 After ready the connections, and every byte on them, are the executor's.
@@ -60,6 +60,7 @@ FAREWELL_S = 2.0
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 1.0
 _MESSAGE_BYTES = 4096
+_TOLD = 800  # characters of a refusal, each at most four bytes
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 Report = Callable[[str, Sequence[Party]], None]
@@ -86,10 +87,22 @@ class Joined:
         self.close()
 
     def close(self) -> None:
-        """Hang up, and forget the keys."""
+        """Hang up, and forget the keys. What was said last still arrives: a socket closed with
+        bytes unread would make TCP throw that away, so the other end may hang up first."""
         for connection in self.connections:
             if connection is not None:
                 connection.close()
+        poll, left = select.poll(), {one.fileno(): one for one in self._sockets}
+        for one in self._sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_WR)
+            poll.register(one, select.POLLIN)
+        end = time.monotonic() + FAREWELL_S
+        while left and (left_s := end - time.monotonic()) > 0:
+            for number, _ in poll.poll(left_s * 1000):
+                if _drained(left[number]):
+                    poll.unregister(number)
+                    del left[number]
         for one in self._sockets:
             one.close()
 
@@ -504,9 +517,9 @@ class _Join:
         if kind == "taken" and link.stage is _Stage.HELLO:
             raise _Gone(f"it has a connection from another {self.party} already")
         if kind == "refusal" and isinstance(message.get("what"), str):
-            what = message["what"]
-            told = "".join(c if c.isprintable() else "?" for c in what[:2000])
-            self._refuse(JobFault(f"{link.party} refused to start: {told}"), told)
+            what, hint = (printable(message.get(name) or "", _TOLD) for name in ("what", "hint"))
+            told = JobFault(f"{link.party} refused to start: {what}", hint=hint or None)
+            self._refuse(told, what)
         elif kind == "hello" and link.stage is _Stage.HELLO:
             theirs = checked_hello(message)
             if theirs is None or theirs["party"] != link.party:
@@ -604,7 +617,8 @@ class _Join:
     def _refuse(self, fault: Fault, what: str) -> None:
         """End the join, and let the other parties know why, one that comes a moment later too."""
         if self.fault is None:
-            self.fault, self.refusal = fault, {"type": "refusal", "what": what}
+            self.fault = fault
+            self.refusal = {"type": "refusal", "what": what[:_TOLD], "hint": fault.hint or ""}
             self.refusal_ends = time.monotonic() + FAREWELL_S
             for link in list(self.peers.values()):
                 with self._losing(link):
@@ -627,9 +641,7 @@ class _Join:
         if link.flushed:
             with contextlib.suppress(OSError):
                 link.socket.shutdown(socket.SHUT_WR)
-            with contextlib.suppress(BlockingIOError):
-                while link.socket.recv(65536):
-                    pass
+            if _drained(link.socket):
                 self._drop(link)
 
     def _all_are_told(self) -> bool:
@@ -731,6 +743,18 @@ def _is_dead(one: socket.socket) -> bool:
     poll = select.poll()
     poll.register(one, select.POLLRDHUP)
     return bool(poll.poll(0))
+
+
+def _drained(one: socket.socket) -> bool:
+    """Throw away what came; whether the other end has hung up."""
+    try:
+        while one.recv(65536):
+            pass
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _tune(one: socket.socket) -> None:

@@ -1,0 +1,238 @@
+"""Three real parties: the job is done, or everybody ends with who, what and when."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import stat
+import time
+import urllib.request
+from pathlib import Path
+from urllib.error import HTTPError
+
+import numpy as np
+import pytest
+
+from party.job import PARTIES, load_job
+from party.models.logistic_plaintext import fit
+from party.table import read_table
+from tests.runtime.scene import ENDLESS, JOB, Scene, party_command
+
+
+def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(scene: Scene) -> None:
+    parties = scene.start_all()
+    for one in parties:
+        assert one.ends() == (0, "")
+    alice, bob, server = (one.output for one in parties)
+
+    model = json.loads((alice / "model.json").read_text())
+    assert set(model) == {
+        *("model", "features", "mean", "scale", "weights", "intercept"),
+        *("job", "plan", "protocol", "versions"),
+    }
+    job = load_job(scene.directory / "job.yaml")
+    assert model["features"] == JOB["features"]
+    assert model["job"] == job.digest
+    assert stat.S_IMODE((alice / "model.json").stat().st_mode) == 0o600
+    assert not (bob / "model.json").exists()
+    assert not (server / "model.json").exists()
+
+    x = read_table(scene.directory / "alice.csv", job, "alice")
+    y = read_table(scene.directory / "bob.csv", job, "bob")
+    clear = fit(job, x.matrix, y.matrix)
+    secure = np.array([*model["weights"], model["intercept"]])
+    assert np.linalg.norm(secure - clear) < 1e-2 * np.linalg.norm(clear)
+    assert x.mean is not None and model["mean"] == x.mean.tolist()
+
+    for one in parties:
+        report = json.loads((one.output / "report.json").read_text())
+        assert report["plan"] == model["plan"]
+        assert report["traffic"]["bytes_sent"] > 0
+        assert report["peak_bytes"] - report["table_bytes"] < 80 * 2**20
+        assert one.status()["phase"] == "done"
+        assert one.status()["step"] == job.steps
+    runs = {json.loads((one.output / "report.json").read_text())["run"] for one in parties}
+    assert len(runs) == 1
+
+    shown = party_command("result", "--output", str(alice), directory=scene.directory)
+    assert json.loads(shown.stdout) == model
+    shown = party_command("status", "--output", str(bob), directory=scene.directory)
+    assert json.loads(shown.stdout)["phase"] == "done"
+    shown = party_command("result", "--output", str(bob), directory=scene.directory)
+    assert (shown.returncode, shown.stdout) == (1, "")
+    assert "bob does not get the model of this job" in shown.stderr
+
+
+def test_no_value_and_no_weight_is_logged(scene: Scene) -> None:
+    parties = scene.start_all()
+    for one in parties:
+        assert one.ends()[0] == 0
+    model = json.loads((scene.directory / "out/alice/model.json").read_text())
+    secrets = [f"{value:.4f}"[:6] for value in [*model["weights"], *model["mean"]]]
+    cells = (scene.directory / "alice.csv").read_text().replace("\n", ",").split(",")
+    for one in parties:
+        for word in [one.log.read_text(), one.words.read_text(), json.dumps(one.status())]:
+            assert not any(secret in word for secret in [*secrets, *cells[2:-1]])
+
+
+def test_a_party_that_was_killed_before_the_start_may_come_again(scene: Scene) -> None:
+    alice, bob = scene.start("alice"), scene.start("bob")
+    alice.says("waiting for server")
+    bob.signal(signal.SIGKILL)
+    bob.ends()
+    alice.says("bob went away before the start")
+    late = scene.start("bob"), scene.start("server")
+    for one in (alice, *late):
+        assert one.ends()[0] == 0
+
+
+def names_who_and_when(witness: str, culprit: str, words: str) -> bool:
+    """Whether a fault names the party that ended the run. The third server, which waits for nobody
+    in Pond, may notice first that the other one is gone, which ended because of the culprit."""
+    seen = "(alice|bob)" if witness == "server" else culprit
+    who = rf"({seen} went away|{culprit} gave up|(alice|bob|server) gave up because of {culprit})"
+    return bool(re.match(rf"error: {who} at step \d+ of \d+ \(\d\d:\d\d:\d\d\)", words))
+
+
+KILLED = [
+    "server",
+    pytest.param("alice", marks=pytest.mark.slow),
+    pytest.param("bob", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("killed", KILLED)
+def test_a_party_that_dies_ends_the_others_with_who_and_when(
+    tmp_path: Path, cache: Path, killed: str
+) -> None:
+    scene = Scene(tmp_path, cache, **ENDLESS)
+    try:
+        parties = dict(zip(PARTIES, scene.start_all(), strict=True))
+        for one in parties.values():
+            one.reaches("running", step=1)
+        parties[killed].signal(signal.SIGKILL)
+        begin = time.monotonic()
+        for party in set(PARTIES) - {killed}:
+            code, words = parties[party].ends()
+            assert code == 1
+            assert names_who_and_when(party, killed, words), words
+            assert parties[party].status()["phase"] == "failed"
+            assert parties[party].status()["message"] in words
+        assert time.monotonic() - begin < 10
+    finally:
+        scene.close()
+
+
+def test_a_party_that_is_stopped_says_so_at_once_and_ends_the_others(
+    tmp_path: Path, cache: Path
+) -> None:
+    scene = Scene(tmp_path, cache, **ENDLESS)
+    try:
+        alice, bob, server = scene.start_all()
+        for one in (alice, bob, server):
+            one.reaches("running", step=1)
+        bob.signal(signal.SIGTERM)
+        begin = time.monotonic()
+        code, words = bob.ends()
+        assert code == 1 and re.match(r"error: stopped at step \d+ of \d+", words), words
+        for other in (alice, server):
+            code, words = other.ends()
+            assert code == 1 and names_who_and_when(other.party, "bob", words), words
+        assert time.monotonic() - begin < 10
+    finally:
+        scene.close()
+
+
+def test_a_time_limit_ends_a_run(tmp_path: Path, cache: Path) -> None:
+    scene = Scene(tmp_path, cache, **ENDLESS)
+    try:
+        alice, bob, server = (
+            scene.start("alice", time_limit="0.5"),
+            scene.start("bob"),
+            scene.start("server"),
+        )
+        code, words = alice.ends()
+        assert code == 1 and "the time limit has passed" in words and "at step" in words
+        for other in (bob, server):
+            code, words = other.ends()
+            assert code == 1 and names_who_and_when(other.party, "alice", words), words
+    finally:
+        scene.close()
+
+
+def test_a_stop_while_waiting_is_a_stop(scene: Scene) -> None:
+    alice = scene.start("alice")
+    alice.reaches("joining")
+    alice.signal(signal.SIGINT)
+    assert alice.ends() == (1, "error: stopped while waiting for the others\n")
+    assert alice.status()["phase"] == "failed"
+
+
+def test_nobody_comes(scene: Scene) -> None:
+    code, words = scene.start("server", wait="0.5").ends()
+    assert code == 1
+    alice, bob, _ = scene.hosts
+    assert "error: alice and bob did not come within 0.5 s" in words
+    assert f"alice at {alice}: Connection refused; bob at {bob}: Connection refused" in words
+
+
+def test_parties_with_other_jobs_refuse_each_other(scene: Scene) -> None:
+    scene.write_job("other.yaml", training=JOB["training"] | {"epochs": 6})
+    parties = scene.start("alice"), scene.start("bob", job="other.yaml"), scene.start("server")
+    for one in parties:
+        code, words = one.ends()
+        assert code == 1
+        assert "disagree: training.epochs: " in words and "bob has 6" in words
+        assert "do: give all three parties the same job file" in words
+        assert one.status()["phase"] == "failed"
+
+
+def test_a_party_stays_for_its_cluster_and_does_no_job_twice(scene: Scene) -> None:
+    parties = [
+        scene.start(party, "--stay", status=f"127.0.0.{5 + n}:18080")
+        for n, party in enumerate(PARTIES)
+    ]
+    for one in parties:
+        one.reaches("done")
+
+    def ask(path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.5:18080{path}", timeout=10) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    assert ask("/readyz") == "done\n"
+    assert json.loads(ask("/status")) == {
+        **{"phase": "done", "epoch": 5, "epochs": 5},
+        **{"step": 80, "steps": 80},
+    }
+    metrics = ask("/metrics")
+    assert 'party_phase{phase="done"} 1.0' in metrics and "party_step 80.0" in metrics
+    sent = json.loads((parties[0].output / "report.json").read_text())["traffic"]["bytes_sent"]
+    assert f"party_bytes_sent_total {float(sent)}" in metrics
+    with pytest.raises(HTTPError, match="404"):
+        ask("/model.json")
+
+    before = parties[0].status()
+    for one in parties:
+        one.signal(signal.SIGTERM)
+        assert one.ends() == (0, "")
+    again = scene.start("alice", "--stay", status="127.0.0.5:18080")
+    again.says("this job was done before")
+    assert ask("/readyz") == "done\n"
+    assert again.status() == before
+    again.signal(signal.SIGTERM)
+    assert again.ends() == (0, "")
+
+    # A changed job is a new run.
+    scene.write_job("job.yaml", training=JOB["training"] | {"epochs": 6})
+    again = scene.start("alice", "--stay")
+    again.reaches("joining")
+
+
+def test_two_parties_do_not_share_an_output(scene: Scene) -> None:
+    first = scene.start("alice")
+    first.reaches("joining")
+    code, words = scene.start("bob", output="out/alice").ends()
+    assert code == 2 and "another party is running with this output directory" in words
+    assert first.process.poll() is None
