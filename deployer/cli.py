@@ -29,6 +29,7 @@ COMMANDS = {
     "result": "deployer.result",
     "delete": "deployer.delete",
     "doctor": "deployer.doctor",
+    "audit": "deployer.audit",
     "check": "deployer.check",
     "demo": "deployer.demo",
 }

@@ -76,6 +76,7 @@ class Flows:
         self._assembler = Assembler()
         self.secrets: dict[int, Secret] = {}
         self.pieces: dict[int, int] = {}
+        self._drawn = self._find_drawn()
         self._first_element: dict[int, int] = {}
         self._piece_of_element = self._cut_streams(first_bit=self._name_secrets(plan))
         self._flows: list[Flow] = []
@@ -103,14 +104,25 @@ class Flows:
             self._secret_bit[self._numbering.number[name]] = bit
         return len(names)
 
+    def _find_drawn(self) -> dict[int, int]:
+        """The values that are random streams, if need be as booleans, and the streams."""
+        streams = self._numbering.streams
+        drawn = {number: number for number in streams}
+        for number, term in enumerate(self._numbering.terms):
+            to_bool = term.kind == "Cast" and term.operation.dtype == np.bool_
+            if to_bool and term.inputs[0] in streams and streams[term.inputs[0]].bits:
+                drawn[number] = term.inputs[0]
+        return drawn
+
     def _cut_streams(self, first_bit: int) -> Elements:
         """Numbers the random elements, and finds the pieces in which the plan uses them."""
         slices: dict[int, list[Elements]] = {}
         for term in self._numbering.terms:
-            if self._is_layout(term) and term.inputs[0] in self._numbering.streams:
-                stream = self._numbering.terms[term.inputs[0]].operation
-                positions = np.arange(stream.size, dtype=np.int64)
-                slices.setdefault(term.inputs[0], []).append(self._laid_out(term, [positions]))
+            if self._is_layout(term) and term.inputs[0] in self._drawn:
+                stream = self._drawn[term.inputs[0]]
+                size = self._numbering.terms[stream].operation.size
+                positions = np.arange(size, dtype=np.int64)
+                slices.setdefault(stream, []).append(self._laid_out(term, [positions]))
         labels: list[Elements] = [np.zeros(0, np.int64)]
         elements = 0
         for number in self._numbering.streams:
@@ -120,7 +132,7 @@ class Flows:
                 inside = np.zeros(size, np.int64)
                 inside[read] = 1
                 label = np.unique(2 * label + inside, return_inverse=True)[1].reshape(-1)
-            count = int(label.max()) + 1 if size else 0
+            count = np.unique(label).size
             self._first_element[number] = elements
             self.pieces[number] = ((1 << count) - 1) << first_bit
             labels.append(label + first_bit)
@@ -130,23 +142,22 @@ class Flows:
     def _pieces(self, elements: Elements) -> int:
         return sum(1 << int(bit) for bit in np.unique(self._piece_of_element[elements]))
 
-    def _stream(self, number: int, *, masked: bool) -> Flow:
-        pieces, first = self.pieces[number], self._first_element[number]
-        size = self._numbering.terms[number].operation.size
+    def _random(self, number: int) -> Flow:
+        stream = self._drawn[number]
+        pieces, first = self.pieces[stream], self._first_element[stream]
+        if number == stream and not self._numbering.streams[stream].whole_ring:
+            return Flow(pieces)
+        size = self._numbering.terms[stream].operation.size
         elements = np.arange(first, first + size, dtype=np.int64)
-        return Flow(pieces, (Mask(pieces, elements),) if masked else ())
+        return Flow(pieces, (Mask(pieces, elements),))
 
     def _flow(self, number: int, term: Term) -> Flow:
         if number in self._secret_bit:
             return Flow(1 << self._secret_bit[number])
         if term.constant is not None or number in self._numbering.keys:
             return Flow(0)
-        if number in self._numbering.streams:
-            return self._stream(number, masked=self._numbering.streams[number].whole_ring)
-        to_bool = term.kind == "Cast" and term.operation.dtype == np.bool_
-        if to_bool and term.inputs[0] in self._numbering.streams:
-            stream = self._numbering.streams[term.inputs[0]]
-            return self._stream(term.inputs[0], masked=stream.bits)
+        if number in self._drawn:
+            return self._random(number)
         inputs = [self[n] for n in term.inputs]
         if self._is_layout(term):
             return self._moved(term, inputs[0])

@@ -147,7 +147,10 @@ class Numbering:
         if operation.kind not in _FROM_SHAPE_ALONE and any(t.constant is None for t in terms):
             return None
         values = [Value(t.operation.shape, t.operation.dtype, constant=t.constant) for t in terms]
-        return lower(self._assembler, operation, values).constant
+        try:
+            return lower(self._assembler, operation, values).constant
+        except (ValueError, IndexError):
+            raise _refused(operation, "it does not fit what it reads") from None
 
     def _exclusive_or(
         self, operation: Operation, inputs: tuple[int, ...]

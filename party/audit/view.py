@@ -9,7 +9,7 @@ everything can be struck off is uniformly random, whatever the others' secrets a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,19 +18,48 @@ from party.audit.numbering import Key, Numbering
 from party.plan.cut import Message, Part
 
 
+@dataclass(frozen=True)
+class Case:
+    """The elements of which a choice, a boolean value that the party knows, is true, or false."""
+
+    choice: int
+    when: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Received:
     """A value in a party's view that is not struck off yet.
 
     Attributes:
         messages: those that bring it.
-        number: of the value; None for what remains of a transfer.
         flow: without what the party knows.
+        parts: the numbers of the values that it consists of, and which of their elements. Only what
+            remains of a transfer has more than one: the elements chosen, from one or the other.
     """
 
     messages: tuple[Message, ...]
-    number: int | None
     flow: Flow
+    parts: tuple[tuple[int, Case | None], ...]
+
+    @property
+    def number(self) -> int | None:
+        """Of the value; None for what remains of a transfer."""
+        return self.parts[0][0] if len(self.parts) == 1 else None
+
+
+@dataclass(frozen=True, eq=False)
+class Hidden:
+    """One step of the proof: a value was struck off because a mask hides it.
+
+    Attributes:
+        value: its number.
+        mask: no value struck off later, nor anything that the party knows, depends on it.
+        case: which of the value's elements; None: all.
+    """
+
+    value: int
+    mask: Mask
+    case: Case | None
 
 
 @dataclass(frozen=True)
@@ -46,6 +75,9 @@ class View:
         known: how many follow from randomness alone that the party knows or learns.
         leaks: the messages that could not be struck off.
         secrets: whose secrets the leaks may depend on: (party, what it is).
+        proof: what was struck off, in order. Whoever takes back to front each value's mask and
+            changes it so as to keep the value, can change all secrets of the others under a view
+            that stays the same.
     """
 
     party: int
@@ -57,6 +89,7 @@ class View:
     known: int
     leaks: tuple[Message, ...]
     secrets: tuple[tuple[int, str], ...]
+    proof: tuple[Hidden, ...] = field(repr=False)
 
 
 def view(part: Part, numbering: Numbering, flows: Flows) -> View:
@@ -83,10 +116,11 @@ class _Elimination:
         self._known = self._known_from_the_start()
         # The order of the plan: what hides a late message is seldom needed for an earlier one.
         self._pending = [
-            Received(tuple(by_number[number]), number, self._unknown(flows[number]))
+            Received(tuple(by_number[number]), self._unknown(flows[number]), ((number, None),))
             for number in sorted(by_number)
             if number not in numbering.keys
         ]
+        self._proof: list[Hidden] = []
         self._counted = {"known": 0, "hidden": 0, "transferred": 0}
 
     def view(self) -> View:
@@ -106,6 +140,7 @@ class _Elimination:
             secrets=tuple(
                 sorted({(secret.party, secret.what) for secret in self._flows.named(support)})
             ),
+            proof=tuple(self._proof),
             **self._counted,
         )
 
@@ -153,7 +188,9 @@ class _Elimination:
         kept: list[Received] = []
         after = 0
         for value, others in zip(reversed(self._pending), before[-2::-1], strict=True):
-            if any(not mask.pieces & (others | after) for mask in value.flow.masks):
+            free = [mask for mask in value.flow.masks if not mask.pieces & (others | after)]
+            if free:
+                self._proof += [Hidden(number, free[0], case) for number, case in value.parts]
                 continue
             kept.append(value)
             after |= value.flow.support
@@ -169,57 +206,67 @@ class _Elimination:
         each value of c the mask not selected is fresh and hides its message, which is struck off;
         what remains is the selected mask, which is mere randomness, and the selected message.
         """
-        for chosen in self._pending:
-            for mask0, mask1 in self._alternatives(chosen):
+        for sent in self._pending:
+            for choice, mask0, mask1 in self._alternatives(sent):
                 masks = mask0.pieces | mask1.pieces
-                touched = [v for v in self._pending if v.flow.support & masks and v is not chosen]
-                first = [v for v in touched if _hidden_by(v, mask0, mask1)]
-                second = [v for v in touched if _hidden_by(v, mask1, mask0)]
-                if len(touched) == 2 and len(first) == len(second) == 1:
-                    remains = _either(first[0], second[0], masks)
-                    gone = (chosen, *touched)
-                    kept = [v for v in self._pending if all(v is not other for other in gone)]
-                    self._pending = sorted([*kept, remains], key=lambda v: v.messages[0].key)
-                    self._counted["transferred"] += 2
+                touched = [v for v in self._pending if v.flow.support & masks and v is not sent]
+                zero = [v for v in touched if _hidden_by(v, mask0, mask1)]
+                one = [v for v in touched if _hidden_by(v, mask1, mask0)]
+                if len(touched) == 2 and len(zero) == len(one) == 1:
+                    self._strike_unchosen(choice, zero[0], mask0, one[0], mask1)
+                    gone = (sent, *touched)
+                    self._pending = [v for v in self._pending if all(v is not g for g in gone)]
+                    self._pending.append(_chosen(choice, zero[0], one[0], masks))
+                    self._pending.sort(key=lambda v: v.messages[0].key)
                     return True
         return False
 
-    def _alternatives(self, value: Received) -> Iterator[tuple[Mask, Mask]]:
-        """The two masks of which a value is one, as chosen by what the party itself knows."""
+    def _strike_unchosen(
+        self, choice: int, zero: Received, mask0: Mask, one: Received, mask1: Mask
+    ) -> None:
+        for value, mask, when in ((zero, mask0, True), (one, mask1, False)):
+            self._proof.append(Hidden(value.parts[0][0], mask, Case(choice, when)))
+        self._counted["transferred"] += 2
+
+    def _alternatives(self, value: Received) -> Iterator[tuple[int, Mask, Mask]]:
+        """The choice, known to the party, and the two masks of which a value is the chosen one."""
         if value.number is None:
             return
         term = self._numbering.terms[value.number]
         if term.kind not in ("Select", "SelectV2") or term.inputs[0] not in self._computable:
             return
-        if any(
-            self._numbering.terms[number].operation.size != term.operation.size
-            for number in term.inputs[1:]
-        ):
+        sizes = {self._numbering.terms[number].operation.size for number in term.inputs}
+        if sizes != {term.operation.size}:
             return
-        one, zero = (self._unknown(self._flows[number]) for number in term.inputs[1:])
-        for mask0 in zero.masks:
-            for mask1 in one.masks:
-                alone = (zero.support, one.support) == (mask0.pieces, mask1.pieces)
+        choice, one, zero = term.inputs
+        flow1, flow0 = (self._unknown(self._flows[number]) for number in (one, zero))
+        for mask0 in flow0.masks:
+            for mask1 in flow1.masks:
+                alone = (flow0.support, flow1.support) == (mask0.pieces, mask1.pieces)
                 if alone and not mask0.pieces & mask1.pieces:
-                    yield mask0, mask1
+                    yield choice, mask0, mask1
 
 
 def _hidden_by(value: Received, mask: Mask, other: Mask) -> bool:
-    return not value.flow.support & other.pieces and any(
-        _same(own, mask) for own in value.flow.masks
+    """Whether a mask hides a message, and the other mask of the transfer has no part in it."""
+    return (
+        value.number is not None
+        and not value.flow.support & other.pieces
+        and any(_same(own, mask) for own in value.flow.masks)
     )
+
+
+def _chosen(choice: int, zero: Received, one: Received, masks: int) -> Received:
+    """The message chosen in a transfer: one of two, element by element, less its mask."""
+    common = tuple(
+        mask
+        for mask in zero.flow.masks
+        if not mask.pieces & masks and any(_same(mask, other) for other in one.flow.masks)
+    )
+    support = (zero.flow.support | one.flow.support) & ~masks
+    parts = ((zero.parts[0][0], Case(choice, False)), (one.parts[0][0], Case(choice, True)))
+    return Received(zero.messages + one.messages, Flow(support, common), parts)
 
 
 def _same(mask: Mask, other: Mask) -> bool:
     return mask.pieces == other.pieces and np.array_equal(mask.elements, other.elements)
-
-
-def _either(one: Received, other: Received, without: int) -> Received:
-    """What is known of a value that is, element by element, one of two."""
-    masks = tuple(
-        mask
-        for mask in one.flow.masks
-        if not mask.pieces & without and any(_same(mask, m) for m in other.flow.masks)
-    )
-    support = (one.flow.support | other.flow.support) & ~without
-    return Received(one.messages + other.messages, None, Flow(support, masks))

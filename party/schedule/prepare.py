@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from party.job import PARTIES, Job
 from party.plan.parameters import PlanParameters
 from party.schedule import cache as store
 from party.schedule.schedule import Schedule
+
+if TYPE_CHECKING:
+    from party.audit import Report
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +85,21 @@ def build(job: Job, cache: Path, parties: Sequence[int]) -> tuple[float, float]:
     Raises:
         JobFault: the builder failed; its own words are passed on.
     """
+    answer = _ask_builder(job, cache, parties)
+    return float(answer["import_s"]), float(answer["build_s"])
+
+
+def audited(job: Job) -> dict[str, Any]:
+    """What the audit of the job's plan found (``party.audit.Report.as_json``); nothing is kept.
+
+    Raises:
+        JobFault: the builder failed, or the audit refuses the plan.
+    """
+    report: dict[str, Any] = _ask_builder(job, Path(), [])["audit"]
+    return report
+
+
+def _ask_builder(job: Job, cache: Path, parties: Sequence[int]) -> dict[str, Any]:
     request = json.dumps(
         {"job": job.model_dump(mode="json"), "cache": str(cache), "parties": list(parties)}
     )
@@ -92,7 +111,7 @@ def build(job: Job, cache: Path, parties: Sequence[int]) -> tuple[float, float]:
         check=False,
     )
     try:
-        answer = json.loads(done.stdout.strip().splitlines()[-1])
+        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     except (IndexError, ValueError):
         raise JobFault(
             "the builder of the plan died",
@@ -102,7 +121,7 @@ def build(job: Job, cache: Path, parties: Sequence[int]) -> tuple[float, float]:
     if "fault" in answer:
         kind = InputFault if answer["exit_code"] == InputFault.exit_code else JobFault
         raise kind(*answer["fault"])
-    return float(answer["import_s"]), float(answer["build_s"])
+    return answer
 
 
 def _main() -> None:
@@ -117,10 +136,11 @@ def _main() -> None:
 
         compat.load()
         imported = time.monotonic()
-        _build(job, Path(request["cache"]), request["parties"])
+        report = _build(job, Path(request["cache"]), request["parties"])
         answer: dict[str, object] = {
             "import_s": imported - begin,
             "build_s": time.monotonic() - imported,
+            "audit": report.as_json(),
         }
     except Fault as fault:
         answer = {"fault": [fault.what, fault.where, fault.hint], "exit_code": fault.exit_code}
@@ -134,16 +154,17 @@ def _main() -> None:
     print(json.dumps(answer), flush=True)
 
 
-def _build(job: Job, cache: Path, parties: Sequence[int]) -> None:
+def _build(job: Job, cache: Path, parties: Sequence[int]) -> Report:
     from party.audit import audit
     from party.plan.build import build as build_plan
     from party.schedule.schedule import schedule
 
     parameters = PlanParameters.of(job)
     plan = build_plan(parameters)
-    audit(plan, job)
+    report = audit(plan, job)
     for party in parties:
         store.save(store.path(cache, parameters, party), schedule(plan, party))
+    return report
 
 
 if __name__ == "__main__":
