@@ -190,13 +190,10 @@ static long socket_control(BIO *bio, int command, long number, void *pointer) {
     (void)pointer;
     kit_connection *c = BIO_get_data(bio);
     switch (command) {
-    case BIO_CTRL_FLUSH: {
-        BIO_clear_retry_flags(bio);
-        const int sent = send_gathered(c);
-        if (sent == KIT_WANT_WRITE)
-            BIO_set_retry_write(bio);
-        return sent == KIT_DONE ? 1 : -1;
-    }
+    case BIO_CTRL_FLUSH:
+        /* What is gathered is sure to leave: our own callers see to it. OpenSSL must not wait for
+         * that, or it could not read while it cannot write. */
+        return send_gathered(c) == KIT_FAILED ? -1 : 1;
     case BIO_CTRL_EOF:
         return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
     case BIO_CTRL_DUP:
@@ -339,13 +336,13 @@ int kit_connection_handshake(kit_connection *c) {
     ERR_clear_error();
     errno = 0;
     const int result = SSL_do_handshake(c->tls);
-    if (result != 1) {
-        const int want = outcome(c, result);
-        if (want == KIT_CLOSED)
-            say(c->error, "%s", "the peer has closed the connection");
-        return want == KIT_CLOSED ? KIT_FAILED : want;
-    }
-    return kit_connection_flush(c);
+    const int want = result == 1 ? KIT_DONE : outcome(c, result);
+    if (want == KIT_CLOSED)
+        say(c->error, "%s", "the peer has closed the connection");
+    if (want == KIT_CLOSED || want == KIT_FAILED)
+        return KIT_FAILED;
+    const int left = kit_connection_flush(c);
+    return left == KIT_DONE ? want : left;
 }
 
 int kit_connection_peer(kit_connection *c, char *out, int capacity) {
@@ -396,7 +393,8 @@ int64_t kit_connection_read(kit_connection *c, void *out, int64_t capacity) {
 int64_t kit_connection_write(kit_connection *c, const void *data, int64_t bytes) {
     ERR_clear_error();
     errno = 0;
-    if (c->records >= c->rekey && !SSL_want_write(c->tls)) {
+    if (c->records >= c->rekey && !SSL_want_write(c->tls) &&
+        WRITE_BYTES - c->gathered >= RECORD_BYTES) { /* room for the message that says so */
         if (!SSL_key_update(c->tls, SSL_KEY_UPDATE_NOT_REQUESTED))
             return outcome(c, 0);
         c->records = 0;

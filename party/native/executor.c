@@ -163,15 +163,13 @@ static int pump_all(kit_executor *e) {
     return came;
 }
 
-static const char *why_failed(const peer *p) {
-    return p->failed ? kit_connection_error(p->connection) : "the peer has closed the connection";
-}
-
 /* A peer with which nothing can be exchanged any more: what it sent before may name the culprit. */
 static int peer_gone(kit_executor *e, int who) {
     peer *p = &e->peers[who];
     char text[KIT_TEXT_BYTES];
-    snprintf(text, sizeof text, "%s", why_failed(p));
+    snprintf(text, sizeof text, "%s",
+             p->failed ? kit_connection_error(p->connection)
+                       : "the peer has closed the connection");
     p->failed = 0;
     do /* nobody will read what is there: make room for its last words */
         consume(p, (p->scanned < p->tail ? p->scanned : p->tail) - p->head);
@@ -228,6 +226,7 @@ static int milliseconds(int64_t left) {
  * it is told to stop. `since` is when waiting for this peer began; 0 before the first call. */
 static int sleep_for(kit_executor *e, int who, int writing, int64_t *since) {
     struct pollfd fds[KIT_PARTIES + 1];
+    int owners[KIT_PARTIES + 1];
     nfds_t count = 0;
     fds[count++] = (struct pollfd){.fd = e->stop_event, .events = POLLIN};
     for (int k = 0; k < KIT_PARTIES; k++) {
@@ -235,12 +234,14 @@ static int sleep_for(kit_executor *e, int who, int writing, int64_t *since) {
         short events = 0;
         if (!p->connection)
             continue;
-        if (!p->closed && !p->failed && p->tail - p->head < p->capacity)
-            events |= POLLIN;
+        if (!p->closed && !p->failed) /* with its ring full, only its end is of interest */
+            events |= p->tail - p->head < p->capacity ? POLLIN : POLLRDHUP;
         if (writing && k == who)
             events |= POLLOUT;
-        if (events)
-            fds[count++] = (struct pollfd){kit_connection_fd(p->connection), events, 0};
+        if (!events)
+            continue;
+        owners[count] = k;
+        fds[count++] = (struct pollfd){kit_connection_fd(p->connection), events, 0};
     }
     const int64_t time = now();
     if (!*since)
@@ -258,8 +259,11 @@ static int sleep_for(kit_executor *e, int who, int writing, int64_t *since) {
     if (e->silence && e->beaten + e->silence / 4 - time < left)
         left = e->beaten + e->silence / 4 - time;
     e->counters.waits++;
-    if (poll(fds, count, left == INT64_MAX ? -1 : milliseconds(left)) < 0 && errno != EINTR)
-        return fault(e, KIT_FAULT_SYSTEM, -1, strerror(errno));
+    if (poll(fds, count, left == INT64_MAX ? -1 : milliseconds(left)) < 0)
+        return errno == EINTR ? 0 : fault(e, KIT_FAULT_SYSTEM, -1, strerror(errno));
+    for (nfds_t k = 1; k < count; k++)
+        if (fds[k].events & POLLRDHUP && fds[k].revents & (POLLRDHUP | POLLHUP | POLLERR))
+            return peer_gone(e, owners[k]);
     return 0;
 }
 
@@ -487,11 +491,11 @@ static int prepare(kit_executor *e, const kit_program *program) {
         }
         room += FRAME; /* for the last word, should there be one */
         if (room > p->room) {
-            OPENSSL_clear_free(p->queue, p->room); /* empty between runs */
-            p->room = 0;
-            p->queue = OPENSSL_malloc(room);
-            if (!p->queue)
+            uint8_t *queue = OPENSSL_malloc(room);
+            if (!queue)
                 return fault(e, KIT_FAULT_SYSTEM, -1, "out of memory");
+            OPENSSL_clear_free(p->queue, p->room); /* empty between runs */
+            p->queue = queue;
             p->room = room;
         }
     }
@@ -548,7 +552,7 @@ static void last_words(kit_executor *e, int culprit) {
     e->over = 1;
     for (int who = 0; who < KIT_PARTIES; who++) {
         peer *p = &e->peers[who];
-        if (!p->connection || p->failed || !p->queue)
+        if (!p->connection)
             continue;
         if (!p->sent && !p->blocked)
             p->queued = 0; /* nothing of it has left: the peer need not see it */
@@ -683,7 +687,8 @@ kit_executor *kit_executor_new(uint8_t *arena, const int32_t *index,
         while (p->capacity < (uint64_t)window[who])
             p->capacity *= 2;
         p->ring = OPENSSL_malloc(p->capacity);
-        complete = p->ring != NULL;
+        p->queue = OPENSSL_malloc(p->room = FRAME);
+        complete = p->ring && p->queue;
     }
     if (complete)
         return e;

@@ -26,7 +26,7 @@ SIGNED = (Type.INT8, Type.INT16, Type.INT32, Type.INT64)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 
-examples = settings(max_examples=25, deadline=None)
+examples = settings(max_examples=12, deadline=None)  # thrice: once a variant
 
 
 @pytest.fixture(scope="module", params=["baseline", "v3", "v4"], autouse=True)
@@ -173,7 +173,7 @@ def test_division_of_all_narrow_numbers(type_: Type) -> None:
     info = np.iinfo(type_.numpy)
     divisors = np.arange(info.min, info.max + 1)
     if type_ is Type.INT16:
-        divisors = np.concatenate([divisors[:300], divisors[-300:], np.arange(-300, 300)])
+        divisors = np.concatenate([divisors[:40], divisors[-40:], np.arange(-40, 40)])
     everything = np.arange(info.min, info.max + 1).astype(type_.numpy)
     for divisor in divisors[divisors != 0].astype(type_.numpy):
         given_operands = ([everything, np.array([divisor])], everything.size)
@@ -184,7 +184,7 @@ def test_division_of_all_narrow_numbers(type_: Type) -> None:
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**31), 2**31 - 1).filter(bool))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_division_of_32_bits_is_exact_near_whole_quotients(quotient: int, divisor: int) -> None:
     products = [quotient // divisor * divisor + near for near in (-1, 0, 1)]
     x = np.array([p for p in products if -(2**31) <= p < 2**31] or [0], np.int32)
@@ -204,7 +204,7 @@ def test_one_operand_element_by_element(op: Op, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("type2", Type, ids=lambda t: t.name)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_casts_wrap_integers_and_refuse_floats_that_do_not_fit(
     type2: Type, data: st.DataObject
@@ -215,7 +215,7 @@ def test_casts_wrap_integers_and_refuse_floats_that_do_not_fit(
         info = np.iinfo(type2.numpy)
         whole = [int(v) if np.isfinite(v) else None for v in x]
         if any(v is None or not info.min <= v <= info.max for v in whole):
-            with pytest.raises(RunFault, match="CAST. meets a number that its type cannot hold"):
+            with pytest.raises(RunFault, match=r"CAST\) meets a number that its type cannot hold"):
                 compute(Op.CAST, type_, [x], n, result=type2.numpy, type2=type2)
             return
         expected = np.array(whole, type2.numpy)
