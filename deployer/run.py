@@ -31,7 +31,7 @@ from party.faults import Fault, InputFault, JobFault
 from party.hosts import Address, format_hosts
 from party.job import PARTIES, Job, Protocol, load_job
 from party.result import MODEL, REPORT, weights_table
-from party.runtime import BUILDING, Name, default_cache
+from party.runtime import BUILDING, WARNING, Name, default_cache
 from party.status import FILE as STATUS
 
 HOLDERS = ("alice", "bob")
@@ -193,17 +193,17 @@ class _Parties:
                 os.close(handle)
 
     def _fault(self) -> Fault:
-        """What went wrong: the others notice by themselves who is gone, and need a moment for it.
-        Of those that failed, the cause is a death, else wrong input, else the first that says so.
-        """
+        """What went wrong: who meets another's death first may not be who died, so all have a
+        moment to end. The cause is a death, else wrong input, else the first that failed."""
+        failed: dict[str, int] = {}
         end = time.monotonic() + _GRACE_S
-        while time.monotonic() < end and any(p.poll() is None for p in self.processes.values()):
+        while len(failed) < len(PARTIES) and time.monotonic() < end:
+            for party, process in self.processes.items():
+                if process.poll():
+                    failed.setdefault(party, process.returncode)
+            if min(failed.values()) < 0 or InputFault.exit_code in failed.values():
+                break
             time.sleep(0.02)
-        failed = {
-            party: process.returncode
-            for party, process in self.processes.items()
-            if process.poll() is not None and process.returncode != 0
-        }
 
         def rank(party: str) -> int:
             code = failed[party]
@@ -344,6 +344,8 @@ def run(
         return
     tables = {"alice": alice, "bob": bob}
     chosen = {party: path or file.with_name(f"{party}.csv") for party, path in tables.items()}
+    if runtime == "tensorflow":
+        print(f"warning: {WARNING}", file=sys.stderr, flush=True)
     shown = _Shown(given)
     try:
         result = run_local(given, chosen, output, runtime, cache, shown.update, time_limit)

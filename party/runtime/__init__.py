@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 Name = Literal["sealed", "tensorflow"]
 
 
+WARNING = (
+    "the tensorflow runtime trusts the coordinator: Alice, and whoever reaches a party's port, can "
+    "run anything at that party and read its table; nothing is encrypted"
+)
+"""Said by whoever chooses it."""
+
 BUILDING = ".building"
 """In a cache of plans, the file that who builds for several parties holds locked meanwhile."""
 

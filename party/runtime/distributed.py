@@ -23,15 +23,10 @@ from party.faults import InputFault, JobFault
 from party.job import PARTIES, Party
 from party.models.order import order
 from party.plan.parameters import PlanParameters
-from party.runtime import Assignment, Outcome
+from party.runtime import WARNING, Assignment, Outcome
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-WARNING = (
-    "the tensorflow runtime trusts the coordinator: Alice, and whoever reaches a party's port, can "
-    "run anything at that party and read its table; nothing is encrypted"
-)
 
 SILENCE_LIMIT_S = 120.0
 _BEAT_EVERY_S = 0.5

@@ -91,7 +91,8 @@ def names_who_and_when(witness: str, culprit: str, words: str) -> bool:
     """Whether a fault names the party that ended the run. The third server, which waits for nobody
     in Pond, may notice first that the other one is gone, which ended because of the culprit."""
     seen = "(alice|bob)" if witness == "server" else culprit
-    who = rf"({seen} went away|{culprit} gave up|(alice|bob|server) gave up because of {culprit})"
+    told = rf"(alice|bob|server) gave up because of {culprit}"
+    who = rf"({seen} went away|{culprit} gave up( because of us)?|{told})"
     return bool(re.match(rf"error: {who} at step \d+ of \d+ \(\d\d:\d\d:\d\d\)", words))
 
 

@@ -1,0 +1,182 @@
+"""``deployer run``: one command, three processes, the weights; or one fault and nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer.run import run_local
+from party.faults import InputFault, JobFault
+from party.job import PARTIES, Job, load_job
+from tests.runtime.scene import ENDLESS, PATIENCE_S, Scene
+
+
+def loaded(scene: Scene) -> tuple[Job, dict[str, Path]]:
+    tables = {party: scene.directory / f"{party}.csv" for party in ("alice", "bob")}
+    return load_job(scene.directory / "job.yaml"), tables
+
+
+def deployer(*words: object, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", "from deployer.cli import main; main()", *map(str, words)]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+        **options,
+    )
+
+
+def command_line(scene: Scene) -> list[object]:
+    files = scene.directory
+    line: list[object] = ["run", files / "job.yaml", "--cache", scene.cache]
+    return [*line, "--alice", files / "alice.csv", "--bob", files / "bob.csv"]
+
+
+def test_a_library_call_returns_the_model_and_the_report(scene: Scene) -> None:
+    seen: list[str] = []
+    result = run_local(
+        *loaded(scene),
+        scene.directory / "out",
+        cache=scene.cache,
+        progress=lambda status: seen.append(status["phase"]),
+    )
+    assert result.model == json.loads((scene.directory / "out/alice/model.json").read_text())
+    assert len(result.model["weights"]) == 2
+    report = json.loads((scene.directory / "out/report.json").read_text())
+    assert report == result.report
+    assert {*report["times"]} >= {"import_s", "build_s", "connect_s", "step_s", "whole_s"}
+    assert report["bytes"] == sum(
+        one["traffic"]["bytes_sent"] for one in report["parties"].values()
+    )
+    assert report["messages"] > 0 and report["hops"] > 0
+    assert all(0 < report["peak_bytes"][party] < 80 * 2**20 for party in PARTIES)
+    assert "done" in seen
+
+
+def test_the_command_prints_the_weights_by_name(scene: Scene) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("deployer-run-*"))
+    process = deployer(*command_line(scene), "--output", scene.directory / "out")
+    said, words = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, words) == (0, "")
+    model = json.loads((scene.directory / "out/alice/model.json").read_text())
+    for name, weight in zip(model["features"], model["weights"], strict=True):
+        assert f"{name:<9}  {weight:+.6f}\n" in said
+    assert f"intercept  {model['intercept']:+.6f}\n" in said
+    assert set(Path(tempfile.gettempdir()).glob("deployer-run-*")) <= before, "keys are gone"
+
+
+def test_wrong_input_of_one_party_ends_all_with_its_words(scene: Scene) -> None:
+    path = scene.directory / "bob.csv"
+    path.write_text(path.read_text().replace("\n1\n", "\n7\n", 1))
+    begin = time.monotonic()
+    process = deployer(*command_line(scene), "--output", scene.directory / "out")
+    _, words = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2
+    assert words.startswith("error: bob: ") and f"where: {path}" in words
+    assert "7" not in words.splitlines()[0].removeprefix("error: bob: ")
+    assert time.monotonic() - begin < 30, "nobody waits for who will not come"
+    assert not (scene.directory / "out/alice/model.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["nowhere.yaml"], "cannot read the job: No such file or directory"),
+        (["--protocol", "spdz"], "Invalid value for '--protocol'"),
+        (["--runtime", "magic"], "Invalid value for '--runtime'"),
+    ],
+)
+def test_wrong_usage_is_refused(tmp_path: Path, words: list[str], what: str) -> None:
+    process = deployer("run", *words, cwd=tmp_path)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2 and what in said
+
+
+def test_a_table_that_is_not_there_is_said(scene: Scene) -> None:
+    job, tables = loaded(scene)
+    with pytest.raises(InputFault, match="there is no table for bob") as caught:
+        run_local(job, tables | {"bob": scene.directory / "no.csv"}, scene.directory / "out")
+    assert caught.value.where == str(scene.directory / "no.csv")
+
+
+def pid_of(party: str, parent: int) -> int:
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit():
+            try:
+                line = (directory / "cmdline").read_bytes().split(b"\0")
+                above = (directory / "stat").read_text().rpartition(")")[2].split()[1]
+            except OSError:
+                continue
+            if int(above) == parent and party.encode() in line:
+                return int(directory.name)
+    raise AssertionError(f"{party} does not run")
+
+
+@pytest.mark.parametrize("ended", ["server", "deployer"])
+def test_nothing_is_left_when_it_is_ended(tmp_path: Path, cache: Path, ended: str) -> None:
+    scene = Scene(tmp_path, cache, **ENDLESS)
+    process = deployer(*command_line(scene), "--output", tmp_path / "out")
+    try:
+        status = tmp_path / "out/server/status.json"
+        end = time.monotonic() + PATIENCE_S
+        while not status.exists() or json.loads(status.read_text())["phase"] != "running":
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        pids = [pid_of(party, process.pid) for party in PARTIES]
+        if ended == "server":
+            os.kill(pids[2], signal.SIGKILL)
+        else:
+            process.send_signal(signal.SIGINT)
+        _, words = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 1
+        assert words.startswith(
+            "error: server was ended by SIGKILL" if ended == "server" else "error: stopped"
+        )
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    finally:
+        process.kill()
+        scene.close()
+
+
+def test_a_time_limit_is_said_once(tmp_path: Path, cache: Path) -> None:
+    scene = Scene(tmp_path, cache, **ENDLESS)
+    scene.close()
+    with pytest.raises(JobFault, match="the time limit has passed"):
+        run_local(*loaded(scene), tmp_path / "out", cache=cache, time_limit_s=0.5)
+
+
+def test_the_schedules_can_be_read(scene: Scene) -> None:
+    process = deployer(*command_line(scene), "--explain")
+    said, words = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, words) == (0, "")
+    for party in PARTIES:
+        assert f"schedule of {party}, plan " in said
+    assert not (scene.directory / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_tensorflow_runtime_gives_the_same_model_and_says_whom_it_trusts(
+    scene: Scene,
+) -> None:
+    sealed = run_local(*loaded(scene), scene.directory / "a", cache=scene.cache)
+    process = deployer(
+        *command_line(scene), "--output", scene.directory / "b", "--runtime", "tensorflow"
+    )
+    _, words = process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert "warning: the tensorflow runtime trusts the coordinator" in words
+    model = json.loads((scene.directory / "b/alice/model.json").read_text())
+    assert model["plan"] == sealed.model["plan"]
+    for a, b in zip(model["weights"], sealed.model["weights"], strict=True):
+        assert abs(a - b) < 0.01

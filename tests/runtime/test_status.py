@@ -1,0 +1,141 @@
+"""What is written is whole, what is shown holds no value, and no traceback reaches anybody."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from party import files
+from party.edge import guarded, place_of
+from party.faults import InputFault, JobFault
+from party.job import Job, Training
+from party.status import Log, Status
+
+JOB = Job(
+    name="fraud",
+    rows=8,
+    features=("a",),
+    label="y",
+    training=Training(epochs=2, batch_size=4, learning_rate=0.1),
+)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def status_with(output: Path, stream: io.StringIO) -> Status:
+    return Status(output, JOB, "bob", Log("bob", stream))
+
+
+def test_a_status_says_where_the_party_is(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    status = status_with(tmp_path, stream)
+    status.enter("joining", "waiting")
+    status.waiting("waiting for alice (1 s of 9)", ["alice"])
+    written = json.loads((tmp_path / "status.json").read_text())
+    assert written["waiting_for"] == ["alice"] and written["job"] == JOB.digest
+    status.enter("running", "all are here")
+    status.step(3, 2.0, JOB.steps_per_epoch)
+    now = status.snapshot()
+    assert (now["epoch"], now["step"], now["rate"], now["remaining_s"]) == (2, 3, 2.0, 0.5)
+    assert now["waiting_for"] == []
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [event["event"] for event in events][-1] == (
+        "epoch 2 of 2, step 3 of 4, 2 steps/s, 0 s left"
+    )
+    assert all(event["party"] == "bob" for event in events)
+
+
+def test_progress_on_a_terminal_takes_one_line(tmp_path: Path) -> None:
+    stream = Terminal()
+    status = status_with(tmp_path, stream)
+    for step in (1, 2, 3):
+        status.step(step, None, JOB.steps_per_epoch)
+    status.enter("done", "done")
+    assert stream.getvalue().count("\n") == 2
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    files.replace_json(path, {"n": 0, "pad": ""})
+    ended = threading.Event()
+
+    def write() -> None:
+        n = 0
+        while not ended.is_set():
+            n += 1
+            files.replace_json(path, {"n": n, "pad": "x" * (n % 7) * 1000})
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(2000):
+            value = files.read_json(path)
+            assert value is not None and value["pad"] == "x" * (value["n"] % 7) * 1000
+    finally:
+        ended.set()
+        writer.join()
+    assert [one.name for one in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_a_file_is_its_owners_unless_said_otherwise(tmp_path: Path) -> None:
+    files.replace(tmp_path / "model.json", b"{}")
+    assert stat.S_IMODE((tmp_path / "model.json").stat().st_mode) == 0o600
+
+
+def test_a_disk_that_refuses_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(JobFault, match="cannot write the file: No such file or directory"):
+        files.replace(tmp_path / "nowhere" / "file", b"")
+    (tmp_path / "file").write_text("{")
+    with pytest.raises(InputFault, match="damaged"):
+        files.read_json(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        (InputFault("bad", "here", "mend it"), 2, "error: bad\n  where: here\n  do: mend it\n"),
+        (JobFault("failed"), 1, "error: failed\n"),
+        (KeyboardInterrupt(), 1, "error: stopped\n"),
+        (SystemExit(0), 0, ""),
+        (SystemExit(3), 3, ""),
+    ],
+)
+def test_the_edge_shows_a_fault_once(
+    fault: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command() -> None:
+        raise fault
+
+    assert guarded(command) == code
+    assert capsys.readouterr().err == words
+
+
+def test_an_internal_error_is_told_without_its_values(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        salary = "4711"
+        raise ValueError(f"no such row: {salary}")
+
+    assert guarded(command) == 1
+    words = capsys.readouterr().err
+    assert words.startswith("error: internal error: ValueError at test_status.py:")
+    assert "4711" not in words and "Traceback" not in words
+    assert place_of(ValueError("4711")) == "ValueError"
+
+
+def test_a_party_leaves_no_core_and_lets_nobody_look_into_its_memory() -> None:
+    program = (
+        "import ctypes, resource; from party.roles import seal_process; seal_process();"
+        "print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "(0, 0) 0\n"
