@@ -1,0 +1,86 @@
+"""Whatever is wrong with a plan in a way that could show a party something, the audit refuses it.
+
+Mutants that it lets pass must be harmless, which ``judge`` finds out without it. A few of each kind
+are tried here; all of them with ``-m slow``, and the counts are told at the end.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from functools import cache
+
+import pytest
+
+from party.audit import audit
+from party.faults import JobFault
+from party.job import Job
+from tests.audit.conftest import PROTOCOLS, TALLY, job, plan_of
+from tests.audit.judge import Judge
+from tests.audit.mutants import KINDS, Mutant, Mutator
+
+A_FEW = 5
+
+
+@cache
+def mutants(protocol: str, kind: str) -> list[Mutant]:
+    return list(Mutator(plan_of(job(protocol))).of_kind(kind))
+
+
+@cache
+def judge(protocol: str) -> Judge:
+    return Judge(plan_of(job(protocol)))
+
+
+def try_all(agreed: Job, tried: list[Mutant]) -> Counter[str]:
+    """How many are refused and how many harmless; fails at the first that is neither."""
+    tally: Counter[str] = Counter()
+    for mutant in tried:
+        if _is_refused(mutant, agreed):
+            tally["refused"] += 1
+            continue
+        harmless = judge(agreed.protocol).harmless(mutant.plan)
+        assert harmless, f"{mutant.kind} passes, and was not shown harmless: {mutant.what}"
+        tally["harmless"] += 1
+    return tally
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_few_mutants_are_refused_or_harmless(protocol: str, kind: str) -> None:
+    some = mutants(protocol, kind)
+    try_all(job(protocol), random.Random(kind).sample(some, min(A_FEW, len(some))))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_all_mutants_are_refused_or_harmless(protocol: str, kind: str) -> None:
+    tally = try_all(job(protocol), mutants(protocol, kind))
+    assert tally["refused"] > 0
+    TALLY[protocol, kind] = tally
+
+
+def test_a_weight_that_goes_out_unmasked_is_refused_by_name() -> None:
+    agreed = job("pond")
+    plan = plan_of(agreed)
+    (weights, _), *_ = plan.state[0]
+    masked = next(o for o in plan.operations if o.kind == "Sub" and o.inputs[0] == weights)
+    (mutant,) = (m for m in mutants("pond", "drop") if m.what.endswith(f"from {masked.name}"))
+    with pytest.raises(JobFault, match=r"alice would send bob .* alice's share of the model"):
+        audit(mutant.plan, agreed)
+
+
+def test_the_judge_does_not_take_everything_for_harmless() -> None:
+    agreed = job("pond")
+    refused = [m.plan for m in mutants("pond", "drop") if _is_refused(m, agreed)]
+    assert refused
+    assert not any(judge("pond").harmless(plan) for plan in refused)
+
+
+def _is_refused(mutant: Mutant, agreed: Job) -> bool:
+    try:
+        audit(mutant.plan, agreed)
+    except JobFault:
+        return True
+    return False

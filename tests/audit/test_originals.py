@@ -1,0 +1,49 @@
+"""The plans as they are built pass, quickly, and what they show their parties says nothing."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from party.audit import audit
+from party.job import Job
+from party.plan import Plan
+from tests.audit.conftest import PROTOCOLS, job, plan_of
+from tests.audit.witness import Witness
+
+SIZES = [(1, 1, 0.5), (16, 128, 0.1), (16, 128, 0.125), (100, 1024, 0.1)]
+
+
+@pytest.mark.parametrize("features, batch, rate", SIZES)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_plans_pass_within_a_second(
+    protocol: str, features: int, batch: int, rate: float
+) -> None:
+    agreed = job(protocol, features, batch, rate)
+    plan = plan_of(agreed)
+    begin = time.process_time()
+    report = audit(plan, agreed)
+    assert time.process_time() - begin < 1
+    assert not any(view.leaks for view in report.views)
+
+
+def test_only_the_model_is_revealed_and_only_to_alice(plan: Plan, agreed: Job) -> None:
+    (revealed,) = audit(plan, agreed).revealed
+    assert (revealed.what, revealed.to, revealed.sent_by) == ("the model", "alice", ("bob",))
+
+
+def test_every_message_of_a_step_is_accounted_for(plan: Plan, agreed: Job) -> None:
+    for view in audit(plan, agreed).views:
+        assert view.messages == view.keys + view.hidden + view.transferred + view.known
+
+
+def test_the_third_server_of_pond_receives_nothing() -> None:
+    agreed = job("pond")
+    assert audit(plan_of(agreed), agreed).views[2].messages == 0
+
+
+def test_all_secrets_can_be_exchanged_under_each_view(plan: Plan) -> None:
+    witness = Witness(plan)
+    for part in witness.parts:
+        witness.exchange(part)
