@@ -25,7 +25,6 @@ enum {
 
 struct kit_context {
     SSL_CTX *tls;
-    BIO_METHOD *socket;
     int64_t rekey;
 };
 
@@ -75,6 +74,7 @@ static const char *alert_trouble(int reason) {
         return "the peer says that our certificate has expired";
     case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
         return "the peer says that our certificate is from an unknown authority";
+    case SSL_R_TLSV1_ALERT_DECRYPT_ERROR: /* a signature that the authority did not make */
     case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
     case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
     case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
@@ -91,6 +91,7 @@ static const char *alert_trouble(int reason) {
     case SSL_R_WRONG_VERSION_NUMBER:
     case SSL_R_HTTP_REQUEST:
     case SSL_R_PACKET_LENGTH_TOO_LONG:
+    case SSL_R_ENCRYPTED_LENGTH_TOO_LONG:
         return "the peer does not speak TLS";
     case SSL_R_UNEXPECTED_EOF_WHILE_READING:
         return "the peer has closed the connection";
@@ -203,17 +204,19 @@ static long socket_control(BIO *bio, int command, long number, void *pointer) {
     }
 }
 
-static BIO_METHOD *socket_method(void) {
+/* Made once and kept: connections of every context use it, and may outlive theirs. */
+static BIO_METHOD *socket_method;
+static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
+
+static void make_socket_method(void) {
     const int type = BIO_get_new_index();
-    BIO_METHOD *method =
+    BIO_METHOD *made =
         type < 0 ? NULL : BIO_meth_new(type | BIO_TYPE_SOURCE_SINK | BIO_TYPE_DESCRIPTOR, "party");
-    if (!method)
-        return NULL;
-    if (BIO_meth_set_write(method, socket_write) && BIO_meth_set_read(method, socket_read) &&
-        BIO_meth_set_ctrl(method, socket_control))
-        return method;
-    BIO_meth_free(method);
-    return NULL;
+    if (made && BIO_meth_set_write(made, socket_write) && BIO_meth_set_read(made, socket_read) &&
+        BIO_meth_set_ctrl(made, socket_control))
+        socket_method = made;
+    else
+        BIO_meth_free(made);
 }
 
 /* ---- our own certificate, and whose we accept ---- */
@@ -252,10 +255,10 @@ kit_context *kit_context_new(const char *ca, const char *certificate, const char
         return NULL;
     }
     context->rekey = rekey;
-    context->socket = socket_method();
     context->tls = SSL_CTX_new(TLS_method());
     const char *trouble = NULL;
-    if (!context->socket || !context->tls || !configure(context->tls))
+    if (!CRYPTO_THREAD_run_once(&once, make_socket_method) || !socket_method || !context->tls ||
+        !configure(context->tls))
         trouble = "this OpenSSL cannot do what is needed: %s";
     else if (!SSL_CTX_load_verify_file(context->tls, ca))
         trouble = "the authority's certificate cannot be read: %s";
@@ -280,7 +283,6 @@ void kit_context_free(kit_context *context) {
     if (!context)
         return;
     SSL_CTX_free(context->tls);
-    BIO_meth_free(context->socket);
     free(context);
 }
 
@@ -291,7 +293,7 @@ kit_connection *kit_connection_new(kit_context *context, int fd, int server,
     kit_connection *c = calloc(1, sizeof *c);
     BIO *bio = NULL;
     if (!c || !(c->buffer = malloc(WRITE_BYTES)) || !(c->tls = SSL_new(context->tls)) ||
-        !(bio = BIO_new(context->socket))) {
+        !(bio = BIO_new(socket_method))) {
         say(text, "%s", "out of memory");
         ERR_clear_error();
         kit_connection_free(c);
@@ -327,7 +329,8 @@ static int outcome(kit_connection *c, int result) {
     case SSL_ERROR_ZERO_RETURN:
         return KIT_CLOSED;
     default:
-        explain(c->error, SSL_get_verify_result(c->tls), error);
+        if (!c->error[0]) /* what came first is the reason */
+            explain(c->error, SSL_get_verify_result(c->tls), error);
         return KIT_FAILED;
     }
 }
@@ -409,8 +412,16 @@ int64_t kit_connection_write(kit_connection *c, const void *data, int64_t bytes)
 
 int kit_connection_flush(kit_connection *c) {
     const int sent = send_gathered(c);
-    if (sent == KIT_FAILED)
-        explain(c->error, X509_V_OK, errno);
+    if (sent == KIT_FAILED && !c->error[0]) {
+        /* A peer that refuses us says why before it hangs up. */
+        const int error = errno;
+        uint8_t byte;
+        size_t got;
+        ERR_clear_error();
+        if (SSL_peek_ex(c->tls, &byte, sizeof byte, &got) == 1)
+            ERR_clear_error();
+        explain(c->error, SSL_get_verify_result(c->tls), error);
+    }
     return sent;
 }
 

@@ -1,0 +1,325 @@
+"""A connection is made between two parties of the same job, and with nobody else."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from deployer import authority as certs
+from party.native import ChannelFault, Connection, Context, Want
+from tests.channel.meeting import write_keys
+from tests.trio import shake
+
+Ends = tuple[socket.socket, socket.socket]
+NOW = datetime.datetime.now(datetime.UTC)
+DAY = datetime.timedelta(days=1)
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    """Two connected sockets that never block."""
+    one, other = socket.socketpair()
+    for each in (one, other):
+        each.setblocking(False)
+    yield one, other
+    one.close()
+    other.close()
+
+
+def context(directory: Path) -> Context:
+    return Context(directory / "ca.crt", directory / "tls.crt", directory / "tls.key")
+
+
+def said(work: Callable[[], object], times: int = 20) -> str:
+    """The fault of something that is tried again until it has one."""
+    try:
+        for _ in range(times):
+            work()
+    except ChannelFault as fault:
+        return str(fault)
+    raise AssertionError("nothing is wrong")
+
+
+def stranger(ends: Ends, server: Context, client: Context) -> tuple[str, str]:
+    """How both ends of a connection that is not to be see its end."""
+    one, other = (
+        Connection(server, ends[0].fileno(), True),
+        Connection(client, ends[1].fileno(), False),
+    )
+    with contextlib.suppress(ChannelFault):
+        for _ in range(4):
+            other.handshake()
+            one.handshake()
+
+    def listen() -> None:
+        if other.handshake() is Want.DONE:
+            other.read(1)
+
+    return said(one.handshake), said(listen)
+
+
+def test_two_parties_of_a_job_know_each_other(tls: list[Context], ends: Ends) -> None:
+    one, other = (
+        Connection(tls[0], ends[0].fileno(), True),
+        Connection(tls[1], ends[1].fileno(), False),
+    )
+    shake(one, other)
+    assert one.peer_identity() == "spiffe://trio/bob"
+    assert other.peer_identity() == "spiffe://trio/alice"
+    assert one.read(10) is Want.READ
+    assert other.write(b"hello") == 5
+    assert one.read(3) == b"hel"
+    assert one.read(10) == b"lo"
+    ends[1].shutdown(socket.SHUT_WR)
+    assert said(lambda: one.read(1)) == "the peer has closed the connection"
+
+
+def test_a_write_that_is_held_up_goes_on_later(tls: list[Context], ends: Ends) -> None:
+    one, other = (
+        Connection(tls[0], ends[0].fileno(), True),
+        Connection(tls[1], ends[1].fileno(), False),
+    )
+    shake(one, other)
+    data = bytes(range(256)) * 20_000
+    left, got, held_up = data, b"", False
+    while len(got) < len(data):
+        if left:
+            taken = one.write(left)
+            if isinstance(taken, Want):
+                held_up = True
+                assert taken is Want.WRITE
+            else:
+                left = left[taken:]
+        elif one.flush() is Want.WRITE:
+            held_up = True
+        if not left or held_up:
+            piece = other.read(100_000)
+            got += b"" if isinstance(piece, Want) else piece
+    assert held_up
+    assert got == data
+
+
+def test_a_peer_of_another_authority_is_refused(
+    tls: list[Context], ends: Ends, tmp_path: Path
+) -> None:
+    other = write_keys(tmp_path / "other", certs.make_authority("trio"), ["spiffe://trio/bob"])
+    (theirs, ours) = (context(other), tls[0])
+    at_server, at_client = stranger(ends, ours, theirs)
+    assert at_client == "the peer's certificate is from an unknown authority"
+    assert at_server == "the peer says that our certificate is from an unknown authority"
+
+
+@pytest.mark.parametrize("at_fault", ["server", "client"])
+@pytest.mark.parametrize(
+    ("begins", "ends_", "seen", "told"),
+    [
+        (-2, -1, "the peer's certificate has expired", "that our certificate has expired"),
+        (1, 2, "the peer's certificate is not valid yet", "refuses our certificate"),
+    ],
+)
+def test_a_certificate_out_of_its_time_is_refused(
+    authority: certs.Authority,
+    ends: Ends,
+    tmp_path: Path,
+    at_fault: str,
+    begins: int,
+    ends_: int,
+    seen: str,
+    told: str,
+) -> None:
+    good = context(write_keys(tmp_path / "good", authority, ["spiffe://trio/alice"]))
+    bad = context(
+        write_keys(
+            tmp_path / "bad",
+            authority,
+            ["spiffe://trio/bob"],
+            NOW + begins * DAY,
+            NOW + ends_ * DAY,
+        )
+    )
+    at_server, at_client = stranger(ends, *((bad, good) if at_fault == "server" else (good, bad)))
+    judge, judged = (at_client, at_server) if at_fault == "server" else (at_server, at_client)
+    assert seen in judge
+    assert told in judged
+
+
+def test_a_certificate_for_another_use_is_refused(
+    authority: certs.Authority, ends: Ends, tmp_path: Path
+) -> None:
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    good = context(write_keys(tmp_path / "good", authority, ["spiffe://trio/alice"]))
+    only_server = write_keys(
+        tmp_path / "bad",
+        authority,
+        ["spiffe://trio/bob"],
+        usages=[ExtendedKeyUsageOID.SERVER_AUTH],
+    )
+    at_server, _ = stranger(ends, good, context(only_server))
+    assert at_server == "the peer's certificate is not meant for this use"
+
+
+@pytest.mark.parametrize("uris", [[], ["spiffe://trio/bob", "spiffe://trio/alice"]])
+def test_a_certificate_names_exactly_one_identity(
+    authority: certs.Authority, ends: Ends, tmp_path: Path, uris: list[str]
+) -> None:
+    contexts = [
+        context(write_keys(tmp_path / "alice", authority, ["spiffe://trio/alice"])),
+        context(write_keys(tmp_path / "bob", authority, uris)),
+    ]
+    one, other = (
+        Connection(contexts[0], ends[0].fileno(), True),
+        Connection(contexts[1], ends[1].fileno(), False),
+    )
+    shake(one, other)
+    assert "exactly one identity" in said(one.peer_identity)
+    assert other.peer_identity() == "spiffe://trio/alice"
+
+
+def test_a_peer_that_refuses_us_is_quoted_though_it_has_hung_up(
+    authority: certs.Authority, ends: Ends, tmp_path: Path
+) -> None:
+    ours = write_keys(tmp_path / "ours", authority, ["spiffe://trio/alice"])
+    theirs = write_keys(tmp_path / "theirs", certs.make_authority("trio"), ["spiffe://trio/bob"])
+    (theirs / "ca.crt").unlink()
+    (theirs / "ca.crt").write_bytes((ours / "ca.crt").read_bytes())
+    one = Connection(context(ours), ends[0].fileno(), True)
+    client = Connection(context(theirs), ends[1].fileno(), False)
+    client.handshake()
+    one.handshake()
+    assert client.handshake() is Want.DONE
+    said(one.handshake)
+    ends[0].close()
+    told = said(lambda: client.write(b"hello"))
+    assert told == "the peer refuses our certificate"
+
+
+def test_nobody_is_known_before_the_handshake_is_done(tls: list[Context], ends: Ends) -> None:
+    one = Connection(tls[0], ends[0].fileno(), True)
+    assert said(one.peer_identity) == "the peer's certificate is not verified"
+
+
+def python_client(ends: Ends, settings: ssl.SSLContext) -> ssl.SSLSocket:
+    """Python's own TLS at the other end."""
+    settings.check_hostname = False
+    settings.verify_mode = ssl.CERT_NONE
+    return settings.wrap_socket(ends[1], do_handshake_on_connect=False)
+
+
+def talk(client: ssl.SSLSocket, work: Callable[[], object]) -> str:
+    for _ in range(20):
+        with contextlib.suppress(ssl.SSLError, OSError):
+            client.do_handshake()
+        try:
+            work()
+        except ChannelFault as fault:
+            return str(fault)
+    raise AssertionError("nothing is wrong")
+
+
+def test_older_tls_is_refused(tls: list[Context], ends: Ends) -> None:
+    settings = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    settings.maximum_version = ssl.TLSVersion.TLSv1_2
+    one = Connection(tls[0], ends[0].fileno(), True)
+    client = python_client(ends, settings)
+    assert talk(client, one.handshake) == "the peer does not speak TLS 1.3"
+    client.detach()
+
+
+def test_a_peer_without_a_certificate_is_refused(tls: list[Context], ends: Ends) -> None:
+    one = Connection(tls[0], ends[0].fileno(), True)
+    client = python_client(ends, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    assert talk(client, one.handshake) == "the peer presents no certificate"
+    client.detach()
+
+
+def test_no_session_can_be_resumed(tls: list[Context], keys: Path, ends: Ends) -> None:
+    made = certs.make_authority("other")
+    folder = write_keys(keys / "session", made, ["spiffe://other/bob"])
+    settings = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    settings.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    one = Connection(context(folder), ends[0].fileno(), True)
+    client = python_client(ends, settings)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    one.handshake()
+    client.do_handshake()
+    assert one.handshake() is Want.DONE
+    assert client.version() == "TLSv1.3"
+    cipher = client.cipher()
+    assert cipher is not None
+    assert cipher[0] == "TLS_AES_128_GCM_SHA256" or "GCM" in cipher[0]
+    assert client.compression() is None
+    one.write(b"x")
+    assert client.recv(1) == b"x"
+    assert client.session is None or not client.session.has_ticket
+    client.detach()
+
+
+@pytest.mark.parametrize(
+    "noise", [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 64, b"\x16\x03\x01\xff\xff" * 9]
+)
+def test_noise_is_no_handshake(tls: list[Context], ends: Ends, noise: bytes) -> None:
+    one = Connection(tls[0], ends[0].fileno(), True)
+    ends[1].send(noise)
+    ends[1].shutdown(socket.SHUT_WR)
+    assert said(one.handshake) == "the peer does not speak TLS"
+    assert said(one.handshake) == "the peer does not speak TLS", "the first reason stays"
+
+
+def test_a_peer_that_hangs_up_in_the_handshake(tls: list[Context], ends: Ends) -> None:
+    one = Connection(tls[0], ends[0].fileno(), True)
+    assert one.handshake() is Want.READ
+    ends[1].close()
+    assert said(one.handshake) == "the peer has closed the connection"
+
+
+# Keys that cannot be used.
+
+
+@pytest.mark.parametrize("name", ["ca.crt", "tls.crt", "tls.key"])
+def test_a_key_file_that_is_missing_or_broken_is_named(keys: Path, name: str) -> None:
+    (keys / name).chmod(0o600)
+    (keys / name).write_text("nothing of the kind")
+    assert "cannot be read" in said(lambda: context(keys))
+    (keys / name).unlink()
+    fault = said(lambda: context(keys))
+    assert "cannot be read: No such file" in fault
+    assert name in fault
+
+
+def test_a_key_that_is_not_the_certificates_is_refused(
+    keys: Path, authority: certs.Authority
+) -> None:
+    other = certs.make_party(authority, "alice")["tls.key"]
+    (keys / "tls.key").chmod(0o600)
+    (keys / "tls.key").write_bytes(other)
+    assert "the private key is not the certificate's" in said(lambda: context(keys))
+
+
+def test_a_key_behind_a_passphrase_is_refused_without_asking(keys: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"guess"),
+    )
+    (keys / "tls.key").chmod(0o600)
+    (keys / "tls.key").write_bytes(locked)
+    assert "the private key cannot be read" in said(lambda: context(keys))
+
+
+def test_a_closed_connection_says_so(tls: list[Context], ends: Ends) -> None:
+    one = Connection(tls[0], ends[0].fileno(), True)
+    one.close()
+    one.close()
+    assert said(lambda: one.read(1)) == "the connection is closed"
+    assert ends[0].fileno() >= 0, "the socket stays open"
