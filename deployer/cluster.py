@@ -356,7 +356,9 @@ class Cluster:
             hint = "log in again, or choose another context with --context"
             return InputFault("the cluster does not know who asks", where, hint)
         if status == 403 and "is forbidden: User " in message:
-            hint = "ask for the right to do so: docs/kubernetes.md lists what each party needs"
+            hint = (
+                "ask for it: examples/kubernetes/operator-role.yaml has all rights that are needed"
+            )
             return InputFault(f"not allowed to {verb} the object", where, hint)
         if status == 403:  # an admission check: quota, Pod Security, a namespace that ends
             return InputFault(f"the cluster refuses to {verb} the object: {message}", where)

@@ -162,7 +162,7 @@ def of_rights(place: Place, target: Target) -> Iterator[Check]:
         for one in made
     }
     needs = {(verb, *kind) for kind in kinds for verb in ("get", "create", "patch", "delete")}
-    needs |= {("get", "v1", "Pod"), ("create", "v1", "Pod/exec"), ("get", "v1", "Pod/log")}
+    needs |= {("get", "v1", "Pod"), ("get", "v1", "Pod/exec"), ("get", "v1", "Pod/log")}
     needs |= {("list", "v1", "Event"), ("delete", "v1", "PersistentVolumeClaim")}
     needs |= {(verb, "v1", "Secret") for verb in ("get", "create", "patch", "delete")}
     try:
@@ -180,7 +180,7 @@ def of_rights(place: Place, target: Target) -> Iterator[Check]:
         "rights",
         Outcome.WRONG,
         f"not allowed in namespace {place.namespace}: {said}",
-        "ask its administrator for them: docs/kubernetes.md has a Role to copy",
+        "ask its administrator for them: examples/kubernetes/operator-role.yaml has them all",
     )
 
 
@@ -426,19 +426,20 @@ def doctor(
         deployer doctor -f values.yaml --party bob --context police --no-trials
     """
     target = find(values, name, namespace, context, party)
+    width = max(len(name) for place in target.places for name in (place.party, str(place.cluster)))
     checks = []
     for check in examine(target, trials):
         checks.append(check)
         if not as_json:
-            _show(check)
+            _show(check, width)
     if as_json:
         screen.print_json([asdict(check) for check in checks])
     if any(check.outcome is Outcome.WRONG for check in checks):
         raise typer.Exit(1)
 
 
-def _show(check: Check) -> None:
-    line = f"{check.about:<8} {check.what:<12} {check.says}"
+def _show(check: Check, width: int) -> None:
+    line = f"{check.about:<{width}} {check.what:<13} {check.says}"
     if screen.on_terminal():
         from rich.console import Console
         from rich.text import Text

@@ -131,8 +131,9 @@ def own_words(status: dict[str, Any]) -> tuple[str, str, str]:
     waiting = [str(one) for one in status.get("waiting_for") or ()]
     if waiting:
         return phase, f"waits for {' and '.join(waiting)}", ""
-    where = f" ({status['where']})" if status.get("where") else ""
-    return phase, (message or _DOING.get(phase, phase)) + where, str(status.get("hint") or "")
+    where, hint = str(status.get("where") or ""), str(status.get("hint") or "")
+    says = message or _DOING.get(phase, phase)
+    return phase, f"{says} ({where})" if where else says, _remedy(status, where) or hint
 
 
 _DOING = {
@@ -171,6 +172,14 @@ def _own_words(place: Place) -> tuple[str, str, str, dict[str, Any]]:
         says = "its pod runs another job than the values have"
         return STARTING, says, "install this one: deployer apply, or helm upgrade", status
     return *own_words(status), status
+
+
+def _remedy(status: dict[str, Any], where: str) -> str:
+    """What to do in a cluster about a file that a party's pod was given, or was not."""
+    for path, command in (("/table", "data put {} CSV"), ("/keys", "certs put {} DIR")):
+        if where == path or where.startswith(f"{path}/"):
+            return f"put it there: deployer {command.format(status.get('party'))}"
+    return ""
 
 
 def _found(

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,13 +25,17 @@ from party.channel import versions
 from party.edge import Stop, guarded, place_of, stop_on_signals
 from party.faults import Fault, InputFault, JobFault
 from party.hosts import Address, Hosts, load_hosts
-from party.identity import load_keys
+from party.identity import Keys, load_keys
 from party.job import PARTIES, Job, Party, load_job
 from party.runtime import Assignment, Name, Outcome, default_cache, train
 from party.status import FILE as STATUS
 from party.status import Log, Status
 
+if TYPE_CHECKING:
+    from party.table import Table
+
 _EXPIRES_SOON_S = 24 * 3600
+_AGAIN_S = 5.0
 
 app = typer.Typer(
     add_completion=False,
@@ -199,17 +203,9 @@ def _do(
     traffic: dict[str, int],
 ) -> None:
     started_s = result.process_age_s()
-    keys = load_keys(options.keys, job.name, party)
+    keys, table, table_s = _ready(party, options, job, status)
     if (left := (keys.expires - datetime.now(UTC)).total_seconds()) < _EXPIRES_SOON_S:
         log.say(f"the certificate expires in {left / 3600:.1f} h")
-    begin = time.monotonic()
-    table = None
-    if options.table is not None:
-        from party.table import load
-
-        status.enter("table", "reading the table")
-        table = load(options.table, job, party)
-    table_s = time.monotonic() - begin
 
     outcome = train(
         options.runtime,
@@ -240,6 +236,38 @@ def _do(
     if outcome.weights is not None and sys.stdout.isatty():
         # Only for eyes: whatever collects the output of processes is not to have the model.
         print(result.weights_table(result.read_model(options.output)))
+
+
+def _ready(
+    party: Party, options: Options, job: Job, status: Status
+) -> tuple[Keys, Table | None, float]:
+    """The party's keys and table, and how long it took to read them.
+
+    A party that stays looks again until both are as they must be: on Kubernetes, Secrets may come
+    after the pod, and are mended under it.
+    """
+    said: str | None = None
+    while True:
+        begin = time.monotonic()
+        try:
+            keys = load_keys(options.keys, job.name, party)
+            table = None if options.table is None else _load(options.table, job, party, status)
+            return keys, table, time.monotonic() - begin
+        except InputFault as fault:
+            if not options.stay:
+                raise
+            if said != (said := str(fault)):
+                phase = status.snapshot()["phase"]
+                status.enter(phase, fault.what, where=fault.where, hint=fault.hint)
+        time.sleep(_AGAIN_S)
+
+
+def _load(path: Path, job: Job, party: Party, status: Status) -> Table:
+    from party.table import load
+
+    if status.snapshot()["phase"] != "table":
+        status.enter("table", "reading the table")
+    return load(path, job, party)
 
 
 def _write_report(

@@ -83,6 +83,8 @@ class Status:
             "remaining_s": None,
             "waiting_for": [],
             "message": "",
+            "where": None,
+            "hint": None,
             "started": now,
             "updated": now,
         }
@@ -95,7 +97,13 @@ class Status:
 
     def enter(self, phase: Phase, message: str, **fields: object) -> None:
         """A new phase."""
-        self._set(phase=phase, message=message, waiting_for=[], **fields)
+        said: dict[str, object] = {
+            "message": message,
+            "waiting_for": [],
+            "where": None,
+            "hint": None,
+        }
+        self._set(phase=phase, **said | fields)
         self._write()
         self._log.say(message, phase=phase, **fields)
 

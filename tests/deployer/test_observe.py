@@ -101,6 +101,17 @@ def test_a_failure_says_what_where_and_what_to_do() -> None:
     assert own_words(status) == ("failed", "broke (here)", "mend it")
 
 
+def test_what_a_pod_was_not_given_is_put_there_by_the_deployer() -> None:
+    table = {"party": "bob", "phase": "table", "message": "no table", "where": "/table/x"}
+    assert own_words(table | {"hint": "a file"}) == (
+        "table",
+        "no table (/table/x)",
+        "put it there: deployer data put bob CSV",
+    )
+    keys = {"party": "bob", "phase": "starting", "message": "no key", "where": "/keys"}
+    assert own_words(keys)[2] == "put it there: deployer certs put bob DIR"
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.4, "0 s"), (89, "89 s"), (200, "3 min"), (5399, "1 h 30 min"), (7500, "2 h 05 min")],

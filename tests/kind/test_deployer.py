@@ -27,7 +27,7 @@ def test_the_cluster_trains_the_model_that_one_machine_trains(
     local = deployment.room / "local"
     tables = [f"--{party}={EXAMPLE / f'{party}.csv'}" for party in ("alice", "bob")]
     job = deployment.room / "job.yaml"
-    deployment.cluster.deployer("run", "--job", job, *tables, "--output", local)
+    deployment.cluster.deployer("run", job, *tables, "--output", local)
     here = json.loads((local / "alice" / "model.json").read_text())
     there = deployment.model()
     assert there["job"] == here["job"] and there["plan"] == here["plan"]

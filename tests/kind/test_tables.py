@@ -58,7 +58,8 @@ def damaged(deployment: Deployment) -> None:
     secret = table_secret(deployment, "alice")
     content = bytearray(base64.b64decode(secret["data"]["part-000"]))
     content[len(content) // 2] ^= 1
-    replace_data(deployment, secret, {"part-000": bytes(content)})
+    whole = {name: base64.b64decode(text) for name, text in secret["data"].items()}
+    replace_data(deployment, secret, whole | {"part-000": bytes(content)})
 
 
 def of_bob(deployment: Deployment) -> None:

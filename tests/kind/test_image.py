@@ -1,0 +1,75 @@
+"""The image: small, without what it does not need, and content with very little."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.kind.cluster import run
+
+LARGEST = 1_600_000_000
+
+BARE = [
+    *("docker", "run", "--rm", "--read-only", "--tmpfs", "/tmp"),
+    *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none"),
+]
+"""No capability, no network, and nothing to write to."""
+
+
+def inside(image: str, *command: str) -> str:
+    return run(*BARE, image, *command).stdout
+
+
+def test_it_is_at_most_1600_megabytes_unpacked(image: str) -> None:
+    [described] = json.loads(run("docker", "image", "inspect", image).stdout)
+    assert described["Size"] <= LARGEST
+
+
+def test_it_says_what_it_is_and_how_it_is_asked_for_its_health(image: str) -> None:
+    [described] = json.loads(run("docker", "image", "inspect", image).stdout)
+    labels = described["Config"]["Labels"]
+    for name in ("title", "description", "licenses", "version", "revision", "source"):
+        assert labels[f"org.opencontainers.image.{name}"]
+    assert "/healthz" in " ".join(described["Config"]["Healthcheck"]["Test"])
+    assert described["Config"]["User"] == "10001:10001"
+
+
+@pytest.mark.parametrize("command", ["party", "deployer"])
+def test_both_commands_run_in_it(image: str, command: str) -> None:
+    assert "Usage" in inside(image, command, "--help")
+
+
+def test_it_holds_no_compiler_no_tests_and_no_leftovers_of_the_build(image: str) -> None:
+    code = """
+import os, shutil
+found = [name for name in ("gcc", "cc", "g++", "ld", "as", "make", "git") if shutil.which(name)]
+for top in ("/opt", "/root", "/source", "/var/lib/apt/lists"):
+    for folder, folders, files in os.walk(top):
+        found += [f"{folder}/{name}" for name in folders if name in ("tests", ".cache")]
+        found += [f"{folder}/{name}" for name in files if name.endswith((".a", ".c", ".h"))]
+        found += [f"{folder}/{name}" for name in files if name.endswith("_test.py")]
+print(found)
+"""
+    assert inside(image, "python", "-c", code).strip() == "[]"
+
+
+def test_nothing_in_it_can_be_written_by_its_user_but_its_state(image: str) -> None:
+    code = """
+import os
+found = []
+for folder, folders, files in os.walk("/"):
+    if folder.startswith(("/proc", "/sys", "/dev", "/tmp", "/var/tmp", "/run/lock")):
+        folders.clear()
+        continue
+    found += [folder] if os.access(folder, os.W_OK) else []
+print(found)
+"""
+    command = ["docker", "run", "--rm", image, "python", "-c", code]
+    assert run(*command).stdout.strip() == "['/state']"
+
+
+def test_the_secure_computation_works_with_so_little(image: str) -> None:
+    """The plan is built with TensorFlow, and lowered, without anything that was left out."""
+    command = ["deployer", "run", "/opt/kit/examples/fraud/job.yaml", "--output", "/tmp/out"]
+    assert "feature_16" in inside(image, *command, "--cache", "/tmp/cache")
