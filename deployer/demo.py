@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from deployer.certs import make_authority, make_party
+from deployer.authority import make_authority, make_party
 from deployer.cli import new_app
 from deployer.cluster import Cluster, Object
 from deployer.data import Owner, split

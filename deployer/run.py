@@ -23,7 +23,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from deployer import certs
+from deployer import authority
 from deployer.cli import new_app
 from party import files
 from party.edge import Stop, stop_on_signals
@@ -83,7 +83,7 @@ def run_local(
         _free_ports(len(PARTIES)) as ports,
     ):
         private = Path(room)
-        certs.make_all(job.name, private / "keys", days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
+        authority.make_all(job.name, private / "keys", days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
         (private / "job.yaml").write_text(yaml.safe_dump(job.model_dump(mode="json")))
         hosts = tuple(Address("127.0.0.1", port) for port in ports)
         (private / "config.json").write_text(format_hosts(hosts))  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deployer import certs
+from deployer import authority as certs
 from party.job import PARTIES
 from party.native import Connection, Context, Executor, Want
 from party.schedule import Place, Schedule, arena

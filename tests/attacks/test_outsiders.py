@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer import certs
+from deployer import authority as certs
 from party.identity import identity
 from tests.attacks.conftest import Tried
 from tests.attacks.siege import (

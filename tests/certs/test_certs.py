@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from deployer import certs
+from deployer import authority as certs
 from deployer.certs import app
 from party.faults import InputFault
 from party.identity import identities_in, load_keys, read_certificates

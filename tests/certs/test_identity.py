@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer import certs
+from deployer import authority as certs
 from party.faults import InputFault
 from party.identity import identity, load_keys, party_of
 from party.job import PARTIES

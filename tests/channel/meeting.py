@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from deployer import certs
+from deployer import authority as certs
 from party.channel import Joined, join, listen
 from party.faults import JobFault
 from party.hosts import Address, Hosts

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deployer import certs
+from deployer import authority as certs
 from party.channel.hello import hello
 from party.identity import identity
 from tests.channel.meeting import JOB, PLAN, Meeting, message, tls, write_keys

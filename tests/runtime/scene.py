@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from deployer import certs
+from deployer import authority as certs
 from party.hosts import Address, format_hosts
 from party.job import PARTIES
 

@@ -7,10 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,15 +23,17 @@ def loaded(scene: Scene) -> tuple[Job, dict[str, Path]]:
     return load_job(scene.directory / "job.yaml"), tables
 
 
-def deployer(*words: object, **options: Any) -> subprocess.Popen[str]:
+def deployer(
+    *words: object, room: Path | None = None, cwd: Path | None = None
+) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", "from deployer.cli import main; main()", *map(str, words)]
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-        **options,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())} | ({"TMPDIR": str(room)} if room else {}),
     )
 
 
@@ -65,15 +65,16 @@ def test_a_library_call_returns_the_model_and_the_report(scene: Scene) -> None:
 
 
 def test_the_command_prints_the_weights_by_name(scene: Scene) -> None:
-    before = set(Path(tempfile.gettempdir()).glob("deployer-run-*"))
-    process = deployer(*command_line(scene), "--output", scene.directory / "out")
+    room = scene.directory / "room"
+    room.mkdir()
+    process = deployer(*command_line(scene), "--output", scene.directory / "out", room=room)
     said, words = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, words) == (0, "")
     model = json.loads((scene.directory / "out/alice/model.json").read_text())
     for name, weight in zip(model["features"], model["weights"], strict=True):
         assert f"{name:<9}  {weight:+.6f}\n" in said
     assert f"intercept  {model['intercept']:+.6f}\n" in said
-    assert set(Path(tempfile.gettempdir()).glob("deployer-run-*")) <= before, "keys are gone"
+    assert not list(room.iterdir()), "the keys are gone"
 
 
 def test_wrong_input_of_one_party_ends_all_with_its_words(scene: Scene) -> None:
