@@ -1,0 +1,157 @@
+"""Ways to tell two worlds apart by what was seen in them, each with a bound on its false alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from tests.attacks.transcripts import Array, Seen, bits_of
+
+_POOLED = 40
+"""Cells of a table of counts that are rarer than this are taken as one."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One test of one tensor; ``p`` bounds the chance of such a value where worlds are alike."""
+
+    tensor: str
+    test: str
+    p: float
+
+
+def evidence(seen: Seen, coins: Array) -> list[Evidence]:
+    """Every test of every tensor. The unit is the step: elements of one step may depend on each
+    other, steps cannot."""
+    count = int(min(np.sum(coins == 0), np.sum(coins == 1)))
+    found = []
+    for tensor, values in seen.items():
+        a, b = values[coins == 0][:count], values[coins == 1][:count]
+        for test, tried in (
+            ("Kolmogorov-Smirnov", kolmogorov_smirnov(a, b)),
+            ("chi-squared", chi_squared(a, b)),
+            ("counts of bits", counts_of_bits(a, b)),
+        ):
+            if tried.size:
+                found.append(Evidence(tensor, test, float(min(1, tried.min() * tried.size))))
+    return found
+
+
+def rejected(found: list[Evidence], level: float) -> list[Evidence]:
+    """Holm's procedure (1979): the chance of any false alarm is at most ``level``."""
+    told = []
+    for number, one in enumerate(sorted(found, key=lambda e: e.p)):
+        if one.p * (len(found) - number) > level:
+            break
+        told.append(one)
+    return told
+
+
+def kolmogorov_smirnov(a: Array, b: Array) -> Array:
+    """For each element, a bound on the p-value that holds for every n from 458 on (Wei and Dudley,
+    Statistics and Probability Letters 2012): 2 exp(-n D^2). Ties only make D smaller."""
+    n = len(a)
+    assert n >= 458
+    both = np.concatenate([a, b])
+    order = np.argsort(both, axis=0, kind="stable")
+    ordered = np.take_along_axis(both, order, axis=0)
+    ahead = np.cumsum(np.where(order < n, 1, -1), axis=0)
+    ends = np.ones(ordered.shape, bool)
+    ends[:-1] = ordered[1:] != ordered[:-1]
+    distance = np.abs(ahead * ends).max(axis=0) / n
+    bound: Array = np.minimum(1, 2 * np.exp(-n * distance**2))
+    return bound
+
+
+def chi_squared(a: Array, b: Array) -> Array:
+    """For each half byte, of its sixteen values' counts in both worlds."""
+    ours, theirs = _half_bytes(a), _half_bytes(b)
+    total = ours + theirs
+    rare = total < _POOLED
+    cells = np.where(rare, 0, (ours - theirs) ** 2 / np.maximum(total, 1))
+    pooled = (np.where(rare, ours, 0).sum(1), np.where(rare, theirs, 0).sum(1))
+    enough = pooled[0] + pooled[1] >= _POOLED
+    rest = np.where(enough, (pooled[0] - pooled[1]) ** 2 / np.maximum(sum(pooled), 1), 0)
+    freedom = (~rare).sum(1) + enough - 1
+    p: Array = stats.chi2.sf(cells.sum(1) + rest, np.maximum(freedom, 1))
+    return p[freedom > 0]
+
+
+def _half_bytes(values: Array) -> Array:
+    raw = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1)
+    halves = np.hstack([raw >> 4, raw & 15]).astype(np.int64)
+    columns = halves.shape[1]
+    counts = np.bincount((halves + 16 * np.arange(columns)).ravel(), minlength=16 * columns)
+    table: Array = counts.reshape(columns, 16).astype(np.float64)
+    return table
+
+
+def counts_of_bits(a: Array, b: Array) -> Array:
+    """For each bit of an element, how often it is set in a step, over all elements: Welch's z."""
+    ours, theirs = (bits_of(values).sum(axis=1, dtype=np.float64) for values in (a, b))
+    total = ours.sum(0) + theirs.sum(0)
+    most = (len(a) + len(b)) * a.shape[1]
+    spread = np.sqrt((ours.var(0) + theirs.var(0)) / len(a))
+    some = (total > 100) & (total < most - 100) & (spread > 0)
+    z = np.abs(ours.mean(0) - theirs.mean(0))[some] / spread[some]
+    p: Array = 2 * stats.norm.sf(z)
+    constant = (spread == 0) & (ours.mean(0) != theirs.mean(0))
+    return np.concatenate([p, np.zeros(int(constant.sum()))])
+
+
+def guessed(seen: Seen, coins: Array) -> tuple[int, int]:
+    """A classifier is trained on the first half of the steps and guesses the coin of the others:
+    how many it gets right, of how many."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    columns = []
+    for values in seen.values():
+        bits = bits_of(values)
+        columns += [values.astype(np.float64), bits[:, :, 0], bits[:, :, -1]]
+    x = np.hstack(columns).astype(np.float32)
+    half = len(coins) // 2
+    trained = HistGradientBoostingClassifier(
+        max_iter=20, max_depth=4, max_bins=64, max_features=0.2, early_stopping=False
+    )
+    trained.fit(x[:half], coins[:half])
+    right = int((trained.predict(x[half:]) == coins[half:]).sum())
+    return right, len(coins) - half
+
+
+def by_chance(right: int, of: int) -> float:
+    """The chance that coins alone give so many right guesses, or so few: exact."""
+    return float(stats.binomtest(right, of, 0.5).pvalue)
+
+
+def relations(seen: Seen, coins: Array) -> tuple[int, int, int]:
+    """How many lowest bits were seen, and how many linear relations over GF(2) hold among them and
+    one: those of each world, and those that tell one from the other.
+
+    Sums of shares and of masks are sums of their lowest bits. So whatever adds and subtracts any
+    number of the things that were seen, and so takes a mask off, shows as a relation that holds in
+    one world and not in the other; and Gaussian elimination finds all of them.
+    """
+    bits = np.hstack([(values & 1).astype(np.uint8) for values in seen.values()])
+    rows = [int.from_bytes(np.packbits(row).tobytes(), "big") << 1 | 1 for row in bits]
+    a = _basis(row for row, coin in zip(rows, coins, strict=True) if coin == 0)
+    b = _basis(row for row, coin in zip(rows, coins, strict=True) if coin == 1)
+    both = _basis([*a.values(), *b.values()])
+    columns = bits.shape[1] + 1
+    telling = (len(both) - len(a)) + (len(both) - len(b))
+    return columns - 1, columns - len(both), telling
+
+
+def _basis(rows: Iterable[int]) -> dict[int, int]:
+    """A basis of the span of bit vectors, by highest bit."""
+    basis: dict[int, int] = {}
+    for row in rows:
+        while row:
+            high = row.bit_length()
+            if high not in basis:
+                basis[high] = row
+                break
+            row ^= basis[high]
+    return basis

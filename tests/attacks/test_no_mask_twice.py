@@ -1,0 +1,111 @@
+"""No mask is used twice: not in a step, not in another, not in another run, not by another party.
+
+The same job is trained twice, on the same tables from the same start. Of every message, the bits
+that carry something are packed and cut into blocks of 16 bytes; none of them occurs twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from party.plan import Plan
+from tests.attacks.conftest import Tried
+from tests.attacks.transcripts import Seen, Spot, Theatre, bits_of, blocks, messages, worlds
+from tests.compiler import small_plan
+
+STEPS = 60
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What each party saw in each of two runs of a job."""
+
+    plan: Plan
+    views: list[list[Seen]]
+
+
+@pytest.fixture(scope="module", params=["pond", "aby3", "securenn"])
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Two runs."""
+    plan = small_plan(request.param, features=4, batch=32)
+    views = []
+    for number in range(2):
+        theatre = Theatre(plan, tmp_path_factory.mktemp(f"run{number}"))
+        views.append(theatre.train(worlds(plan, -1)[1], STEPS))
+    return Runs(plan, views)
+
+
+def test_no_party_receives_a_block_twice(runs: Runs, tried: Tried) -> None:
+    for party in range(3):
+        received = [messages(views[party]) for views in runs.views]
+        if any(received):
+            found = blocks(received)
+            assert not found.odd and not found.twice
+            tried(found.count, f"blocks of 16 bytes received in two runs (party {party})")
+
+
+def test_no_block_is_sent_twice_but_what_is_passed_on_as_it_came(runs: Runs, tried: Tried) -> None:
+    """A tensor that goes to two parties counts once. Aby3's sigmoid has flat pieces, whose slope,
+    which everybody knows, is zero: what Bob adds there to his share of a fresh mask before he
+    sends the sum on is zero. Nothing is hidden by that share before or after."""
+    found = blocks([_once(views) for views in runs.views])
+    assert found.odd == []
+    assert not [pair for pair in found.twice if not _is_passed_on(runs.plan, *pair)]
+    tried(found.count, "blocks of 16 bytes between all parties in two runs")
+
+
+def test_no_mask_that_a_party_grows_repeats(runs: Runs, tried: Tried) -> None:
+    """Each has a key and a nonce of its own. A party may grow one from the same seed in two places,
+    to subtract it here and to keep it there; that is one mask."""
+    for party in range(3):
+        grown = [_masks(runs.plan, views[party]) for views in runs.views]
+        if any(grown):
+            found = blocks(grown)
+            assert not found.odd and not found.twice
+            tried(found.count, f"blocks of 16 bytes of masks in two runs (party {party})")
+
+
+def test_two_runs_are_alike_no_more_than_chance_has_it(runs: Runs) -> None:
+    """The lowest bit of each element: half of them, within eight standard deviations of coins."""
+    for party in range(3):
+        first, second = (messages(views[party]) for views in runs.views)
+        same = count = 0
+        for name in first:
+            a, b = (bits_of(seen[name])[:, :, 0] for seen in (first, second))
+            same, count = same + int((a == b).sum()), count + a.size
+        assert abs(same - count / 2) <= 8 * np.sqrt(count) / 2
+
+
+def _once(views: list[Seen]) -> Seen:
+    """The messages of a run by the tensor that they carry."""
+    return {
+        name.split()[2]: values
+        for seen in reversed(views)
+        for name, values in messages(seen).items()
+    }
+
+
+def _is_passed_on(plan: Plan, one: Spot, other: Spot) -> bool:
+    """Whether, in one step, one tensor is the sum of the other and of a share times a number that
+    everybody knows."""
+    if one[:2] != other[:2]:
+        return False
+    for first, second in ((one[2], other[2]), (other[2], one[2])):
+        made = plan.by_name[first]
+        if made.kind == "AddV2" and second in made.inputs:
+            (rest,) = (plan.by_name[name] for name in made.inputs if name != second)
+            return rest.kind == "Mul" and any(plan.by_name[n].party is None for n in rest.inputs)
+    return False
+
+
+def _masks(plan: Plan, seen: Seen) -> Seen:
+    """What was grown, by the seed that it grew from."""
+    grown = {name.split()[1]: values for name, values in seen.items() if name.startswith("own ")}
+    return {
+        plan.by_name[name].inputs[1]: values
+        for name, values in grown.items()
+        if plan.by_name[name].kind == "KitUniform"
+    }
