@@ -33,6 +33,7 @@ struct kit_connection {
     int fd;
     int64_t rekey;
     int64_t records; /* written since the key was renewed */
+    int blocked;     /* OpenSSL holds a record that it could not write */
     int64_t writes;
     size_t gathered, gone; /* bytes in the buffer, and of those the ones that left */
     uint8_t *buffer;
@@ -396,7 +397,7 @@ int64_t kit_connection_read(kit_connection *c, void *out, int64_t capacity) {
 int64_t kit_connection_write(kit_connection *c, const void *data, int64_t bytes) {
     ERR_clear_error();
     errno = 0;
-    if (c->records >= c->rekey && !SSL_want_write(c->tls) &&
+    if (c->records >= c->rekey && !c->blocked &&
         WRITE_BYTES - c->gathered >= RECORD_BYTES) { /* room for the message that says so */
         if (!SSL_key_update(c->tls, SSL_KEY_UPDATE_NOT_REQUESTED))
             return outcome(c, 0);
@@ -404,8 +405,11 @@ int64_t kit_connection_write(kit_connection *c, const void *data, int64_t bytes)
     }
     size_t taken = 0;
     const int result = SSL_write_ex(c->tls, data, (size_t)bytes, &taken);
-    if (result != 1)
+    if (result != 1) {
+        c->blocked = 1;
         return outcome(c, result);
+    }
+    c->blocked = 0;
     c->records += ((int64_t)taken + RECORD_BYTES - 1) / RECORD_BYTES;
     return (int64_t)taken;
 }
