@@ -52,6 +52,9 @@ from party.native import ChannelFault, Connection, Context, Want
 STRANGERS = 256
 """Connections at a time whose other end has not shown a party's certificate."""
 
+HANDSHAKES = 64
+"""Those of them that have said something: from then on a connection takes memory."""
+
 STAGE_S = 10.0
 """How long a connection may take to shake hands, and then to say hello."""
 
@@ -235,7 +238,6 @@ class _Join:
         self.dials = [_Dial(one, hosts[PARTIES.index(one)]) for one in self.others[:index]]
         self.links: dict[int, _Link] = {}
         self.peers: dict[Party, _Link] = {}  # links whose certificate named their party
-        self.strangers: Counter[str] = Counter()  # accepted and not a peer, by source address
         self.refused: Counter[str] = Counter()  # since the last report, by reason
         self.last_refused = ""
         self.looked_up: SimpleQueue[tuple[_Dial, list[tuple[int, Any]] | str]] = SimpleQueue()
@@ -323,6 +325,8 @@ class _Join:
             if link.stage is _Stage.CONNECTING:
                 self._connected(link)
             elif link.stage is _Stage.SILENT:
+                talking = [one for one in self._strangers() if one.stage is not _Stage.SILENT]
+                self._make_room(talking, HANDSHAKES)
                 link.connection = Connection(self.context, link.socket.fileno(), server=True)
                 link.stage = _Stage.HANDSHAKE
                 self._shake_hands(link)
@@ -436,14 +440,12 @@ class _Join:
             except OSError as error:
                 # Out of descriptors or memory: the oldest stranger makes room.
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    self._make_room()
+                    self._make_room(self._strangers(), 1)
                 return
-            if sum(self.strangers.values()) >= STRANGERS:
-                self._make_room()
+            self._make_room(self._strangers(), STRANGERS)
             one.setblocking(False)
             _tune(one)
             source = str(place[0])
-            self.strangers[source] += 1
             self.links[one.fileno()] = _Link(
                 one,
                 _Stage.SILENT,
@@ -452,21 +454,18 @@ class _Join:
                 source=source,
             )
 
-    def _make_room(self) -> None:
-        """The source with the most strangers gives up its oldest one, so that whoever floods from
-        one place crowds out itself."""
-        if not self.strangers:
-            return
-        source = self.strangers.most_common(1)[0][0]
-        for link in self.links.values():
-            if link.source == source and self._is_stranger(link):
-                self._lose(link, "made room for others")
-                return
+    def _strangers(self) -> list[_Link]:
+        """The accepted connections of whoever is not a peer, the oldest first."""
+        peers = self.peers.values()
+        return [one for one in self.links.values() if one.dialled is None and one not in peers]
 
-    def _is_stranger(self, link: _Link) -> bool:
-        return link.dialled is None and (
-            link.party is None or self.peers.get(link.party) is not link
-        )
+    def _make_room(self, among: list[_Link], limit: int) -> None:
+        """For one more: the source with the most of them gives up its oldest, so that whoever
+        floods from one place crowds out itself."""
+        if len(among) >= limit:
+            source = Counter(link.source for link in among).most_common(1)[0][0]
+            oldest = next(link for link in among if link.source == source)
+            self._lose(oldest, "made room for others")
 
     # What is said on a connection.
 
@@ -492,7 +491,6 @@ class _Join:
             return
         if former is not None:
             self._lose(former, "connection lost")
-        self.strangers -= Counter([link.source] if link.dialled is None else [])
         link.party, link.stage = party, _Stage.HELLO
         self.peers[party] = link
         self._say(link, self.hello)
@@ -666,8 +664,6 @@ class _Join:
         if not self._lives(link):
             return False
         del self.links[link.socket.fileno()]
-        if self._is_stranger(link):
-            self.strangers -= Counter([link.source])
         if link.party is not None and self.peers.get(link.party) is link:
             del self.peers[link.party]
         if link.connection is not None:
