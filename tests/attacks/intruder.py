@@ -1,0 +1,211 @@
+"""A party that has real keys, joins as everybody does, and then says what it likes."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import random
+import select
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from party.channel import join, listen
+from party.identity import load_keys
+from party.job import PARTIES, Party, load_job
+from party.native import ChannelFault, Connection, Want
+from party.native.instructions import Op
+from party.native.library import library
+from party.plan.parameters import PlanParameters
+from party.schedule import Schedule, cache
+from tests.attacks.siege import Siege
+from tests.runtime.scene import PATIENCE_S
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A message between parties: its header, and how many bytes follow it."""
+
+    step: int
+    key: int
+    bytes: int
+
+    def on_the_wire(self, chance: random.Random) -> bytes:
+        """With random numbers for shares, which no receiver can tell from real ones."""
+        head = struct.pack("<QII", self.step, self.key, self.bytes)
+        return head + chance.randbytes(self.bytes)
+
+    def __str__(self) -> str:
+        return f"step {self.step}, message {self.key}, {self.bytes} bytes"
+
+
+class Intruder:
+    """One of the three, joined to the real processes of the other two.
+
+    Attributes:
+        heard: by party, how many bytes came from it after the join.
+    """
+
+    def __init__(self, siege: Siege, party: Party) -> None:
+        self.siege, self.party = siege, party
+        job = load_job(siege.directory / "job.yaml")
+        self.steps = job.steps
+        parameters = PlanParameters.of(job)
+        self.schedules: dict[str, Schedule] = {}
+        for index, name in enumerate(PARTIES):
+            found = cache.load(cache.path(siege.cache, parameters, index), index)
+            assert found is not None
+            self.schedules[name] = found
+        index = PARTIES.index(party)
+        self.joined = join(
+            job,
+            party,
+            siege.hosts,
+            load_keys(siege.directory / "keys" / party, job.name, party),
+            self.schedules[party].plan_digest,
+            listen(siege.hosts[index]) if index < 2 else None,
+            PATIENCE_S,
+            lambda text, awaited: None,
+        )
+        self.heard = dict.fromkeys(PARTIES, 0)
+        self._ended, self._closed = threading.Event(), False
+        self._locks = {name: threading.Lock() for name in PARTIES}
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def frames(self, victim: str, step: int, of: str | None = None) -> list[Frame]:
+        """What the victim expects of this party (or another) in a step, in the order in which it
+        does."""
+        schedule = self.schedules[victim]
+        code = schedule.step if step < self.steps else schedule.reveal
+        mine = PARTIES.index(of or self.party)
+        return [
+            Frame(step, int(i["p"][1]), int(i["p"][2]))
+            for i in code
+            if i["op"] == Op.RECV and i["p"][0] == mine
+        ]
+
+    def connection(self, victim: str) -> Connection:
+        """To a victim."""
+        found = self.joined.connections[PARTIES.index(victim)]
+        assert found is not None
+        return found
+
+    def send(self, victim: str, words: bytes) -> int:
+        """All of it, unless the victim hangs up meanwhile; how many bytes went."""
+        connection, sent = self.connection(victim), 0
+        with contextlib.suppress(ChannelFault):
+            while sent < len(words) and not self._ended.is_set():
+                with self._locks[victim]:
+                    taken = connection.write(words[sent : sent + 2**16])
+                if isinstance(taken, int):
+                    sent += taken
+                else:
+                    _ready(connection, select.POLLOUT)
+            self._flush(victim)
+        return sent
+
+    @contextlib.contextmanager
+    def repeating(self, send: Callable[[], int]) -> Iterator[Repeated]:
+        """Send without end while something else is done, until nothing goes any more."""
+        repeated = Repeated()
+
+        def work() -> None:
+            with contextlib.suppress(ChannelFault):
+                while not self._ended.is_set() and (count := send()):
+                    repeated.count += count
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        yield repeated
+        self._ended.set()
+        thread.join()
+
+    def change_keys(self, victim: str) -> int:
+        """Tell the victim a thousand times that from now on another key is used; how many."""
+        connection, native = self.connection(victim), library()
+        native.SSL_key_update.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        native.SSL_do_handshake.argtypes = (ctypes.c_void_p,)
+        tls = ctypes.c_void_p.from_address(connection.handle)  # the structure's first field
+        count = 0
+        with self._locks[victim]:
+            while count < 1000 and native.SSL_key_update(tls, 0) == 1:
+                if native.SSL_do_handshake(tls) != 1:
+                    break
+                count += 1
+        self._flush(victim)
+        return count
+
+    def _flush(self, victim: str) -> None:
+        connection = self.connection(victim)
+        while not self._ended.is_set():
+            with self._locks[victim]:
+                if connection.flush() is Want.DONE:
+                    return
+            _ready(connection, select.POLLOUT)
+
+    def behaves(self, steps: int, chance: random.Random, first: int = 0) -> None:
+        """Play along up to a step, with random shares."""
+        for step in range(first, steps):
+            for victim in PARTIES:
+                if victim != self.party:
+                    frames = self.frames(victim, step)
+                    self.send(victim, b"".join(one.on_the_wire(chance) for one in frames))
+
+    def _listen(self) -> None:
+        """Read what comes, so that nobody waits for this party to read."""
+        live = {
+            one.fileno(): (name, one)
+            for name, one in zip(PARTIES, self.joined.connections, strict=True)
+            if one is not None
+        }
+        poll = select.poll()
+        for number in live:
+            poll.register(number, select.POLLIN)
+        while live and not self._ended.is_set():
+            for number, _ in poll.poll(100):
+                name, connection = live[number]
+                try:
+                    with self._locks[name]:
+                        while isinstance(came := connection.read(65536), bytes) and came:
+                            self.heard[name] += len(came)
+                except ChannelFault:
+                    came = b""
+                if came == b"":
+                    poll.unregister(number)
+                    del live[number]
+
+    def close(self) -> None:
+        """Hang up, and leave nothing behind."""
+        if not self._closed:
+            self._closed = True
+            self._ended.set()
+            self._listener.join()
+            self.joined.close()
+
+
+@dataclass
+class Repeated:
+    """How much of something was sent so far."""
+
+    count: int = 0
+
+
+def _ready(connection: Connection, event: int) -> None:
+    poll = select.poll()
+    poll.register(connection.fileno(), event)
+    poll.poll(100)
+
+
+@contextlib.contextmanager
+def intruder(siege: Siege, party: Party = "bob", **options: str) -> Iterator[Intruder]:
+    """The other two are started, with these options, and join it."""
+    for other in PARTIES:
+        if other != party:
+            siege.start(other, **options)
+    made = Intruder(siege, party)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,278 @@
+"""A party of the job that says anything but its part ends the run, by name, and nothing else.
+
+The attacker joins with real keys and speaks raw frames to real processes. Its victim ends with exit
+code 1 and names the attacker, the step, and what was due; so does the third party. Nobody crashes,
+hangs or grows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+import signal
+import struct
+import time
+from collections.abc import Callable
+
+import pytest
+
+from party.job import PARTIES, Party
+from tests.attacks.conftest import Tried
+from tests.attacks.intruder import Frame, Intruder, intruder
+from tests.attacks.siege import Siege, resident_bytes
+from tests.runtime.scene import ENDLESS
+
+ABORT, ALIVE = 0xFFFFFFFF, 0xFFFFFFFE
+MOST_BYTES = 100 * 2**20
+"""What a victim may take: what a party of this job takes, and little more."""
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    return random.Random(3)
+
+
+def wire(frames: list[Frame], chance: random.Random) -> bytes:
+    return b"".join(one.on_the_wire(chance) for one in frames)
+
+
+Mischief = Callable[[list[Frame], random.Random], bytes]
+"""Makes, of the frames of a step as the victim expects them, what it is sent instead."""
+
+
+def random_bytes(due: list[Frame], chance: random.Random) -> bytes:
+    return chance.randbytes(5000)
+
+
+def zeros(due: list[Frame], chance: random.Random) -> bytes:
+    return bytes(5000)
+
+
+def another_step(due: list[Frame], chance: random.Random) -> bytes:
+    return wire([Frame(due[0].step + 1, due[0].key, due[0].bytes), *due[1:]], chance)
+
+
+def the_step_before(due: list[Frame], chance: random.Random) -> bytes:
+    return wire([Frame(due[0].step - 1, due[0].key, due[0].bytes), *due[1:]], chance)
+
+
+def the_largest_step(due: list[Frame], chance: random.Random) -> bytes:
+    return wire([Frame(2**64 - 1, due[0].key, due[0].bytes)], chance)
+
+
+def another_key(due: list[Frame], chance: random.Random) -> bytes:
+    return wire([Frame(due[0].step, 1000, due[0].bytes), *due[1:]], chance)
+
+
+def smaller(due: list[Frame], chance: random.Random) -> bytes:
+    return wire([Frame(due[0].step, due[0].key, due[0].bytes - 8), *due[1:]], chance)
+
+
+def larger(due: list[Frame], chance: random.Random) -> bytes:
+    return wire([Frame(due[0].step, due[0].key, due[0].bytes + 8), *due[1:]], chance)
+
+
+def as_large_as_can_be(due: list[Frame], chance: random.Random) -> bytes:
+    return struct.pack("<QII", due[0].step, due[0].key, 2**32 - 1) + bytes(1 << 20)
+
+
+def of_no_bytes(due: list[Frame], chance: random.Random) -> bytes:
+    return struct.pack("<QII", due[0].step, due[0].key, 0)
+
+
+def repeated(due: list[Frame], chance: random.Random) -> bytes:
+    return wire([due[0], *due], chance)
+
+
+def swapped(due: list[Frame], chance: random.Random) -> bytes:
+    return wire([due[1], due[0], *due[2:]], chance)
+
+
+def left_out(due: list[Frame], chance: random.Random) -> bytes:
+    return wire(due[1:], chance)
+
+
+def a_sign_of_life_with_bytes(due: list[Frame], chance: random.Random) -> bytes:
+    return wire([Frame(due[0].step, ALIVE, 8)], chance)
+
+
+MISCHIEF: list[Mischief] = [
+    random_bytes,
+    zeros,
+    another_step,
+    the_step_before,
+    the_largest_step,
+    another_key,
+    smaller,
+    larger,
+    as_large_as_can_be,
+    of_no_bytes,
+    repeated,
+    swapped,
+    left_out,
+    a_sign_of_life_with_bytes,
+]
+AT = 2
+"""The step at which the attacker stops behaving."""
+
+
+def ends_named(
+    siege: Siege, attacker: Intruder, victim: str, told: str, leaves: bool = False
+) -> None:
+    """The victim says what happened; the third party ends too, and knows of whom it was."""
+    for one in sorted(siege.running, key=lambda one: one.party != victim):
+        if leaves and one.party != victim:
+            attacker.close()  # who else would be waited for, as long as silence is borne
+        code, words = one.ends()
+        assert code == 1, (one.party, words)
+        assert words.startswith("error: ") and "Traceback" not in words
+        assert re.search(told if one.party == victim else attacker.party, words), words
+        assert one.status()["phase"] == "failed"
+        assert not (one.output / "model.json").exists()
+
+
+@pytest.mark.parametrize("mischief", MISCHIEF)
+def test_a_frame_that_is_not_due_ends_its_receiver_with_what_was(
+    siege: Siege, chance: random.Random, tried: Tried, mischief: Mischief
+) -> None:
+    with intruder(siege) as bob:
+        bob.behaves(AT, chance)
+        due = bob.frames("alice", AT)
+        bob.send("alice", mischief(due, chance))
+        bob.send("server", wire(bob.frames("server", AT), chance))
+        what = rf"bob sent (step \d+, message \d+, \d+ bytes, where {due[0]} was due"
+        what += r"|more than was agreed"
+        second = rf"|step \d+, message \d+, \d+ bytes, where {due[1]} was due"
+        highest = resident_bytes(siege.running[0], "VmHWM")
+        ends_named(siege, bob, "alice", what + second + rf").* at step {AT + 1} of \d+")
+        assert highest < MOST_BYTES
+    tried(1, f"runs with a frame: {mischief.__name__.replace('_', ' ')}")
+
+
+@pytest.mark.parametrize(
+    ("attacker", "victim"), [(a, v) for a in PARTIES for v in PARTIES if a != v]
+)
+def test_no_party_may_say_to_another_what_is_not_due(
+    siege: Siege, chance: random.Random, tried: Tried, attacker: Party, victim: str
+) -> None:
+    with intruder(siege, attacker) as one:
+        one.behaves(AT, chance)
+        if due := one.frames(victim, AT):
+            one.send(victim, another_key(due, chance))
+            told = rf"{attacker} sent step {AT}, message 1000, .* where {due[0]} was due at step 3"
+        else:  # to Pond's third server nobody says anything, so it looks when the job is over
+            one.send(victim, wire([Frame(AT, 1000, 8)], chance))
+            one.behaves(one.steps + 1, chance, first=AT)
+            told = rf"{attacker} sent more than was agreed \(step {AT}, message 1000, 8 bytes\)"
+        ends_named(siege, one, victim, told, leaves=not due)
+    tried(1, f"runs in which {attacker} sends {victim} another frame")
+
+
+def test_what_one_party_is_to_say_cannot_come_from_another(
+    siege: Siege, chance: random.Random, tried: Tried
+) -> None:
+    """Bob sends Alice the third server's frames, right in step, key and size."""
+    with intruder(siege) as bob:
+        bob.behaves(AT, chance)
+        due = bob.frames("alice", AT)
+        bob.send("alice", wire(bob.frames("alice", AT, of="server"), chance))
+        ends_named(siege, bob, "alice", rf"bob sent .* where {due[0]} was due at step 3 of")
+    tried(1, "runs with another party's frames")
+
+
+def test_a_frame_cut_off_by_the_end_of_its_sender_is_a_death(
+    siege: Siege, chance: random.Random, tried: Tried
+) -> None:
+    with intruder(siege) as bob:
+        bob.behaves(AT, chance)
+        bob.send("alice", wire(bob.frames("alice", AT), chance)[:-5])
+        bob.close()
+        ends_named(siege, bob, "alice", r"error: bob went away at step \d+ of \d+")
+    tried(1, "runs with a frame cut off")
+
+
+@pytest.mark.parametrize("culprit", [0, 1, 2, 3, 2**64 - 1])
+def test_who_gives_up_is_named_whomever_it_blames(
+    siege: Siege, chance: random.Random, tried: Tried, culprit: int
+) -> None:
+    with intruder(siege) as bob:
+        bob.behaves(AT, chance)
+        bob.send("alice", struct.pack("<QII", culprit, ABORT, 0))
+        alice, server = siege.running
+        code, words = alice.ends()
+        assert code == 1 and re.match("error: bob (gave up|sent more than was agreed)", words)
+        code, words = server.ends()
+        assert code == 1 and "gave up" in words, "what Bob said is passed on, and believed of none"
+    tried(1, "runs given up with a false culprit")
+
+
+def test_a_word_after_the_last_one_is_too_much(
+    siege: Siege, chance: random.Random, tried: Tried
+) -> None:
+    with intruder(siege) as bob:
+        bob.behaves(bob.steps + 1, chance)
+        bob.send("alice", wire([Frame(bob.steps + 1, 0, 8)], chance))
+        told = rf"bob sent more than was agreed \(step {bob.steps + 1}, message 0, 8 bytes\)"
+        ends_named(siege, bob, "alice", told + " at the end", leaves=True)
+    tried(1, "runs with a frame after the last")
+
+
+def test_who_runs_ahead_is_not_read(siege: Siege, chance: random.Random, tried: Tried) -> None:
+    """While Alice waits for the third server, Bob sends her all of a long job: she reads a window
+    of it, and the rest waits at Bob."""
+    siege.write_job("job.yaml", **ENDLESS)
+    with intruder(siege) as bob:
+        alice, server = siege.running
+        alice.reaches("running")
+        server.signal(signal.SIGSTOP)
+        before, steps = resident_bytes(alice), itertools.count()
+
+        def ahead() -> int:
+            return bob.send("alice", wire(bob.frames("alice", next(steps)), chance))
+
+        with bob.repeating(ahead) as sent:
+            count = -1
+            while count != sent.count:
+                count = sent.count
+                time.sleep(2)
+            assert 2**16 < count < 16 * 2**20
+            assert resident_bytes(alice, "VmHWM") - before < 8 * 2**20
+            alice.signal(signal.SIGTERM)
+            code, words = alice.ends(10)
+            assert code == 1 and "stopped at step" in words
+    tried(count, "bytes sent ahead, until nothing was read any more")
+
+
+ALIVES = struct.pack("<QII", 0, ALIVE, 0) * 4096
+LIMIT_S = 3
+
+
+def ends_in_time(siege: Siege, begin: float) -> None:
+    for one in siege.running:
+        code, words = one.ends(LIMIT_S + 20)
+        assert code == 1 and ("time limit has passed" in words or "because of" in words), words
+    assert time.monotonic() - begin < LIMIT_S + 15
+
+
+@pytest.mark.parametrize("steps", [AT, None])
+def test_signs_of_life_without_end_do_not_outlive_a_time_limit(
+    siege: Siege, chance: random.Random, tried: Tried, steps: int | None
+) -> None:
+    """In the middle of a run, and after its last step."""
+    with intruder(siege, time_limit=str(LIMIT_S)) as bob:
+        bob.behaves(bob.steps + 1 if steps is None else steps, chance)
+        with bob.repeating(lambda: bob.send("alice", ALIVES)) as sent:
+            ends_in_time(siege, time.monotonic())
+    tried(sent.count // 16, "signs of life without end")
+
+
+def test_new_keys_without_end_do_not_outlive_a_time_limit(
+    siege: Siege, chance: random.Random, tried: Tried
+) -> None:
+    """TLS 1.3 lets a peer change its keys at any time, and as often as it likes."""
+    with intruder(siege, time_limit=str(LIMIT_S)) as bob:
+        bob.behaves(AT, chance)
+        with bob.repeating(lambda: bob.change_keys("alice")) as sent:
+            ends_in_time(siege, time.monotonic())
+    tried(sent.count, "changes of keys without end")
