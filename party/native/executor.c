@@ -200,6 +200,15 @@ static int stopped(kit_executor *e) {
 
 /* ---- waiting ---- */
 
+/* Whether this run is to end here; for where a peer could keep us from sleeping for ever. */
+static int overdue(kit_executor *e, int who) {
+    if (stopped(e))
+        return fault(e, KIT_FAULT_STOPPED, -1, "");
+    if (e->deadline && now() >= e->deadline)
+        return fault(e, KIT_FAULT_TIME_LIMIT, who, "");
+    return 0;
+}
+
 /* Lets every peer know, four times in the time after which silence counts as trouble, that we
  * are alive. Left out where a message is on its way: that tells as much. */
 static void beat(kit_executor *e, int64_t time) {
@@ -362,9 +371,11 @@ static int receive(kit_executor *e, const kit_instruction *i) {
         copy_out(p, p->head, &got, FRAME);
         if (got.key == KEY_ABORT)
             return aborted(e, who);
-        if (got.key == KEY_ALIVE && got.bytes == 0)
+        if (got.key == KEY_ALIVE && got.bytes == 0) {
             consume(p, FRAME);
-        else if (memcmp(&got, &expected, FRAME) != 0)
+            if (overdue(e, who))
+                return -1;
+        } else if (memcmp(&got, &expected, FRAME) != 0)
             return bad_frame(e, who, expected, got);
     } while (got.key == KEY_ALIVE);
     consume(p, FRAME);
@@ -617,14 +628,12 @@ static int expect_end(kit_executor *e, int who) {
             return p->tail == p->head ? 0 : bad_frame(e, who, (kit_frame){0}, (kit_frame){0});
         p->fresh = 0;
         pump_all(e);
-        if (troubled(e))
+        if (troubled(e) || overdue(e, who))
             return -1;
         if (p->fresh || p->closed) {
             since = 0;
             continue;
         }
-        if (stopped(e))
-            return fault(e, KIT_FAULT_STOPPED, -1, "");
         if (sleep_for(e, who, 0, &since))
             return -1;
     }
