@@ -39,6 +39,7 @@ HOLDERS = ("alice", "bob")
 
 _KEYS_DAYS = 30.0  # of training at most, since keys must last as long as it does
 _WAIT_S = 60.0
+_BUILDING = "building the plan with TensorFlow; the next run has it in the cache"
 _GRACE_S = 2.0
 _LOOK_EVERY_S = 0.1
 
@@ -87,8 +88,9 @@ def run_local(
         (private / "job.yaml").write_text(yaml.safe_dump(job.model_dump(mode="json")))
         hosts = tuple(Address("127.0.0.1", port) for port in ports)
         (private / "config.json").write_text(format_hosts(hosts))  # type: ignore[arg-type]
-        with _Parties(job, private, tables, output, runtime, cache, time_limit_s) as parties:
-            parties.follow(progress)
+        parties = _Parties(job, private, tables, output, runtime, cache, time_limit_s, progress)
+        with parties:
+            parties.follow()
     model = files.read_json(output / job.result / MODEL)
     assert model is not None, "a party that ended well has written its result"
     report = _report(job, output)
@@ -113,7 +115,9 @@ class _Parties:
         runtime: Name,
         cache: Path,
         time_limit_s: float | None,
+        progress: Progress,
     ) -> None:
+        self.progress = progress
         self.job, self.private, self.output = job, private, output
         self.tables, self.runtime, self.cache = tables, runtime, cache
         self.time_limit_s = time_limit_s
@@ -141,6 +145,7 @@ class _Parties:
                 from party.schedule.prepare import build, is_cached
 
                 if not is_cached(self.job, self.cache):
+                    self.progress({"phase": "plan", "message": _BUILDING, "step": 0})
                     self.import_s, self.build_s = build(self.job, self.cache, range(len(PARTIES)))
 
     def _start_one(self, party: str) -> None:
@@ -170,7 +175,7 @@ class _Parties:
             process_group=0,  # a Ctrl-C is for us, who then end them in order
         )
 
-    def follow(self, progress: Progress) -> None:
+    def follow(self) -> None:
         """Until all have ended well; raises the fault of the first that did not."""
         poll = select.poll()
         handles = {os.pidfd_open(one.pid): party for party, one in self.processes.items()}
@@ -187,14 +192,14 @@ class _Parties:
                 status = _status(self.output / "alice")
                 if status is not None and status["updated"] != last:
                     last = status["updated"]
-                    progress(status)
+                    self.progress(status)
         finally:
             for handle in handles:
                 os.close(handle)
 
     def _fault(self) -> Fault:
         """What went wrong: who meets another's death first may not be who died, so all have a
-        moment to end. The cause is a death, else wrong input, else the first that failed."""
+        moment to end. The cause is a death, else wrong input, else who does not name another."""
         failed: dict[str, int] = {}
         end = time.monotonic() + _GRACE_S
         while len(failed) < len(PARTIES) and time.monotonic() < end:
@@ -205,12 +210,17 @@ class _Parties:
                 break
             time.sleep(0.02)
 
-        def rank(party: str) -> int:
-            code = failed[party]
-            return 0 if code < 0 else 1 if code == InputFault.exit_code else 2
+        faults = {party: self._told(party, code) for party, code in failed.items()}
 
-        cause = min(failed, key=rank)
-        return self._told(cause, failed[cause])
+        def rank(party: str) -> int:
+            if failed[party] < 0:
+                return 0
+            if failed[party] == InputFault.exit_code:
+                return 1
+            others = [other for other in PARTIES if other != party]
+            return 3 if any(other in faults[party].what for other in others) else 2
+
+        return faults[min(faults, key=rank)]
 
     def _told(self, party: str, code: int) -> Fault:
         if code < 0:

@@ -104,14 +104,19 @@ class Status:
             "hint": None,
         }
         self._set(phase=phase, **said | fields)
+        self._logged = float("-inf")
         self._write()
         self._log.say(message, phase=phase, **fields)
 
     def waiting(self, message: str, waiting_for: Sequence[Party]) -> None:
         """What the join is waiting for."""
+        news = list(waiting_for) != self._state["waiting_for"] or not message.startswith("waiting")
         self._set(message=message, waiting_for=list(waiting_for))
         self._write()
-        self._log.progress(message, waiting_for=list(waiting_for))
+        now = time.monotonic()
+        if news or self._log.terminal or now - self._logged >= _LOG_EVERY_S:
+            self._logged = now
+            self._log.progress(message, waiting_for=list(waiting_for))
 
     def step(self, done: int, rate: float | None, steps_per_epoch: int) -> None:
         """How far the training is; ``rate`` in steps a second."""

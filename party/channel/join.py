@@ -62,12 +62,14 @@ FAREWELL_S = 2.0
 """How long a refusal may take to reach the other end."""
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 1.0
+_REFUSALS_EVERY_S = 10.0
 _MESSAGE_BYTES = 4096
 _TOLD = 800  # characters of a refusal, each at most four bytes
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 Report = Callable[[str, Sequence[Party]], None]
-"""Told, about once a second, how the join stands and which parties are still awaited."""
+"""Told, about once a second, how the join stands and which parties are still awaited: a text that
+begins with "waiting", or news."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,6 +242,7 @@ class _Join:
         self.peers: dict[Party, _Link] = {}  # links whose certificate named their party
         self.refused: Counter[str] = Counter()  # since the last report, by reason
         self.last_refused = ""
+        self.refusals_told = float("-inf")
         self.looked_up: SimpleQueue[tuple[_Dial, list[tuple[int, Any]] | str]] = SimpleQueue()
         self.run_name: str | None = None
         self.fault: Fault | None = None  # why this party will not start
@@ -710,7 +713,8 @@ class _Join:
     def _tell(self, waited_s: float, wait_s: float) -> None:
         awaited = self._awaited()
         self.report(f"waiting for {', '.join(awaited)} ({waited_s:.0f} s of {wait_s:.0f})", awaited)
-        if self.refused:
+        if self.refused and waited_s - self.refusals_told >= _REFUSALS_EVERY_S:
+            self.refusals_told = waited_s
             count = sum(self.refused.values())
             reasons = "; ".join(f"{why} ({n})" for why, n in self.refused.most_common(3))
             noun = "connection" if count == 1 else "connections"

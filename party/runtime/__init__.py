@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from party.faults import InputFault
 from party.hosts import Address, Hosts
 from party.identity import Keys
 from party.job import PARTIES, Job, Party
@@ -69,9 +70,15 @@ class Outcome:
 
 
 def default_cache() -> Path:
-    """The user's own cache directory (XDG base directory specification)."""
+    """The user's own cache directory (XDG base directory specification).
+
+    Raises InputFault for a user without a home, as they are in containers.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tfe-kit"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "tfe-kit"
+    except RuntimeError:
+        raise InputFault("this user has no home directory", hint="say --cache DIR") from None
 
 
 def train(name: Name, assignment: Assignment) -> Outcome:
