@@ -64,11 +64,16 @@ class Circuit:
         """A fresh seed."""
         return self.add("KitSeed", party, dtype=np.int32, shape=(8,))
 
-    def uniform(self, seed: str, party: int, *, rows: int = 0) -> str:
-        """Fresh values of the whole type, or rows of them."""
+    def uniform(
+        self, seed: str, party: int, *, rows: int = 0, low: int | None = None, high: int = 2
+    ) -> str:
+        """Fresh values, or rows of them: of the whole type, or from low to below high."""
         shape = (rows, self.length) if rows else (self.length,)
         drawn = np.dtype(np.int32 if self.dtype is bool else self.dtype)
-        low, high = (0, 2) if self.dtype is bool else (np.iinfo(drawn).min, np.iinfo(drawn).max)
+        if self.dtype is bool:
+            low = 0
+        elif low is None:
+            low, high = np.iinfo(drawn).min, np.iinfo(drawn).max
         size, least, limit = (
             self.constant(value, type_)
             for value, type_ in ((list(shape), np.int32), (low, drawn), (high, drawn))
@@ -85,9 +90,10 @@ class Circuit:
         attributes = dict.fromkeys(masks, 0) | {"shrink_axis_mask": 1}
         return self.add("StridedSlice", party, x, begin, end, stride, **attributes)
 
-    def picked(self, x: str, elements: tuple[int, int], party: int) -> str:
-        """A pair of its elements."""
-        return self.add("GatherV2", party, x, self.constant(elements), self.constant(0))
+    def picked(self, x: str, elements: tuple[int, ...], party: int) -> str:
+        """Some of its elements."""
+        where = self.constant(elements), self.constant(0)
+        return self.add("GatherV2", party, x, *where, shape=(len(elements),))
 
     def crossed(self, x: str, y: str, party: int) -> str:
         """Of two pairs, the first of one and the second of the other."""
@@ -101,5 +107,9 @@ class Circuit:
             state[holder].append((name, name))
         kept = self.secret(party)
         state[party] += [(kept, name) for name in received]
-        pairs = tuple(tuple(pairs) for pairs in state)
-        return Plan(PARAMETERS, tuple(self.operations), {}, pairs, kept, 1)
+        needed = {kept, *received, *(name for _, name in self._secrets)}
+        for operation in reversed(self.operations):
+            if operation.name in needed:
+                needed.update(operation.inputs)
+        operations = tuple(o for o in self.operations if o.name in needed)
+        return Plan(PARAMETERS, operations, {}, tuple(map(tuple, state)), kept, 1)

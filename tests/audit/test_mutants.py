@@ -19,7 +19,7 @@ from tests.audit.conftest import PROTOCOLS, TALLY, job, plan_of
 from tests.audit.judge import Judge
 from tests.audit.mutants import KINDS, Mutant, Mutator
 
-A_FEW = 5
+A_FEW = 3
 
 
 @cache

@@ -12,7 +12,7 @@ from party.plan import Plan
 from tests.audit.conftest import PROTOCOLS, job, plan_of
 from tests.audit.witness import Witness
 
-SIZES = [(1, 1, 0.5), (16, 128, 0.1), (16, 128, 0.125), (100, 1024, 0.1)]
+SIZES = [(1, 1, 0.5), (16, 128, 0.125), (100, 1024, 0.1)]
 
 
 @pytest.mark.parametrize("features, batch, rate", SIZES)

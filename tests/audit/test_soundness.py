@@ -6,25 +6,26 @@ equally frequent for all values of the others' secrets.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from hypothesis import event, example, given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from party.audit.flow import Flows
 from party.audit.numbering import Numbering
 from party.audit.view import view
-from party.faults import JobFault
 from party.plan.cut import Part, cut
 from party.plan.graph import Operation, Plan
 from tests.audit.circuits import Circuit
-from tests.audit.interpreter import Interpreter, Rows
+from tests.audit.interpreter import Interpreter
 
-Choice = tuple[int, int, int, int, int]
-
-CHOICES = st.tuples(*[st.integers(0, 11)] * 4, st.integers(1, 2))
+Tree = Any
+"""A leaf's name, or an operation and the trees of its inputs."""
 
 
 def received(plan: Plan) -> Part:
@@ -40,190 +41,217 @@ def is_secret(plan: Plan) -> bool:
     """Whether alice's view has the same distribution for all secrets of the others."""
     secrets = [o for o in plan.operations if o.kind == "Placeholder" and o.party != 0]
     uniforms = [o for o in plan.operations if o.kind == "KitUniform"]
-    streams = {o.inputs[1]: o.size for o in uniforms}
-    dtype = secrets[0].dtype
-    bits = dtype.kind == "b"
+    bits = secrets[0].dtype.kind == "b"
     # Of a byte, three secrets will do: the claim is for all of them, a counter-example for one.
-    secret_values = [False, True] if bits else [0, 1, -77]
-    random_values = np.arange(2) if bits else np.arange(-128, 128)
-    outcomes = len(random_values) ** sum(streams.values())
-    random = _product(random_values, sum(streams.values()))
-    others = _product(np.array(secret_values), sum(o.size for o in secrets))
-    runs = outcomes * len(others)
-    fed: dict[str, Rows] = {}
+    others = _product([[False, True] if bits else [0, 1, -77]] * sum(o.size for o in secrets))
+    streams = {o.inputs[1]: o for o in uniforms}
+    ranges = [range(*_bounds(plan, o)) for o in streams.values() for _ in range(o.size)]
+    random = _product(ranges)
+
+    runs = len(random) * len(others)
+    fed = {o.name: np.zeros((runs, 8), np.int32) for o in plan.operations if o.kind == "KitSeed"}
+    for o in plan.operations:
+        if o.kind == "Placeholder" and o.party == 0:
+            fed[o.name] = np.zeros((runs, o.size), o.dtype)
     at = 0
     for o in secrets:
-        fed[o.name] = np.repeat(others[:, at : at + o.size], outcomes, axis=0).astype(dtype)
+        fed[o.name] = np.repeat(others[:, at : at + o.size], len(random), axis=0).astype(o.dtype)
         at += o.size
     values, at = {}, 0
-    for i, (seed, size) in enumerate(streams.items()):
-        values[i] = np.tile(random[:, at : at + size], (len(others), 1))
-        fed[seed] = np.full((runs, 8), i, np.int32)
-        at += size
-    for o in plan.operations:
-        if o.kind == "KitSeed" and o.name not in fed:
-            fed[o.name] = np.zeros((runs, 8), np.int32)
-        if o.kind == "Placeholder" and o.party == 0:
-            fed[o.name] = np.zeros((runs, o.size), dtype)
+    for seed, o in streams.items():
+        values[seed] = np.tile(random[:, at : at + o.size], (len(others), 1)).astype(o.dtype)
+        at += o.size
 
-    def drawn(operation: Operation, seeds: Rows) -> Rows:
-        return values[int(seeds[0, 0])][:, : operation.size].astype(operation.dtype)
+    made = Interpreter(plan).run(runs, fed, lambda o, seeds: values[o.inputs[1]])
+    messages = {m.tensor for inbox in received(plan).receives.values() for m in inbox}
+    # Whoever is sent a seed knows what grows from it.
+    seen = messages | {o.name for o in uniforms if o.inputs[1] in messages}
+    columns = [made[name].astype(np.int8) for name in sorted(seen)]
+    return _equally_frequent(np.hstack([*columns, np.ones((runs, 1), np.int8)]), len(others))
 
-    made = Interpreter(plan).run(runs, fed, drawn)
-    part = received(plan)
-    columns = [made[m.tensor] for inbox in part.receives.values() for m in inbox]
-    known = {m.tensor for inbox in part.receives.values() for m in inbox}
-    columns += [made[o.name] for o in uniforms if o.inputs[1] in known | _own_seeds(plan)]
-    seen = np.hstack([*(c.astype(np.int8) for c in columns), np.ones((runs, 1), np.int8)])
-    packed = np.ascontiguousarray(seen).view(f"S{seen.shape[1]}")
+
+def _equally_frequent(seen: npt.NDArray[np.int8], worlds: int) -> bool:
+    """Whether the rows of each of some worlds, one below the other, are the same ones."""
+    packed = np.ascontiguousarray(seen).view(f"S{seen.shape[1]}")  # never ends with a zero
     _, kind = np.unique(packed, return_inverse=True)
-    kind = kind.reshape(len(others), outcomes)
+    kind = kind.reshape(worlds, -1)
     counts = [np.bincount(row, minlength=kind.max() + 1) for row in kind]
     return all(np.array_equal(one, other) for one, other in pairwise(counts))
 
 
-def _own_seeds(plan: Plan) -> set[str]:
-    return {o.name for o in plan.operations if o.kind == "KitSeed" and o.party == 0}
+def _bounds(plan: Plan, uniform: Operation) -> tuple[int, int]:
+    low, high = (int(np.asarray(plan.by_name[name].value)) for name in uniform.inputs[2:])
+    ring = np.iinfo(uniform.dtype)
+    return low, high + ((low, high) == (ring.min, ring.max))
 
 
-def _product(values: npt.NDArray[np.generic], columns: int) -> npt.NDArray[np.generic]:
-    grid = np.meshgrid(*[values] * columns, indexing="ij")
-    return np.stack([g.reshape(-1) for g in grid], axis=1) if columns else np.zeros((1, 0))
+def _product(values: list[Any]) -> npt.NDArray[Any]:
+    """All combinations, one a row, of one value of each list."""
+    grid = [axis.reshape(-1) for axis in np.meshgrid(*values, indexing="ij")]
+    return np.stack(grid, axis=1) if grid else np.zeros((1, 0), np.int64)
 
 
-def random_circuit(choices: list[Choice], sent: list[int]) -> Plan:
-    """A plan over bits: secrets, masks, and whatever was chosen to be made of them."""
+def circuit_over_bits() -> tuple[Circuit, dict[str, str]]:
+    """Secrets of bob and the server, two rows of a stream, three more streams, a seed."""
     circuit = Circuit(bool)
-    values = [circuit.secret(1), circuit.secret(2)]
     seeds = [circuit.seed(party) for party in (1, 1, 2)]
-    two = circuit.uniform(seeds[0], 1, rows=2)
-    masks = [circuit.row(two, i, 1) for i in (0, 1)]
-    masks += [circuit.uniform(seed, p) for seed, p in ((seeds[1], 1), (seeds[2], 2))]
-    values += masks
-    for kind, a, b, c, party in choices:
-        x, y, z = (values[-1 - i % len(values)] for i in (a, b, c))
-        if kind <= 2:
-            values.append(circuit.add("NotEqual", party, x, masks[b % 4]))
-        elif kind == 3:
-            values.append(circuit.add("Equal", party, x, y))
-        elif kind == 4:
-            values.append(circuit.add("LogicalAnd", party, x, y))
-        elif kind <= 6:
-            values.append(circuit.add("SelectV2", party, x, y, z))
-        elif kind == 7:
-            values.append(circuit.add("LogicalNot", party, x))
-        elif kind == 8:
-            values.append(circuit.picked(x, (b % 2, c % 2), party))
-        elif kind == 9:
-            values.append(circuit.crossed(x, y, party))
-        elif kind == 10:
-            either, both = (circuit.add(k, party, x, y) for k in ("LogicalOr", "LogicalAnd"))
-            not_both = circuit.add("LogicalNot", party, both)
-            values.append(circuit.add("LogicalAnd", party, either, not_both))
-        else:
-            values.insert(0, seeds[b % 3])
-    return circuit.plan([values[-1 - i % len(values)] for i in sent], 0)
+    rows = circuit.uniform(seeds[0], 1, rows=2)
+    leaves = {"a": circuit.secret(1), "b": circuit.secret(2)}
+    leaves |= {"v": circuit.row(rows, 0, 1), "w": circuit.row(rows, 1, 1)}
+    leaves |= {"r": circuit.uniform(seeds[1], 1), "s": circuit.uniform(seeds[2], 2)}
+    leaves |= {"q": circuit.uniform(circuit.seed(1), 1)}
+    return circuit, leaves | {"seed of r": seeds[1]}
 
 
-def transfer(first: tuple[int, ...], second: tuple[int, ...], mask: tuple[int, ...]) -> Plan:
-    """An oblivious transfer to alice, as ABY3's or with anything in it exchanged.
-
-    Of each message: what it is of, which mask it gets, whether it is inverted; of the mask sent:
-    its condition, the two to choose from, and whether all four messages are sent.
-    """
-    circuit = Circuit(bool)
-    a, b = circuit.secret(1), circuit.secret(2)
-    seeds = [circuit.seed(party) for party in (1, 1, 2)]
-    two = circuit.uniform(seeds[0], 1, rows=2)
-    w = [circuit.row(two, i, 1) for i in (0, 1)]
-    f, r = circuit.uniform(seeds[1], 1), circuit.uniform(seeds[2], 2)
-    choice = circuit.add("NotEqual", 2, b, r)
-    product = circuit.add("LogicalAnd", 1, a, choice)
-    contents = [circuit.add("NotEqual", 1, x, f) for x in (a, product)] + [a, f]
-    keys = [*w, f, circuit.picked(w[0], (1, 0), 1)]
-    sent = []
-    for content, key, inverted in (first, second):
-        x = circuit.add("NotEqual", 1, contents[content % 4], keys[key % 4])
-        sent.append(circuit.add("LogicalNot", 1, x) if inverted % 2 else x)
-    conditions = [choice, choice, r, b]
-    condition, one, zero, left_out = mask
-    sent.append(
-        circuit.add("SelectV2", 2, conditions[condition % 4], keys[one % 4], keys[zero % 4])
-    )
-    sent.append(choice)
-    if left_out:
-        del sent[left_out - 1 :: 4]
-    return circuit.plan(sent, 0)
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    choices=st.lists(CHOICES, min_size=1, max_size=9),
-    sent=st.lists(st.integers(0, 6), min_size=1, max_size=5),
-)
-def test_what_passes_is_secret_over_bits(choices: list[Choice], sent: list[int]) -> None:
-    try:
-        plan = random_circuit(choices, sent)
-        passed = passes(plan)
-    except JobFault:  # a seed that is used as if it were data
-        return
-    event("passes" if passed else "is refused")
-    assert not passed or is_secret(plan)
-
-
-def random_arithmetic(choices: list[Choice], sent: list[int]) -> Plan:
-    """A plan over bytes: two secrets, two masks, and whatever was chosen to be made of them."""
+def circuit_over_bytes() -> tuple[Circuit, dict[str, str]]:
+    """Secrets of bob and the server, a random byte, and one of half the range."""
     circuit = Circuit(np.int8, length=1)
-    values = [circuit.secret(1), circuit.secret(2)]
-    masks = [circuit.uniform(circuit.seed(party), party) for party in (1, 2)]
-    values += masks
-    kinds = ["Add", "Sub", "BitwiseXor", "Mul", "BitwiseAnd", "LeftShift"]
-    for kind, a, b, c, party in choices:
-        x, y = (values[-1 - i % len(values)] for i in (a, b))
-        constant = circuit.constant(c - 4, np.int8)
-        if kind <= 2:
-            values.append(circuit.add(kinds[kind], party, x, masks[b % 2]))
-        elif kind <= 5:
-            values.append(circuit.add(kinds[a % 6], party, x, y))
-        elif kind <= 8:
-            values.append(circuit.add("Mul", party, x, constant))
-        elif kind <= 10:
-            values.append(circuit.add(["Neg", "Invert"][b % 2], party, x))
-        else:
-            values.append(circuit.add(["Sub", "RightShift", "AddV2"][b % 3], party, x, constant))
-    return circuit.plan([values[-1 - i % len(values)] for i in sent], 0)
+    leaves = {"a": circuit.secret(1), "b": circuit.secret(2)}
+    leaves |= {"r": circuit.uniform(circuit.seed(1), 1)}
+    leaves |= {"half": circuit.uniform(circuit.seed(2), 2, low=-64, high=64)}
+    return circuit, leaves | {str(n): circuit.constant(n, np.int8) for n in (-1, 2, 3, 5)}
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    choices=st.lists(CHOICES, min_size=1, max_size=7),
-    sent=st.lists(st.integers(0, 6), min_size=1, max_size=3),
+def sending(made: tuple[Circuit, dict[str, str]], trees: Iterable[Tree]) -> Plan:
+    """The plan in which alice is sent what the trees say, all of it computed by bob."""
+    circuit, leaves = made
+    names = dict.fromkeys(_grown(circuit, leaves, tree) for tree in trees)
+    return circuit.plan(list(names), 0)
+
+
+def _grown(circuit: Circuit, leaves: dict[str, str], tree: Tree) -> str:
+    if isinstance(tree, str):
+        return leaves[tree]
+    kind, *inputs = tree
+    values = [_grown(circuit, leaves, each) for each in inputs]
+    match kind:
+        case "LogicalXor":
+            either, both = (circuit.add(k, 1, *values) for k in ("LogicalOr", "LogicalAnd"))
+            return circuit.add("LogicalAnd", 1, either, circuit.add("LogicalNot", 1, both))
+        case "crossed":
+            return circuit.crossed(values[0], values[1], 1)
+        case "reversed" | "repeated":
+            return circuit.picked(values[0], (1, int(kind == "repeated")), 1)
+        case "stretched":
+            first = circuit.picked(values[0], (0,), 1)
+            return circuit.add("NotEqual", 1, first, values[1])
+    return circuit.add(kind, 1, *values)
+
+
+def trees(leaves: str, kinds: dict[str, int], *more: str) -> st.SearchStrategy[Tree]:
+    """Trees of operations of so many inputs."""
+
+    def grow(below: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
+        return st.one_of(
+            [st.tuples(st.just(kind), *[below] * inputs) for kind, inputs in kinds.items()]
+        )
+
+    return st.recursive(st.sampled_from([*leaves, *more]), grow, max_leaves=4)
+
+
+MASKED = {"NotEqual": 2, "Equal": 2, "LogicalXor": 2}
+MOVED = {"crossed": 2, "reversed": 1, "repeated": 1, "stretched": 2}
+BITS = trees("abvwrs", MASKED | MOVED | {"LogicalAnd": 2, "LogicalNot": 1, "SelectV2": 3})
+BYTES = trees(
+    "arb",
+    {"AddV2": 2, "Sub": 2, "BitwiseXor": 2, "BitwiseAnd": 2, "Mul": 2, "Neg": 1, "Invert": 1},
+    *("half", "-1", "2", "3"),
 )
-def test_what_passes_is_secret_over_bytes(choices: list[Choice], sent: list[int]) -> None:
-    plan = random_arithmetic(choices, sent)
-    passed = passes(plan)
-    event("passes" if passed else "is refused")
-    assert not passed or is_secret(plan)
 
 
-MESSAGES = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 1))
-MASKS = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 4))
+def sound(plan: Plan) -> bool:
+    """Whether the audit does not let pass what is not secret."""
+    return not passes(plan) or is_secret(plan)
+
+
+DEPENDENT_PARTS = (
+    "crossed",
+    ("NotEqual", "r", ("LogicalAnd", ("reversed", "s"), "a")),
+    ("NotEqual", "s", ("LogicalAnd", ("reversed", "r"), "b")),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@example(sent=[DEPENDENT_PARTS], seed=False)
+@example(sent=[("NotEqual", "a", ("repeated", "r"))], seed=False)
+@given(sent=st.lists(BITS, min_size=1, max_size=3), seed=st.booleans())
+def test_what_passes_is_secret_over_bits(sent: list[Tree], seed: bool) -> None:
+    assert sound(sending(circuit_over_bits(), [*sent, "seed of r"] if seed else sent))
 
 
 @settings(max_examples=150, deadline=None)
-@given(first=MESSAGES, second=MESSAGES, mask=MASKS)
-@example(first=(0, 0, 0), second=(1, 1, 0), mask=(0, 1, 0, 0))
-@example(first=(0, 0, 0), second=(1, 1, 0), mask=(3, 1, 0, 0))
-@example(first=(0, 0, 0), second=(1, 0, 0), mask=(0, 1, 0, 0))
-def test_what_passes_is_secret_in_transfers(
-    first: tuple[int, ...], second: tuple[int, ...], mask: tuple[int, ...]
-) -> None:
-    plan = transfer(first, second, mask)
-    passed = passes(plan)
-    event("passes" if passed else "is refused")
-    assert not passed or is_secret(plan)
+@example(sent=[("AddV2", ("Mul", "r", "2"), "a")])
+@given(sent=st.lists(BYTES, min_size=1, max_size=2))
+def test_what_passes_is_secret_over_bytes(sent: list[Tree]) -> None:
+    assert sound(sending(circuit_over_bytes(), sent))
+
+
+CHOICE = ("NotEqual", "b", "s")
+ZERO, ONE = ("NotEqual", "a", "r"), ("NotEqual", ("LogicalAnd", "a", CHOICE), "r")
+TRANSFER: dict[str, Tree] = {
+    "zero": ("NotEqual", ZERO, "v"),
+    "one": ("NotEqual", ONE, "w"),
+    "mask": ("SelectV2", CHOICE, "w", "v"),
+    "choice": CHOICE,
+    "more": "-",
+}
+"""An oblivious transfer as ABY3's: two masked messages, the mask that the choice selects."""
+
+FLAWS: dict[str, list[Tree]] = {
+    "zero": [
+        "-",
+        *(("NotEqual", x, "v") for x in ("a", "r", ("NotEqual", "a", ("reversed", "r")))),
+        *(("NotEqual", ("NotEqual", "a", x), "v") for x in "sw"),
+        *(("NotEqual", ZERO, x) for x in ("w", ("reversed", "v"), ("NotEqual", "v", "w"))),
+    ],
+    "one": [
+        "-",
+        *(("NotEqual", x, "w") for x in ("a", "r", ("NotEqual", "a", ("reversed", "r")))),
+        *(("NotEqual", ("NotEqual", "b", x), "w") for x in "rs"),
+        ("NotEqual", ("NotEqual", ONE, "q"), "w"),
+        *(("NotEqual", ONE, x) for x in ("v", ("reversed", "w"), ("NotEqual", "v", "w"))),
+    ],
+    "mask": [
+        "-",
+        *(("SelectV2", CHOICE, one, zero) for one in "vwr" for zero in "vwr"),
+        *(("SelectV2", c, "w", "v") for c in ("b", "r", "s", "v", ("reversed", CHOICE))),
+        *(
+            ("SelectV2", CHOICE, x, "v")
+            for x in (("reversed", "w"), *(("NotEqual", "w", x) for x in "ar"))
+        ),
+        ("SelectV2", CHOICE, "w", ("repeated", "v")),
+        ("stretched", "w", "v"),
+    ],
+    "choice": ["-", "b", "s", ("LogicalNot", CHOICE), ("NotEqual", CHOICE, "r")],
+    "more": [
+        *("v", "r", "s", "seed of r"),
+        *(("LogicalAnd", "w", x) for x in "av"),
+        *(("NotEqual", *two) for two in ("aw", "bv", "br", "rq")),
+    ],
+}
+"""What may be in a transfer instead; ``-`` is nothing."""
+
+
+def transfer(flaws: dict[str, Tree]) -> Plan:
+    sent = TRANSFER | flaws
+    return sending(circuit_over_bits(), [tree for tree in sent.values() if tree != "-"])
 
 
 def test_a_proper_transfer_passes() -> None:
-    assert passes(transfer((0, 0, 0), (1, 1, 0), (0, 1, 0, 0)))
-    assert passes(transfer((0, 0, 1), (1, 1, 0), (0, 0, 1, 0)))
+    assert passes(transfer({}))
+
+
+@pytest.mark.parametrize("part", FLAWS)
+def test_what_passes_is_secret_in_transfers_with_up_to_two_flaws(part: str) -> None:
+    for flaw in FLAWS[part]:
+        assert sound(transfer({part: flaw}))
+        for other in list(FLAWS)[: list(FLAWS).index(part)]:
+            for second in FLAWS[other]:
+                flaws = {part: flaw, other: second}
+                assert sound(transfer(flaws)), flaws
+
+
+@settings(max_examples=100, deadline=None)
+@given(flaws=st.fixed_dictionaries({k: st.sampled_from(v) for k, v in FLAWS.items()}))
+def test_what_passes_is_secret_in_transfers_with_many_flaws(flaws: dict[str, Tree]) -> None:
+    assert sound(transfer(flaws))
