@@ -49,7 +49,7 @@ RUN cd /opt/packages/lib/python3*/site-packages \
            pyarrow/include pyarrow/src pyarrow/*_flight* pyarrow/*_s3* pyarrow/*_cpp_tests* \
            kubernetes/aio operations pkgconfig libsodium.* \
  && find . -type d -name tests -prune -exec rm -rf {} + \
- && find . \( -name '*_test.py' -o -name '*.a' -o -name '*.pyi' -o -name '*.h' -o -name '*.lib' \) -delete \
+ && find . \( -name '*_test.py' -o -name '*.a' -o -name '*.pyi' -o -name '*.[ch]' -o -name '*.lib' \) -delete \
  && strip --strip-unneeded tensorflow/libtensorflow_cc.so.2 tensorflow/libtensorflow_framework.so.2
 
 # --- the image: no compiler, no package manager's cache, no tests ------------------------------

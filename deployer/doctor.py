@@ -18,9 +18,8 @@ from deployer import screen
 from deployer.apply import wanted
 from deployer.cli import new_app
 from deployer.cluster import Cluster, Object
-from deployer.observe import Observation
+from deployer.observe import observe
 from deployer.render import Plan
-from deployer.status import observe_all
 from deployer.target import (
     ContextOption,
     JsonOption,
@@ -91,9 +90,8 @@ def examine(target: Target, trials: bool = True) -> Iterator[Check]:
     if trials:
         for place in clusters.values():
             yield from of_trial(place, target)
-    found = observe_all(target.places)
-    for place, seen in zip(target.places, found, strict=True):
-        yield from of_pod_and_peers(place, seen, target)
+    for place in target.places:
+        yield from of_pod_and_peers(place, target)
 
 
 # --- before: what a deployment needs ------------------------------------------------------------
@@ -351,8 +349,13 @@ def of_trial(place: Place, target: Target) -> Iterator[Check]:
 # --- after: what runs ---------------------------------------------------------------------------
 
 
-def of_pod_and_peers(place: Place, seen: Observation, target: Target) -> Iterator[Check]:
+def of_pod_and_peers(place: Place, target: Target) -> Iterator[Check]:
     """What a party's pod does, its clock, and whether it reaches those whom it calls."""
+    try:
+        seen = observe(place)
+    except Fault as fault:
+        yield Check(place.party, "pod", Outcome.UNKNOWN, fault.what)
+        return
     if seen.phase in ("absent", "pending"):
         yield Check(place.party, "pod", Outcome.UNKNOWN, seen.says, seen.do)
         return

@@ -69,6 +69,7 @@ def put_table(place: Place, manifest: Manifest, parts: list[bytes], force: bool 
     except (Fault, KeyboardInterrupt):
         _put_back(place, wanted, earlier)
         raise
+    place.cluster.touch(place.pod, place.namespace)
     if changes == {Change.CREATED} and not any(earlier):
         return Change.CREATED
     return Change.UNCHANGED if changes == {Change.UNCHANGED} else Change.CHANGED
@@ -95,7 +96,9 @@ def put_keys(place: Place, directory: Path, job_name: str, force: bool = False) 
             f"Secret {place.keys_secret}, namespace {place.namespace}, {place.cluster}",
             "put this one in its place with --force; the party reads it when it starts anew",
         )
-    return place.cluster.apply(wanted, force)
+    change = place.cluster.apply(wanted, force)
+    place.cluster.touch(place.pod, place.namespace)
+    return change
 
 
 def _secret(place: Place, name: str, kind: str, files: Mapping[str, bytes]) -> Object:

@@ -37,6 +37,9 @@ class MemoryCluster:
         self._change()
         return self.objects.pop(_key(unwanted), None) is not None
 
+    def touch(self, pod: str, namespace: str) -> None:
+        """Nothing runs here."""
+
     def secrets(self) -> dict[str, dict[str, Any]]:
         """The data of every Secret, by name."""
         return {

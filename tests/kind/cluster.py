@@ -72,7 +72,6 @@ class Cluster:
         kubeconfig: with the contexts of whoever the cluster is reached as.
         image: the kit's image, ``name:tag``, in every node.
         context: the context in use; None for the current one.
-        made: names of what was made and is to be removed, last first.
     """
 
     kubeconfig: Path
@@ -100,6 +99,15 @@ class Cluster:
         python = [sys.executable, "-c", program]
         return run(*python, *words, env=self.environment, check=check, timeout=timeout)
 
+    def node_address(self) -> str:
+        """An address of its first node."""
+        [node, *_] = json.loads(self.kubectl("get", "nodes", "--output=json").stdout)["items"]
+        return next(
+            str(one["address"])
+            for one in node["status"]["addresses"]
+            if one["type"] == "InternalIP"
+        )
+
     def get(self, kind: str, namespace: str, name: str = "") -> Any:
         """An object, or all of a kind, as the API has them; None if there is none of the name."""
         words = ["get", kind, *([name] if name else []), "--namespace", namespace]
@@ -113,11 +121,6 @@ class Cluster:
     def apply(self, *objects: Object) -> None:
         """Put objects there."""
         self.kubectl("apply", "--filename", "-", input=yaml.safe_dump_all(objects))
-
-    def load(self, image: str) -> None:
-        """Give an image to the nodes, which pull none."""
-        name = run("kubectl", "config", "current-context", env=self.environment).stdout.strip()
-        run("kind", "load", "docker-image", image, "--name", name.removeprefix("kind-"))
 
     @contextmanager
     def namespace(self, labels: Mapping[str, str] = RESTRICTED) -> Iterator[str]:
@@ -145,6 +148,22 @@ class Cluster:
     def inside(self, pod: str, namespace: str, *command: str) -> Run:
         """Run a command in a pod."""
         return self.kubectl("exec", pod, "--namespace", namespace, "--", *command, check=False)
+
+
+@contextmanager
+def kind_cluster(kubeconfig: Path, image: str) -> Iterator[Cluster]:
+    """A new kind cluster with an image in it, whose context is added to a kubeconfig and is its
+    current one; it goes when the block is left."""
+    name = f"tfe-kit-{secrets.token_hex(3)}"
+    made = Cluster(kubeconfig, image, f"kind-{name}")
+    node = ["--image", given] if (given := os.environ.get("KIND_NODE_IMAGE")) else []
+    create = ("kind", "create", "cluster", "--name", name, "--wait", "180s")
+    try:
+        run(*create, *node, env=made.environment)
+        run("kind", "load", "docker-image", image, "--name", name)
+        yield made
+    finally:
+        run("kind", "delete", "cluster", "--name", name, env=made.environment)
 
 
 def bystander(

@@ -8,15 +8,14 @@ context instead, whose nodes must be able to get ``TFE_KIT_IMAGE``.
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.kind.cluster import EXAMPLE, ROOT, Cluster, Deployment, require, run
+from tests.kind.cluster import EXAMPLE, ROOT, Cluster, Deployment, kind_cluster, require, run
 
 IMAGE = "tfe-kit:test"
 
@@ -46,25 +45,8 @@ def cluster(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cl
         yield Cluster(Path(config), image)
         return
     require("docker", "kind")
-    name = f"tfe-kit-{secrets.token_hex(3)}"
-    mine = Cluster(tmp_path_factory.mktemp("cluster") / "kubeconfig", image)
-    node = ["--image", given] if (given := os.environ.get("KIND_NODE_IMAGE")) else []
-    try:
-        run(
-            "kind",
-            "create",
-            "cluster",
-            "--name",
-            name,
-            "--wait",
-            "180s",
-            *node,
-            env=mine.environment,
-        )
-        mine.load(image)
-        yield mine
-    finally:
-        run("kind", "delete", "cluster", "--name", name, env=mine.environment)
+    with kind_cluster(tmp_path_factory.mktemp("cluster") / "kubeconfig", image) as made:
+        yield made
 
 
 @pytest.fixture
@@ -74,16 +56,15 @@ def namespace(cluster: Cluster) -> Iterator[str]:
         yield name
 
 
-@pytest.fixture
-def job() -> dict[str, Any]:
+def example_job() -> dict[str, Any]:
     """The example's job."""
     return dict(yaml.safe_load((EXAMPLE / "job.yaml").read_text()))
 
 
 @pytest.fixture
-def deployment(cluster: Cluster, namespace: str, job: dict[str, Any], tmp_path: Path) -> Deployment:
+def deployment(cluster: Cluster, namespace: str, tmp_path: Path) -> Deployment:
     """All three parties in one namespace, to be installed: no pods, keys or tables yet."""
-    return Deployment(cluster, tmp_path, plain_values(cluster, namespace, job))
+    return Deployment(cluster, tmp_path, plain_values(cluster, namespace, example_job()))
 
 
 def plain_values(cluster: Cluster, namespace: str, job: dict[str, Any]) -> dict[str, Any]:
@@ -101,16 +82,3 @@ def plain_values(cluster: Cluster, namespace: str, job: dict[str, Any]) -> dict[
         "bob": dict(small),
         "server": dict(small),
     }
-
-
-@pytest.fixture
-def installed(deployment: Deployment) -> Callable[[], Deployment]:
-    """Puts keys and tables there and applies the values, without waiting."""
-
-    def install() -> Deployment:
-        deployment.put_keys()
-        deployment.put_tables()
-        deployment.deployer("apply", "--no-wait")
-        return deployment
-
-    return install

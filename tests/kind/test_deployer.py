@@ -1,95 +1,124 @@
-"""The deployer's own way: keys, tables, apply, status, result; and the way out."""
+"""The deployer's own way: keys, tables, apply, status, result; then again, changed, and away.
+
+The tests of this page are one story of one deployment, in order.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.kind.cluster import EXAMPLE, PARTIES, Deployment, left_in, weights
+from tests.kind.cluster import EXAMPLE, PARTIES, Cluster, Deployment, left_in, weights
+from tests.kind.conftest import example_job, plain_values
 
 FIXED_POINT = 2e-3
 """How far two runs may be apart: each truncation may fall to either side of a bit."""
 
 
-@pytest.mark.parametrize("protocol", ["pond", "aby3"])
-def test_the_cluster_trains_the_model_that_one_machine_trains(
-    deployment: Deployment, protocol: str
-) -> None:
-    deployment.document["job"]["protocol"] = protocol
-    deployment.put_keys()
-    deployment.put_tables()
-    said = deployment.deployer("apply", "--timeout", "240").stdout
-    assert [line.split()[0] for line in said.splitlines()[:3]] == list(PARTIES)
-    assert {one["phase"] for one in deployment.status().values()} == {"done"}
+@pytest.fixture(scope="module")
+def story(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A deployment with the real tables, done."""
+    with cluster.namespace() as namespace:
+        values = plain_values(cluster, namespace, example_job())
+        deployment = Deployment(cluster, tmp_path_factory.mktemp("story"), values)
+        deployment.put_keys()
+        deployment.put_tables()
+        said = deployment.deployer("apply", "--timeout", "300").stdout
+        assert [line.split()[0] for line in said.splitlines()[:3]] == list(PARTIES)
+        yield deployment
 
-    local = deployment.room / "local"
+
+def local_model(deployment: Deployment) -> dict[str, Any]:
+    """What the same job comes to on this machine alone."""
+    job, output = deployment.room / "job.yaml", deployment.room / "local"
     tables = [f"--{party}={EXAMPLE / f'{party}.csv'}" for party in ("alice", "bob")]
-    job = deployment.room / "job.yaml"
-    deployment.cluster.deployer("run", job, *tables, "--output", local)
-    here = json.loads((local / "alice" / "model.json").read_text())
-    there = deployment.model()
+    deployment.cluster.deployer("run", job, *tables, "--output", output)
+    return dict(json.loads((output / "alice" / "model.json").read_text()))
+
+
+def test_the_cluster_trains_the_model_that_one_machine_trains(story: Deployment) -> None:
+    assert {one["phase"] for one in story.status().values()} == {"done"}
+    here, there = local_model(story), story.model()
     assert there["job"] == here["job"] and there["plan"] == here["plan"]
     assert weights(there) == pytest.approx(weights(here), abs=FIXED_POINT)
 
 
-def test_the_same_job_again_does_nothing_and_a_changed_one_runs(
-    installed: Callable[[], Deployment],
-) -> None:
-    deployment = installed()
-    first = deployment.wait_until_done()
-    pods = deployment.pods()
+def test_the_doctor_finds_it_well(story: Deployment) -> None:
+    found = json.loads(story.deployer("doctor", "--json").stdout)
+    assert [check for check in found if check["outcome"] == "wrong"] == []
+    ways = {(c["about"], c["what"]) for c in found if c["what"].startswith("way to")}
+    assert ways == {("bob", "way to alice"), ("server", "way to alice"), ("server", "way to bob")}
+    agreed = {c["about"] for c in found if c["what"] == "job" and c["outcome"] == "ok"}
+    assert agreed == set(PARTIES)
 
-    again = deployment.deployer("apply", "--timeout", "60").stdout
+
+def test_the_same_job_again_does_nothing(story: Deployment) -> None:
+    pods, status = story.pods(), story.status()
+    again = story.deployer("apply", "--timeout", "60").stdout
     assert "created" not in again and "changed" not in again.replace("unchanged", "")
-    assert {p: pod["metadata"]["uid"] for p, pod in deployment.pods().items()} == {
-        p: pod["metadata"]["uid"] for p, pod in pods.items()
-    }
-    assert deployment.status()["alice"]["own"]["started"] == first["alice"]["own"]["started"]
+    for party, pod in story.pods().items():
+        assert pod["metadata"]["uid"] == pods[party]["metadata"]["uid"]
+        assert story.status()[party]["own"]["started"] == status[party]["own"]["started"]
 
-    deployment.document["job"]["training"]["epochs"] = 2
-    deployment.deployer("apply", "--timeout", "240")
-    second = deployment.status()
+
+def test_a_finished_job_survives_its_pods(story: Deployment) -> None:
+    first, model = story.status(), story.model()
+    pods = [story.pod(party) for party in PARTIES]
+    story.cluster.kubectl("delete", "pod", *pods, "--namespace", story.document["namespace"])
+    second = story.wait_until_done()
+    assert second["alice"]["own"]["started"] == first["alice"]["own"]["started"]
+    assert story.model() == model
+
+
+def test_a_changed_job_starts_a_new_run(story: Deployment) -> None:
+    first = story.status()
+    story.document["job"]["training"]["epochs"] = 2
+    assert (
+        "not the one in the values" in story.deployer("doctor", "--no-trials", check=False).stdout
+    )
+    story.deployer("apply", "--timeout", "300")
+    second = story.status()
     for party in PARTIES:
         assert second[party]["own"]["job"] != first[party]["own"]["job"]
         assert second[party]["own"]["epochs"] == 2
-    assert deployment.model()["job"] == second["alice"]["own"]["job"]
+    assert story.model()["job"] == second["alice"]["own"]["job"]
 
 
-def test_a_finished_job_survives_its_pods(installed: Callable[[], Deployment]) -> None:
-    deployment = installed()
-    first = deployment.wait_until_done()
-    model = deployment.model()
-    namespace = deployment.document["namespace"]
-    for party in PARTIES:
-        deployment.cluster.kubectl("delete", "pod", deployment.pod(party), "--namespace", namespace)
-    second = deployment.wait_until_done()
-    assert second["alice"]["own"]["started"] == first["alice"]["own"]["started"]
-    assert deployment.model() == model
-
-
-def test_delete_says_what_goes_and_keeps_volumes_tables_and_keys_unless_told(
-    installed: Callable[[], Deployment],
-) -> None:
-    deployment = installed()
-    namespace = deployment.document["namespace"]
-    deployment.wait_until_done()
-
-    unasked = deployment.deployer("delete", check=False)
+def test_delete_says_what_goes_and_asks(story: Deployment) -> None:
+    unasked = story.deployer("delete", check=False)
     assert unasked.returncode == 2 and "--yes" in unasked.stderr
     assert "StatefulSet fraud-alice" in unasked.stdout
-    assert deployment.pods()["alice"] is not None
+    assert "PersistentVolumeClaim" not in unasked.stdout and "Secret" not in unasked.stdout
+    assert story.pods()["alice"] is not None
 
-    deployment.deployer("delete", "--yes")
-    kinds = {name.partition("/")[0] for name in left_in(deployment.cluster, namespace)}
-    assert kinds <= {"persistentvolumeclaim", "secret", "pod"}
-    assert {"persistentvolumeclaim", "secret"} <= kinds
+
+def test_delete_keeps_volumes_tables_and_keys_unless_told(story: Deployment) -> None:
+    namespace = story.document["namespace"]
+    story.deployer("delete", "--yes")
+    kinds = {name.partition("/")[0] for name in left_in(story.cluster, namespace)}
+    assert (
+        {"persistentvolumeclaim", "secret"} <= kinds <= {"persistentvolumeclaim", "secret", "pod"}
+    )
 
     # What is kept is found again: the job is done, and not run once more.
-    deployment.deployer("apply", "--timeout", "120")
-    deployment.deployer("delete", "--yes", "--volumes", "--secrets")
-    deployment.cluster.kubectl(
+    model = story.deployer("apply", "--timeout", "120") and story.model()
+    assert model["job"]
+
+    story.deployer("delete", "--yes", "--volumes", "--secrets")
+    story.cluster.kubectl(
         *("wait", "pvc", "--all", f"--namespace={namespace}", "--for=delete", "--timeout=120s")
     )
-    assert left_in(deployment.cluster, namespace) == set()
+    assert left_in(story.cluster, namespace) == set()
+
+
+def test_the_other_protocol_trains_it_too(deployment: Deployment) -> None:
+    deployment.document["job"]["protocol"] = "aby3"
+    deployment.put_keys()
+    deployment.put_tables()
+    deployment.deployer("apply", "--timeout", "300")
+    here, there = local_model(deployment), deployment.model()
+    assert there["protocol"] == here["protocol"] == "aby3"
+    assert weights(there) == pytest.approx(weights(here), abs=FIXED_POINT)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from tests.kind.cluster import EXAMPLE, PARTIES, ROOT, Cluster, Deployment
-from tests.kind.conftest import plain_values
+from tests.kind.conftest import example_job, plain_values
 
 ROLE = ROOT / "examples" / "kubernetes" / "operator-role.yaml"
 
 
 @pytest.fixture
-def organisations(cluster: Cluster, job: dict[str, Any], tmp_path: Path) -> Iterator[Deployment]:
+def organisations(cluster: Cluster, tmp_path: Path) -> Iterator[Deployment]:
     """The deployment, each party in its own namespace and reached as its own restricted user."""
     with (
         cluster.namespace() as alice,
@@ -24,7 +23,7 @@ def organisations(cluster: Cluster, job: dict[str, Any], tmp_path: Path) -> Iter
         cluster.namespace() as server,
     ):
         namespaces = dict(zip(PARTIES, (alice, bob, server), strict=True))
-        document = plain_values(cluster, alice, job)
+        document = plain_values(cluster, alice, example_job())
         kubeconfig = tmp_path / "kubeconfig"
         kubeconfig.write_bytes(cluster.kubeconfig.read_bytes())
         kubeconfig.chmod(0o600)

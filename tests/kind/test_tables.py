@@ -5,15 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import random
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.kind.cluster import EXAMPLE, Deployment
-
-Breaker = Callable[[Deployment], None]
 
 
 def write_tables(directory: Path, rows: int, columns: int) -> None:
@@ -48,28 +44,6 @@ def test_a_table_of_several_secrets(deployment: Deployment, tmp_path: Path) -> N
     assert first > 3 * max(others)
 
 
-def nothing(deployment: Deployment) -> None:
-    """No table at all."""
-
-
-def damaged(deployment: Deployment) -> None:
-    """The right table with a byte turned."""
-    deployment.deployer("data put", "alice", EXAMPLE / "alice.csv")
-    secret = table_secret(deployment, "alice")
-    content = bytearray(base64.b64decode(secret["data"]["part-000"]))
-    content[len(content) // 2] ^= 1
-    whole = {name: base64.b64decode(text) for name, text in secret["data"].items()}
-    replace_data(deployment, secret, whole | {"part-000": bytes(content)})
-
-
-def of_bob(deployment: Deployment) -> None:
-    """Bob's table where Alice's should be."""
-    deployment.deployer("data put", "alice", EXAMPLE / "alice.csv")
-    theirs = table_secret(deployment, "bob")["data"]
-    files = {name: base64.b64decode(text) for name, text in theirs.items()}
-    replace_data(deployment, table_secret(deployment, "alice"), files)
-
-
 def table_secret(deployment: Deployment, party: str) -> dict[str, Any]:
     namespace = deployment.document["namespace"]
     found = deployment.cluster.get("secret", namespace, f"fraud-{party}-table-0")
@@ -77,38 +51,66 @@ def table_secret(deployment: Deployment, party: str) -> dict[str, Any]:
     return found
 
 
-def replace_data(deployment: Deployment, secret: dict[str, Any], files: dict[str, bytes]) -> None:
-    """Other contents behind the deployer's back."""
+def replace_data(deployment: Deployment, meta: dict[str, str], files: dict[str, bytes]) -> None:
+    """Other contents of a Secret, behind the deployer's back."""
     data = {name: base64.b64encode(content).decode() for name, content in files.items()}
-    meta = {key: secret["metadata"][key] for key in ("name", "namespace")}
     changed = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data}
     deployment.cluster.kubectl("replace", "--filename", "-", input=json.dumps(changed))
 
 
-@pytest.mark.parametrize(
-    ("broken", "words"),
-    [
-        (nothing, ("table",)),
-        (damaged, ("damaged",)),
-        (of_bob, ("another party's",)),
-    ],
-)
-def test_a_table_that_is_wrong_is_a_clear_state_and_mended_without_reinstalling(
-    deployment: Deployment, broken: Breaker, words: tuple[str, ...]
+def damaged(deployment: Deployment) -> dict[str, bytes]:
+    """Alice's table, in parts, with one bit turned."""
+    parts = deployment.room / "parts"
+    job = EXAMPLE / "job.yaml"
+    deployment.cluster.deployer(
+        "data", "split", job, "alice", EXAMPLE / "alice.csv", "--output", parts
+    )
+    files = {file.name: file.read_bytes() for file in parts.iterdir()}
+    content = bytearray(files["part-000"])
+    content[len(content) // 2] ^= 1
+    return files | {"part-000": bytes(content)}
+
+
+def test_a_wrong_table_is_a_clear_state_and_is_mended_without_reinstalling(
+    deployment: Deployment,
 ) -> None:
+    def says(words: str) -> None:
+        def found(status: dict[str, Any]) -> bool:
+            return words in str(status["alice"]["says"])
+
+        state = deployment.wait(found)["alice"]
+        assert "deployer data put alice" in state["do"]
+        log = deployment.deployer("logs", "--party", "alice").stdout
+        assert words in log
+
+    def look_at_once() -> None:
+        pod, namespace = deployment.pod("alice"), deployment.document["namespace"]
+        stamp = f"looked-at={time.time()}"
+        deployment.cluster.kubectl(
+            "annotate", "pod", pod, stamp, "--overwrite", "--namespace", namespace
+        )
+
     deployment.put_keys()
     deployment.deployer("data put", "bob", EXAMPLE / "bob.csv")
-    broken(deployment)
     deployment.deployer("apply", "--no-wait")
-
-    def said(found: dict[str, Any]) -> bool:
-        return all(word in found["alice"]["says"] for word in words)
-
-    state = deployment.wait(said)["alice"]
-    assert "data put" in state["do"] or "table" in state["do"]
-    assert any(word in deployment.deployer("logs", "--party", "alice").stdout for word in words)
+    says("holds no table")
     uid = deployment.pods()["alice"]["metadata"]["uid"]
 
+    theirs = table_secret(deployment, "bob")["data"]
+    meta = {"name": "fraud-alice-table-0", "namespace": deployment.document["namespace"]}
+    deployment.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta})
+    replace_data(deployment, meta, {name: base64.b64decode(text) for name, text in theirs.items()})
+    look_at_once()
+    says("another party's")
+    found = json.loads(deployment.deployer("doctor", "--json", "--no-trials", check=False).stdout)
+    [table] = [c for c in found if (c["about"], c["what"]) == ("alice", "table")]
+    assert table["outcome"] == "wrong" and "bob's table" in table["says"]
+
+    replace_data(deployment, meta, damaged(deployment))
+    look_at_once()
+    says("damaged")
+
     deployment.deployer("data put", "alice", EXAMPLE / "alice.csv", "--force")
-    deployment.wait_until_done(timeout=400)
+    found_done = deployment.wait_until_done()
+    assert found_done["alice"]["restarts"] == 0
     assert deployment.pods()["alice"]["metadata"]["uid"] == uid
