@@ -39,7 +39,7 @@ HOLDERS = ("alice", "bob")
 
 _KEYS_DAYS = 30.0  # of training at most, since keys must last as long as it does
 _WAIT_S = 60.0
-_BUILDING = "building the plan with TensorFlow; the next run has it in the cache"
+_BUILDING = "building the plan, once"
 _GRACE_S = 2.0
 _LOOK_EVERY_S = 0.1
 
@@ -399,7 +399,7 @@ class _Shown:
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
             columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-            self.bar = Progress(*columns)
+            self.bar = Progress(*columns, refresh_per_second=5, transient=True)
             self.task = self.bar.add_task("starting", total=job.steps)
             self.bar.start()
 
