@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from party.job import PARTIES
 from party.plan import Plan
 from tests.attacks.conftest import Tried
 from tests.attacks.transcripts import Seen, Spot, Theatre, bits_of, blocks, messages, worlds
@@ -25,6 +26,10 @@ class Runs:
 
     plan: Plan
     views: list[list[Seen]]
+
+    def who(self, party: int) -> str:
+        """A party, and the protocol."""
+        return f"{PARTIES[party]}, {self.plan.parameters.protocol}"
 
 
 @pytest.fixture(scope="module", params=["pond", "aby3", "securenn"])
@@ -44,7 +49,7 @@ def test_no_party_receives_a_block_twice(runs: Runs, tried: Tried) -> None:
         if any(received):
             found = blocks(received)
             assert not found.odd and not found.twice
-            tried(found.count, f"blocks of 16 bytes received in two runs (party {party})")
+            tried(found.count, f"blocks of 16 bytes received in two runs ({runs.who(party)})")
 
 
 def test_no_block_is_sent_twice_but_what_is_passed_on_as_it_came(runs: Runs, tried: Tried) -> None:
@@ -54,7 +59,7 @@ def test_no_block_is_sent_twice_but_what_is_passed_on_as_it_came(runs: Runs, tri
     found = blocks([_once(views) for views in runs.views])
     assert found.odd == []
     assert not [pair for pair in found.twice if not _is_passed_on(runs.plan, *pair)]
-    tried(found.count, "blocks of 16 bytes between all parties in two runs")
+    tried(found.count, f"blocks of 16 bytes sent in two runs ({runs.plan.parameters.protocol})")
 
 
 def test_no_mask_that_a_party_grows_repeats(runs: Runs, tried: Tried) -> None:
@@ -65,7 +70,7 @@ def test_no_mask_that_a_party_grows_repeats(runs: Runs, tried: Tried) -> None:
         if any(grown):
             found = blocks(grown)
             assert not found.odd and not found.twice
-            tried(found.count, f"blocks of 16 bytes of masks in two runs (party {party})")
+            tried(found.count, f"blocks of 16 bytes of masks in two runs ({runs.who(party)})")
 
 
 def test_two_runs_are_alike_no_more_than_chance_has_it(runs: Runs) -> None:
