@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from deployer import screen
 from deployer.cli import new_app
 from deployer.cluster import Change, Cluster, Object
 from deployer.render import DEMO, objects
 from deployer.status import watch
 from deployer.target import (
     ContextOption,
+    JsonOption,
     NameOption,
     NamespaceOption,
     PartyOption,
@@ -57,6 +60,7 @@ def apply(
     force: Annotated[
         bool, typer.Option("--force", help="Take over what helm or kubectl installed.")
     ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Install the enabled parties, or bring them up to date, and wait for the job.
 
@@ -70,12 +74,17 @@ def apply(
         deployer apply -f values.yaml --party bob --context police --no-wait
     """
     target = find(values, name, namespace, context, party)
+    document: dict[str, Any] = {"changes": {}}
     for who, changes in apply_all(target, force):
-        said = ", ".join(f"{count} {change}" for change, count in sorted(changes.items()))
-        print(f"{who:<7} {said}", flush=True)
-    if not wait:
-        return
+        document["changes"][who] = dict(changes)
+        if not as_json:
+            said = ", ".join(f"{count} {change}" for change, count in sorted(changes.items()))
+            print(f"{who:<7} {said}", flush=True)
     try:
-        watch(target, timeout)
+        if wait:
+            found = watch(target, timeout, quiet=as_json)
+            document["parties"] = [one.document() for one in found]
     except KeyboardInterrupt:
-        print("\nnot waiting any more; the job goes on: deployer status --watch")
+        print("\nnot waiting any more; the job goes on: deployer status --watch", file=sys.stderr)
+    if as_json:
+        screen.print_json(document)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -393,13 +394,15 @@ def _connect(context: str | None) -> tuple[Any, str]:
     from kubernetes import client, config
     from kubernetes.config.config_exception import ConfigException
 
+    # It warns of each attempt; a fault is enough.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
     if context is None and in_pod and not os.environ.get("KUBECONFIG"):
         configuration = client.Configuration()
         config.load_incluster_config(client_configuration=configuration)
         return client.ApiClient(configuration), "this pod's cluster"
     try:
-        contexts, active = config.list_kube_config_contexts()
+        contexts, active = config.list_kube_config_contexts(config_file=_kubeconfig())
     except (ConfigException, OSError):
         hint = "set KUBECONFIG, or make a cluster: kind create cluster"
         raise InputFault("there is no kubeconfig", _kubeconfig(), hint) from None
@@ -411,7 +414,7 @@ def _connect(context: str | None) -> tuple[Any, str]:
         have = f"there are {', '.join(names)}" if names else "there is none"
         raise InputFault(f"there is no context {name!r}", _kubeconfig(), have)
     try:
-        return config.new_client_from_config(context=name), f"context {name}"
+        return config.new_client_from_config(_kubeconfig(), name), f"context {name}"
     except (ConfigException, OSError) as error:
         raise InputFault(f"cannot use the context {name!r}: {error}", _kubeconfig()) from None
 

@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
+from deployer import screen
 from deployer.apply import wanted
 from deployer.cli import new_app
 from deployer.cluster import Cluster, Object
 from deployer.target import (
     ContextOption,
+    JsonOption,
     NameOption,
     NamespaceOption,
     PartyOption,
@@ -34,8 +36,19 @@ class Doomed:
     cluster: Cluster
     one: Object
 
+    @property
+    def namespace(self) -> str:
+        """Where it is in its cluster."""
+        return str(self.one["metadata"].get("namespace", ""))
+
     def __str__(self) -> str:
         return f"{self.one['kind']} {self.one['metadata']['name']}"
+
+    def document(self) -> dict[str, str]:
+        """For ``--json``."""
+        name = self.one["metadata"]["name"]
+        where = {"cluster": str(self.cluster), "namespace": self.namespace}
+        return {"party": self.whose, **where, "kind": self.one["kind"], "name": name}
 
 
 def doomed(target: Target, volumes: bool, secrets: bool) -> list[Doomed]:
@@ -68,6 +81,7 @@ def delete(
         bool, typer.Option("--secrets", help="The Secrets with tables and keys too.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove the enabled parties. Volumes, tables and keys are kept unless told otherwise.
 
@@ -79,24 +93,24 @@ def delete(
     """
     target = find(values, name, namespace, context, party)
     found = doomed(target, volumes, secrets)
-    if not found:
-        print("there is nothing to remove")
-        return
-    print("\n".join(_said(found)))
-    if not yes:
+    if not as_json:
+        print("\n".join(_said(found)) or "there is nothing to remove")
+    if found and not yes:
         if not sys.stdin.isatty():
             raise InputFault("nobody is there to ask", hint="say --yes to remove all of this")
-        typer.confirm("remove all of this?", abort=True)
+        typer.confirm("remove all of this?", abort=True, err=True)
     for each in found:
         each.cluster.delete(each.one)
-    print(f"removed {len(found)} objects")
+    if as_json:
+        screen.print_json([each.document() for each in found])
+    elif found:
+        print(f"removed {len(found)} objects")
 
 
 def _said(found: list[Doomed]) -> Iterator[str]:
     heading = None
     for each in sorted(found, key=lambda each: each.whose):
-        namespace = each.one["metadata"].get("namespace")
-        if heading != (heading := f"{each.whose} in namespace {namespace}, {each.cluster}:"):
+        if heading != (heading := f"{each.whose} in namespace {each.namespace}, {each.cluster}:"):
             yield heading
         yield f"  {each}"
 
@@ -106,6 +120,5 @@ def _order(one: Object) -> int:
 
 
 def _is_there(each: Doomed) -> bool:
-    meta = each.one["metadata"]
-    version, kind = each.one["apiVersion"], each.one["kind"]
-    return each.cluster.read(version, kind, meta["name"], meta.get("namespace", "")) is not None
+    version, kind, name = each.one["apiVersion"], each.one["kind"], each.one["metadata"]["name"]
+    return each.cluster.read(version, kind, name, each.namespace) is not None

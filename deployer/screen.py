@@ -59,15 +59,17 @@ def table(observations: Sequence[Observation], elsewhere: dict[str, str]) -> Any
 
 class Watch:
     """A view of all parties that is brought up to date: in place on a terminal, elsewhere a line
-    whenever a party's phase or sentence changes. Use as a context manager."""
+    whenever a party's phase or sentence changes; nothing at all if it is to be quiet. Use as a
+    context manager."""
 
-    def __init__(self, elsewhere: dict[str, str]) -> None:
+    def __init__(self, elsewhere: dict[str, str], quiet: bool = False) -> None:
         self._elsewhere = elsewhere
+        self._quiet = quiet
         self._shown: dict[str, str] = {}
         self._live: Any = None
 
     def __enter__(self) -> Watch:
-        if on_terminal():
+        if on_terminal() and not self._quiet:
             from rich.live import Live
 
             self._live = Live(refresh_per_second=4)
@@ -83,7 +85,7 @@ class Watch:
         if self._live is not None:
             self._live.update(table(observations, self._elsewhere))
             return
-        for one in observations:
+        for one in () if self._quiet else observations:
             # The sentence of a run changes with every step: its phase is enough.
             line = one.phase if one.phase == "running" else f"{one.phase}: {one.says}"
             if self._shown.get(one.party) != line:

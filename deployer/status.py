@@ -36,8 +36,8 @@ def observe_all(places: Sequence[Place]) -> list[Observation]:
         return list(pool.map(observe, places))
 
 
-def watch(target: Target, timeout_s: float | None) -> None:
-    """Show all parties until each is done.
+def watch(target: Target, timeout_s: float | None, quiet: bool = False) -> list[Observation]:
+    """Show all parties until each is done; returns what was seen last.
 
     A party that failed is started again by its cluster, and one that lacks something goes on when
     it gets it: neither ends the waiting.
@@ -46,13 +46,13 @@ def watch(target: Target, timeout_s: float | None) -> None:
         JobFault: not all were done in time; the pods stay as they are.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    with screen.Watch(target.elsewhere) as view:
+    with screen.Watch(target.elsewhere, quiet) as view:
         while True:
             found = observe_all(target.places)
             view.show(found)
             late = [one for one in found if one.phase != DONE]
             if not late:
-                return
+                return found
             if deadline is not None and time.monotonic() > deadline:
                 said = "; ".join(f"{one.party} is {one.phase}: {one.says}" for one in late)
                 hint = "nothing was stopped: go on looking with deployer status --watch"
@@ -87,14 +87,13 @@ def status(
         deployer status -f values.yaml --context alice=bank --party alice --json
     """
     target = find(values, name, namespace, context, party)
-    if watching and not as_json:
-        watch(target, timeout)
-        return
-    found = observe_all(target.places)
+    found = watch(target, timeout, quiet=as_json) if watching else observe_all(target.places)
     if as_json:
         screen.print_json(
             {"parties": [one.document() for one in found], "elsewhere": target.elsewhere}
         )
+    elif watching:
+        return
     elif screen.on_terminal():
         from rich.console import Console
 

@@ -1,0 +1,178 @@
+"""What an API server answers becomes an object, or a fault that says what to do about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+
+from deployer.cluster import Change, Cluster, plural
+from deployer.render import objects
+from deployer.values import load_values
+from party.faults import Fault, InputFault, JobFault
+
+SECRET = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "keys", "namespace": "bank"},
+    "data": {"tls.key": "cGxhbnRlZA=="},
+}
+
+
+class Api(HTTPServer):
+    """An API server that gives the answers it was told to, in order, and keeps the requests."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers: list[tuple[int, dict[str, Any]]] = []
+        self.requests: list[tuple[str, str, str]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Api
+
+    def _answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length).decode()
+        self.server.requests.append((self.command, self.path, body))
+        code, answer = self.server.answers.pop(0)
+        text = json.dumps(answer).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_PATCH = do_DELETE = _answer
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Not on the tests' screen."""
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    server = Api()
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def cluster(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """A cluster of which the API server is all there is."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "bank",
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{api.server_port}"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "bank", "context": {"cluster": "c", "user": "u"}}],
+    }
+    file = tmp_path / "kubeconfig"
+    file.write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    return Cluster()
+
+
+def found(version: str) -> tuple[int, dict[str, Any]]:
+    return 200, {"metadata": {"name": "keys", "resourceVersion": version}}
+
+
+def status(code: int, message: str) -> tuple[int, dict[str, Any]]:
+    return code, {"kind": "Status", "message": message, "code": code}
+
+
+@pytest.mark.parametrize(
+    ("answers", "change"),
+    [
+        ([status(404, "not found"), found("1")], Change.CREATED),
+        ([found("1"), found("2")], Change.CHANGED),
+        ([found("2"), found("2")], Change.UNCHANGED),
+    ],
+)
+def test_applying_says_what_it_changed(
+    api: Api, cluster: Cluster, answers: list[tuple[int, dict[str, Any]]], change: Change
+) -> None:
+    api.answers = answers
+    assert cluster.apply(SECRET) is change
+    method, path, body = api.requests[-1]
+    assert (method, path.partition("?")[0]) == ("PATCH", "/api/v1/namespaces/bank/secrets/keys")
+    assert "fieldManager=tfe-kit-deployer" in path and "force=false" in path
+    assert json.loads(body) == SECRET
+
+
+USER = 'secrets "keys" is forbidden: User "eve" cannot patch resource "secrets"'
+QUOTA = 'pods "x" is forbidden: exceeded quota: small'
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "what", "do"),
+    [
+        (status(401, "Unauthorized"), InputFault, "does not know who asks", "log in again"),
+        (status(403, USER), InputFault, "not allowed to apply", "operator-role.yaml"),
+        (status(403, QUOTA), InputFault, "exceeded quota", ""),
+        (
+            status(404, 'namespaces "bank" not found'),
+            InputFault,
+            "no namespace 'bank'",
+            "kubectl create namespace bank",
+        ),
+        (status(409, "Apply failed with 1 conflict"), InputFault, "another manager", "--force"),
+        (status(422, "spec: field is immutable"), InputFault, "cannot be", "delete and apply"),
+        (status(422, "metadata.name: Invalid value"), InputFault, "Invalid value", ""),
+        (status(500, "etcd is unhappy"), JobFault, "etcd is unhappy", ""),
+    ],
+)
+def test_a_refusal_says_what_where_and_what_to_do_and_nothing_private(
+    api: Api,
+    cluster: Cluster,
+    answer: tuple[int, dict[str, Any]],
+    kind: type[Fault],
+    what: str,
+    do: str,
+) -> None:
+    api.answers = [status(404, "not found"), answer]
+    with pytest.raises(kind) as raised:
+        cluster.apply(SECRET)
+    fault = raised.value
+    assert what in fault.what
+    assert fault.where == "Secret keys, namespace bank, context bank"
+    assert do in (fault.hint or "")
+    assert "cGxhbnRlZA" not in str(fault) and "planted" not in str(fault)
+
+
+def test_what_is_not_there_is_none_and_goes_without_complaint(api: Api, cluster: Cluster) -> None:
+    api.answers = [status(404, "not found")] * 3
+    assert cluster.read("v1", "Secret", "keys", "bank") is None
+    assert cluster.delete(SECRET) is False
+    assert cluster.select("apps/v1", "StatefulSet", "bank") == []
+    assert api.requests[-1][1] == "/apis/apps/v1/namespaces/bank/statefulsets"
+
+
+def test_a_cluster_that_cannot_be_reached_is_named(api: Api, cluster: Cluster) -> None:
+    api.shutdown()
+    api.server_close()
+    with pytest.raises(InputFault, match=r"cannot reach the cluster: connection refused"):
+        cluster.version()
+
+
+def test_an_unknown_context_is_refused_with_those_that_there_are(cluster: Cluster) -> None:
+    with pytest.raises(InputFault, match=r"no context 'police'") as raised:
+        Cluster("police")
+    assert raised.value.hint == "there are bank"
+
+
+def test_every_kind_in_the_manifests_has_a_place_in_the_api() -> None:
+    for folder in objects(load_values()).values():
+        for each in folder:
+            assert plural(each["kind"])
