@@ -35,8 +35,12 @@ struct kit_connection {
     int64_t records; /* written since the key was renewed */
     int blocked;     /* OpenSSL holds a record that it could not write */
     int64_t writes;
-    size_t gathered, gone; /* bytes in the buffer, and of those the ones that left */
-    uint8_t *buffer;
+    /* records on their way out: bytes there, and of those the ones that left */
+    uint8_t *out;
+    size_t gathered, gone;
+    /* bytes that came in: bytes there, and of those the ones that OpenSSL took */
+    uint8_t *in;
+    size_t arrived, taken;
     char error[KIT_TEXT_BYTES];
 };
 
@@ -126,7 +130,7 @@ static void explain(char text[KIT_TEXT_BYTES], long verified, int error) {
 static int send_gathered(kit_connection *c) {
     while (c->gone < c->gathered) {
         const ssize_t k =
-            send(c->fd, c->buffer + c->gone, c->gathered - c->gone, MSG_NOSIGNAL | MSG_DONTWAIT);
+            send(c->fd, c->out + c->gone, c->gathered - c->gone, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (k < 0) {
             if (errno == EINTR)
                 continue;
@@ -149,7 +153,7 @@ static int socket_write(BIO *bio, const char *data, int bytes) {
         if (sent == KIT_FAILED)
             return -1;
         if (c->gone) {
-            memmove(c->buffer, c->buffer + c->gone, c->gathered - c->gone);
+            memmove(c->out, c->out + c->gone, c->gathered - c->gone);
             c->gathered -= c->gone;
             c->gone = 0;
         }
@@ -160,31 +164,49 @@ static int socket_write(BIO *bio, const char *data, int bytes) {
         return -1;
     }
     const size_t taken = (size_t)bytes < room ? (size_t)bytes : room;
-    memcpy(c->buffer + c->gathered, data, taken);
+    memcpy(c->out + c->gathered, data, taken);
     c->gathered += taken;
     return (int)taken;
 }
 
-static int socket_read(BIO *bio, char *out, int bytes) {
+/* Refills the empty buffer of what came in: KIT_DONE, KIT_WANT_READ or KIT_FAILED (the end). */
+static int fetch(kit_connection *c) {
+    for (;;) {
+        const ssize_t k = recv(c->fd, c->in, READ_BYTES, MSG_DONTWAIT);
+        if (k > 0) {
+            c->arrived = (size_t)k;
+            c->taken = 0;
+            return KIT_DONE;
+        }
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return KIT_WANT_READ;
+        if (k == 0)
+            errno = 0;
+        return KIT_FAILED;
+    }
+}
+
+static int socket_read(BIO *bio, char *data, int bytes) {
     kit_connection *c = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     if (bytes <= 0)
         return 0;
-    for (;;) {
-        const ssize_t k = recv(c->fd, out, (size_t)bytes, MSG_DONTWAIT);
-        if (k > 0)
-            return (int)k;
-        if (k == 0) {
-            BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-            errno = 0;
-            return 0;
-        }
-        if (errno == EINTR)
-            continue;
-        if (errno == EAGAIN || errno == EWOULDBLOCK)
+    if (c->taken == c->arrived) {
+        const int fetched = fetch(c);
+        if (fetched == KIT_WANT_READ)
             BIO_set_retry_read(bio);
-        return -1;
+        else if (fetched == KIT_FAILED && errno == 0)
+            BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+        if (fetched != KIT_DONE)
+            return fetched == KIT_FAILED && errno == 0 ? 0 : -1;
     }
+    const size_t left = c->arrived - c->taken;
+    const size_t given = (size_t)bytes < left ? (size_t)bytes : left;
+    memcpy(data, c->in + c->taken, given);
+    c->taken += given;
+    return (int)given;
 }
 
 static long socket_control(BIO *bio, int command, long number, void *pointer) {
@@ -237,8 +259,6 @@ static int configure(SSL_CTX *tls) {
     SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_verify_depth(tls, CHAIN_DEPTH);
-    SSL_CTX_set_read_ahead(tls, 1);
-    SSL_CTX_set_default_read_buffer_len(tls, READ_BYTES);
     SSL_CTX_set_default_passwd_cb(tls, refuse_passphrase);
     return SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) &&
            SSL_CTX_set_max_proto_version(tls, TLS1_3_VERSION) && SSL_CTX_set_num_tickets(tls, 0) &&
@@ -293,8 +313,8 @@ kit_connection *kit_connection_new(kit_context *context, int fd, int server,
                                    char text[KIT_TEXT_BYTES]) {
     kit_connection *c = calloc(1, sizeof *c);
     BIO *bio = NULL;
-    if (!c || !(c->buffer = malloc(WRITE_BYTES)) || !(c->tls = SSL_new(context->tls)) ||
-        !(bio = BIO_new(socket_method))) {
+    if (!c || !(c->out = malloc(WRITE_BYTES)) || !(c->in = malloc(READ_BYTES)) ||
+        !(c->tls = SSL_new(context->tls)) || !(bio = BIO_new(socket_method))) {
         say(text, "%s", "out of memory");
         ERR_clear_error();
         kit_connection_free(c);
@@ -316,8 +336,16 @@ void kit_connection_free(kit_connection *c) {
     if (!c)
         return;
     SSL_free(c->tls);
-    free(c->buffer);
+    free(c->out);
+    free(c->in);
     free(c);
+}
+
+/* Before OpenSSL is called: what it left from the last call must not be taken for this one's. */
+static void begin(void) {
+    if (ERR_peek_error())
+        ERR_clear_error();
+    errno = 0;
 }
 
 static int outcome(kit_connection *c, int result) {
@@ -337,8 +365,7 @@ static int outcome(kit_connection *c, int result) {
 }
 
 int kit_connection_handshake(kit_connection *c) {
-    ERR_clear_error();
-    errno = 0;
+    begin();
     const int result = SSL_do_handshake(c->tls);
     const int want = result == 1 ? KIT_DONE : outcome(c, result);
     if (want == KIT_CLOSED)
@@ -387,16 +414,17 @@ int64_t kit_connection_read(kit_connection *c, void *out, int64_t capacity) {
         if (sent == KIT_FAILED)
             return sent;
     }
-    ERR_clear_error();
-    errno = 0;
+    /* Most looks find nothing; OpenSSL, which is slow to say so, is not asked then. */
+    if (!kit_connection_pending(c) && !SSL_get_shutdown(c->tls) && fetch(c) == KIT_WANT_READ)
+        return KIT_WANT_READ;
+    begin();
     size_t got = 0;
     const int result = SSL_read_ex(c->tls, out, (size_t)capacity, &got);
     return result == 1 ? (int64_t)got : outcome(c, result);
 }
 
 int64_t kit_connection_write(kit_connection *c, const void *data, int64_t bytes) {
-    ERR_clear_error();
-    errno = 0;
+    begin();
     if (c->records >= c->rekey && !c->blocked &&
         WRITE_BYTES - c->gathered >= RECORD_BYTES) { /* room for the message that says so */
         if (!SSL_key_update(c->tls, SSL_KEY_UPDATE_NOT_REQUESTED))
@@ -430,8 +458,7 @@ int kit_connection_flush(kit_connection *c) {
 }
 
 int kit_connection_close_notify(kit_connection *c) {
-    ERR_clear_error();
-    errno = 0;
+    begin();
     if (!(SSL_get_shutdown(c->tls) & SSL_SENT_SHUTDOWN)) {
         const int result = SSL_shutdown(c->tls);
         if (result < 0) {
@@ -444,7 +471,7 @@ int kit_connection_close_notify(kit_connection *c) {
 }
 
 int kit_connection_pending(const kit_connection *c) {
-    return SSL_has_pending(c->tls);
+    return c->taken < c->arrived || SSL_has_pending(c->tls);
 }
 
 int kit_connection_fd(const kit_connection *c) {

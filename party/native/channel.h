@@ -60,7 +60,7 @@ int kit_connection_flush(kit_connection *connection);
 /* Tells the peer that nothing more comes. KIT_DONE, KIT_WANT_WRITE or KIT_FAILED. */
 int kit_connection_close_notify(kit_connection *connection);
 
-/* Whether OpenSSL holds bytes that it has read from the socket but not handed out. */
+/* Whether bytes have left the socket that were not handed out yet. */
 int kit_connection_pending(const kit_connection *connection);
 
 int kit_connection_fd(const kit_connection *connection);
