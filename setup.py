@@ -146,7 +146,7 @@ class BuildNative(build_ext):
         strict = ["-Werror"] if os.environ.get("TFE_KIT_WERROR") == "1" else []
         flags = shlex.split(os.environ.get("CFLAGS", ""))
         if "-fsanitize" not in " ".join(flags):
-            strict.append("-D_FORTIFY_SOURCE=2")
+            strict += ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
         command = [
             *compiler(),
             *(*FLAGS, *strict, *extension.extra_compile_args, *flags),

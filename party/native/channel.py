@@ -143,7 +143,7 @@ class Connection:
 
     @property
     def handle(self) -> int:
-        """For the native library."""
+        """For the native library. ChannelFault where the connection is closed."""
         if not self._handle:
             raise ChannelFault("the connection is closed")
         return self._handle

@@ -114,12 +114,22 @@ class Executor:
         if not self._handle:
             raise RunFault(Kind.SYSTEM, None, 0, "out of memory")
         self._me = me
+        self._final: tuple[dict[str, int], int] | None = None
         self._counters = self._library.kit_executor_counters(self._handle).contents
 
     def __del__(self) -> None:
         if self._handle:
             self._library.kit_executor_free(self._handle)
             self._handle = None
+
+    def close(self) -> None:
+        """Forget everything: what came from peers, what was queued for them, and the arena, which
+        is all zeros then. The connections stay as they are. Not while it runs."""
+        with self._running:
+            self._final = self.counters, self.progress
+            self.__del__()
+            arena, _, _ = self._kept
+            arena.fill(0)
 
     def run(
         self,
@@ -176,7 +186,7 @@ class Executor:
         )
         record = FaultRecord()
         with self._running:
-            if self._library.kit_executor_run(self._handle, program, record):
+            if self._library.kit_executor_run(self._ready(), program, record):
                 raise self._fault(record, code, silence_limit_s)
 
     def finish(self, time_limit_s: float = 0.0, silence_limit_s: float = 120.0) -> None:
@@ -187,17 +197,20 @@ class Executor:
         record = FaultRecord()
         with self._running:
             if self._library.kit_executor_finish(
-                self._handle, time_limit_s, silence_limit_s, record
+                self._ready(), time_limit_s, silence_limit_s, record
             ):
                 raise self._fault(record, None, silence_limit_s)
 
     def stop(self) -> None:
         """From any thread: what runs, or will run, ends at once as STOPPED."""
-        self._library.kit_executor_stop(self._handle)
+        if self._handle:
+            self._library.kit_executor_stop(self._handle)
 
     @property
     def progress(self) -> int:
         """Steps done in all runs so far."""
+        if self._final:
+            return self._final[1]
         done: int = self._counters.progress
         return done
 
@@ -205,11 +218,22 @@ class Executor:
     def counters(self) -> dict[str, int]:
         """``bytes_sent``, ``bytes_received`` (before TLS), ``messages_sent``,
         ``messages_received``, ``writes`` (system calls) and ``waits`` (times it slept)."""
+        if self._final:
+            return dict(self._final[0])
         return {
             name: getattr(self._counters, name)
             for name, _ in self._counters._fields_
             if name != "progress"
         }
+
+    def _ready(self) -> int:
+        """The native executor. ValueError if it is closed, ChannelFault if a connection is."""
+        if not self._handle:
+            raise ValueError("the executor is closed")
+        for connection in self._kept[2]:
+            if connection is not None:
+                _ = connection.handle
+        return self._handle
 
     def _fault(
         self, record: FaultRecord, code: npt.NDArray[np.void] | None, silence_s: float

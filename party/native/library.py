@@ -116,8 +116,12 @@ def _open(suffix: str) -> ctypes.CDLL:
     hint = "install the package again: pip install ."
     if not path.exists():
         raise JobFault("the native library is missing", str(path), hint)
+    # Its own OpenSSL before any other: TensorFlow, in a process that builds a plan, offers all
+    # others a BoringSSL with functions of the same names. Sanitizers do not allow this.
+    sanitized = "libasan" in os.environ.get("LD_PRELOAD", "")
+    mode = os.RTLD_NOW | (0 if sanitized else getattr(os, "RTLD_DEEPBIND", 0))  # musl has none
     try:
-        return ctypes.CDLL(str(path))
+        return ctypes.CDLL(str(path), mode=mode)
     except OSError as problem:
         raise JobFault("the native library cannot be loaded", str(problem), hint) from None
 

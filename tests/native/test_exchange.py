@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from party.native import Connection, Context, Kind
+from party.native import ChannelFault, Connection, Context, Kind
 from party.native.instructions import Op, Type
 from tests.native.assembling import Array, aligned, instruction, program, read
 from tests.native.parties import ABORT, ALICE, ALIVE, BOB, SERVER, Parties, frame, receive, send
@@ -493,3 +493,28 @@ def test_bytes_altered_on_the_way_are_noticed(tls: list[Context]) -> None:
 
 def test_memory_is_aligned_for_every_type() -> None:
     assert aligned(100).ctypes.data % 64 == 0
+
+
+def test_a_closed_executor_has_forgotten_everything(parties: Parties) -> None:
+    executor = parties.seat(BOB, 64)
+    parties.seat(ALICE, 64)
+    parties.run(ALICE, one_way(BOB, 64), 2).well()
+    parties.run(BOB, other_way(ALICE, 64), 2).well()
+    counters = executor.counters
+    parties.arenas[BOB][:] = 7
+    executor.close()
+    executor.close()
+    executor.stop()
+    assert not parties.arenas[BOB].any()
+    assert (executor.counters, executor.progress) == (counters, 2)
+    with pytest.raises(ValueError, match="the executor is closed"):
+        executor.run(other_way(ALICE, 64), 0, 1)
+
+
+def test_an_executor_does_not_use_a_connection_that_was_closed(parties: Parties) -> None:
+    executor = parties.seat(ALICE, 64)
+    connection = parties.connections[ALICE][BOB]
+    assert connection is not None
+    connection.close()
+    with pytest.raises(ChannelFault, match="the connection is closed"):
+        executor.run(other_way(BOB, 64), 0, 1)
