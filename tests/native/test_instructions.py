@@ -462,9 +462,9 @@ def test_wrong_arguments_are_refused_before_anything_runs() -> None:
     with pytest.raises(ValueError, match="aligned to 64 bytes"):
         Executor(arena[1:], pool, NOBODY, 0, zero)
     with pytest.raises(ValueError, match="uint8"):
-        Executor(arena.view(np.int8), pool, NOBODY, 0, zero)  # type: ignore[arg-type]
+        Executor(arena.view(np.int8), pool, NOBODY, 0, zero)
     with pytest.raises(ValueError, match="int32"):
-        Executor(arena, pool.astype(np.int64), NOBODY, 0, zero)  # type: ignore[arg-type]
+        Executor(arena, pool.astype(np.int64), NOBODY, 0, zero)
     with pytest.raises(ValueError, match="three parties"):
         Executor(arena, pool, NOBODY, 3, zero)
     executor = Executor(arena, pool, NOBODY, 0, zero)
