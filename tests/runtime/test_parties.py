@@ -8,6 +8,7 @@ import signal
 import stat
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 
@@ -20,10 +21,22 @@ from party.table import read_table
 from tests.runtime.scene import ENDLESS, JOB, Scene, party_command
 
 
-def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(scene: Scene) -> None:
-    parties = scene.start_all()
-    for one in parties:
+PROMPT_S = 30.0
+"""Far less than any limit of the product, and enough on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Scene]:
+    """A job that three commands did, by hand."""
+    scene = Scene(tmp_path_factory.mktemp("finished"), cache)
+    for one in scene.start_all():
         assert one.ends() == (0, "")
+    yield scene
+    scene.close()
+
+
+def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(finished: Scene) -> None:
+    scene, parties = finished, finished.running
     alice, bob, server = (one.output for one in parties)
 
     model = json.loads((alice / "model.json").read_text())
@@ -64,10 +77,8 @@ def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(scene: Scen
     assert "bob does not get the model of this job" in shown.stderr
 
 
-def test_no_value_and_no_weight_is_logged(scene: Scene) -> None:
-    parties = scene.start_all()
-    for one in parties:
-        assert one.ends()[0] == 0
+def test_no_value_and_no_weight_is_logged(finished: Scene) -> None:
+    scene, parties = finished, finished.running
     model = json.loads((scene.directory / "out/alice/model.json").read_text())
     secrets = [f"{value:.4f}"[:6] for value in [*model["weights"], *model["mean"]]]
     cells = (scene.directory / "alice.csv").read_text().replace("\n", ",").split(",")
@@ -120,7 +131,7 @@ def test_a_party_that_dies_ends_the_others_with_who_and_when(
             assert names_who_and_when(party, killed, words), words
             assert parties[party].status()["phase"] == "failed"
             assert parties[party].status()["message"] in words
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < PROMPT_S
     finally:
         scene.close()
 
@@ -140,7 +151,7 @@ def test_a_party_that_is_stopped_says_so_at_once_and_ends_the_others(
         for other in (alice, server):
             code, words = other.ends()
             assert code == 1 and names_who_and_when(other.party, "bob", words), words
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < PROMPT_S
     finally:
         scene.close()
 
