@@ -20,7 +20,6 @@ from party.models.logistic_plaintext import fit
 from party.table import read_table
 from tests.runtime.scene import ENDLESS, JOB, Scene, party_command
 
-
 PROMPT_S = 30.0
 """Far less than any limit of the product, and enough on a busy machine."""
 
