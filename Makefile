@@ -3,12 +3,13 @@
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
 # make bench       compare with tf-encrypted as published, side by side
 # make generated   write again what follows from deployer/values.py
+# make sbom        write a bill of materials (CycloneDX) of what is installed, sbom.json
 # make lock        choose the newest versions that pyproject.toml allows
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint test-fast test-kind bench lock generated format image clean
+.PHONY: help run test lint test-fast test-kind bench lock generated sbom format image clean
 
 # The first Python on the path that will do; PYTHON=... names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -57,6 +58,10 @@ bench: .venv/kit
 format: .venv/packages
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 	$(BIN)/clang-format -i party/native/*.c party/native/*.h
+
+sbom: .venv/packages
+	$(BIN)/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml \
+	  --output-reproducible --output-file sbom.json
 
 generated: .venv/kit
 	$(BIN)/python -m deployer.reference

@@ -1,7 +1,9 @@
 """Schedules on disk, by what they were made from; each is verified when it is read.
 
 A file holds the SHA-256 of the rest, then the arrays of one schedule (NumPy's ``npz``, no pickles).
-The digest tells damage; that a schedule can do no harm is proved by ``verify``, whoever wrote it.
+The digest tells damage, and ``verify`` proves that a schedule stays within its memory and its
+channels. What it computes there was audited when it was made: so a file counts only if nobody but
+the party itself (or root) can have written it.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import io
 import json
 import os
 import platform
+import stat
 import tempfile
 import zipfile
 from dataclasses import asdict
@@ -116,9 +119,11 @@ def load(file: Path, party: int) -> Schedule | None:
     """The schedule in a file, proved in bounds; None where there is none.
 
     Raises:
-        JobFault: the file is damaged, or holds what no builder made.
+        JobFault: others could have written the file, it is damaged, or it holds what no builder
+            made.
     """
     try:
+        _check_owner(file)
         raw = file.read_bytes()
     except FileNotFoundError:
         return None
@@ -137,6 +142,17 @@ def load(file: Path, party: int) -> Schedule | None:
         raise damaged
     verify(schedule)
     return schedule
+
+
+def _check_owner(file: Path) -> None:
+    for path, writable in ((file, stat.S_IWGRP | stat.S_IWOTH), (file.parent, stat.S_IWOTH)):
+        status = path.stat()
+        if status.st_uid not in (os.geteuid(), 0) or status.st_mode & writable:
+            raise JobFault(
+                "others can write to the cache of schedules",
+                str(path),
+                "remove it, or name a directory of your own with --cache",
+            )
 
 
 def _from(meta: dict[str, Any], arrays: dict[str, Any]) -> Schedule:

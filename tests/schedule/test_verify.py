@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,3 +145,32 @@ def test_a_truncated_cache_file_is_refused(tmp_path: Path) -> None:
         file.write_bytes(whole[:length])
         with pytest.raises(JobFault, match="damaged"):
             cache.load(file, 2)
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_schedule_that_others_can_write_is_not_trusted(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / "a.schedule"
+    cache.save(file, of("pond", 2))
+    file.chmod(mode)
+    with pytest.raises(JobFault, match="others can write"):
+        cache.load(file, 2)
+
+
+def test_a_cache_that_everybody_can_write_is_not_trusted(tmp_path: Path) -> None:
+    file = tmp_path / "open" / "a.schedule"
+    cache.save(file, of("pond", 2))
+    file.parent.chmod(0o777)
+    with pytest.raises(JobFault, match="others can write"):
+        cache.load(file, 2)
+
+
+def test_a_schedule_of_another_user_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.schedule"
+    cache.save(file, of("pond", 2))
+    owner = file.stat()
+    theirs = os.stat_result((*owner[:4], 12345, *owner[5:]))
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: theirs)
+    with pytest.raises(JobFault, match="others can write"):
+        cache.load(file, 2)
