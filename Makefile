@@ -1,5 +1,6 @@
 # make run         set everything up and train the example: three parties on this machine
 # make test        set everything up and pass the tests (but for those that need a cluster)
+# make test-long   every mutant of every plan against the audit; many minutes
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
 # make bench       compare with tf-encrypted as published, side by side
 # make generated   write again what follows from deployer/values.py
@@ -9,7 +10,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint test-fast test-kind bench lock generated sbom format image clean
+.PHONY: help run test lint test-fast test-long test-kind bench lock generated sbom format image clean
 
 # The first Python on the path that will do; PYTHON=... names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -38,10 +39,13 @@ run: .venv/kit
 	$(BIN)/deployer run --output out
 
 test: lint .venv/kit
-	$(BIN)/python -m pytest -m 'not kind'
+	$(BIN)/python -m pytest -m 'not kind and not long'
 
 test-fast: .venv/kit
-	$(BIN)/python -m pytest -m 'not kind and not slow'
+	$(BIN)/python -m pytest -m 'not kind and not slow and not long'
+
+test-long: .venv/kit
+	$(BIN)/python -m pytest -m long
 
 lint: .venv/kit
 	$(BIN)/ruff check .

@@ -22,6 +22,8 @@ _Static_assert(sizeof(kit_frame) == 16, "a frame's header has no padding");
 
 enum { FRAME = sizeof(kit_frame), SMALLEST_RING = 1 << 16, LAST_WORDS_MS = 250 };
 
+enum { LOOK_NS = 10000000 }; /* 10 ms: how often who waits for nobody reads all the same */
+
 /* Keys of frames that are not part of the plan. The first says that its sender gave up, `step`
  * being the culprit; the second only that its sender is alive, which a party says now and then
  * so that one that waits can be told from one that is stuck. */
@@ -59,7 +61,7 @@ struct kit_executor {
     /* of the present run */
     int64_t step;
     int64_t instruction;
-    int64_t deadline, silence, beaten; /* ns; 0: none */
+    int64_t deadline, silence, beaten, looked; /* ns; 0: none */
     kit_fault *fault;
 };
 
@@ -80,7 +82,8 @@ static int fault(kit_executor *e, enum kit_fault_kind kind, int who, const char 
     memset(f, 0, sizeof *f);
     f->kind = kind;
     f->peer = who;
-    f->culprit = who < 0 ? e->me : who;
+    /* Whoever is awaited when the time is up, the limit was ours. */
+    f->culprit = who < 0 || kind == KIT_FAULT_TIME_LIMIT ? e->me : who;
     f->step = e->step;
     f->instruction = e->instruction;
     snprintf(f->text, sizeof f->text, "%s", text);
@@ -542,6 +545,13 @@ static int go(kit_executor *e, const kit_program *program) {
         if (e->deadline && time >= e->deadline)
             return fault(e, KIT_FAULT_TIME_LIMIT, -1, "");
         beat(e, time);
+        if (time - e->looked >= LOOK_NS &&
+            !stopped(e)) { /* who waits for nobody hears so that others gave up */
+            e->looked = time;
+            pump_all(e);
+            if (troubled(e))
+                return -1;
+        }
         for (e->instruction = 0; e->instruction < program->count; e->instruction++) {
             if (stopped(e))
                 return fault(e, KIT_FAULT_STOPPED, -1, "");

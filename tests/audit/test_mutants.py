@@ -1,7 +1,7 @@
 """Whatever is wrong with a plan in a way that could show a party something, the audit refuses it.
 
 Mutants that it lets pass must be harmless, which ``judge`` finds out without it. A few of each kind
-are tried here; all of them with ``-m slow``, and the counts are told at the end.
+are tried here; all of them with ``-m long``, and the counts are told at the end.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def test_a_few_mutants_are_refused_or_harmless(protocol: str, kind: str) -> None
     try_all(job(protocol), random.Random(kind).sample(some, min(A_FEW, len(some))))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_all_mutants_are_refused_or_harmless(protocol: str, kind: str) -> None:
