@@ -39,11 +39,13 @@ def test_alice_trains_with_two_parties_in_another_cluster(
     with cluster.namespace(RESTRICTED) as here, other_cluster.namespace(RESTRICTED) as there:
         document = plain_values(cluster, there, example_job())
         document["alice"]["namespace"] = here
-        for number, (party, place) in enumerate(places.items()):
-            # Nobody connects to the third server; its address only tells it from the others.
-            document[party]["address"] = f"{place.node_address()}:{NODE_PORT + number}"
-        for number, party in enumerate(("alice", "bob")):
-            document[party]["service"] = {"type": "NodePort", "nodePort": NODE_PORT + number}
+        # A policy may look at the port before the node's translation or after it: they are one.
+        document["ports"] = {"party": NODE_PORT}
+        for party, place in places.items():
+            document[party]["address"] = f"{place.node_address()}:{NODE_PORT}"
+            document[party]["service"] = {"type": "NodePort", "nodePort": NODE_PORT}
+        # Nobody connects to the third server: its address only tells it from the others.
+        document["server"] |= {"address": "server.example:7000", "service": {}}
         deployment = Deployment(both, tmp_path, document, contexts)
         deployment.put_keys()
         deployment.put_tables()
