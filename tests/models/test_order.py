@@ -17,7 +17,7 @@ def job(rows: int, batch_size: int, seed: int = 0) -> Job:
     return Job(name="t", rows=rows, features=("f",), label="y", training=training)
 
 
-@given(st.data(), st.integers(1, 500), st.integers(0, 2**63 - 1), st.integers(0, 10**6 - 1))
+@given(st.data(), st.integers(1, 500), st.integers(0, 2**53 - 1), st.integers(0, 10**6 - 1))
 def test_an_epoch_takes_different_rows_in_whole_batches(
     data: st.DataObject, rows: int, seed: int, epoch: int
 ) -> None:
@@ -33,7 +33,7 @@ def test_the_order_is_known() -> None:
     """If these change, parties of different versions cannot train together any more."""
     assert order(job(10, 3), 0).tolist() == [2, 4, 0, 9, 8, 3, 7, 1, 5]
     assert order(job(10, 3), 1).tolist() == [3, 0, 4, 5, 9, 8, 7, 1, 6]
-    assert order(job(10, 3, seed=2**63 - 1), 0).tolist() == [4, 1, 3, 7, 6, 2, 9, 5, 8]
+    assert order(job(10, 3, seed=2**53 - 1), 0).tolist() == [7, 5, 0, 1, 3, 6, 8, 4, 2]
     large = order(job(7000, 128, seed=18), 9)
     assert hashlib.sha256(large.astype("<i4").tobytes()).hexdigest()[:16] == "3a6ed0a6b587c5f1"
 
