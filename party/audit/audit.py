@@ -130,7 +130,7 @@ def _kept_at_home(plan: Plan, step: Program) -> None:
 
 
 def _revealed(plan: Plan, receiver: int) -> tuple[Revealed, ...]:
-    """The opening of the model: a sum of shares, of which its receiver lacks just one.
+    """The opening of the model: the sum of its parts, of which its receiver lacks just one.
 
     So the one message that it gets is the model less what it knows already, and tells no more than
     the model does.
@@ -138,15 +138,29 @@ def _revealed(plan: Plan, receiver: int) -> tuple[Revealed, ...]:
     result = plan.by_name[plan.result]
     if result.party != receiver:
         raise _refused(result, f"the model is opened elsewhere than at {PARTIES[receiver]}")
-    holder = {before: party for party, pairs in enumerate(plan.state) for before, _ in pairs}
-    shares = list(_summands(plan, result))
-    if len(set(shares)) < len(shares) or not holder.keys() >= set(shares):
-        raise _refused(result, "what is opened is not a plain sum of shares of the model")
-    opened = tuple((plan.result,) if p == receiver else () for p in range(len(PARTIES)))
-    messages = cut(plan, opened).messages
-    if len(messages) != 1 or messages[0].receiver != receiver or messages[0].tensor not in shares:
+    part = _parts(plan)
+    opened = list(_summands(plan, result))
+    if sorted(part.get(name, -1) for name in opened) != sorted(set(part.values())):
+        raise _refused(result, "what is opened is not the plain sum of the model's shares")
+    at = tuple((plan.result,) if p == receiver else () for p in range(len(PARTIES)))
+    messages = cut(plan, at).messages
+    if len(messages) != 1 or messages[0].receiver != receiver or messages[0].tensor not in opened:
         raise _refused(result, "opening the model would reveal more than the model")
     return (Revealed("the model", PARTIES[receiver], (PARTIES[messages[0].sender],)),)
+
+
+def _parts(plan: Plan) -> dict[str, int]:
+    """Which part of the model each share is, by the name of its placeholder.
+
+    Where each party holds two shares, two parties hold each part: party i those numbered i and i+1
+    (Araki, Furukawa, Lindell, Nof and Ohara, CCS 2016). Otherwise each share is a part.
+    """
+    shares = [
+        (party, i, pair[0]) for party, held in enumerate(plan.state) for i, pair in enumerate(held)
+    ]
+    if all(len(held) == 2 for held in plan.state):
+        return {name: (party + i) % len(PARTIES) for party, i, name in shares}
+    return {name: number for number, (_, _, name) in enumerate(shares)}
 
 
 def _summands(plan: Plan, operation: Operation) -> Iterator[str]:

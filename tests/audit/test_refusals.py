@@ -97,6 +97,11 @@ def opened_labels(plan: Plan) -> Plan:
     return with_operations(plan, [shown])
 
 
+def opened_share(plan: Plan) -> Plan:
+    shown = replace(plan.by_name[plan.result], kind="Identity", inputs=(plan.state[1][0][0],))
+    return with_operations(plan, [shown])
+
+
 def out_of_order(plan: Plan) -> Plan:
     return replace(plan, operations=plan.operations[::-1])
 
@@ -113,7 +118,8 @@ REFUSED: dict[Callable[[Plan], Plan], str] = {
     seed_as_data: "a seed is used for something else",
     seed_used_twice: "its seed is used twice",
     opened_to_bob: "opened elsewhere than at alice",
-    opened_labels: "not a plain sum of shares",
+    opened_labels: "not the plain sum of the model's shares",
+    opened_share: "not the plain sum of the model's shares",
     out_of_order: "not computed before it",
 }
 
