@@ -21,6 +21,7 @@ enum {
     WRITE_BYTES = 128 * 1024, /* records gathered for one system call */
     READ_BYTES = 128 * 1024,  /* what one system call may read */
     CHAIN_DEPTH = 4,
+    MOST_FETCHES = 4, /* in one call: a peer may send what is no message for as long as it likes */
 };
 
 struct kit_context {
@@ -41,6 +42,8 @@ struct kit_connection {
     /* bytes that came in: bytes there, and of those the ones that OpenSSL took */
     uint8_t *in;
     size_t arrived, taken;
+    int fetches; /* in this call */
+    int deaf;    /* reading has failed, and would only look like the end if it were tried again */
     char error[KIT_TEXT_BYTES];
 };
 
@@ -194,7 +197,7 @@ static int socket_read(BIO *bio, char *data, int bytes) {
     if (bytes <= 0)
         return 0;
     if (c->taken == c->arrived) {
-        const int fetched = fetch(c);
+        const int fetched = c->fetches++ < MOST_FETCHES ? fetch(c) : KIT_WANT_READ;
         if (fetched == KIT_WANT_READ)
             BIO_set_retry_read(bio);
         else if (fetched == KIT_FAILED && errno == 0)
@@ -342,10 +345,11 @@ void kit_connection_free(kit_connection *c) {
 }
 
 /* Before OpenSSL is called: what it left from the last call must not be taken for this one's. */
-static void begin(void) {
+static void begin(kit_connection *c) {
     if (ERR_peek_error())
         ERR_clear_error();
     errno = 0;
+    c->fetches = 0;
 }
 
 static int outcome(kit_connection *c, int result) {
@@ -365,7 +369,7 @@ static int outcome(kit_connection *c, int result) {
 }
 
 int kit_connection_handshake(kit_connection *c) {
-    begin();
+    begin(c);
     const int result = SSL_do_handshake(c->tls);
     const int want = result == 1 ? KIT_DONE : outcome(c, result);
     if (want == KIT_CLOSED)
@@ -409,22 +413,25 @@ int kit_connection_peer(kit_connection *c, char *out, int capacity) {
 }
 
 int64_t kit_connection_read(kit_connection *c, void *out, int64_t capacity) {
-    if (c->gathered) {
-        const int sent = kit_connection_flush(c);
-        if (sent == KIT_FAILED)
-            return sent;
-    }
+    if (c->deaf)
+        return KIT_FAILED;
+    if (c->gathered)
+        kit_connection_flush(c); /* should it fail, what the peer has said is there all the same */
     /* Most looks find nothing; OpenSSL, which is slow to say so, is not asked then. */
     if (!kit_connection_pending(c) && !SSL_get_shutdown(c->tls) && fetch(c) == KIT_WANT_READ)
         return KIT_WANT_READ;
-    begin();
+    begin(c);
     size_t got = 0;
     const int result = SSL_read_ex(c->tls, out, (size_t)capacity, &got);
-    return result == 1 ? (int64_t)got : outcome(c, result);
+    if (result == 1)
+        return (int64_t)got;
+    const int want = outcome(c, result);
+    c->deaf = want == KIT_FAILED;
+    return want;
 }
 
 int64_t kit_connection_write(kit_connection *c, const void *data, int64_t bytes) {
-    begin();
+    begin(c);
     if (c->records >= c->rekey && !c->blocked &&
         WRITE_BYTES - c->gathered >= RECORD_BYTES) { /* room for the message that says so */
         if (!SSL_key_update(c->tls, SSL_KEY_UPDATE_NOT_REQUESTED))
@@ -450,15 +457,18 @@ int kit_connection_flush(kit_connection *c) {
         uint8_t byte;
         size_t got;
         ERR_clear_error();
-        if (SSL_peek_ex(c->tls, &byte, sizeof byte, &got) == 1)
+        const int result = SSL_peek_ex(c->tls, &byte, sizeof byte, &got);
+        if (result == 1)
             ERR_clear_error();
+        else
+            c->deaf = SSL_get_error(c->tls, result) == SSL_ERROR_SSL;
         explain(c->error, SSL_get_verify_result(c->tls), error);
     }
     return sent;
 }
 
 int kit_connection_close_notify(kit_connection *c) {
-    begin();
+    begin(c);
     if (!(SSL_get_shutdown(c->tls) & SSL_SENT_SHUTDOWN)) {
         const int result = SSL_shutdown(c->tls);
         if (result < 0) {

@@ -20,7 +20,7 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are little-endian");
 _Static_assert(sizeof(kit_frame) == 16, "a frame's header has no padding");
 
-enum { FRAME = sizeof(kit_frame), SMALLEST_RING = 1 << 16, LAST_WORDS_MS = 250 };
+enum { FRAME = sizeof(kit_frame), SMALLEST_RING = 1 << 16, LAST_WORDS_MS = 250, LAST_READS = 256 };
 
 enum { LOOK_NS = 10000000 }; /* 10 ms: how often who waits for nobody reads all the same */
 
@@ -174,9 +174,10 @@ static int peer_gone(kit_executor *e, int who) {
              p->failed ? kit_connection_error(p->connection)
                        : "the peer has closed the connection");
     p->failed = 0;
-    do /* nobody will read what is there: make room for its last words */
+    int reads = 0;
+    do /* nobody will read what is there: make room for its last words, if it comes to them */
         consume(p, (p->scanned < p->tail ? p->scanned : p->tail) - p->head);
-    while (pump(e, who));
+    while (pump(e, who) && ++reads < LAST_READS);
     p->failed = 1;
     if (p->culprit >= 0)
         return aborted(e, who);
