@@ -108,9 +108,12 @@ def test_who_reads_everything_reads_nothing(siege: Siege, relay: Relay, tried: T
     assert relay.connections >= 2
     seen = bytes(relay.carried[True]), bytes(relay.carried[False])
     model = json.loads((siege.directory / "out/alice/model.json").read_text())
-    words = ["tiny", "alice", "bob", "server", "spiffe", "hello", "age", "amount", "fraud"]
+    words = ["spiffe", *(f'"{name}"' for name in ("tiny", "alice", "bob", "server", "hello"))]
+    words += [f'"{name}"' for name in ("age", "amount", "fraud")]
     words += [model["plan"], model["job"], *map(str, model["weights"])]
-    words += [cell for line in _table(siege) for cell in line.split(",") if len(cell) > 3]
+    # what is shorter than five bytes would be found in random ones by chance
+    words += [cell for line in _table(siege) for cell in line.split(",") if len(cell) > 4]
+    assert len(words) > 20 and min(map(len, words)) > 4
     for carried in seen:
         assert len(carried) > 10_000 and is_tls(carried)
         for word in words:
