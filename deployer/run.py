@@ -27,7 +27,7 @@ from deployer import authority
 from deployer.cli import new_app
 from party import files
 from party.edge import Stop, stop_on_signals
-from party.faults import Fault, InputFault, JobFault
+from party.faults import TIME_IS_UP, Fault, InputFault, JobFault
 from party.hosts import Address, format_hosts
 from party.job import PARTIES, Job, Protocol, load_job
 from party.result import MODEL, REPORT, weights_table
@@ -199,7 +199,8 @@ class _Parties:
 
     def _fault(self) -> Fault:
         """What went wrong: who meets another's death first may not be who died, so all have a
-        moment to end. The cause is a death, else wrong input, else who does not name another."""
+        moment to end. The cause is a death, else wrong input, else who does not name another, or
+        names whom it waited for when its own limit came."""
         failed: dict[str, int] = {}
         end = time.monotonic() + _GRACE_S
         while len(failed) < len(PARTIES) and time.monotonic() < end:
@@ -218,7 +219,8 @@ class _Parties:
             if failed[party] == InputFault.exit_code:
                 return 1
             others = [other for other in PARTIES if other != party]
-            return 3 if any(other in faults[party].what for other in others) else 2
+            said = faults[party].what
+            return 3 if any(other in said for other in others) and TIME_IS_UP not in said else 2
 
         return faults[min(faults, key=rank)]
 

@@ -6,6 +6,9 @@ a value of anybody's data, nor a secret: its text ends up on screens and in logs
 
 from __future__ import annotations
 
+TIME_IS_UP = "the time limit has passed"
+"""How a party says that its own limit ended the job, whomever it waited for just then."""
+
 
 class Fault(Exception):
     """A failure that a user can act on. Use one of the two kinds below."""

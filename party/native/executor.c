@@ -80,7 +80,7 @@ static int64_t nanoseconds(double seconds) {
 static int fault(kit_executor *e, enum kit_fault_kind kind, int who, const char *text) {
     kit_fault *f = e->fault;
     memset(f, 0, sizeof *f);
-    f->kind = kind;
+    f->kind = (int32_t)kind;
     f->peer = who;
     /* Whoever is awaited when the time is up, the limit was ours. */
     f->culprit = who < 0 || kind == KIT_FAULT_TIME_LIMIT ? e->me : who;
@@ -455,7 +455,7 @@ static int execute(kit_executor *e, const kit_program *program, const kit_instru
         const enum kit_trouble trouble = kit_compute(i, e->arena, e->index);
         if (trouble != KIT_FINE) {
             fault(e, KIT_FAULT_ARITHMETIC, -1, "");
-            e->fault->trouble = trouble;
+            e->fault->trouble = (int32_t)trouble;
             return -1;
         }
     }

@@ -10,7 +10,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from party.faults import JobFault
+from party.faults import TIME_IS_UP, JobFault
 from party.native.channel import Connection
 from party.native.instructions import INSTRUCTION, Op
 from party.native.library import PARTIES, FaultRecord, Frame, Program, library
@@ -252,7 +252,7 @@ class Executor:
             case Kind.STOPPED:
                 text = "stopped"
             case Kind.TIME_LIMIT:
-                text = "the time limit has passed" + (f" while waiting for {who}" if who else "")
+                text = TIME_IS_UP + (f" while waiting for {who}" if who else "")
             case Kind.SILENCE:
                 text = f"nothing has been heard of {who} for {silence_s:g} s"
             case Kind.ARITHMETIC:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from party.faults import InputFault, JobFault
+from party.faults import TIME_IS_UP, InputFault, JobFault
 from party.job import PARTIES, Party
 from party.models.order import order
 from party.plan.parameters import PlanParameters
@@ -287,7 +287,7 @@ def _limit(assignment: Assignment, begin: float) -> Any:
     if assignment.time_limit_s is not None:
         left = min(left, assignment.time_limit_s - (time.monotonic() - begin))
         if left <= 0:
-            raise JobFault("the time limit has passed")
+            raise JobFault(TIME_IS_UP)
     return tf.compat.v1.RunOptions(timeout_in_ms=max(1, int(left * 1000)))
 
 
@@ -310,7 +310,7 @@ def _explained(assignment: Assignment) -> Iterator[list[int]]:
     except JobFault as fault:
         raise JobFault(f"{fault.what} {when()}", fault.where, fault.hint) from None
     except tf.errors.DeadlineExceededError:
-        raise JobFault(f"the time limit has passed {when()}") from None
+        raise JobFault(f"{TIME_IS_UP} {when()}") from None
     except tf.errors.OpError as error:
         found = re.search(r"/task:([12])\b", error.message or "")
         who = PARTIES[int(found[1])] if found else "a party"
