@@ -2,6 +2,7 @@
 # make test        set everything up and pass the tests (but for those that need a cluster)
 # make test-long   every mutant of every plan against the audit; many minutes
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
+# make fuzz      ten million inputs to the parsers of what peers and strangers say; an hour
 # make bench       compare with tf-encrypted as published, side by side
 # make generated   write again what follows from deployer/values.py
 # make sbom        write a bill of materials (CycloneDX) of what is installed, sbom.json
@@ -10,7 +11,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint test-fast test-long test-kind bench lock generated sbom format image clean
+.PHONY: help run test lint test-fast test-long test-kind fuzz bench lock generated sbom format image clean
 
 # The first Python on the path that will do; PYTHON=... names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -51,17 +52,20 @@ lint: .venv/kit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror party/native/*.c party/native/*.h
+	$(BIN)/clang-format --dry-run --Werror party/native/*.[ch] tests/attacks/fuzz/*.c
 
 test-kind: .venv/kit
 	$(BIN)/python -m pytest -m kind tests/kind
+
+fuzz: .venv/kit
+	$(BIN)/python -m tests.attacks.fuzzing
 
 bench: .venv/kit
 	$(BIN)/python -m bench
 
 format: .venv/packages
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
-	$(BIN)/clang-format -i party/native/*.c party/native/*.h
+	$(BIN)/clang-format -i party/native/*.[ch] tests/attacks/fuzz/*.c
 
 sbom: .venv/packages
 	$(BIN)/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml \
