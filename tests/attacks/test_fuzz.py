@@ -14,7 +14,7 @@ import pytest
 from tests.attacks.conftest import Tried
 from tests.attacks.fuzzing import NATIVE, TARGETS, Target, mutate, prepare
 
-INPUTS = {"frames": 60_000, "handshake": 20_000, "identity": 6_000}
+INPUTS = {"frames": 60_000, "handshake": 3_000, "identity": 6_000}
 SEED = 5
 
 
@@ -45,11 +45,9 @@ class Planted:
 
 PLANTED = (
     Planted("frames", "memcmp(&got, &expected, FRAME) != 0", "got.key != expected.key"),
-    Planted("frames", "p->capacity - at ? bytes : p->capacity - at", "bytes ? bytes : bytes"),
+    Planted("frames", "at ? bytes : p->capacity - at;", "at ? bytes : bytes;"),
     Planted("handshake", "return (int64_t)got;", "return capacity;"),
-    Planted(
-        "identity", "ASN1_STRING_length(uri) >= capacity", "ASN1_STRING_length(uri) > capacity"
-    ),
+    Planted("identity", "length(uri) >= capacity", "length(uri) > capacity"),
     Planted("identity", "found != 1", "found < 1"),
 )
 
@@ -62,5 +60,5 @@ def test_a_planted_fault_is_found(planted: Planted, workshop: Path) -> None:
     assert text.count(planted.right) == 1
     source = workshop / target.source
     source.write_text(text.replace(planted.right, planted.wrong))
-    with pytest.raises(AssertionError, match="not so|AddressSanitizer"):
+    with pytest.raises(AssertionError, match=r"not so|AddressSanitizer"):
         mutate(target, workshop, INPUTS[target.name], SEED, source=source)
