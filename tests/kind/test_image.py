@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.kind.cluster import run
+from tests.kind.cluster import ROOT, run
 
 LARGEST = 1_600_000_000
 
@@ -73,3 +76,44 @@ def test_the_secure_computation_works_with_so_little(image: str) -> None:
     """The plan is built with TensorFlow, and lowered, without anything that was left out."""
     command = ["deployer", "run", "/opt/kit/examples/fraud/job.yaml", "--output", "/tmp/out"]
     assert "feature_16" in inside(image, *command, "--cache", "/tmp/cache")
+
+
+CANARY = b"yellow-canary-of-the-working-tree"
+PLACES = (
+    *("alice.csv", "keys/alice/tls.key", "out/alice/model.json", "values.yaml"),
+    *("helm/keys/tls.key", "party/tls.key", "deployer/keys/ca.key", "examples/keys/bob/tls.key"),
+    *("examples/fraud/out/alice/model.json", "k8s/authority.pem"),
+)
+"""Where who builds the image may have left what is private."""
+
+
+def in_layers(image: str, *wanted: bytes) -> set[bytes]:
+    """Which of some words are in any layer of an image, its history or its settings."""
+    found: set[bytes] = set()
+    overlap = max(map(len, wanted)) - 1
+    with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saving:
+        assert saving.stdout is not None
+        tail = b""
+        while piece := saving.stdout.read(1 << 22):
+            found |= {word for word in wanted if word in tail + piece}
+            tail = (tail + piece)[-overlap:]
+    assert saving.returncode == 0
+    return found
+
+
+def test_no_layer_holds_what_lies_about_where_it_is_built(image: str, tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    context.mkdir()
+    tracked = run("git", "-C", ROOT, "ls-files", "-z").stdout.split("\0")
+    for name in filter(None, tracked):
+        (context / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, context / name, follow_symlinks=False)
+    for name in PLACES:
+        (context / name).parent.mkdir(parents=True, exist_ok=True)
+        (context / name).write_bytes(CANARY)
+    run("docker", "build", "--tag", "tfe-kit-canary", context, timeout=1800)
+    try:
+        known = (ROOT / "party" / "faults.py").read_bytes()[:60]
+        assert in_layers("tfe-kit-canary", CANARY, known) == {known}
+    finally:
+        run("docker", "image", "rm", "--force", "tfe-kit-canary")
