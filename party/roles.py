@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
-import resource
 import signal
 import sys
 import time
@@ -22,7 +20,7 @@ import typer
 from party import files, result
 from party.channel import listen as bind
 from party.channel import versions
-from party.edge import Stop, guarded, place_of, stop_on_signals
+from party.edge import Stop, guarded, place_of, seal_process, stop_on_signals
 from party.faults import Fault, InputFault, JobFault
 from party.hosts import Address, Hosts, load_hosts
 from party.identity import Keys, load_keys
@@ -296,13 +294,6 @@ def _write_report(
             "table_bytes": table_bytes,
         },
     )
-
-
-def seal_process() -> None:
-    """No core dumps, and no other process of the same user may look into this one's memory."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    set_dumpable = 4
-    ctypes.CDLL(None).prctl(set_dumpable, 0, 0, 0, 0)
 
 
 def _address(text: str | None, option: str) -> Address | None:

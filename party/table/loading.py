@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import party
+from party.edge import place_of, seal_process
 from party.faults import Fault, InputFault, JobFault
 from party.table.expected import Expected
 from party.table.table import Table
@@ -86,6 +87,7 @@ def _ended(code: int, path: Path) -> JobFault:
 
 def child() -> None:
     """The child's side: a question on standard input, an answer on standard output."""
+    seal_process()
     try:
         answer = _answer(json.load(sys.stdin))
     except Fault as fault:
@@ -96,8 +98,6 @@ def child() -> None:
             "hint": fault.hint,
         }
     except Exception as error:
-        from party.edge import place_of
-
         what = f"the table was not read, by an internal error: {place_of(error)}"
         answer = {"fault": JobFault.__name__, "what": what, "where": None, "hint": None}
     json.dump(answer, sys.stdout)
