@@ -40,6 +40,8 @@ runpy.run_module("party", run_name="__main__", alter_sys=True)
 """A party that says another thing than the honest one, and else is as it should be."""
 
 WORDS = {
+    # Who gets the model: an honest party's job cannot say another, so this one says it itself.
+    "result": "words['job'] = 64 * '0'; words['job_fields']['result'] = '\"bob\"'",
     "plan": "words['plan'] = 64 * '0'",
     "versions.tensorflow": "words['versions']['tensorflow'] = '2.20.0'",
     "versions.tf_encrypted": "words['versions']['tf_encrypted'] = '0.9.0'",
