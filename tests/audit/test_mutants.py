@@ -33,9 +33,12 @@ def judge(protocol: str) -> Judge:
 
 
 def try_all(agreed: Job, tried: list[Mutant]) -> Counter[str]:
-    """How many are refused and how many harmless; fails at the first that is neither."""
+    """How many are refused and how many harmless; fails at the first that is neither, or that has
+    the original's digest, by which parties that meet would not tell it apart."""
     tally: Counter[str] = Counter()
+    original = plan_of(agreed).digest
     for mutant in tried:
+        assert mutant.plan.digest != original, mutant.what
         if _is_refused(mutant, agreed):
             tally["refused"] += 1
             continue
