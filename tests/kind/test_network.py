@@ -42,6 +42,26 @@ def attempt(cluster: Cluster, pod: str, namespace: str, host: str, how: str) -> 
     return cluster.inside(pod, namespace, "python", "-c", TRY, host, how).stdout.strip()
 
 
+LISTENING = """
+ports = set()
+for table in ("/proc/net/tcp", "/proc/net/tcp6", "/proc/net/udp", "/proc/net/udp6"):
+    for line in open(table).read().splitlines()[1:]:
+        fields = line.split()
+        if "udp" in table or fields[3] == "0A":
+            ports.add(int(fields[1].rpartition(":")[2], 16))
+print(*sorted(ports))
+"""
+"""Every port on which anything in the pod listens, as its kernel tells it."""
+
+
+def test_a_pod_listens_for_its_peers_and_for_probes_and_for_nothing_else(
+    deployment: Deployment, cluster: Cluster
+) -> None:
+    alice_waits(deployment)
+    place = deployment.pod("alice"), deployment.namespace("alice")
+    assert cluster.inside(*place, "python", "-c", LISTENING).stdout.split() == ["7000", "8080"]
+
+
 def test_only_parties_reach_a_party_port(deployment: Deployment, cluster: Cluster) -> None:
     host = alice_waits(deployment)
     here = deployment.document["namespace"]
