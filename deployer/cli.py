@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from party.edge import guarded
+from party.seal import seal_process
 
 COMMANDS = {
     "run": "deployer.run",
@@ -72,5 +73,6 @@ def _deployer() -> None:
 
 def main() -> None:
     """The ``deployer`` entry point."""
+    seal_process()  # as a party's: some commands hold keys or tables
     command = get_command(app)
     sys.exit(guarded(lambda: command(prog_name="deployer")))

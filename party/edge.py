@@ -6,8 +6,6 @@ Nobody is shown a traceback: its lines may carry values, and do not help who can
 
 from __future__ import annotations
 
-import ctypes
-import resource
 import signal
 import sys
 import traceback
@@ -60,10 +58,3 @@ def place_of(error: BaseException) -> str:
         return type(error).__name__
     last = frames[-1]
     return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno} in {last.name}"
-
-
-def seal_process() -> None:
-    """No core dumps, and no other process of the same user may look into this one's memory."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    set_dumpable = 4
-    ctypes.CDLL(None).prctl(set_dumpable, 0, 0, 0, 0)

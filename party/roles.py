@@ -20,12 +20,13 @@ import typer
 from party import files, result
 from party.channel import listen as bind
 from party.channel import versions
-from party.edge import Stop, guarded, place_of, seal_process, stop_on_signals
+from party.edge import Stop, guarded, place_of, stop_on_signals
 from party.faults import Fault, InputFault, JobFault
 from party.hosts import Address, Hosts, load_hosts
 from party.identity import Keys, load_keys
 from party.job import PARTIES, Job, Party, load_job
 from party.runtime import Assignment, Name, Outcome, default_cache, train
+from party.seal import seal_process
 from party.status import FILE as STATUS
 from party.status import Log, Status
 
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from party.table import Table
 
 _EXPIRES_SOON_S = 24 * 3600
+_SWAPS = (
+    "this machine swaps, and what this party holds may get there: "
+    "lift the limit on locked memory (ulimit -l unlimited), or see that the swap is encrypted"
+)
 _AGAIN_S = 5.0
 
 app = typer.Typer(
@@ -168,9 +173,11 @@ def show_result(output: OutputOption) -> None:
 
 def play(party: Party, options: Options) -> None:
     """A party's whole life: check everything, train, write down what came of it."""
-    seal_process()
+    unswapped = seal_process()
     stop_on_signals()
     log = Log(party)
+    if not unswapped:
+        log.say(_SWAPS)
     job = load_job(options.job)
     hosts = load_hosts(options.config)
     listen = _address(options.listen, "--listen") or hosts[PARTIES.index(party)]

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import party
-from party.edge import place_of, seal_process
+from party.edge import place_of
 from party.faults import Fault, InputFault, JobFault
+from party.seal import seal_process
 from party.table.expected import Expected
 from party.table.table import Table
 

@@ -250,7 +250,7 @@ def test_a_party_leaves_no_core_and_shows_its_memory_to_nobody(
 @pytest.mark.parametrize("sealed", [True, False])
 def test_another_process_of_the_same_user_cannot_look_into_a_party(sealed: bool) -> None:
     """Without the seal it can, so that this tests something."""
-    first = "from party.edge import seal_process; " if sealed else ""
+    first = "from party.seal import seal_process; " if sealed else ""
     become = "import ctypes, os, sys; os.getuid() or os.setuid(65534); "
     undo = "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0); "
     seal = "seal_process(); " if sealed else ""

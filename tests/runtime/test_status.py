@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import stat
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -130,24 +128,3 @@ def test_an_internal_error_is_told_without_its_values(capsys: pytest.CaptureFixt
     assert words.startswith("error: internal error: ValueError at test_status.py:")
     assert "4711" not in words and "Traceback" not in words
     assert place_of(ValueError("4711")) == "ValueError"
-
-
-def test_a_party_leaves_no_core_and_lets_nobody_look_into_its_memory() -> None:
-    program = (
-        "import ctypes, resource; from party.edge import seal_process; seal_process();"
-        "print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout == "(0, 0) 0\n"
-
-
-def test_the_process_that_reads_a_table_is_sealed_before_it_reads() -> None:
-    program = (
-        "import ctypes, resource; from party.table.loading import child; child();"
-        "print(); print(ctypes.CDLL(None).prctl(3), resource.getrlimit(resource.RLIMIT_CORE))"
-    )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, input="{}", capture_output=True, text=True, check=True)
-    answer, sealed = done.stdout.splitlines()
-    assert json.loads(answer)["fault"] == "JobFault"
-    assert sealed == "0 (0, 0)"
