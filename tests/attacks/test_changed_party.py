@@ -5,14 +5,22 @@ Real processes with real keys. Nobody starts to train, so no share of anything h
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from party.job import PARTIES
+from party.job import PARTIES, Job
+from party.plan import Plan
+from party.plan.parameters import PlanParameters
+from party.schedule import cache as store
+from party.schedule.schedule import schedule
+from tests import compiler
 from tests.attacks.conftest import Tried
 from tests.attacks.siege import Siege
+from tests.audit.mutants import Mutator
 from tests.runtime.scene import JOB, Running
 
 TRAINING: dict[str, Any] = JOB["training"]
@@ -42,7 +50,6 @@ runpy.run_module("party", run_name="__main__", alter_sys=True)
 WORDS = {
     # Who gets the model: an honest party's job cannot say another, so this one says it itself.
     "result": "words['job'] = 64 * '0'; words['job_fields']['result'] = '\"bob\"'",
-    "plan": "words['plan'] = 64 * '0'",
     "versions.tensorflow": "words['versions']['tensorflow'] = '2.20.0'",
     "versions.tf_encrypted": "words['versions']['tf_encrypted'] = '0.9.0'",
     "versions.kit": "words['versions']['kit'] = '0.0.0'",
@@ -74,7 +81,7 @@ def test_a_party_with_another_job_is_refused(siege: Siege, field: str, tried: Tr
 
 @pytest.mark.parametrize("field", WORDS)
 @pytest.mark.parametrize("odd", PARTIES)
-def test_a_party_with_another_plan_or_software_is_refused(
+def test_a_party_that_says_another_thing_is_refused(
     siege: Siege, odd: str, field: str, tried: Tried
 ) -> None:
     for party in PARTIES:
@@ -88,3 +95,35 @@ def test_a_party_with_another_plan_or_software_is_refused(
     siege.running.append(Running(odd, command, siege.directory / "out" / odd, siege.directory))
     refused(siege, field)
     tried(1, f"jobs in which {odd} has another {field}")
+
+
+AGREED = PlanParameters.of(Job.model_validate_json(json.dumps(JOB)))
+CHANGES = {"a mask dropped": "drop", "an operation more, that shows another party a value": "send"}
+
+
+def with_one_thing_changed(kind: str, odd: int) -> Plan:
+    """A plan of which the odd party's own part is another."""
+    plan = compiler.plan(AGREED)
+    honest = schedule(plan, odd)
+    for mutant in Mutator(plan).of_kind(kind):
+        if len(schedule(changed := mutant.plan, odd).step) != len(honest.step):
+            return changed
+    raise AssertionError("none of the changes is in this party's part")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("odd", PARTIES)
+def test_a_party_that_runs_another_plan_is_refused(
+    siege: Siege, odd: str, change: str, tmp_path: Path, tried: Tried
+) -> None:
+    """Its software is as it should be; the schedule that it made itself, past its audit, is not."""
+    number = PARTIES.index(odd)  # type: ignore[arg-type]
+    own = tmp_path / "own cache"
+    plan = with_one_thing_changed(CHANGES[change], number)
+    store.save(store.path(own, AGREED, number), schedule(plan, number))
+    for party in PARTIES:
+        siege.start(party, cache=str(own if party == odd else siege.cache))
+    refused(siege, "plan")
+    assert any(plan.digest[:12] in event["event"] for event in siege.running[number].events())
+    tried(1, f"jobs in which {odd} runs a plan with {change}")
