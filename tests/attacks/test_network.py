@@ -6,91 +6,23 @@ what it likes.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from party.hosts import Address, format_hosts
 from tests.attacks.conftest import Tried
+from tests.attacks.relay import RELAYED, Relay, relayed
 from tests.attacks.siege import Siege, is_tls
 from tests.runtime.scene import ENDLESS
-
-Change = Callable[[bytes, bool], bytes]
-"""Makes of a TLS record, which goes to Alice or not, whatever goes on to the other end."""
-
-
-def honest(record: bytes, to_alice: bool) -> bytes:
-    return record
-
-
-@dataclass
-class Relay:
-    """A listening socket whose connections lead to Alice, record by record."""
-
-    alice: Address
-    change: Change = honest
-    connections: int = 0
-    carried: dict[bool, bytearray] = field(
-        default_factory=lambda: {True: bytearray(), False: bytearray()}
-    )
-    ends: list[socket.socket] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.listener = socket.create_server(("127.0.0.8", 0))
-        self.address = Address(*self.listener.getsockname())
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self.listener.accept()
-                try:
-                    far = socket.create_connection((self.alice.host, self.alice.port))
-                except OSError:
-                    near.close()
-                    continue
-                self.connections += 1
-                self.ends += [near, far]
-                for source, sink, to_alice in ((near, far, True), (far, near, False)):
-                    threading.Thread(
-                        target=self._carry, args=(source, sink, to_alice), daemon=True
-                    ).start()
-
-    def _carry(self, source: socket.socket, sink: socket.socket, to_alice: bool) -> None:
-        with contextlib.suppress(OSError), source.makefile("rb") as stream:
-            while len(head := stream.read(5)) == 5:
-                record = head + stream.read(int.from_bytes(head[3:], "big"))
-                self.carried[to_alice] += record
-                sink.sendall(self.change(record, to_alice))
-        for one in (source, sink):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Hang up everywhere."""
-        for one in (self.listener, *self.ends):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
 
 
 @pytest.fixture
 def relay(siege: Siege) -> Iterator[Relay]:
     """Between Alice and whoever is started with ``config=relayed.json``."""
-    made = Relay(siege.address("alice"))
-    hosts = (made.address, *siege.hosts[1:])
-    (siege.directory / "relayed.json").write_text(format_hosts(hosts))
-    yield made
-    made.close()
-
-
-RELAYED = "relayed.json"
+    with relayed(siege) as made:
+        yield made
 
 
 def through_the_relay(siege: Siege) -> None:
