@@ -1,8 +1,9 @@
 # make run         set everything up and train the example: three parties on this machine
 # make test        set everything up and pass the tests (but for those that need a cluster)
+# make attacks     the attacks alone, and the audit's tests; ends with a list of what was tried
 # make test-long   every mutant of every plan against the audit; many minutes
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
-# make fuzz      ten million inputs to the parsers of what peers and strangers say; an hour
+# make fuzz        ten million inputs to the parsers of what peers and strangers say; an hour or two
 # make bench       compare with tf-encrypted as published, side by side
 # make generated   write again what follows from deployer/values.py
 # make sbom        write a bill of materials (CycloneDX) of what is installed, sbom.json
@@ -11,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint test-fast test-long test-kind fuzz bench lock generated sbom format image clean
+.PHONY: help run test lint test-fast attacks test-long test-kind fuzz bench lock generated sbom format image clean
 
 # The first Python on the path that will do; PYTHON=... names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -44,6 +45,9 @@ test: lint .venv/kit
 
 test-fast: .venv/kit
 	$(BIN)/python -m pytest -m 'not kind and not slow and not long'
+
+attacks: .venv/kit
+	$(BIN)/python -m pytest -m 'not kind and not long' tests/attacks tests/audit
 
 test-long: .venv/kit
 	$(BIN)/python -m pytest -m long
