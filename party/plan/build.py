@@ -39,6 +39,12 @@ _ATTRIBUTES = {
 """The attributes that an operation's meaning depends on; those of other kinds follow from the
 types and shapes."""
 
+_DEFAULTS = {
+    "GatherV2": {"batch_dims": 0},
+    "BatchMatMulV2": {"adj_x": 0, "adj_y": 0},
+}
+"""Attributes that are not part of a plan: an operation means what it does with these values."""
+
 _OF_A_PARTY = frozenset({"Placeholder", "KitSeed"})
 """The kinds whose results come from one party, although they read nothing."""
 
@@ -144,6 +150,9 @@ def _operation(op: Any) -> Operation:
         raise refuse("its shape is not known")
     if any(source.value_index for source in op.inputs):
         raise refuse("it reads a second result")
+    for name, default in _DEFAULTS.get(op.type, {}).items():
+        if op.get_attr(name) != default:
+            raise refuse(f"its {name} is not {default}")
     return Operation(
         name=op.name,
         kind=op.type,

@@ -16,10 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from party.faults import JobFault
 from party.native.instructions import INSTRUCTION, Mode, Op, Type
 
 Array = npt.NDArray[Any]
 ALIGNMENT = 64
+
+_SIZED = frozenset({Op.MATMUL, Op.SUM, Op.UNIFORM, Op.SEND})
+"""The instructions whose parameters say how many elements they read."""
 
 
 @dataclass(eq=False)
@@ -77,6 +81,15 @@ class Draft:
     hop: int = 0
     note: str = ""
 
+    def reads(self, operand: int) -> int:
+        """How many elements of an operand it reads, where it reads it element by element."""
+        if operand < len(self.one) and self.one[operand]:
+            return min(self.n, 1)
+        elements = self.lists[operand] if operand < len(self.lists) else None
+        if elements is None or self.op is Op.SCATTER:
+            return self.n
+        return int(elements.max(initial=-1)) + 1
+
 
 @dataclass(eq=False)
 class Assembler:
@@ -108,16 +121,23 @@ class Assembler:
         one: tuple[bool, ...] = (),
         p: tuple[int, ...] = (),
     ) -> None:
-        """Appends an instruction; ``n`` and ``type_`` are the result's unless given."""
+        """Appends an instruction; ``n`` and ``type_`` are the result's unless given.
+
+        Raises:
+            JobFault: it would read what lies behind one of its inputs.
+        """
         stored = tuple(self._stored(value) for value in inputs)
         measure = out if out is not None else stored[0] if stored else None
         if type_ is None:
             type_ = Type.of(measure.dtype) if measure is not None else Type.INT8
         if n is None:
             n = measure.size if measure is not None else 0
-        self.drafts.append(
-            Draft(op, type_, out, stored, n, type2, lists, one, p, self.hop, self.note)
-        )
+        draft = Draft(op, type_, out, stored, n, type2, lists, one, p, self.hop, self.note)
+        if op not in _SIZED and any(draft.reads(k) > x.size for k, x in enumerate(stored)):
+            raise JobFault(
+                f"{op.name} would read more than there is", f"operation {self.note!r} of the plan"
+            )
+        self.drafts.append(draft)
 
     def take_drafts(self) -> list[Draft]:
         """The instructions so far; the next ones are another program's."""

@@ -33,7 +33,6 @@ from party.schedule.verify import verify
 
 _ARRAYS = ("constants", "index", "step", "reveal")
 _PACKAGE = Path(__file__).resolve().parents[1]
-_SOURCES = ("audit", "compat", "models", "native", "plan", "schedule")
 
 
 @lru_cache
@@ -55,13 +54,12 @@ def _version(distribution: str) -> str:
 
 @lru_cache
 def _source_digest() -> str:
-    """SHA-256 of the sources that turn a job into a schedule: other code makes another plan."""
+    """SHA-256 of all sources of the package: other code makes another plan of the same job."""
     digest = hashlib.sha256()
-    for folder in _SOURCES:
-        for path in sorted((_PACKAGE / folder).rglob("*")):
-            if path.suffix in (".py", ".c", ".h"):
-                digest.update(str(path.relative_to(_PACKAGE)).encode())
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for path in sorted(_PACKAGE.rglob("*")):
+        if path.suffix in (".py", ".c", ".h"):
+            digest.update(str(path.relative_to(_PACKAGE)).encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
 

@@ -26,7 +26,7 @@ def lower(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Va
     """Emits what the operation takes and returns its result.
 
     Raises:
-        JobFault: the vocabulary has no such operation, or not for these types.
+        JobFault: the vocabulary has no such operation, or not for these types and shapes.
     """
     if operation.kind not in LOWERINGS:
         raise JobFault(
@@ -219,6 +219,11 @@ def _picked(
     assembler: Assembler, operation: Operation, x: Value, elements: npt.NDArray[np.int64]
 ) -> Value:
     """The value whose elements are those of x, by position: a view where they lie in a row."""
+    if elements.shape != operation.shape:
+        raise JobFault(
+            f"{operation.kind} does not make the shape that it says",
+            f"operation {operation.name!r} of the plan",
+        )
     flat = elements.reshape(-1)
     if x.constant is not None:
         return assembler.constant(x.constant.reshape(-1)[flat].reshape(operation.shape))
@@ -253,8 +258,10 @@ def _broadcast_to(assembler: Assembler, operation: Operation, inputs: list[Value
 
 @_lowers("Slice")
 def _slice(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    begin = _constant_of(operation, inputs[1])
-    cut = tuple(slice(b, b + n) for b, n in zip(begin, operation.shape, strict=True))
+    begin, size = (_constant_of(operation, value) for value in inputs[1:])
+    # A size of -1 is all that is left.
+    end = np.where(size == -1, inputs[0].shape, begin + size)
+    cut = tuple(slice(b, e) for b, e in zip(begin, end, strict=True))
     return _picked(assembler, operation, inputs[0], _positions(inputs[0])[cut])
 
 
@@ -395,5 +402,6 @@ def _bits(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Va
     op, names = _BITS[operation.kind]
     (x,) = inputs
     out = assembler.new(operation.shape, operation.dtype)
-    assembler.emit(op, out, x, n=x.size, p=tuple(operation.attributes[name] for name in names))
+    n = x.size if op is Op.BITSPLIT else out.size
+    assembler.emit(op, out, x, n=n, p=tuple(operation.attributes[name] for name in names))
     return out

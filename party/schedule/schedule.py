@@ -184,6 +184,9 @@ def _lower_part(
     """Emits a part's instructions; returns the value of each tensor that it ends up with.
 
     What arrives goes to its place in ``kept``, or to a temporary one.
+
+    Raises:
+        JobFault: a value is not of the type and shape that the plan says.
     """
     values: dict[str, Value] = {}
     arriving = {message.tensor: message for inbox in part.receives.values() for message in inbox}
@@ -229,11 +232,16 @@ def _lower_part(
         else:
             inputs = [values[name] for name in operation.inputs]
             values[operation.name] = lower(assembler, operation, inputs)
+        value = values[operation.name]
+        if (value.dtype, value.shape) != (operation.dtype, operation.shape):
+            raise _misfit(operation.name)
         for message in outgoing.pop(operation.name, ()):
+            if message.bytes != value.bytes:
+                raise _misfit(operation.name)
             assembler.emit(
                 Op.SEND,
                 None,
-                values[operation.name],
+                value,
                 p=(message.receiver, message.key, message.bytes),
             )
             queued.add(message.receiver)
@@ -254,7 +262,14 @@ def _carry_state(
     """The shares after the step become those before the next one."""
     assembler.note = "state"
     for before, after in plan.state[party]:
+        if values[after].bytes != placeholders[before].bytes:
+            raise _misfit(after)
         assembler.emit(Op.COPY, placeholders[before], values[after])
+
+
+def _misfit(name: str) -> JobFault:
+    """The audit refuses such a plan; memory is not laid out by one either."""
+    return JobFault("a value is not as large as the plan says", f"operation {name!r} of the plan")
 
 
 def _pinned_copy(assembler: Assembler, value: Value) -> Value:

@@ -193,3 +193,54 @@ def test_a_kind_outside_the_vocabulary_is_refused_by_name() -> None:
     operation = Operation("evil", "ReadFile", 1, (), np.dtype(np.int64), ())
     with pytest.raises(JobFault, match="no ReadFile"):
         lower(Assembler(), operation, [])
+
+
+def test_a_layout_that_says_another_shape_than_it_makes_is_refused() -> None:
+    x = Assembler().new((2, 3), np.dtype(np.int64))
+    order = Value((2,), np.dtype(np.int32), constant=np.array([1, 0], np.int32))
+    operation = Operation("turned", "Transpose", 1, ("x", "order"), x.dtype, (2, 3))
+    with pytest.raises(JobFault, match="shape that it says"):
+        lower(Assembler(), operation, [x, order])
+
+
+@pytest.mark.parametrize("kind", ["Neg", "Cast", "KitBitReverse"])
+def test_no_instruction_reads_past_its_operands(kind: str) -> None:
+    x = Assembler().new((2,), np.dtype(np.int64))
+    dtype = np.dtype(np.int32) if kind == "Cast" else x.dtype
+    grown = Operation("grown", kind, 1, ("x",), dtype, (400,))
+    with pytest.raises(JobFault, match="read more than there is"):
+        lower(Assembler(), grown, [x])
+
+
+@pytest.mark.parametrize(
+    "kind, attributes",
+    [
+        ("GatherV2", {"batch_dims": 1}),
+        ("BatchMatMulV2", {"adj_x": True}),
+        ("BatchMatMulV2", {"adj_y": True}),
+    ],
+)
+def test_an_attribute_that_a_plan_does_not_hold_is_refused(
+    kind: str, attributes: dict[str, Any]
+) -> None:
+    assert compiled(why_not_extracted, kind, attributes).endswith("is not 0")
+
+
+def why_not_extracted(kind: str, attributes: dict[str, Any]) -> str:
+    """What is said of an operation of two square matrices; called where TensorFlow is."""
+    import tensorflow as tf
+
+    from party.plan.build import extract
+
+    graph = tf.Graph()
+    with graph.as_default():
+        x = tf.constant([[0, 1], [1, 0]])
+        if kind == "GatherV2":
+            target = tf.raw_ops.GatherV2(params=x, indices=x, axis=tf.constant(1), **attributes)
+        else:
+            target = tf.raw_ops.BatchMatMulV2(x=x, y=x, **attributes)
+    try:
+        extract(graph, [target.op.name])
+    except JobFault as fault:
+        return fault.what
+    return ""

@@ -41,6 +41,26 @@ def test_what_the_kit_makes_is_in_bounds(protocol: str, party: int) -> None:
     verify(of(protocol, party))
 
 
+def test_no_schedule_is_made_of_values_that_are_not_as_large_as_the_plan_says() -> None:
+    plan = small_plan("pond")
+    (before, after), *_ = plan.state[1]
+    grown = replace(plan.by_name[after], name="grown", kind="Identity", inputs=(after,))
+    grown = replace(grown, shape=(400,))
+    state = (plan.state[0], ((before, "grown"),), plan.state[2])
+    with pytest.raises(JobFault, match="not as large as the plan says"):
+        schedule(replace(plan, operations=(*plan.operations, grown), state=state), 1)
+
+
+def test_no_share_is_carried_to_the_next_step_in_another_size() -> None:
+    plan = small_plan("pond")
+    (before, _), *_ = plan.state[1]
+    other = next(o for o in plan.operations if o.party == 1 and o.kind == "AddV2")
+    assert other.bytes != plan.by_name[before].bytes
+    state = (plan.state[0], ((before, other.name),), plan.state[2])
+    with pytest.raises(JobFault, match="not as large as the plan says"):
+        schedule(replace(plan, state=state), 1)
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("party", [0, 1, 2])
 def test_no_instruction_can_be_made_to_reach_outside_the_arena(protocol: str, party: int) -> None:
@@ -174,3 +194,15 @@ def test_a_schedule_of_another_user_is_not_trusted(
     monkeypatch.setattr(Path, "stat", lambda *_, **__: theirs)
     with pytest.raises(JobFault, match="others can write"):
         cache.load(file, 2)
+
+
+def test_the_place_of_a_schedule_depends_on_every_source_of_the_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cache, "_PACKAGE", tmp_path)
+    digests = set()
+    for name in ("job.py", "plan/graph.py", "native/random.c", "native/random.h"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x = 1")
+        digests.add(cache._source_digest.__wrapped__())
+    assert len(digests) == 4
