@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -82,6 +81,7 @@ def audit(plan: Plan, job: Job) -> Report:
     if plan.parameters != PlanParameters.of(job):
         raise JobFault("the plan is not this job's")
     _placed(plan)
+    _carried(plan)
     numbering = Numbering(plan)
     flows = Flows(plan, numbering)
     step = cut(plan, tuple(tuple(after for _, after in pairs) for pairs in plan.state))
@@ -110,14 +110,28 @@ def _placed(plan: Plan) -> None:
             public.add(operation.name)
         elif operation.party not in range(len(PARTIES)):
             raise _refused(operation, "it is placed on a party that does not exist")
-    held = {name: party for party, name in plan.inputs.items()}
-    for party, pairs in enumerate(plan.state):
-        held |= {before: party for before, _ in pairs}
+    fed = [(name, party) for party, name in plan.inputs.items()]
+    fed += [(before, party) for party, pairs in enumerate(plan.state) for before, _ in pairs]
+    held = dict(fed)
+    if len(held) < len(fed):
+        raise JobFault("the plan is refused: a placeholder is fed with two things")
     for operation in plan.operations:
         if operation.kind == "Placeholder" and held.pop(operation.name, None) != operation.party:
             raise _refused(operation, "it is fed with what is not its party's batch or share")
     if held:
         raise JobFault(f"the plan is refused: it has no placeholder {min(held)!r}")
+
+
+def _carried(plan: Plan) -> None:
+    """Each share after a step takes the place of the one before it, and is as large."""
+    pairs = [pair for held in plan.state for pair in held]
+    for name in (plan.result, *(after for _, after in pairs)):
+        if name not in plan.by_name:
+            raise JobFault(f"the plan is refused: it has no operation {name!r}")
+    for before, after in pairs:
+        old, new = plan.by_name[before], plan.by_name[after]
+        if (old.dtype, old.shape) != (new.dtype, new.shape):
+            raise _refused(new, "a share after the step has another type or shape than before it")
 
 
 def _kept_at_home(plan: Plan, step: Program) -> None:
@@ -139,7 +153,7 @@ def _revealed(plan: Plan, receiver: int) -> tuple[Revealed, ...]:
     if result.party != receiver:
         raise _refused(result, f"the model is opened elsewhere than at {PARTIES[receiver]}")
     part = _parts(plan)
-    opened = list(_summands(plan, result))
+    opened = _summands(plan, result, len(part))
     if sorted(part.get(name, -1) for name in opened) != sorted(set(part.values())):
         raise _refused(result, "what is opened is not the plain sum of the model's shares")
     at = tuple((plan.result,) if p == receiver else () for p in range(len(PARTIES)))
@@ -163,14 +177,20 @@ def _parts(plan: Plan) -> dict[str, int]:
     return {name: number for number, (_, _, name) in enumerate(shares)}
 
 
-def _summands(plan: Plan, operation: Operation) -> Iterator[str]:
-    sources = [plan.by_name[name] for name in operation.inputs]
-    alike = all(source.shape == operation.shape for source in sources)
-    if alike and (operation.kind in _SUM or operation.kind in _SAME):
-        for source in sources:
-            yield from _summands(plan, source)
-    else:
-        yield operation.name
+def _summands(plan: Plan, result: Operation, most: int) -> list[str]:
+    """What a sum adds up, through sums of sums; of more than so many, some are left out."""
+    found: list[str] = []
+    todo = [result]
+    # What is added to itself again and again has more summands than can be counted.
+    while todo and len(found) <= most:
+        operation = todo.pop()
+        sources = [plan.by_name[name] for name in operation.inputs]
+        alike = all(source.shape == operation.shape for source in sources)
+        if alike and (operation.kind in _SUM or operation.kind in _SAME):
+            todo += sources
+        else:
+            found.append(operation.name)
+    return found
 
 
 def _leak(found: View) -> JobFault:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from party.audit.signatures import holds
 from party.faults import JobFault
 from party.plan.graph import Array, Operation, Plan
 from party.schedule.assembler import Assembler, Value
@@ -87,8 +88,9 @@ class Numbering:
         streams: the values that are random streams.
 
     Raises:
-        JobFault: an operation is outside the vocabulary, reads what is not there yet, or uses a
-            seed for anything but one stream of random values for each public constant.
+        JobFault: an operation is outside the vocabulary, reads what is not there yet, is of another
+            type or shape than what it makes of that, or uses a seed for anything but one stream of
+            random values for each public constant.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -111,6 +113,8 @@ class Numbering:
             inputs = tuple(self.number[name] for name in operation.inputs)
         except KeyError:
             raise _refused(operation, "it reads what is not computed before it") from None
+        if not holds(operation, self._read(inputs)):
+            raise _refused(operation, "its type or shape is not that of what it makes")
         if operation.kind in _UNIQUE:
             number = self._new((operation.name,), Term(operation.kind, (), operation))
             if operation.kind == "KitSeed":
@@ -143,14 +147,18 @@ class Numbering:
         """The value, where it follows from constants: computed by what lowering folds with."""
         if operation.kind == "Const":
             return operation.value
-        terms = [self.terms[number] for number in inputs]
-        if operation.kind not in _FROM_SHAPE_ALONE and any(t.constant is None for t in terms):
+        values = self._read(inputs)
+        if operation.kind not in _FROM_SHAPE_ALONE and any(v.constant is None for v in values):
             return None
-        values = [Value(t.operation.shape, t.operation.dtype, constant=t.constant) for t in terms]
         try:
             return lower(self._assembler, operation, values).constant
-        except (ValueError, IndexError):
-            raise _refused(operation, "it does not fit what it reads") from None
+        except (ArithmeticError, TypeError, ValueError):
+            raise _refused(operation, "it cannot be computed from its constants") from None
+
+    def _read(self, numbers: tuple[int, ...]) -> list[Value]:
+        """The types and shapes of values, and the constants among them."""
+        terms = (self.terms[number] for number in numbers)
+        return [Value(t.operation.shape, t.operation.dtype, constant=t.constant) for t in terms]
 
     def _exclusive_or(
         self, operation: Operation, inputs: tuple[int, ...]

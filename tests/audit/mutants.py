@@ -268,13 +268,12 @@ def _in_order(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
     """The operations, each after those that it reads."""
     by_name = {o.name: o for o in operations}
     placed: dict[str, Operation] = {}
-
-    def place(operation: Operation) -> None:
-        if operation.name not in placed:
-            for name in operation.inputs:
-                place(by_name[name])
-            placed[operation.name] = operation
-
-    for operation in operations:
-        place(operation)
+    todo = list(reversed(operations))
+    while todo:
+        waits_for = [by_name[name] for name in todo[-1].inputs if name not in placed]
+        if waits_for:
+            todo += reversed(waits_for)
+        else:
+            operation = todo.pop()
+            placed.setdefault(operation.name, operation)
     return tuple(placed.values())

@@ -109,7 +109,7 @@ def circuit_over_bytes() -> tuple[Circuit, dict[str, str]]:
     leaves = {"a": circuit.secret(1), "b": circuit.secret(2)}
     leaves |= {"r": circuit.uniform(circuit.seed(1), 1)}
     leaves |= {"half": circuit.uniform(circuit.seed(2), 2, low=-64, high=64)}
-    return circuit, leaves | {str(n): circuit.constant(n, np.int8) for n in (-1, 2, 3, 5)}
+    return circuit, leaves | {str(n): circuit.constant([n], np.int8) for n in (-1, 2, 3, 5)}
 
 
 def sending(made: tuple[Circuit, dict[str, str]], trees: Iterable[Tree]) -> Plan:
