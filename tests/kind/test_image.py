@@ -81,8 +81,12 @@ def test_the_secure_computation_works_with_so_little(image: str) -> None:
 CANARY = b"yellow-canary-of-the-working-tree"
 PLACES = (
     *("alice.csv", "keys/alice/tls.key", "out/alice/model.json", "values.yaml"),
-    *("helm/keys/tls.key", "party/tls.key", "deployer/keys/ca.key", "examples/keys/bob/tls.key"),
-    *("examples/fraud/out/alice/model.json", "k8s/authority.pem"),
+    *("helm/keys/tls.key", "helm/mine.yaml", "k8s/authority.pem", "k8s/values.yaml"),
+    *("party/tls.key", "party/table/bob.csv", "party/native/model.json"),
+    *("deployer/keys/ca.key", "deployer/values.yaml", "deployer/k8s/mine/alice.csv"),
+    *("examples/keys/bob/tls.key", "examples/mine/bob.csv", "examples/mine/values.yaml"),
+    *("examples/fraud/out/alice/model.json", "examples/fraud/model.json"),
+    *("examples/fraud/labels.csv", "examples/kubernetes/values.yaml"),
 )
 """Where who builds the image may have left what is private."""
 
