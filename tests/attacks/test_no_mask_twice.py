@@ -7,6 +7,7 @@ that carry something are packed and cut into blocks of 16 bytes; none of them oc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,16 @@ from tests.compiler import small_plan
 
 STEPS = 60
 
+RECEIVED = {
+    "pond": {"alice": 30_240, "bob": 46_320},
+    "aby3": {"alice": 98_520, "bob": 150_840, "server": 105_960},
+    "securenn": {"alice": 35_280, "bob": 41_280},
+}
+"""How many blocks come to each party that receives anything, in both runs."""
+
+SENT = {"pond": 76_560, "aby3": 345_480, "securenn": 76_560}
+"""How many blocks are sent: what goes to two parties counts once. The docs say it in thousands."""
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -27,9 +38,14 @@ class Runs:
     plan: Plan
     views: list[list[Seen]]
 
+    @property
+    def protocol(self) -> str:
+        """By its name."""
+        return self.plan.parameters.protocol
+
     def who(self, party: int) -> str:
         """A party, and the protocol."""
-        return f"{PARTIES[party]}, {self.plan.parameters.protocol}"
+        return f"{PARTIES[party]}, {self.protocol}"
 
 
 @pytest.fixture(scope="module", params=["pond", "aby3", "securenn"])
@@ -44,12 +60,15 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_no_party_receives_a_block_twice(runs: Runs, tried: Tried) -> None:
+    counts = {}
     for party in range(3):
         received = [messages(views[party]) for views in runs.views]
         if any(received):
             found = blocks(received)
             assert not found.odd and not found.twice
+            counts[PARTIES[party]] = found.count
             tried(found.count, f"blocks of 16 bytes received in two runs ({runs.who(party)})")
+    assert counts == RECEIVED[runs.protocol]
 
 
 def test_no_block_is_sent_twice_but_what_is_passed_on_as_it_came(runs: Runs, tried: Tried) -> None:
@@ -59,7 +78,15 @@ def test_no_block_is_sent_twice_but_what_is_passed_on_as_it_came(runs: Runs, tri
     found = blocks([_once(views) for views in runs.views])
     assert found.odd == []
     assert not [pair for pair in found.twice if not _is_passed_on(runs.plan, *pair)]
-    tried(found.count, f"blocks of 16 bytes sent in two runs ({runs.plan.parameters.protocol})")
+    assert found.count == SENT[runs.protocol]
+    tried(found.count, f"blocks of 16 bytes sent in two runs ({runs.protocol})")
+
+
+def test_the_docs_say_how_many_blocks_were_compared() -> None:
+    claims = Path("docs/security.md").read_text().splitlines()
+    (claim,) = (line for line in claims if line.startswith("| P3 "))
+    for count in SENT.values():
+        assert f"{round(count, -3):,} " in claim
 
 
 def test_no_mask_that_a_party_grows_repeats(runs: Runs, tried: Tried) -> None:
@@ -67,16 +94,17 @@ def test_no_mask_that_a_party_grows_repeats(runs: Runs, tried: Tried) -> None:
     to subtract it here and to keep it there; that is one mask."""
     for party in range(3):
         grown = [_masks(runs.plan, views[party]) for views in runs.views]
-        if any(grown):
-            found = blocks(grown)
-            assert not found.odd and not found.twice
-            tried(found.count, f"blocks of 16 bytes of masks in two runs ({runs.who(party)})")
+        assert all(grown)
+        found = blocks(grown)
+        assert not found.odd and not found.twice
+        tried(found.count, f"blocks of 16 bytes of masks in two runs ({runs.who(party)})")
 
 
 def test_two_runs_are_alike_no_more_than_chance_has_it(runs: Runs) -> None:
     """The lowest bit of each element: half of them, within eight standard deviations of coins."""
     for party in range(3):
         first, second = (messages(views[party]) for views in runs.views)
+        assert bool(first) == (PARTIES[party] in RECEIVED[runs.protocol])
         same = count = 0
         for name in first:
             a, b = (bits_of(seen[name])[:, :, 0] for seen in (first, second))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,32 +136,70 @@ def test_masks_that_stay_the_same_are_told(protocol: str, tmp_path: Path) -> Non
 
 
 def test_tf_encrypteds_own_aby3_repeats_its_masks_in_a_function() -> None:
-    """Keys and nonces are frozen when the function is traced: each call resharing with the same
-    zeros sends the very same bytes. Outside of a function it does not."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        shares, same_in_function, same_outside = process.submit(_square_twice).result()
-    assert shares == 6
-    assert same_in_function == shares
-    assert same_outside == 0
+    """The test of the tests, on what Alice receives when whole numbers are squared. Keys and nonces
+    are frozen when the function is traced, so that each call hides what it sends by one mask."""
+    coins = tossed(1200)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as process:
+        seen, anew = process.submit(_squares, coins).result()
+    assert len(seen) == 1
+    found = blocks([seen])
+    first = 2 * found.count // len(coins)  # of each world; all others were there before
+    assert len(found.twice) == found.count - first
+    assert distinguishers.rejected(distinguishers.evidence(seen, coins), LEVEL)
+    assert distinguishers.by_chance(*distinguishers.guessed(seen, coins)) < LEVEL
+    assert blocks([anew]).count and not blocks([anew]).twice
 
 
-def _square_twice() -> tuple[int, int, int]:
-    """How many shares a square has, and how many are alike in two calls, in a function and not."""
+def _squares(coins: Array) -> tuple[Seen, Seen]:
+    """What Alice receives when a private variable is squared: by one function, called for each coin
+    in that world; and by functions that are traced anew for each call, for some of the coins.
+
+    Of the variable's three shares Alice's two stay. The third is another one in each world.
+    """
+    import tensorflow as tf
+
+    # A device for each party, so that what goes from one to another is seen in the graph.
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, 3 * [tf.config.LogicalDeviceConfiguration()])
     from party import compat
 
     tfe = compat.load()
+    config = tfe.LocalConfig([f"server{i}" for i in range(3)])
+    for player in config.players:
+        player.device_name = player.device_name.replace("CPU:0", f"CPU:{player.index}")
+    tfe.set_config(config)
+    tfe.set_protocol(tfe.protocol.ABY3())
+    x = tfe.define_private_variable(np.array([[3, -5, 7, 1]]), apply_scaling=False)
+    third = [x.unwrapped[party][place].variable for party, place in ((1, 1), (2, 0))]
+    in_world = [third[0].numpy() + 100 * world for world in range(2)]
+
+    def played(function: Callable[[], Callable[[], Any]], tosses: Array) -> Seen:
+        steps = []
+        for coin in tosses:
+            for copy in third:
+                copy.assign(in_world[coin])
+            steps.append({name: value.numpy() for name, value in function()().items()})
+        return {name: np.vstack([step[name] for step in steps]) for name in steps[0]}
+
+    def square() -> dict[str, object]:
+        return _received_for_a_square(x, config.players[0].device_name)
+
+    once = tfe.function(square)
+    return played(lambda: once, coins), played(lambda: tfe.function(square), coins[:10])
+
+
+def _received_for_a_square(x: Any, party: str) -> dict[str, object]:
+    """In a function that is traced: all that others computed and this party's device reads."""
+    import tensorflow as tf
     from tf_encrypted.protocol import protocol as memoized
 
-    tfe.set_protocol(tfe.protocol.ABY3())
-    x = tfe.define_private_variable(np.array([[1.5, -2.5, 3.25, 0.5]]))
-
-    def square() -> list[object]:
-        memoized.nodes.clear()  # or it would remember the product
-        return [share.value for row in (x * x).unwrapped for share in row]
-
-    def alike(call: Callable[[], list[object]]) -> list[bool]:
-        first, second = ([share.numpy().tobytes() for share in call()] for _ in range(2))  # type: ignore[attr-defined]
-        return [a == b for a, b in zip(first, second, strict=True)]
-
-    inside, outside = alike(tfe.function(square)), alike(square)
-    return len(inside), sum(inside), sum(outside)
+    memoized.nodes.clear()  # or it would remember the product of a former function
+    value = x.read_value()
+    _ = value * value
+    return {
+        f"message {source.name}": source
+        for operation in tf.compat.v1.get_default_graph().get_operations()
+        for source in operation.inputs
+        if operation.device == party and source.op.device not in ("", party)
+    }
