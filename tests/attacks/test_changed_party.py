@@ -1,17 +1,21 @@
 """A party that changed its job, its plan or its software is refused by both others, by name.
 
-Real processes with real keys. Nobody starts to train, so no share of anything has left anybody.
+Real processes with real keys. Nobody starts to train; and what an honest party says until it ends,
+decrypted by those whom it says it to, is a hello and a refusal.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from party.channel.hello import difference, hello
 from party.job import PARTIES, Job
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
@@ -19,8 +23,9 @@ from party.schedule import cache as store
 from party.schedule.schedule import schedule
 from tests import compiler
 from tests.attacks.conftest import Tried
-from tests.attacks.siege import Siege
+from tests.attacks.siege import Encounter, Siege, knock
 from tests.audit.mutants import Mutator
+from tests.channel.meeting import message, tls
 from tests.runtime.scene import JOB, Running
 
 TRAINING: dict[str, Any] = JOB["training"]
@@ -28,8 +33,9 @@ JOBS: dict[str, dict[str, Any]] = {
     "training.batch_size": {"training": TRAINING | {"batch_size": 8}},
     "training.epochs": {"training": TRAINING | {"epochs": 6}},
     "training.learning_rate": {"training": TRAINING | {"learning_rate": 0.25}},
-    "features": {"features": ["age", "income"]},
     "label": {"label": "guilt"},
+    "features": {"features": ["age", "income"]},
+    "rows": {"rows": 60},
     "protocol": {"protocol": "aby3"},
 }
 
@@ -69,14 +75,17 @@ def refused(siege: Siege, field: str) -> None:
         assert not (one.output / "report.json").exists()
 
 
+# In turn, and such that the odd one's own table fits its job: else it would not come to a hello.
 @pytest.mark.slow
-@pytest.mark.parametrize("field", JOBS)
-def test_a_party_with_another_job_is_refused(siege: Siege, field: str, tried: Tried) -> None:
+@pytest.mark.parametrize(("odd", "field"), list(zip(cycle(PARTIES), JOBS)))
+def test_a_party_with_another_job_is_refused(
+    siege: Siege, odd: str, field: str, tried: Tried
+) -> None:
     other = siege.write_job("other.yaml", **JOBS[field])
     for party in PARTIES:
-        siege.start(party, job=other.name if party == "server" else "job.yaml")
+        siege.start(party, job=other.name if party == odd else "job.yaml")
     refused(siege, field)
-    tried(1, f"jobs of which one party changed {field}")
+    tried(1, f"jobs of which {odd} changed {field}")
 
 
 @pytest.mark.parametrize("field", WORDS)
@@ -97,7 +106,62 @@ def test_a_party_that_says_another_thing_is_refused(
     tried(1, f"jobs in which {odd} has another {field}")
 
 
-AGREED = PlanParameters.of(Job.model_validate_json(json.dumps(JOB)))
+HONEST = Job.model_validate_json(json.dumps(JOB))
+AGREED = PlanParameters.of(HONEST)
+
+
+def changed_hello(party: str, field: str, plan: str) -> dict[str, Any]:
+    """What a party says of which one thing is another, its plan too."""
+    job = Job.model_validate_json(json.dumps(JOB | JOBS.get(field, {})))
+    words = hello(job, party, 64 * "0" if field == "plan" else plan)  # type: ignore[arg-type]
+    exec(WORDS.get(field, ""), {"words": words})
+    return words
+
+
+def told(siege: Siege, party: str, words: dict[str, Any]) -> Encounter:
+    """What Alice tells a party that says this, and then listens until it is hung up on."""
+    keys = siege.directory / "keys" / party
+    context = tls(keys, keys / "ca.crt")
+    return knock(siege.address("alice"), context, message(json.dumps(words).encode()))
+
+
+def said(met: Encounter) -> list[dict[str, Any]]:
+    """The messages of the join that all decrypted bytes are."""
+    words, left = [], met.plain
+    while left:
+        size = 4 + int.from_bytes(left[:4], "little")
+        assert len(left) >= size
+        words.append(json.loads(left[4:size]))
+        left = left[size:]
+    return words
+
+
+@pytest.mark.parametrize(("odd", "field"), list(zip(cycle(PARTIES[1:]), [*JOBS, *WORDS, "plan"])))
+def test_who_differs_is_told_a_hello_and_a_refusal_and_nothing_more(
+    siege: Siege, odd: str, field: str, tried: Tried
+) -> None:
+    """Alice has a table; the others have real keys, and decrypt all that she says until she ends.
+    The one who agrees with her hears the same."""
+    siege.waits("alice")
+    found = store.load(store.path(siege.cache, AGREED, 0), 0)
+    assert found is not None
+    own = hello(HONEST, "alice", found.plan_digest)
+    theirs = {p: hello(HONEST, p, found.plan_digest) for p in PARTIES[1:]}
+    theirs[odd] = changed_hello(odd, field, found.plan_digest)
+    fault = difference(own, theirs[odd])
+    assert fault is not None
+    with ThreadPoolExecutor() as pool:
+        listening = [pool.submit(told, siege, party, theirs[party]) for party in theirs]
+    for one in listening:
+        first, last = said(one.result())
+        assert len(bytes.fromhex(first.pop("run"))) == 16, "a nonce"
+        assert first == {name: value for name, value in own.items() if name != "run"}
+        assert last == {"type": "refusal", "what": fault.what, "hint": fault.hint}
+        assert one.result().ended == "closed"
+    refused(siege, field)
+    tried(2, f"connections on which all was decrypted that is said where {odd} has another {field}")
+
+
 CHANGES = {"a mask dropped": "drop", "an operation more, that shows another party a value": "send"}
 
 
