@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from party.audit.flow import Flows
 from party.audit.numbering import Numbering
 from party.audit.view import View, view
@@ -81,6 +83,7 @@ def audit(plan: Plan, job: Job) -> Report:
     if plan.parameters != PlanParameters.of(job):
         raise JobFault("the plan is not this job's")
     _placed(plan)
+    _read_by_rows(plan)
     _carried(plan)
     numbering = Numbering(plan)
     flows = Flows(plan, numbering)
@@ -120,6 +123,15 @@ def _placed(plan: Plan) -> None:
             raise _refused(operation, "it is fed with what is not its party's batch or share")
     if held:
         raise JobFault(f"the plan is refused: it has no placeholder {min(held)!r}")
+
+
+def _read_by_rows(plan: Plan) -> None:
+    """Each batch is so many rows of a table as the job says."""
+    for name in plan.inputs.values():
+        batch = plan.by_name[name]
+        rows = batch.shape[0] if len(batch.shape) == 2 else None
+        if batch.dtype != np.float32 or rows != plan.parameters.batch_size:
+            raise _refused(batch, "it is not a batch of rows of float32")
 
 
 def _carried(plan: Plan) -> None:

@@ -125,6 +125,8 @@ class Interpreter:
             return elementwise
         if kind in _UNARY:
             return lambda made: np.asarray(_UNARY[kind][1](made[names[0]])).astype(dtype)
+        if kind == "ZerosLike":
+            return lambda made: np.zeros_like(made[names[0]])
         if kind == "Cast":
             return lambda made: made[names[0]].astype(dtype)
         if kind in ("Identity", "StopGradient", "Snapshot"):

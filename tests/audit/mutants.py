@@ -1,4 +1,4 @@
-"""Plans with one thing wrong: every mask, seed, placement and opening, one after the other."""
+"""Plans with one thing wrong: each mask, seed, shape, placement, opening, one after the other."""
 
 from __future__ import annotations
 
@@ -6,23 +6,40 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
 from party.job import PARTIES
+from party.plan.cut import Part, cut
 from party.plan.graph import Operation, Plan
 
 _MASKING = ("Add", "AddV2", "Sub", "BitwiseXor", "NotEqual")
 
+_OTHERS = {
+    "AddV2": ("Mul",),
+    "Sub": ("Mul",),
+    "BitwiseXor": ("BitwiseAnd", "BitwiseOr"),
+    "LogicalAnd": ("LogicalOr",),
+    "LogicalOr": ("LogicalAnd",),
+}
+"""What may be done in the place of an operation, with the same operands."""
+
+_OF_ONE_SIZE = {"int64": "float64", "int32": "float32", "float64": "int64", "float32": "int32"}
 
 KINDS = {
     "drop": "dropped",
     "zero": "zeroed",
     "range": "narrowed",
+    "narrow": "stretched",
+    "swap": "swapped",
     "repeat": "repeated",
     "seed": "seeds_repeated",
     "misplace": "misplaced",
     "send": "sent",
+    "receiver": "exchanged",
+    "kind": "otherwise_computed",
+    "shape": "misshaped",
     "open": "opened",
 }
 """What is wrong, and which of ``Mutator``'s methods does it."""
@@ -75,22 +92,20 @@ class Mutator:
         mask, rest = (self.plan.by_name[operands[i]] for i in (dropped, 1 - dropped))
         if rest.shape == operation.shape:
             return [replace(operation, kind="Identity", inputs=(rest.name,))]
+        zeros = _constant("mutant/zeros", np.zeros(mask.shape, mask.dtype))
+        return [zeros, self._masked(operation, dropped, zeros.name)]
+
+    def _masked(self, operation: Operation, i: int, mask: str) -> Operation:
+        """A sum with another operand."""
+        inputs = list(self._operands_of_sum(operation))
+        inputs[i] = mask
         kind = "NotEqual" if operation.kind == "LogicalAnd" else operation.kind
-        inputs = list(operands)
-        inputs[dropped] = "mutant/zeros"
-        value = np.zeros(mask.shape, mask.dtype)
-        zeros = Operation("mutant/zeros", "Const", None, (), mask.dtype, mask.shape, {}, value)
-        return [zeros, replace(operation, kind=kind, inputs=tuple(inputs))]
+        return replace(operation, kind=kind, inputs=tuple(inputs))
 
     def zeroed(self) -> Iterator[Mutant]:
         """Zeros in place of random values, at every party that draws them and at one alone."""
         for uniforms in self._drawn():
-            zeros = [
-                Operation(
-                    o.name, "Const", None, (), o.dtype, o.shape, {}, np.zeros(o.shape, o.dtype)
-                )
-                for o in uniforms
-            ]
+            zeros = [_constant(o.name, np.zeros(o.shape, o.dtype)) for o in uniforms]
             yield self._with("zero", uniforms[0].name, zeros)
 
     def narrowed(self) -> Iterator[Mutant]:
@@ -107,6 +122,41 @@ class Mutator:
                     continue
                 low = ring.min if label == "half" and whole else 0
                 yield self._with_range(uniforms, low, limit, label)
+
+    def stretched(self) -> Iterator[Mutant]:
+        """A random number that hides two elements."""
+        for uniforms in self._drawn():
+            shape = uniforms[0].shape
+            axis = next((i for i, width in enumerate(shape) if width > 1), None)
+            if axis is not None:
+                name = uniforms[0].name
+                yield self._with("narrow", f"one row of {name}", _one_row(uniforms, axis))
+                yield self._with("narrow", f"one of {name} again", _one_again(uniforms, axis))
+        slices = [o for o in self.plan.operations if o.kind == "StridedSlice"]
+        for one in slices:
+            for other in slices:
+                same = (one.inputs[0], one.shape) == (other.inputs[0], other.shape)
+                if same and one is not other and one.inputs[0] in self._random:
+                    again = replace(one, inputs=other.inputs, attributes=other.attributes)
+                    yield self._with("narrow", f"{one.name} as {other.name}", [again])
+
+    def swapped(self) -> Iterator[Mutant]:
+        """Two masks, each in the place of the other, at the one party that puts them on."""
+        uses = [
+            (operation, i, self.plan.by_name[mask])
+            for operation in self.plan.operations
+            for i, mask in enumerate(self._operands_of_sum(operation))
+            if mask in self._random and operation.party is not None
+        ]
+        for n, (one, i, mask) in enumerate(uses):
+            for other, k, second in uses[n + 1 :]:
+                apart = one is not other and mask is not second
+                if apart and one.party == other.party and _alike(mask, second):
+                    changed = [self._masked(one, i, second.name), self._masked(other, k, mask.name)]
+                    what = f"{mask.name} and {second.name} in {one.name} and {other.name}"
+                    if _ordered(self.plan, changed):
+                        yield self._with("swap", what, changed)
+                        break
 
     def repeated(self) -> Iterator[Mutant]:
         """Random values that others have already."""
@@ -142,9 +192,61 @@ class Mutator:
         """A value that another party gets to see as well."""
         for operation in self.plan.operations:
             for party in range(len(PARTIES)):
-                if operation.party not in (None, party):
+                read = operation.party not in (None, party) and self._last(operation, party)
+                if read:
                     what = f"{operation.name} to {PARTIES[party]}"
-                    yield Mutant("send", what, partial(self._sending, operation, party))
+                    yield self._with("send", what, self._reading_too(operation, party, read))
+
+    def exchanged(self) -> Iterator[Mutant]:
+        """Of two values that a party sends to the others, each goes to the other one's receiver."""
+        by_name = self.plan.by_name
+        crossing = dict.fromkeys(
+            (name, o.party)
+            for o in self.plan.operations
+            for name in o.inputs
+            if by_name[name].party not in (None, o.party)
+        )
+        pairs = [(by_name[name], party) for name, party in crossing]
+        for n, (one, receiver) in enumerate(pairs):
+            for other, second in pairs[n + 1 :]:
+                apart = one is not other and receiver != second
+                if apart and one.party == other.party and _alike(one, other):
+                    changed = self._reading({(one.name, receiver): other.name}) + self._reading(
+                        {(other.name, second): one.name}
+                    )
+                    if _ordered(self.plan, changed):
+                        yield self._with("receiver", f"{one.name} for {other.name}", changed)
+                        break
+
+    def _reading(self, instead: dict[tuple[str, int | None], str]) -> list[Operation]:
+        """The operations of a party that read something, with what they read in its place."""
+        return [
+            replace(o, inputs=tuple(instead.get((name, o.party), name) for name in o.inputs))
+            for o in self.plan.operations
+            if any((name, o.party) in instead for name in o.inputs)
+        ]
+
+    def otherwise_computed(self) -> Iterator[Mutant]:
+        """Another operation on the same operands, or the wrong one of two chosen."""
+        for o in self.plan.operations:
+            if o.party is not None:
+                for kind in _OTHERS.get(o.kind, ()):
+                    yield self._with("kind", f"{kind} at {o.name}", [replace(o, kind=kind)])
+                if o.kind == "Cast":
+                    yield self._with("kind", f"another type at {o.name}", [_retyped(o)])
+                if o.kind == "SelectV2":
+                    choice, one, zero = o.inputs
+                    other = replace(o, inputs=(choice, zero, one))
+                    yield self._with("kind", f"the other one at {o.name}", [other])
+
+    def misshaped(self) -> Iterator[Mutant]:
+        """An operation that says another type or shape than it makes."""
+        for o in self.plan.operations:
+            rows = o.shape[0] + 1 if o.shape else 2
+            grown = replace(o, shape=(rows, *o.shape[1:]))
+            yield self._with("shape", f"more rows of {o.name}", [grown])
+            if o.kind != "Cast":
+                yield self._with("shape", f"another type of {o.name}", [_retyped(o)])
 
     def opened(self) -> Iterator[Mutant]:
         """Something else in the place of the model."""
@@ -170,11 +272,8 @@ class Mutator:
 
     def _with_range(self, uniforms: list[Operation], low: int, limit: int, label: str) -> Mutant:
         bounds = [
-            Operation(f"mutant/{n}", "Const", None, (), uniforms[0].dtype, (), {}, value)
-            for n, value in (
-                ("low", np.array(low, uniforms[0].dtype)),
-                ("limit", np.array(limit, uniforms[0].dtype)),
-            )
+            _constant(f"mutant/{name}", np.array(value, uniforms[0].dtype))
+            for name, value in (("low", low), ("limit", limit))
         ]
         names = tuple(o.name for o in bounds)
         narrowed = [replace(o, inputs=(*o.inputs[:2], *names)) for o in uniforms]
@@ -188,17 +287,49 @@ class Mutator:
         ]
         return self._with(kind, f"{other} for {one}", changed)
 
-    def _sending(self, operation: Operation, party: int) -> Plan:
-        like = (operation.dtype, operation.shape)
-        copy = Operation("sent", "Identity", party, (operation.name,), *like)
-        held = Operation("mutant/held", "Placeholder", party, (), *like)
-        state = [list(pairs) for pairs in self.plan.state]
-        state[party].append((held.name, copy.name))
-        return replace(
-            self.plan,
-            operations=(held, *self.plan.operations, copy),
-            state=tuple(tuple(pairs) for pairs in state),
+    def _last(self, operation: Operation, party: int) -> Operation | None:
+        """The last integers that a party computes in a step, not on the way to an operation."""
+        before: set[str] = set()
+        todo = [operation.name]
+        while todo:
+            name = todo.pop()
+            if name not in before:
+                before.add(name)
+                todo += self.plan.by_name[name].inputs
+        return next(
+            (
+                o
+                for o in reversed(self._step[party].operations)
+                if o.dtype.kind == "i" and o.name not in before | self._keys
+            ),
+            None,
         )
+
+    def _reading_too(self, operation: Operation, party: int, last: Operation) -> list[Operation]:
+        """A party reads an operation, makes zeros of it and adds these to what it computes last."""
+        chain = self._grown_from(operation, party)
+        got = (chain or [operation])[-1]
+        axes = _constant("mutant/axes", np.arange(len(got.shape), dtype=np.int32))
+        zeros = replace(got, name="mutant/zeros", kind="ZerosLike", party=party)
+        zeros = replace(zeros, inputs=(got.name,), value=None)
+        cast = replace(zeros, name="mutant/cast", kind="Cast", inputs=(zeros.name,))
+        cast = replace(cast, dtype=last.dtype)
+        zero = replace(cast, name="mutant/zero", kind="Sum", inputs=(cast.name, axes.name))
+        zero = replace(zero, shape=(), attributes={"keep_dims": 0})
+        before = replace(last, name="mutant/before")
+        after = replace(last, kind="AddV2", inputs=(before.name, zero.name), attributes={})
+        return [*chain, axes, zeros, cast, zero, before, after]
+
+    def _grown_from(self, operation: Operation, party: int) -> list[Operation]:
+        """Of a seed nothing may be read but what grows from it: that, at another party."""
+        chain: list[Operation] = []
+        while operation.name in self._keys:
+            reader = next(o for o in self.plan.operations if operation.name in o.inputs)
+            name = chain[-1].name if chain else operation.name
+            inputs = tuple(name if n == operation.name else n for n in reader.inputs)
+            chain.append(replace(reader, name=f"sent/{reader.name}", party=party, inputs=inputs))
+            operation = reader
+        return chain
 
     def _operands_of_sum(self, operation: Operation) -> tuple[str, ...]:
         if operation.kind in _MASKING:
@@ -214,15 +345,25 @@ class Mutator:
         """What depends on seeds and on nobody's data."""
         private: set[str] = set()
         drawn: set[str] = set()
-        keys: set[str] = set()
         for o in self.plan.operations:
             if o.kind == "Placeholder" or private.intersection(o.inputs):
                 private.add(o.name)
-            elif o.kind == "KitSeed" or (keys.intersection(o.inputs) and o.kind != "KitUniform"):
-                keys.add(o.name)
             elif o.kind == "KitUniform" or drawn.intersection(o.inputs):
                 drawn.add(o.name)
         return drawn
+
+    @cached_property
+    def _keys(self) -> set[str]:
+        """Seeds, and their sums with constants."""
+        keys: set[str] = set()
+        for o in self.plan.operations:
+            if o.kind == "KitSeed" or (keys.intersection(o.inputs) and o.kind != "KitUniform"):
+                keys.add(o.name)
+        return keys
+
+    @cached_property
+    def _step(self) -> tuple[Part, ...]:
+        return cut(self.plan, tuple(tuple(a for _, a in held) for held in self.plan.state)).parts
 
     @cached_property
     def _streams(self) -> dict[tuple[str, bytes], list[Operation]]:
@@ -254,8 +395,66 @@ class Mutator:
         return list({id(g): g for g in (*later[:1], *alike[:1], *held[:1])}.values())
 
 
+def _constant(name: str, value: np.ndarray[Any, Any]) -> Operation:
+    return Operation(name, "Const", None, (), value.dtype, value.shape, {}, value)
+
+
+def _alike(one: Operation, other: Operation) -> bool:
+    return (one.dtype, one.shape) == (other.dtype, other.shape)
+
+
+def _retyped(operation: Operation) -> Operation:
+    other = _OF_ONE_SIZE.get(operation.dtype.name, "int8")
+    if other == operation.dtype.name:
+        other = "uint8"
+    return replace(operation, dtype=np.dtype(other))
+
+
+def _one_row(uniforms: list[Operation], axis: int) -> list[Operation]:
+    """One row of random values in the place of all."""
+    shape = uniforms[0].shape
+    row = (*shape[:axis], 1, *shape[axis + 1 :])
+    sizes = [
+        _constant(f"mutant/{name}", np.array(size, np.int32))
+        for name, size in (("row", row), ("all", shape))
+    ]
+    drawn = [
+        replace(o, name=f"{o.name}/row", shape=row, inputs=("mutant/row", *o.inputs[1:]))
+        for o in uniforms
+    ]
+    spread = [
+        replace(o, kind="BroadcastTo", inputs=(f"{o.name}/row", "mutant/all")) for o in uniforms
+    ]
+    return [*sizes, *drawn, *spread]
+
+
+def _one_again(uniforms: list[Operation], axis: int) -> list[Operation]:
+    """Random values of which the first row stands in the place of the last one too."""
+    rows = np.arange(uniforms[0].shape[axis], dtype=np.int32)
+    rows[-1] = 0
+    where = [_constant("mutant/rows", rows), _constant("mutant/axis", np.array(axis, np.int32))]
+    drawn = [replace(o, name=f"{o.name}/all") for o in uniforms]
+    picked = [
+        replace(o, kind="GatherV2", inputs=(f"{o.name}/all", "mutant/rows", "mutant/axis"))
+        for o in uniforms
+    ]
+    return [*where, *drawn, *picked]
+
+
+def _ordered(plan: Plan, changed: list[Operation]) -> bool:
+    """Whether no operation waits for itself when some are changed."""
+    try:
+        with_operations(plan, changed)
+    except ValueError:
+        return False
+    return True
+
+
 def with_operations(plan: Plan, changed: list[Operation]) -> Plan:
-    """The plan with some operations changed or added, each after what it reads."""
+    """The plan with some operations changed or added, each after what it reads.
+
+    Raises ValueError where one waits for itself.
+    """
     by_name = {o.name: o for o in (*plan.operations, *changed)}
     return replace(plan, operations=_in_order(tuple(by_name.values())))
 
@@ -268,12 +467,16 @@ def _in_order(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
     """The operations, each after those that it reads."""
     by_name = {o.name: o for o in operations}
     placed: dict[str, Operation] = {}
+    begun: set[str] = set()
     todo = list(reversed(operations))
     while todo:
-        waits_for = [by_name[name] for name in todo[-1].inputs if name not in placed]
-        if waits_for:
-            todo += reversed(waits_for)
-        else:
-            operation = todo.pop()
-            placed.setdefault(operation.name, operation)
+        operation = todo[-1]
+        waits_for = [by_name[name] for name in operation.inputs if name not in placed]
+        if not waits_for:
+            placed.setdefault(operation.name, todo.pop())
+            continue
+        if operation.name in begun:
+            raise ValueError("it waits for itself")
+        begun.add(operation.name)
+        todo += reversed(waits_for)
     return tuple(placed.values())

@@ -72,6 +72,14 @@ def computes_on_labels(plan: Plan) -> Plan:
     return at_alice(plan, next(o for o in plan.operations if label(plan).name in o.inputs))
 
 
+def batch_of_another_type(plan: Plan) -> Plan:
+    return with_operations(plan, [replace(label(plan), dtype=np.dtype(np.int32))])
+
+
+def batch_of_more_rows(plan: Plan) -> Plan:
+    return with_operations(plan, [replace(label(plan), shape=(label(plan).shape[0] + 1, 1))])
+
+
 def placed_nowhere(plan: Plan) -> Plan:
     return with_operations(plan, [replace(first(plan, "AddV2", 0), party=None)])
 
@@ -191,6 +199,8 @@ def divided_by_zero(plan: Plan) -> Plan:
 REFUSED: dict[Callable[[Plan], Plan], str] = {
     reads_labels: "alice reads a batch or share of bob's",
     computes_on_labels: "which is not proved to hide bob's batch",
+    batch_of_another_type: "not a batch of rows of float32",
+    batch_of_more_rows: "not a batch of rows of float32",
     placed_nowhere: "placed on no party",
     seed_of_everybody: "placed on no party",
     fourth_party: "a party that does not exist",
