@@ -1,8 +1,10 @@
-"""``deployer audit JOB``: what it says, and its exit codes."""
+"""``deployer audit JOB``: what it says, and its exit codes; and that parties ask it themselves."""
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from party.job import Job
 from party.schedule import prepare
 from tests.audit.conftest import job, plan_of
 from tests.audit.mutants import Mutator
+from tests.runtime.scene import PATIENCE_S, Running, Scene
 
 
 @pytest.fixture
@@ -82,3 +85,80 @@ def test_no_schedule_is_kept_of_a_plan_that_is_refused(
     with pytest.raises(JobFault, match="the plan is refused"):
         prepare._build(agreed, tmp_path, [0, 1, 2])
     assert not list(tmp_path.iterdir())
+
+
+UNMASKED = """
+
+honest = build
+
+def build(parameters):
+    from tests.audit.mutants import Mutator
+    plan = honest(parameters)
+    (weights, _), *_ = plan.state[0]
+    sent = next(o for o in plan.operations if o.kind == "Sub" and o.inputs[0] == weights)
+    dropped = Mutator(plan).of_kind("drop")
+    return next(m.plan for m in dropped if m.what.endswith(f"from {sent.name}"))
+"""
+"""At the end of ``party/plan/build.py``: Alice's share of the weights goes out without its mask."""
+
+OVERHEARD = """
+import os, sys
+
+def overheard(event, given):
+    if event.startswith("socket."):
+        with open(f"sockets-{os.getpid()}", "a") as file:
+            print(event, *given[1:], file=file)
+
+sys.addaudithook(overheard)
+"""
+"""At the end of ``party/__init__.py``: all that a process does with sockets is written down."""
+
+
+def alone(directory: Path, party: str, more: dict[str, str]) -> tuple[Running, Scene]:
+    """A party that nobody joins, ended. It runs a copy of the package, which it finds first, where
+    files have more at their ends."""
+    scene = Scene(directory, directory / "cache")
+    shutil.copytree("party", directory / "party")
+    for name, text in more.items():
+        with (directory / "party" / name).open("a") as file:
+            file.write(text)
+    one = scene.start(party, wait="1")
+    one.process.wait(PATIENCE_S)
+    scene.close()
+    return one, scene
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("party", ["alice", "server"])
+def test_a_party_does_not_start_with_a_plan_that_its_own_audit_refuses(
+    tmp_path: Path, party: str
+) -> None:
+    """One that others dial, and one that dials."""
+    more = {"__init__.py": OVERHEARD, "plan/build.py": UNMASKED}
+    one, scene = alone(tmp_path, party, more)
+    code, said = one.ends()
+    assert (code, said.count("Traceback")) == (1, 0), said
+    assert re.search("the plan is refused: alice would send bob .* alice's share of the mod", said)
+    assert re.search(r"where: operation '\S+' of the plan", said)
+    assert one.status()["phase"] == "failed"
+    assert not list(scene.cache.rglob("*schedule*"))
+    assert sockets(tmp_path, one) == []
+    done = {line.split()[0] for file in tmp_path.glob("sockets-*") for line in file.open()}
+    # A library that the builder imports binds one, to see whether the machine has IPv6.
+    assert done <= {"socket.__new__", "socket.bind"}
+
+
+@pytest.mark.slow
+def test_a_party_with_its_own_plan_opens_its_port(tmp_path: Path) -> None:
+    """And is overheard: the test of the test."""
+    one, scene = alone(tmp_path, "alice", {"__init__.py": OVERHEARD})
+    assert "did not come" in one.ends()[1]
+    assert list(scene.cache.rglob("*.schedule"))
+    own = scene.hosts[0]
+    assert f"socket.bind {(own.host, own.port)}" in sockets(tmp_path, one)
+
+
+def sockets(directory: Path, one: Running) -> list[str]:
+    """What a process did with sockets."""
+    file = directory / f"sockets-{one.process.pid}"
+    return file.read_text().splitlines() if file.exists() else []
