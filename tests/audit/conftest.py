@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,42 @@ PROTOCOLS = ("pond", "aby3", "securenn")
 
 TALLY: dict[tuple[str, str], Counter[str]] = {}
 """Of each protocol and kind of mutant, how many were refused and how many harmless."""
+
+ROWS = {
+    "drop": "a mask or random term dropped",
+    "zero": "zeros for random values",
+    "range": "random values of a smaller range",
+    "narrow": "one random number for two elements",
+    "swap": "two masks in each other's place",
+    "repeat": "a stream's key used again",
+    "seed": "a seed used again",
+    "misplace": "an operation at another party",
+    "send": "a value sent to another party",
+    "receiver": "a value to the other's receiver",
+    "kind": "another operation",
+    "shape": "another type or shape",
+    "open": "something else opened",
+}
+"""What the docs' table of counts calls each kind of mutant."""
+
+Counts = tuple[int, ...]
+"""How many mutants are made, refused and harmless."""
+
+
+def in_the_docs() -> dict[str, dict[str, Counts]]:
+    """The docs' table of counts: by row, and by protocol. SecureNN's are Pond's where it has no
+    columns of its own."""
+    lines = Path("docs/audit.md").read_text().splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith("| mutants "))
+    table = {}
+    for line in lines[begin + 2 :]:
+        if not line.startswith("|"):
+            break
+        label, *cells = (cell.strip(" *") for cell in line.strip("|").split("|"))
+        numbers = [int(cell.replace(",", "")) for cell in cells]
+        pond, aby3, *own = (tuple(numbers[i : i + 3]) for i in range(0, len(numbers), 3))
+        table[label] = {"pond": pond, "aby3": aby3, "securenn": own[0] if own else pond}
+    return table
 
 
 def job(protocol: str, features: int = 4, batch: int = 6, learning_rate: float = 30 / 512) -> Job:
@@ -55,3 +92,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 f"{protocol:>9} {kind:<9} {tally.total():>6,} made {tally['refused']:>6,} refused"
                 f" {tally['harmless']:>6,} harmless"
             )
+        for kind, label in ROWS.items():
+            tallies = [TALLY.get((protocol, kind)) for protocol in PROTOCOLS]
+            cells = [f"{n:,}" for tally in tallies if tally for n in counts(tally)]
+            if len(cells) == 3 * len(PROTOCOLS):
+                terminalreporter.write_line(f"| {label} | {' | '.join(cells)} |")
+
+
+def counts(tally: Counter[str]) -> Counts:
+    """As they stand in the docs."""
+    return tally.total(), tally["refused"], tally["harmless"]

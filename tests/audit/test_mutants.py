@@ -1,21 +1,23 @@
 """Whatever is wrong with a plan in a way that could show a party something, the audit refuses it.
 
 Mutants that it lets pass must be harmless, which ``judge`` finds out without it. A few of each kind
-are tried here; all of them with ``-m long``, and the counts are told at the end.
+are tried here; all of them with ``-m long``, which holds the docs to the counts.
 """
 
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from party.audit import audit
 from party.faults import JobFault
 from party.job import Job
-from tests.audit.conftest import PROTOCOLS, TALLY, job, plan_of
+from tests.audit.conftest import PROTOCOLS, ROWS, TALLY, counts, in_the_docs, job, plan_of
 from tests.audit.judge import Judge
 from tests.audit.mutants import KINDS, Mutant, Mutator
 
@@ -62,6 +64,28 @@ def test_all_mutants_are_refused_or_harmless(protocol: str, kind: str) -> None:
     tally = try_all(job(protocol), mutants(protocol, kind))
     assert tally["refused"] > 0
     TALLY[protocol, kind] = tally
+    assert counts(tally) == in_the_docs()[ROWS[kind]][protocol]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_docs_count_all_mutants_of_every_kind(protocol: str) -> None:
+    """How many are made, that is; what became of them is the long test's."""
+    made = {label: row[protocol][0] for label, row in in_the_docs().items()}
+    del made["all"]
+    assert made == {ROWS[kind]: len(mutants(protocol, kind)) for kind in KINDS}
+
+
+def test_the_docs_counts_add_up() -> None:
+    table = in_the_docs()
+    whole = table.pop("all")
+    for protocol in PROTOCOLS:
+        of_each = [row[protocol] for row in table.values()]
+        assert all(made == refused + harmless for made, refused, harmless in of_each)
+        assert whole[protocol] == tuple(map(sum, zip(*of_each, strict=True)))
+    everything = tuple(map(sum, zip(*whole.values(), strict=True)))
+    words = r"of\s([\d,]+)\smutants\s([\d,]+)\sare\srefused,\sand\seach\sof\sthe\sother\s([\d,]+)\s"
+    said = re.search(words, Path("docs/audit.md").read_text())
+    assert said and tuple(int(n.replace(",", "")) for n in said.groups()) == everything
 
 
 def test_a_weight_that_goes_out_unmasked_is_refused_by_name() -> None:
