@@ -5,36 +5,46 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import random
+import resource
 import select
+import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from party.channel import join, listen
 from party.identity import load_keys
 from party.job import PARTIES, Party, load_job
 from party.native import ChannelFault, Connection, Want
-from party.native.instructions import Op
+from party.native.instructions import Op, Type
 from party.native.library import library
 from party.plan.parameters import PlanParameters
 from party.schedule import Schedule, cache
 from tests.attacks.siege import Siege
 from tests.runtime.scene import PATIENCE_S
 
+HEAD = struct.Struct("<QII")
+"""What a message begins with: its step, its key, and how many bytes follow."""
+
+ADDRESS_SPACE = 3 * 2**30
+"""Most of it for a victim, many times what a party of such a job takes. A header can say 4 GiB:
+whoever made room for that would fail otherwise than it should, whether it used the room or not."""
+
 
 @dataclass(frozen=True)
 class Frame:
-    """A message between parties: its header, and how many bytes follow it."""
+    """A message between parties: its header, how many bytes follow it, and what they are to the
+    receiver."""
 
     step: int
     key: int
     bytes: int
+    type: Type = field(default=Type.INT64, compare=False)
 
     def on_the_wire(self, chance: random.Random) -> bytes:
         """With random numbers for shares, which no receiver can tell from real ones."""
-        head = struct.pack("<QII", self.step, self.key, self.bytes)
-        return head + chance.randbytes(self.bytes)
+        return HEAD.pack(self.step, self.key, self.bytes) + chance.randbytes(self.bytes)
 
     def __str__(self) -> str:
         return f"step {self.step}, message {self.key}, {self.bytes} bytes"
@@ -68,6 +78,9 @@ class Intruder:
             PATIENCE_S,
             lambda text, awaited: None,
         )
+        for one in self.joined._sockets:
+            # So that what was sent is what was read, but for little: Linux would keep megabytes.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
         self.heard = dict.fromkeys(PARTIES, 0)
         self._ended, self._closed = threading.Event(), False
         self._locks = {name: threading.Lock() for name in PARTIES}
@@ -81,7 +94,7 @@ class Intruder:
         code = schedule.step if step < self.steps else schedule.reveal
         mine = PARTIES.index(of or self.party)
         return [
-            Frame(step, int(i["p"][1]), int(i["p"][2]))
+            Frame(step, int(i["p"][1]), int(i["p"][2]), Type(i["type"]))
             for i in code
             if i["op"] == Op.RECV and i["p"][0] == mine
         ]
@@ -200,10 +213,11 @@ def _ready(connection: Connection, event: int) -> None:
 
 @contextlib.contextmanager
 def intruder(siege: Siege, party: Party = "bob", **options: str) -> Iterator[Intruder]:
-    """The other two are started, with these options, and join it."""
+    """The other two are started, with these options and under a limit of memory, and join it."""
     for other in PARTIES:
         if other != party:
-            siege.start(other, **options)
+            victim = siege.start(other, **options).process.pid
+            resource.prlimit(victim, resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     made = Intruder(siege, party)
     try:
         yield made

@@ -1,36 +1,52 @@
 """A party of the job that says anything but its part ends the run, by name, and nothing else.
 
 The attacker joins with real keys and speaks raw frames to real processes. Its victim ends with exit
-code 1 and names the attacker, the step, and what was due; so does the third party. Nobody crashes,
-hangs or grows.
+code 1 and names the attacker, the step, what came and what was due; the third party ends too, and
+names the attacker. Nobody crashes or hangs, or allocates what a header says: the processes live
+under a limit that such an allocation would break.
+
+A header is a step, a key and a number of bytes. Neither type nor shape are in it, since the
+receiver has them from its own plan: numbers of another type or another shape are told by their
+number of bytes, and where that is the same they are numbers like others, which a party may always
+choose to send wrong.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import re
 import signal
-import struct
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from party.job import PARTIES, Party
+from party.job import PARTIES, Job, Party
+from party.native.instructions import Type
+from party.schedule.prepare import build
 from tests.attacks.conftest import Tried
-from tests.attacks.intruder import Frame, Intruder, intruder
+from tests.attacks.intruder import HEAD, Frame, Intruder, intruder
 from tests.attacks.siege import Siege, resident_bytes
-from tests.runtime.scene import ENDLESS
+from tests.runtime.scene import ENDLESS, JOB
 
 ABORT, ALIVE = 0xFFFFFFFF, 0xFFFFFFFE
-MOST_BYTES = 100 * 2**20
-"""What a victim may take: what a party of this job takes, and little more."""
+PROTOCOLS = ("pond", "aby3", "securenn")
 
 
 @pytest.fixture
 def chance() -> random.Random:
     return random.Random(3)
+
+
+@pytest.fixture(scope="module")
+def plans(cache: Path) -> None:
+    """In the usual cache the plans of the other protocols too."""
+    for protocol in PROTOCOLS[1:]:
+        job = Job.model_validate_json(json.dumps(JOB | {"protocol": protocol}))
+        build(job, cache, range(3))
 
 
 def wire(frames: list[Frame], chance: random.Random) -> bytes:
@@ -73,12 +89,32 @@ def larger(due: list[Frame], chance: random.Random) -> bytes:
     return wire([Frame(due[0].step, due[0].key, due[0].bytes + 8), *due[1:]], chance)
 
 
+def of_another_type(due: list[Frame], chance: random.Random) -> bytes:
+    """As many elements as are due, of four bytes each where eight are due."""
+    return instead_of_the_largest(due, chance, lambda size: size // 2)
+
+
+def a_row_more(due: list[Frame], chance: random.Random) -> bytes:
+    """What a batch of one row more would have."""
+    rows = JOB["training"]["batch_size"]
+    return instead_of_the_largest(due, chance, lambda size: size + size // rows)
+
+
+def instead_of_the_largest(
+    due: list[Frame], chance: random.Random, change: Callable[[int], int]
+) -> bytes:
+    """All is as it is due up to the largest tensor of shares, which is of the whole batch."""
+    at = max((i for i in range(len(due)) if due[i].type is Type.INT64), key=lambda i: due[i].bytes)
+    other = Frame(due[at].step, due[at].key, change(due[at].bytes))
+    return wire([*due[:at], other, *due[at + 1 :]], chance)
+
+
 def as_large_as_can_be(due: list[Frame], chance: random.Random) -> bytes:
-    return struct.pack("<QII", due[0].step, due[0].key, 2**32 - 1) + bytes(1 << 20)
+    return HEAD.pack(due[0].step, due[0].key, 2**32 - 1) + bytes(1 << 20)
 
 
 def of_no_bytes(due: list[Frame], chance: random.Random) -> bytes:
-    return struct.pack("<QII", due[0].step, due[0].key, 0)
+    return HEAD.pack(due[0].step, due[0].key, 0)
 
 
 def repeated(due: list[Frame], chance: random.Random) -> bytes:
@@ -106,6 +142,8 @@ MISCHIEF: list[Mischief] = [
     another_key,
     smaller,
     larger,
+    of_another_type,
+    a_row_more,
     as_large_as_can_be,
     of_no_bytes,
     repeated,
@@ -113,8 +151,29 @@ MISCHIEF: list[Mischief] = [
     left_out,
     a_sign_of_life_with_bytes,
 ]
+IN_EVERY_PROTOCOL: list[Mischief] = [
+    another_key,
+    smaller,
+    larger,
+    of_another_type,
+    a_row_more,
+    repeated,
+    swapped,
+]
+"""What depends on the frames of a plan; the rest is as wrong in any."""
+
 AT = 2
 """The step at which the attacker stops behaving."""
+
+
+def first_wrong(words: bytes, due: list[Frame]) -> tuple[Frame, Frame]:
+    """Of what is sent, the first frame that is not the one due, and which one is."""
+    for one in due:
+        came = Frame(*HEAD.unpack_from(words))
+        if came != one:
+            return came, one
+        words = words[HEAD.size + one.bytes :]
+    raise AssertionError("nothing is wrong with it")
 
 
 def ends_named(
@@ -132,22 +191,28 @@ def ends_named(
         assert not (one.output / "model.json").exists()
 
 
-@pytest.mark.parametrize("mischief", MISCHIEF)
+@pytest.mark.usefixtures("plans")
+@pytest.mark.parametrize(
+    ("protocol", "mischief"),
+    [
+        *[("pond", one) for one in MISCHIEF],
+        *[(protocol, one) for protocol in PROTOCOLS[1:] for one in IN_EVERY_PROTOCOL],
+    ],
+)
 def test_a_frame_that_is_not_due_ends_its_receiver_with_what_was(
-    siege: Siege, chance: random.Random, tried: Tried, mischief: Mischief
+    siege: Siege, chance: random.Random, tried: Tried, protocol: str, mischief: Mischief
 ) -> None:
+    siege.write_job("job.yaml", protocol=protocol)
     with intruder(siege) as bob:
         bob.behaves(AT, chance)
         due = bob.frames("alice", AT)
-        bob.send("alice", mischief(due, chance))
+        words = mischief(due, chance)
+        came, one = first_wrong(words, due)
+        bob.send("alice", words)
         bob.send("server", wire(bob.frames("server", AT), chance))
-        what = rf"bob sent (step \d+, message \d+, \d+ bytes, where {due[0]} was due"
-        what += r"|more than was agreed"
-        second = rf"|step \d+, message \d+, \d+ bytes, where {due[1]} was due"
-        highest = resident_bytes(siege.running[0], "VmHWM")
-        ends_named(siege, bob, "alice", what + second + rf").* at step {AT + 1} of \d+")
-        assert highest < MOST_BYTES
-    tried(1, f"runs with a frame: {mischief.__name__.replace('_', ' ')}")
+        told = rf"error: bob sent {came}, where {one} was due at step {AT + 1} of {bob.steps}\b"
+        ends_named(siege, bob, "alice", told)
+    tried(1, f"runs of {protocol} with a frame: {mischief.__name__.replace('_', ' ')}")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +263,7 @@ def test_who_gives_up_is_named_whomever_it_blames(
 ) -> None:
     with intruder(siege) as bob:
         bob.behaves(AT, chance)
-        bob.send("alice", struct.pack("<QII", culprit, ABORT, 0))
+        bob.send("alice", HEAD.pack(culprit, ABORT, 0))
         alice, server = siege.running
         code, words = alice.ends()
         assert code == 1 and re.match("error: bob (gave up|sent more than was agreed)", words)
@@ -236,7 +301,7 @@ def test_who_runs_ahead_is_not_read(siege: Siege, chance: random.Random, tried: 
             while count != sent.count:
                 count = sent.count
                 time.sleep(2)
-            assert 2**16 < count < 16 * 2**20
+            assert 2**16 < count < 4 * 2**20, "a ring, and what is on the way"
             assert resident_bytes(alice, "VmHWM") - before < 8 * 2**20
             alice.signal(signal.SIGTERM)
             code, words = alice.ends(10)
@@ -244,17 +309,19 @@ def test_who_runs_ahead_is_not_read(siege: Siege, chance: random.Random, tried: 
     tried(count, "bytes sent ahead, until nothing was read any more")
 
 
-ALIVES = struct.pack("<QII", 0, ALIVE, 0) * 4096
-LIMIT_S = 3
+ALIVES = HEAD.pack(0, ALIVE, 0) * 4096
+LIMIT_S = 5
+MANY_BYTES = 16 * 2**20
+MANY_KEYS = 20_000
+"""Half a megabyte. Of either so much was read: rings and buffers on the way hold less."""
 
 
-def ends_in_time(siege: Siege, begin: float) -> None:
+def end_by_their_limit(siege: Siege) -> None:
     for one in siege.running:
-        code, words = one.ends(LIMIT_S + 20)
+        code, words = one.ends()
         # whose limit is a moment later hears of Alice's
         reasons = ("the time limit has passed", "because of", "alice gave up at")
         assert code == 1 and any(reason in words for reason in reasons), words
-    assert time.monotonic() - begin < LIMIT_S + 15
 
 
 @pytest.mark.parametrize("steps", [AT, None])
@@ -265,8 +332,9 @@ def test_signs_of_life_without_end_do_not_outlive_a_time_limit(
     with intruder(siege, time_limit=str(LIMIT_S)) as bob:
         bob.behaves(bob.steps + 1 if steps is None else steps, chance)
         with bob.repeating(lambda: bob.send("alice", ALIVES)) as sent:
-            ends_in_time(siege, time.monotonic())
-    tried(sent.count // 16, "signs of life without end")
+            end_by_their_limit(siege)
+    assert sent.count > MANY_BYTES
+    tried(sent.count // HEAD.size, "signs of life without end")
 
 
 def test_new_keys_without_end_do_not_outlive_a_time_limit(
@@ -276,5 +344,6 @@ def test_new_keys_without_end_do_not_outlive_a_time_limit(
     with intruder(siege, time_limit=str(LIMIT_S)) as bob:
         bob.behaves(AT, chance)
         with bob.repeating(lambda: bob.change_keys("alice")) as sent:
-            ends_in_time(siege, time.monotonic())
+            end_by_their_limit(siege)
+    assert sent.count > MANY_KEYS
     tried(sent.count, "changes of keys without end")
