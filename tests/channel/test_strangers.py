@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from deployer import authority as certs
 from party.channel.hello import hello
 from party.identity import identity
-from tests.channel.meeting import JOB, PLAN, Meeting, message, tls, write_keys
+from tests.channel.meeting import JOB, PLAN, Meeting, descriptors, message, tls, write_keys
 
 # The module, not the function of the same name.
 limits = __import__("party.channel.join", fromlist=["STAGE_S"])
@@ -149,6 +149,95 @@ def test_connections_held_open_keep_nobody_out(meeting: Meeting) -> None:
         meeting.everybody_joins()
 
 
+STRANGERS, HANDSHAKES = 256, 64
+"""The limits that docs/security.md states; not read from the code, which may not exceed them."""
+
+
+@pytest.fixture
+def long_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is hung up on had to make room, however busy the machine is."""
+    monkeypatch.setattr(limits, "STAGE_S", 600.0)
+
+
+@pytest.fixture
+def crowd(meeting: Meeting, keys: Path) -> Iterator[Crowd]:
+    """Strangers at Alice, who waits."""
+    meeting.attend("alice", wait_s=600)
+    made = Crowd(meeting, keys / "authority" / "ca.crt")
+    yield made
+    made.close()
+
+
+class Crowd:
+    """Connections from some addresses of this machine, held open."""
+
+    def __init__(self, meeting: Meeting, authority: Path) -> None:
+        self.meeting, self.authority = meeting, authority
+        self.made: list[socket.socket] = []
+
+    def come(self, count: int, source: str, words: bytes = b"") -> list[socket.socket]:
+        """So many more, which say this and no more."""
+        place = self.meeting.hosts[0]
+        for _ in range(count):
+            one = socket.create_connection((place.host, place.port), 10, (source, 0))
+            one.sendall(words)
+            self.made.append(one)
+        return self.made[-count:]
+
+    def alive(self, among: list[socket.socket]) -> int:
+        """How many were not hung up on, once all that came before were served."""
+        assert is_refused(self.meeting, tls(None, self.authority)), "a stranger, served in turn"
+        return sum(map(lives, among))
+
+    def close(self) -> None:
+        """Leave."""
+        for one in self.made:
+            one.close()
+
+
+def lives(one: socket.socket) -> bool:
+    """Whether the other end has not hung up."""
+    one.setblocking(False)
+    try:
+        return one.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+BEGUN = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+"""How a ClientHello begins."""
+
+
+@pytest.mark.usefixtures("long_stages")
+def test_no_more_strangers_are_borne_than_is_said(meeting: Meeting, crowd: Crowd) -> None:
+    count = crowd.alive(crowd.come(400, "127.0.1.1"))
+    # Whoever looked, when all were served, was one of them.
+    assert STRANGERS - 2 <= count <= STRANGERS
+    meeting.everybody_joins()
+
+
+@pytest.mark.usefixtures("long_stages")
+def test_no_more_handshakes_are_under_way_than_is_said(meeting: Meeting, crowd: Crowd) -> None:
+    before = descriptors()
+    count = crowd.alive(crowd.come(300, "127.0.1.1", BEGUN))
+    assert HANDSHAKES - 2 <= count <= HANDSHAKES
+    assert descriptors() - before - 300 <= HANDSHAKES + 8, "of both ends, which are in one process"
+    meeting.everybody_joins()
+
+
+@pytest.mark.usefixtures("long_stages")
+@pytest.mark.parametrize("words", [b"", BEGUN], ids=["silent", "shaking hands"])
+def test_who_floods_from_one_place_crowds_out_itself(
+    meeting: Meeting, crowd: Crowd, words: bytes
+) -> None:
+    quiet = crowd.come(1, "127.0.0.9", words)
+    crowd.come(400, "127.0.1.1", words)
+    assert crowd.alive(quiet) == 1, "though it is the oldest of all"
+    meeting.everybody_joins()
+
+
 @pytest.mark.usefixtures("short_stages")
 def test_a_connection_that_says_nothing_is_hung_up_on(meeting: Meeting) -> None:
     alice = meeting.attend("alice")
@@ -164,7 +253,7 @@ def test_slow_bytes_are_hung_up_on(meeting: Meeting) -> None:
     meeting.attend("alice")
     begin = time.monotonic()
     with meeting.dial() as one, contextlib.suppress(ConnectionError):
-        one.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        one.sendall(BEGUN)
         while time.monotonic() < begin + 5:
             one.sendall(b"\0")
             time.sleep(0.05)
