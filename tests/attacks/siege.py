@@ -222,6 +222,18 @@ def resident_bytes(running: Running, field: str = "VmRSS") -> int:
     return int(line.split()[1]) * 1024
 
 
-def descriptors(running: Running) -> int:
-    """How many descriptors a process has open."""
-    return len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
+def alive(connections: list[socket.socket]) -> list[socket.socket]:
+    """Those that the other end has not hung up on."""
+    return [one for one in connections if _lives(one)]
+
+
+def _lives(one: socket.socket) -> bool:
+    one.setblocking(False)
+    try:
+        while one.recv(65536):
+            pass
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
