@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from party.faults import InputFault
+from party.faults import InputFault, printable
 from party.identity import AUTHORITY, CERTIFICATE, KEY, identity, read_certificates
 from party.job import PARTIES, Party
 
@@ -204,7 +204,7 @@ def read_request(file: Path, job_name: str, party: Party) -> x509.CertificateSig
         asked = []
     expected = identity(job_name, party)
     if asked != [expected]:
-        got = " and ".join(asked)[:200] or "nobody"
+        got = printable(" and ".join(asked)) or "nobody"
         raise InputFault(f"the request is for {got}, not for {expected}", str(file))
     return request
 

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from party.faults import Fault
+from party.faults import Fault, printable
 
 
 class Stop(BaseException):
@@ -37,7 +37,8 @@ def guarded(command: Callable[[], object]) -> int:
     try:
         command()
     except Fault as fault:
-        print(f"error: {fault}", file=sys.stderr, flush=True)
+        lines = (printable(line, len(line)) for line in f"error: {fault}".split("\n"))
+        print("\n".join(lines), file=sys.stderr, flush=True)
         return fault.exit_code
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)

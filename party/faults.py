@@ -10,6 +10,11 @@ TIME_IS_UP = "the time limit has passed"
 """How a party says that its own limit ended the job, whomever it waited for just then."""
 
 
+def printable(value: object, longest: int = 200) -> str:
+    """Another's words as they may be shown: cut short, and without what would move a cursor."""
+    return "".join(c if c.isprintable() else "?" for c in str(value)[:longest])
+
+
 class Fault(Exception):
     """A failure that a user can act on. Use one of the two kinds below."""
 

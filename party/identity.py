@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from party.faults import InputFault
+from party.faults import InputFault, printable
 from party.job import PARTIES, Party
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ def check_certificate(
     where = str(directory / CERTIFICATE)
     expected, named = identity(job_name, party), identities_in(chain[0])
     if named != [expected]:
-        got = " and ".join(named) if named else "nobody"
+        got = printable(" and ".join(named)) or "nobody"
         raise InputFault(
-            f"the certificate is for {got[:200]}, not for {expected}",
+            f"the certificate is for {got}, not for {expected}",
             where,
             "check the party, the job's name and the key directory",
         )
@@ -133,21 +133,27 @@ def check_certificate(
         if not _signed(top, above):
             raise InputFault("the certificates in the file do not follow each other", where, _RENEW)
         top = above
-    signers = [one for one in authorities if one == top or _signed(top, one)]
-    if not signers:
+    # Whatever stands here may speak for every party of the job: so there is one.
+    if len(authorities) != 1:
+        raise InputFault(
+            f"there are {len(authorities)} certificates, and a job has one authority",
+            str(directory / AUTHORITY),
+            "leave the one that signed the parties' certificates",
+        )
+    (signer,) = authorities
+    if signer != top and not _signed(top, signer):
         raise InputFault(
             f"the certificate was not signed by the authority in {AUTHORITY}",
             where,
             f"all three parties use the {AUTHORITY} of the job's one authority",
         )
-    for signer in signers:
-        _check_period(signer, now, str(directory / AUTHORITY))
-        if not _may_sign(signer):
-            raise InputFault(
-                "the authority's certificate is not that of an authority",
-                str(directory / AUTHORITY),
-                "it needs the basic constraint CA and the key usage keyCertSign",
-            )
+    _check_period(signer, now, str(directory / AUTHORITY))
+    if not _may_sign(signer):
+        raise InputFault(
+            "the authority's certificate is not that of an authority",
+            str(directory / AUTHORITY),
+            "it needs the basic constraint CA and the key usage keyCertSign",
+        )
 
 
 def identities_in(certificate: x509.Certificate) -> list[str]:

@@ -354,7 +354,7 @@ def _probed(address: Address | None, snapshot: Any, traffic: dict[str, int]) -> 
         return
     from party.probes import Probes
 
-    probes = Probes(bind(address), snapshot, lambda: dict(traffic))
+    probes = Probes(bind(address, or_everywhere=False), snapshot, lambda: dict(traffic))
     try:
         yield
     finally:

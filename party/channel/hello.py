@@ -5,17 +5,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import secrets
 from typing import Any
 
-from party.faults import Fault, JobFault
+from party.faults import Fault, JobFault, printable
 from party.job import PARTIES, Job, Party
 
 PROTOCOL_VERSION = 1
 """Of the join and of the frames that follow it."""
 
-_SHOWN = 200
-"""Longest text of a value that is said, in bytes, or shown, in characters."""
+_LONGEST = 200
+"""Bytes of a value that is said; of a longer one a digest is."""
+
+_WHAT_BYTES, _HINT_BYTES = 1200, 500
+"""Of a refusal. In JSON a text takes up to twice as much; the whole fits into a message."""
+
+_NONCE, _DIGEST = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{64}")
+_WHOLE = re.compile("[^\\ud800-\\udfff]*")
+"""Texts that can be said on: JSON knows halves of characters, too."""
 
 
 def hello(job: Job, party: Party, plan_digest: str) -> dict[str, Any]:
@@ -55,7 +63,7 @@ def difference(mine: dict[str, Any], theirs: dict[str, Any]) -> Fault | None:
     one, two = first["party"], second["party"]
 
     def differing(field: str, a: object, b: object) -> str:
-        return f"{field}: {one} has {printable(a)}, {two} has {printable(b)}"
+        return f"{printable(field)}: {one} has {printable(a)}, {two} has {printable(b)}"
 
     def fault(differences: list[str], hint: str) -> JobFault:
         return JobFault(f"{one} and {two} disagree: {'; '.join(differences[:8])}", hint=hint)
@@ -100,24 +108,43 @@ def _short(value: object) -> str:
     """A field's value as JSON text, or, where that is long, what it is and its digest."""
     text = json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
     encoded = text.encode()
-    if len(encoded) <= _SHOWN:
+    if len(encoded) <= _LONGEST:
         return text
     kind = f"{len(value)} items" if isinstance(value, list) else f"{len(encoded)} bytes"
     return f"{kind} (sha256 {hashlib.sha256(encoded).hexdigest()[:16]})"
 
 
-def printable(value: object, longest: int = _SHOWN) -> str:
-    """A peer's text as it may be shown: cut short, and without what would move a cursor."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return "".join(c if c.isprintable() else "?" for c in text[:longest])
-
-
 def checked_hello(message: dict[str, Any]) -> dict[str, Any] | None:
-    """The message if it is a hello by its types, however long its texts; else None."""
-    texts = all(isinstance(message.get(name), str) for name in ("party", "run", "job", "plan"))
-    maps = all(
-        isinstance(message.get(name), dict)
-        and all(isinstance(value, str) for value in message[name].values())
-        for name in ("versions", "job_fields")
+    """The message if it is a hello, whatever it says; None if it is not."""
+    maps = [message.get(name) for name in ("versions", "job_fields")]
+    version = message.get("protocol_version")
+    whole = (
+        message.get("party") in PARTIES
+        and type(version) is int
+        and 0 <= version < 1 << 32
+        and _is_text(message.get("run"), _NONCE)
+        and all(_is_text(message.get(name), _DIGEST) for name in ("job", "plan"))
+        and all(isinstance(one, dict) and all(map(_is_text, (*one, *one.values()))) for one in maps)
     )
-    return message if texts and maps and "protocol_version" in message else None
+    return message if whole else None
+
+
+def refusal(what: str, hint: str) -> dict[str, Any]:
+    """The words with which a party refuses to start, cut where they are too long."""
+    return {"type": "refusal", "what": _cut(what, _WHAT_BYTES), "hint": _cut(hint, _HINT_BYTES)}
+
+
+def checked_refusal(message: dict[str, Any]) -> tuple[str, str] | None:
+    """What a refusal says, and its hint, as they may be shown; None if it is none."""
+    what, hint = message.get("what"), message.get("hint", "")
+    if not isinstance(what, str) or not isinstance(hint, str):
+        return None
+    return printable(what, _WHAT_BYTES), printable(hint, _HINT_BYTES)
+
+
+def _is_text(value: object, shape: re.Pattern[str] = _WHOLE) -> bool:
+    return isinstance(value, str) and shape.fullmatch(value) is not None
+
+
+def _cut(text: str, longest: int) -> str:
+    return text.encode()[:longest].decode(errors="ignore")

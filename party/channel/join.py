@@ -42,8 +42,8 @@ from enum import Enum, auto
 from queue import SimpleQueue
 from typing import Any
 
-from party.channel.hello import checked_hello, difference, hello, printable
-from party.faults import Fault, InputFault, JobFault
+from party.channel.hello import checked_hello, checked_refusal, difference, hello, refusal
+from party.faults import Fault, InputFault, JobFault, printable
 from party.hosts import Address, Hosts
 from party.identity import Keys, party_of
 from party.job import PARTIES, Job, Party
@@ -64,7 +64,7 @@ FAREWELL_S = 2.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 1.0
 _REFUSALS_EVERY_S = 10.0
 _MESSAGE_BYTES = 4096
-_TOLD = 800  # characters of a refusal, each at most four bytes
+_MOST_READIES = 64  # on one connection: each stands for another party's coming and going
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 Report = Callable[[str, Sequence[Party]], None]
@@ -141,10 +141,12 @@ def join(
         attempt.close()
 
 
-def listen(address: Address) -> socket.socket:
+def listen(address: Address, or_everywhere: bool = True) -> socket.socket:
     """A listening socket at an address of this machine, or, where the name or address is not this
     machine's, at its port on all addresses: behind a Service or a router one's own entry in the
-    hosts map belongs to that. Raises InputFault where that cannot be had."""
+    hosts map belongs to that. Raises InputFault where that cannot be had.
+
+    ``or_everywhere=False`` is for what is to be heard nowhere but where it was said."""
     places: list[tuple[int, Any]] = []
     with contextlib.suppress(OSError):
         named = re.search("[a-z]", address.host) and address.host != "localhost"
@@ -154,9 +156,10 @@ def listen(address: Address) -> socket.socket:
             for family, place in _lookup(address)
             if not (named and ipaddress.ip_address(place[0]).is_loopback)
         ]
-    places.append((socket.AF_INET6, ("::", address.port)))
-    places.append((socket.AF_INET, ("0.0.0.0", address.port)))  # noqa: S104 - said above
-    problem = ""
+    if or_everywhere:
+        places.append((socket.AF_INET6, ("::", address.port)))
+        places.append((socket.AF_INET, ("0.0.0.0", address.port)))  # noqa: S104 - said above
+    problem = "it is no address of this machine"
     for family, place in places:
         everywhere = place[0] == "::" and socket.has_dualstack_ipv6()
         try:
@@ -199,6 +202,7 @@ class _Link:
     got: bytes = b""
     hello: dict[str, Any] | None = None
     ready: str | None = None  # the run that the other end is ready for
+    readies: int = 0  # how often it has said so
     said_ready: str | None = None
 
 
@@ -249,6 +253,7 @@ class _Join:
         self.refusal: dict[str, Any] = {}  # and how it tells the others, who have a moment to come
         self.refusal_ends = 0.0
         self.told: set[Party] = set()
+        self.left: dict[Party, float] = {}  # when it was last said that a party went away
         # Wakes the loop when a name was looked up, which happens in a thread because it blocks.
         self.wake, self.woken = socket.socketpair()
         self.wake.setblocking(False)
@@ -517,16 +522,16 @@ class _Join:
         kind = message.get("type")
         if kind == "taken" and link.stage is _Stage.HELLO:
             raise _Gone(f"it has a connection from another {self.party} already")
-        if kind == "refusal" and isinstance(message.get("what"), str):
-            what, hint = (printable(message.get(name) or "", _TOLD) for name in ("what", "hint"))
-            told = JobFault(f"{link.party} refused to start: {what}", hint=hint or None)
-            self._refuse(told, what)
+        if kind == "refusal" and (told := checked_refusal(message)) is not None:
+            what, hint = told
+            fault = JobFault(f"{link.party} refused to start: {what}", hint=hint or None)
+            self._refuse(fault, what)
         elif kind == "hello" and link.stage is _Stage.HELLO:
             theirs = checked_hello(message)
             if theirs is None or theirs["party"] != link.party:
                 raise _Gone("its hello is malformed")
-            if fault := difference(self.hello, theirs):
-                self._refuse(fault, fault.what)
+            if unlike := difference(self.hello, theirs):
+                self._refuse(unlike, unlike.what)
                 return
             link.hello, link.stage, link.deadline = theirs, _Stage.AGREED, float("inf")
             if link.dialled:
@@ -536,6 +541,9 @@ class _Join:
             kind == "ready" and link.stage is _Stage.AGREED and isinstance(message.get("run"), str)
         ):
             link.ready = message["run"]
+            link.readies += 1
+            if link.readies > _MOST_READIES:
+                raise _Gone("it said ready too often")
         else:
             raise _Gone("it said what has no place here")
 
@@ -619,7 +627,7 @@ class _Join:
         """End the join, and let the other parties know why, one that comes a moment later too."""
         if self.fault is None:
             self.fault = fault
-            self.refusal = {"type": "refusal", "what": what[:_TOLD], "hint": fault.hint or ""}
+            self.refusal = refusal(what, fault.hint or "")
             self.refusal_ends = time.monotonic() + FAREWELL_S
             for link in list(self.peers.values()):
                 with self._losing(link):
@@ -658,8 +666,8 @@ class _Join:
             self._later(link.dialled, why)
         elif not was_peer:
             self._note_refusal(link, why)
-        if was_peer and stage is _Stage.AGREED and self.fault is None:
-            self.report(f"{link.party} went away before the start; waiting", self._awaited())
+        if was_peer and link.party and stage is _Stage.AGREED and self.fault is None:
+            self._tell_of_leaving(link.party)
             self._name_run()
 
     def _drop(self, link: _Link) -> bool:
@@ -706,6 +714,13 @@ class _Join:
         ]
         return missing or [party for party in self.others if not self._is_ready(self.peers[party])]
 
+    def _tell_of_leaving(self, party: Party) -> None:
+        """Not each time: who comes and goes all the time is not to fill a disk."""
+        now = time.monotonic()
+        if now - self.left.get(party, float("-inf")) >= _REFUSALS_EVERY_S:
+            self.left[party] = now
+            self.report(f"{party} went away before the start; waiting", self._awaited())
+
     def _note_refusal(self, link: _Link, why: str) -> None:
         self.refused[why] += 1
         self.last_refused = f" (last refused: {link.address}: {why})"
@@ -746,15 +761,13 @@ def _is_dead(one: socket.socket) -> bool:
 
 
 def _drained(one: socket.socket) -> bool:
-    """Throw away what came; whether the other end has hung up."""
+    """Throw away what came, a bounded part of it at a time; whether the other end has hung up."""
     try:
-        while one.recv(65536):
-            pass
+        return any(not one.recv(65536) for _ in range(64))
     except BlockingIOError:
         return False
     except OSError:
         return True
-    return True
 
 
 def _tune(one: socket.socket) -> None:

@@ -65,9 +65,11 @@ def train(assignment: Assignment) -> Outcome:
         finally:
             assignment.traffic.update(executor.counters)
     clock.lap("train_s")
+    weights = found.weights(room)
+    room.fill(0)  # shares and batches, of which a party that stays has no more need
 
     return Outcome(
-        weights=found.weights(room),
+        weights=weights,
         plan_digest=schedule.plan_digest,
         run=joined.run,
         times=clock.laps

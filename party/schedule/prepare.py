@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from party import children
 from party.faults import InputFault, JobFault
 from party.job import PARTIES, Job
 from party.plan.parameters import PlanParameters
@@ -104,8 +105,9 @@ def _ask_builder(job: Job, cache: Path, parties: Sequence[int]) -> dict[str, Any
         {"job": job.model_dump(mode="json"), "cache": str(cache), "parties": list(parties)}
     )
     done = subprocess.run(
-        [sys.executable, "-m", "party.schedule.prepare"],
+        children.command("party.schedule.prepare"),
         input=request,
+        env=children.environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -127,7 +129,9 @@ def _ask_builder(job: Job, cache: Path, parties: Sequence[int]) -> dict[str, Any
 def _main() -> None:
     """The builder process: a request on standard input, an answer on standard output."""
     from party.faults import Fault
+    from party.seal import seal_process
 
+    seal_process()  # what it makes is what the party will run
     request = json.load(sys.stdin)
     try:
         job = Job.model_validate_json(json.dumps(request["job"]))

@@ -54,6 +54,9 @@ _OPERANDS = {
 }
 """How many operands an instruction reads; one unless it stands here."""
 
+_IN_PLACE = _BINARY | _UNARY | {Op.SELECT, Op.BITGATHER, Op.BITREVERSE, Op.XORINDICES}
+"""The instructions that are done with an element before they write it."""
+
 _LISTED = _BINARY | {Op.SELECT, Op.GATHER, Op.SCATTER}
 """The instructions that may read an operand in another way than element by element."""
 
@@ -112,8 +115,10 @@ def _fault(why: str, where: str) -> JobFault:
 def _check_shape(schedule: Schedule) -> None:
     if schedule.party not in (0, 1, 2):
         raise _Refused("no such party")
-    if not 0 < schedule.arena_bytes <= LARGEST_ARENA:
+    if type(schedule.arena_bytes) is not int or not 0 < schedule.arena_bytes <= LARGEST_ARENA:
         raise _Refused("the arena's size is out of bounds")
+    if schedule.constants.dtype != np.uint8 or schedule.constants.ndim != 1:
+        raise _Refused("the constants have another layout")
     if schedule.constants.size > schedule.arena_bytes:
         raise _Refused("the constants do not fit into the arena")
     for code in (schedule.step, schedule.reveal):
@@ -167,13 +172,33 @@ def _check(
         _check_message(schedule, op, instruction, to_send, expected, queued)
     written = _written(op, type_, type2, instruction)
     if written is not None:
-        _check_reach(schedule, written, Type.of("uint8") if op is Op.RECV else type_)
+        _check_reach(schedule, written, _element_written(op, type_, type2))
         if written.offset < schedule.constants.size and written.bytes:
             raise _Refused("it writes over the constants")
     elif op not in (Op.SEND, Op.FLUSH):
         raise _Refused("it has no result")
     for k in range(operands):
-        _check_operand(schedule, op, type_, instruction, k, modes[k])
+        read, element = _check_operand(schedule, op, type_, instruction, k, modes[k])
+        if written is None or op is Op.COPY:
+            continue  # a copy may move within its own place
+        in_place = op in _IN_PLACE and modes[k] is Mode.EACH and read.offset == written.offset
+        if in_place and element.size == _element_written(op, type_, type2).size:
+            continue
+        if _overlap(read, written):
+            raise _Refused("its result lies over what it still reads")
+
+
+def _element_written(op: Op, type_: Type, type2: Type) -> Type:
+    if op is Op.RECV:
+        return Type.UINT8
+    if op in _COMPARISONS:
+        return Type.BOOL
+    return type2 if op is Op.CAST else type_
+
+
+def _overlap(one: _Reach, other: _Reach) -> bool:
+    first, second = sorted((one, other), key=lambda reach: reach.offset)
+    return first.offset + first.bytes > second.offset and second.bytes > 0
 
 
 def _written(op: Op, type_: Type, type2: Type, instruction: np.void) -> _Reach | None:
@@ -215,15 +240,14 @@ def _written(op: Op, type_: Type, type2: Type, instruction: np.void) -> _Reach |
 
 def _check_operand(
     schedule: Schedule, op: Op, type_: Type, instruction: np.void, k: int, mode: Mode
-) -> None:
+) -> tuple[_Reach, Type]:
+    """What the instruction reads of an operand, and of what type an element is."""
     n, p = int(instruction["n"]), [int(v) for v in instruction["p"]]
     offset = int(instruction["input"][k])
     if op is Op.SEND:
-        _check_reach(schedule, _Reach(offset, p[2]), Type.UINT8)
-        return
+        return _checked_reach(schedule, _Reach(offset, p[2]), Type.UINT8)
     if op is Op.UNIFORM:
-        _check_reach(schedule, _Reach(offset, SEED_BYTES), Type.INT32)
-        return
+        return _checked_reach(schedule, _Reach(offset, SEED_BYTES), Type.INT32)
     element = Type.BOOL if op is Op.SELECT and k == 0 else type_
     if op in (Op.GATHER, Op.SCATTER) and mode is not Mode.LIST:
         raise _Refused(f"{op.name} has no element list")
@@ -243,7 +267,12 @@ def _check_operand(
                 raise _Refused("it writes over the constants")
         else:
             count = highest + 1
-    _check_reach(schedule, _Reach(offset, count * element.size), element)
+    return _checked_reach(schedule, _Reach(offset, count * element.size), element)
+
+
+def _checked_reach(schedule: Schedule, reach: _Reach, element: Type) -> tuple[_Reach, Type]:
+    _check_reach(schedule, reach, element)
+    return reach, element
 
 
 def _highest(schedule: Schedule, start: int, n: int) -> int:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import party
+from party import children
 from party.edge import place_of
 from party.faults import Fault, InputFault, JobFault
 from party.seal import seal_process
@@ -55,16 +55,13 @@ def load(path: Path, job: Job, party: Party) -> Table:
 
 def _ask_child(path: Path, expected: Expected, memory: int) -> dict[str, Any]:
     question = {"path": str(path), "expected": expected.to_json(), "memory": memory}
-    # The child imports what this process imports, and nothing from the current directory.
-    packages = [str(Path(directory).parent) for directory in party.__path__]
-    paths = [*packages, *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "party.table"],
+        children.command("party.table"),
         input=json.dumps(question).encode(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # what a library says there may hold a value
         pass_fds=[memory],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
+        env=children.environment(OPENBLAS_NUM_THREADS="1"),
         check=False,
     )
     if done.returncode != 0:

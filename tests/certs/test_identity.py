@@ -161,6 +161,23 @@ def test_a_certificate_of_another_authority_is_refused(keys: Path) -> None:
     assert "was not signed by the authority in ca.crt" in refusal(keys).what
 
 
+def test_a_second_authority_could_speak_for_every_party_and_is_refused(
+    keys: Path, authority: certs.Authority
+) -> None:
+    other = certs.pem(certs.make_authority("fraud").certificate)
+    (keys / "ca.crt").write_bytes(certs.pem(authority.certificate) + other)
+    fault = refusal(keys)
+    assert fault.what == "there are 2 certificates, and a job has one authority"
+    assert fault.where == str(keys / "ca.crt")
+
+
+def test_what_a_certificate_says_is_shown_without_what_moves_a_cursor(
+    tmp_path: Path, authority: certs.Authority
+) -> None:
+    keys = write_keys(tmp_path / "odd", authority, ["spiffe://fraud/\x1b[2J\x07"])
+    assert refusal(keys).what.isprintable()
+
+
 def test_a_certificate_for_one_end_only_is_refused(
     tmp_path: Path, authority: certs.Authority
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from party.channel.hello import checked_hello, difference, hello
+from party.channel.hello import checked_hello, checked_refusal, difference, hello, refusal
 from party.job import Job
 from tests.channel.meeting import JOB, PLAN
 
@@ -107,6 +107,14 @@ def test_both_ends_say_the_same_whatever_a_peer_says(
     assert fault.what.isprintable(), "a peer's text cannot move the cursor, or start a new line"
 
 
+@given(texts, texts)
+def test_names_of_fields_are_a_peers_words_too(name: str, value: str) -> None:
+    mine, theirs = pair()
+    theirs["versions"] = theirs["versions"] | {name: value}
+    fault = difference(mine, theirs)
+    assert fault is None or fault.what.isprintable()
+
+
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
@@ -121,3 +129,58 @@ def test_any_object_is_a_hello_or_is_refused(change: dict[str, Any]) -> None:
     if checked_hello(theirs | change) is not None:
         theirs = theirs | change | {"party": "bob"}
         difference(mine, theirs)  # says what it says, and does not fall
+
+
+def test_what_the_kit_says_is_a_hello() -> None:
+    assert all(checked_hello(json.loads(json.dumps(one))) is not None for one in pair())
+
+
+NESTED = json.loads("[" * 900 + "]" * 900)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"run": "\ud800"},
+        {"run": "A" * 32},
+        {"run": "0" * 33},
+        {"job": "0" * 63},
+        {"plan": "g" * 64},
+        {"party": "eve"},
+        {"party": ["alice"]},
+        {"protocol_version": True},
+        {"protocol_version": 1.0},
+        {"protocol_version": -1},
+        {"protocol_version": 10**4000},
+        {"protocol_version": NESTED},
+        {"versions": {"\ud800": "1"}},
+        {"versions": {"kit": "\udfff"}},
+        {"versions": {"kit": NESTED}},
+        {"job_fields": [["rows", "8"]]},
+    ],
+)
+def test_what_is_nearly_a_hello_is_none(change: dict[str, Any]) -> None:
+    assert checked_hello(hello(JOB, "bob", PLAN) | change) is None
+
+
+words = st.text(max_size=4000)
+
+
+@given(words, words)
+def test_a_refusal_fits_into_a_message_and_is_passed_on_as_it_may_be_shown(
+    what: str, hint: str
+) -> None:
+    shown = checked_refusal({"type": "refusal", "what": what, "hint": hint})
+    assert shown is not None and all(one.isprintable() for one in shown)
+    said = refusal(*shown)
+    assert len(json.dumps(said, ensure_ascii=False).encode()) <= 4096
+    again = checked_refusal(said)
+    assert again is not None and all(a.startswith(b) for a, b in zip(shown, again, strict=True))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{}, {"what": 1}, {"what": ["x"]}, {"what": "x", "hint": NESTED}, {"what": "x", "hint": None}],
+)
+def test_what_is_nearly_a_refusal_is_none(message: dict[str, Any]) -> None:
+    assert checked_refusal(message) is None

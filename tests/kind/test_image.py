@@ -57,6 +57,12 @@ print(found)
     assert inside(image, "python", "-c", code).strip() == "[]"
 
 
+def test_no_program_in_it_makes_its_user_another(image: str) -> None:
+    found = ["find", "/", "-xdev", "-perm", "/6000", "-type", "f"]
+    assert inside(image, *found, "-print").strip() == ""
+    assert "/bin/sh" in inside(image, "sh", "-c", "command -v sh"), "this is looked for in it"
+
+
 def test_nothing_in_it_can_be_written_by_its_user_but_its_state(image: str) -> None:
     code = """
 import os

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
+import select
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from deployer import authority as certs
 from party.native import ChannelFault, Connection, Context, Want
 from tests.channel.meeting import write_keys
-from tests.trio import shake
+from tests.trio import contexts, shake
 
 Ends = tuple[socket.socket, socket.socket]
 NOW = datetime.datetime.now(datetime.UTC)
@@ -80,6 +84,75 @@ def test_two_parties_of_a_job_know_each_other(tls: list[Context], ends: Ends) ->
     assert one.read(10) == b"lo"
     ends[1].shutdown(socket.SHUT_WR)
     assert said(lambda: one.read(1)) == "the peer has closed the connection"
+
+
+MEMORY = """
+import ctypes, select, socket, sys
+from party.native import Connection, Context, Want
+from party.native.library import library
+folder, number = sys.argv[1:]
+context = Context(*(f"{folder}/{name}" for name in ("ca.crt", "tls.crt", "tls.key")))
+end = socket.socket(fileno=int(number))
+connection = Connection(context, end.fileno(), True)
+while connection.handshake() is not Want.DONE:
+    select.select([end], [], [], 1)
+held, got = ctypes.create_string_buffer(9000), 0
+while got < 9000:
+    taken = library().kit_connection_read(connection.handle, ctypes.byref(held, got), 9000 - got)
+    got += max(taken, 0)
+    select.select([] if taken > 0 else [end], [], [], 1)
+print("read", flush=True)
+sys.stdin.readline()
+ctypes.memset(held, 0, 9000)
+print("wiped", flush=True)
+sys.stdin.readline()
+"""
+"""Reads a message into a buffer, then wipes that."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root looks into another process's memory")
+def test_openssl_keeps_nothing_of_what_it_handed_on(tmp_path: Path) -> None:
+    """What a peer sends are shares."""
+    made = contexts(tmp_path)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    command = [sys.executable, "-c", MEMORY, str(tmp_path / "alice"), str(theirs.fileno())]
+    reader = subprocess.Popen(
+        command, pass_fds=[theirs.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert reader.stdin is not None and reader.stdout is not None
+    with ours, theirs, reader:
+        connection = Connection(made[1], ours.fileno(), False)
+        while connection.handshake() is not Want.DONE:
+            assert reader.poll() is None
+            select.select([ours], [], [], 1)
+        message = os.urandom(9000)
+        assert connection.write(message) == 9000
+        assert reader.stdout.readline() == b"read\n"
+        assert in_memory(reader.pid, message) == 9, "this is how it is looked for"
+        reader.stdin.write(b"\n")
+        reader.stdin.flush()
+        assert reader.stdout.readline() == b"wiped\n"
+        # A vector register with the last bytes moved may have been saved on the stack meanwhile.
+        assert in_memory(reader.pid, message) <= 1
+        reader.kill()
+
+
+def in_memory(pid: int, message: bytes) -> int:
+    """How many of nine pieces of a message a process holds somewhere."""
+    found = set()
+    with Path(f"/proc/{pid}/mem").open("rb", 0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            place, rights, *_ = line.split()
+            if "rw" not in rights or "[v" in line:
+                continue
+            begin, end = (int(word, 16) for word in place.split("-"))
+            memory.seek(begin)
+            with contextlib.suppress(OSError):
+                held = memory.read(end - begin)
+                found |= {at for at in range(0, 9000, 1000) if message[at : at + 16] in held}
+    return len(found)
 
 
 def test_a_write_that_is_held_up_goes_on_later(tls: list[Context], ends: Ends) -> None:

@@ -128,3 +128,12 @@ def test_an_internal_error_is_told_without_its_values(capsys: pytest.CaptureFixt
     assert words.startswith("error: internal error: ValueError at test_status.py:")
     assert "4711" not in words and "Traceback" not in words
     assert place_of(ValueError("4711")) == "ValueError"
+
+
+def test_nothing_that_a_fault_says_moves_a_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        raise JobFault("bob said \x1b[2J\x9b1A\r", "here\x07", "do\x00 this")
+
+    assert guarded(command) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["error: bob said ?[2J?1A?", "  where: here?", "  do: do? this"]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from party.faults import JobFault
-from party.native.instructions import Op
+from party.native.instructions import INSTRUCTION, Op, Type
 from party.plan.cut import Message
 from party.schedule import Schedule, cache, schedule, verify
 from tests.compiler import small_plan
@@ -59,6 +59,85 @@ def test_no_share_is_carried_to_the_next_step_in_another_size() -> None:
     state = (plan.state[0], ((before, other.name),), plan.state[2])
     with pytest.raises(JobFault, match="not as large as the plan says"):
         schedule(replace(plan, state=state), 1)
+
+
+def instructions(*numbers: dict[str, object]) -> Schedule:
+    """A schedule of nothing else, and no constants."""
+    code = np.zeros(len(numbers), INSTRUCTION)
+    code["out"], code["input"], code["index"] = -1, -1, -1
+    for one, fields in zip(code, numbers, strict=True):
+        for name, value in fields.items():
+            one[name] = value
+    none = np.zeros(0, np.uint8)
+    original = of("pond", 0)
+    return replace(
+        original,
+        arena_bytes=4096,
+        constants=none,
+        index=np.zeros(0, np.int32),
+        step=code,
+        reveal=code[:0],
+        messages=((), ()),
+        state=(),
+        fed={},
+        received={},
+        result=None,
+    )
+
+
+DIVISION = {"op": Op.FLOORDIV, "type": Type.INT64, "n": 8, "input": [0, 1024, -1]}
+PRODUCT = {
+    "op": Op.MATMUL,
+    "type": Type.INT64,
+    "n": 4,
+    "p": [2, 2, 2, 0, 0, 0],
+    "input": [0, 1024, -1],
+}
+
+
+@pytest.mark.parametrize(
+    ("forged", "why"),
+    [
+        (DIVISION | {"out": 1032}, "lies over what it still reads"),
+        (DIVISION | {"out": 1024 - 56}, "lies over what it still reads"),
+        (DIVISION | {"out": 8}, "lies over what it still reads"),
+        (PRODUCT | {"out": 0}, "lies over what it still reads"),
+        (
+            {"op": Op.CAST, "type": Type.INT8, "type2": Type.INT64, "n": 8, "out": 0}
+            | {"input": [0, -1, -1]},
+            "lies over what it still reads",
+        ),
+        (
+            {"op": Op.CAST, "type": Type.INT8, "type2": Type.INT64, "n": 8, "out": 1025}
+            | {"input": [0, -1, -1]},
+            "not aligned",
+        ),
+    ],
+)
+def test_no_result_lies_over_what_is_still_to_be_read(forged: dict[str, object], why: str) -> None:
+    """The executor works on many elements at a time, and reads on while it writes."""
+    with pytest.raises(JobFault, match=why):
+        verify(instructions(forged))
+
+
+def test_a_result_may_take_its_operands_place_or_one_apart() -> None:
+    for out in (0, 1024, 2048, 64, 1024 - 64):
+        verify(instructions(DIVISION | {"out": out}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"constants": np.zeros(8, np.float64)},
+        {"constants": np.zeros((2, 2), np.uint8)},
+        {"arena_bytes": "x"},
+        {"arena_bytes": 4096.0},
+        {"arena_bytes": True},
+    ],
+)
+def test_a_forged_layout_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(JobFault, match="its layout"):
+        verify(replace(instructions(DIVISION | {"out": 0}), **change))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
