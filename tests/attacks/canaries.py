@@ -35,8 +35,8 @@ SEEDS = Path(__file__).parent / "seeds.c"
 SEED_TEXT = b"a seed we'd know"
 """What each seed begins with that ``seeds.c`` gives out."""
 
-BETWEEN = (",", ", ", " ", "\t", ";", "\n", "\r\n", "], [", "],[")
-"""What numbers stand apart by, in text."""
+BETWEEN = (",", ", ", " ", "\t", ";", "\n", "\r\n", r"\n", r"\r\n", "], [", "],[")
+"""What numbers stand apart by, in text, and in text that is quoted."""
 
 FRACTIONS = (13, 16)
 """Bits after the point, of fixed-point numbers."""
