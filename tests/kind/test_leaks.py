@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
-import random
+import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tests.attacks.canaries import Canary, of_features, of_key, of_labels, of_model, sightings
-from tests.kind.cluster import PARTIES, Cluster, Deployment
+from party.job import Job
+from tests.attacks.canaries import (
+    TRAINING,
+    Canary,
+    Search,
+    of_features,
+    of_key,
+    of_labels,
+    of_model,
+    orders_of,
+    plant_tables,
+    sightings,
+)
+from tests.kind.cluster import CHART, PARTIES, Cluster, Deployment
 from tests.kind.conftest import example_job, plain_values
 from tests.runtime.scene import ROWS
+
+WORD = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
+"""What may be base64."""
 
 READ_ALL = """
 import os, sys
@@ -34,25 +51,21 @@ for top in sys.argv[1:]:
 
 def plant(deployment: Deployment, room: Path) -> list[Canary]:
     """Tables and keys that are easily recognised, into the Secrets where they belong."""
-    chance = random.Random(7)
-    features = [[chance.uniform(1000, 9000) for _ in range(2)] for _ in range(ROWS)]
-    labels = [chance.randrange(2) for _ in range(ROWS)]
-    cells = "\n".join(",".join(f"{cell:.6f}" for cell in row) for row in features)
-    (room / "alice.csv").write_text(f"age,amount\n{cells}\n")
-    (room / "bob.csv").write_text("\n".join(["fraud", *map(str, labels)]) + "\n")
+    features, labels = plant_tables(room)
     deployment.document["job"] |= {
         "rows": ROWS,
         "features": ["age", "amount"],
         "label": "fraud",
-        "training": {"epochs": 2, "batch_size": 4, "learning_rate": 0.125},
+        "training": TRAINING,
     }
+    orders = orders_of(Job.model_validate_json(json.dumps(deployment.document["job"])))
     keys = deployment.make_keys()
     for party in PARTIES:
         deployment.deployer("certs put", party, keys / party)
     deployment.put_tables(room)
     return [
-        *of_features(np.array(features)),
-        *of_labels(labels),
+        *of_features(features, orders),
+        *of_labels(labels, orders),
         *(one for p in PARTIES for one in of_key(p, (keys / p / "tls.key").read_bytes())),
     ]
 
@@ -65,28 +78,58 @@ class Planted:
     canaries: list[Canary]
     weights: list[Canary]
 
+    @cached_property
+    def sought(self) -> Search:
+        """For all of it."""
+        return Search(self.canaries + self.weights)
 
-@pytest.fixture(scope="module")
-def planted(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
-    """All three parties in one namespace, done."""
+
+@pytest.fixture(scope="module", params=["deployer", "helm"])
+def planted(
+    request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Planted]:
+    """All three parties in one namespace, done; by helm in two revisions."""
     with cluster.namespace() as namespace:
         room = tmp_path_factory.mktemp("planted")
         deployment = Deployment(cluster, room, plain_values(cluster, namespace, example_job()))
         canaries = plant(deployment, room)
-        deployment.deployer("apply", "--timeout", "240")
+        if request.param == "helm":
+            helm(deployment, "install")
+            deployment.document["terminationGracePeriodSeconds"] = 6
+            helm(deployment, "upgrade")
+            deployment.wait_until_done()
+        else:
+            deployment.deployer("apply", "--timeout", "240")
         yield Planted(deployment, canaries, list(of_model(deployment.model())))
 
 
-def opened(text: str) -> bytes:
-    """A Secret's value, unpacked where it is packed."""
-    raw = base64.b64decode(text)
-    return raw + (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else b"")
+def helm(deployment: Deployment, command: str) -> None:
+    words = [command, deployment.name, CHART, "--values", deployment.values]
+    deployment.cluster.helm(*words, "--namespace", deployment.document["namespace"])
+
+
+def opened(content: bytes) -> Iterator[bytes]:
+    """What is in it, and in whatever is packed in that, as base64 or by gzip, however often."""
+    yield content
+    if content[:2] == b"\x1f\x8b":
+        with contextlib.suppress(zlib.error):  # it only looks like it
+            yield from opened(zlib.decompressobj(wbits=31).decompress(content))
+    for word in WORD.findall(content):
+        yield from opened(base64.b64decode(word[: len(word) // 4 * 4]))
+
+
+def test_what_is_packed_is_opened() -> None:
+    """As helm keeps a release, within a Secret, and with a Secret of a table in the release."""
+    table = base64.b64encode(gzip.compress(b"a planted value"))
+    release = json.dumps({"manifest": f"kind: Secret\ndata:\n  part-000: {table.decode()}\n"})
+    packed = base64.b64encode(base64.b64encode(gzip.compress(release.encode())))
+    assert b"a planted value" in b"\n".join(opened(packed))
 
 
 def test_planted_values_are_in_their_owners_secrets_and_in_no_other_object(
     planted: Planted,
 ) -> None:
-    deployment, canaries = planted.deployment, planted.canaries + planted.weights
+    deployment = planted.deployment
     cluster, namespace = deployment.cluster, deployment.document["namespace"]
     kinds = cluster.kubectl("api-resources", "--verbs=list", "--namespaced", "--output=name").stdout
     words = ["get", ",".join(kinds.split()), f"--namespace={namespace}", "--ignore-not-found"]
@@ -96,14 +139,26 @@ def test_planted_values_are_in_their_owners_secrets_and_in_no_other_object(
     for each in objects:
         name = f"{each['kind']} {each['metadata']['name']}"
         data = each.pop("data", {}) if each["kind"] == "Secret" else {}
-        assert sightings(name, json.dumps(each).encode(), canaries) == []
-        for value in data.values():
-            content = opened(value)
-            for one in canaries:
-                if one.pattern in content:
-                    assert each["metadata"]["name"].startswith(f"{deployment.name}-{one.owner}-")
-                    in_secrets.add(one.owner)
+        for content in opened(json.dumps(each).encode()):
+            assert sightings(name, content, planted.sought) == []
+        for content in opened("\n".join(data.values()).encode()):
+            for one in planted.sought.found(content):
+                assert each["metadata"]["name"].startswith(f"{deployment.name}-{one.owner}-")
+                in_secrets.add(one.owner)
     assert in_secrets == set(PARTIES), "the search finds what is there"
+
+
+@pytest.mark.parametrize("planted", ["helm"], indirect=True)
+def test_what_helm_keeps_of_each_revision_was_read(planted: Planted) -> None:
+    """So that it is known to hold nothing."""
+    deployment = planted.deployment
+    secrets = deployment.cluster.get("secrets", deployment.document["namespace"])
+    kept = [one["data"] for one in secrets if one["type"] == "helm.sh/release.v1"]
+    assert len(kept) == 2
+    for data in kept:
+        content = b"\n".join(opened(data["release"].encode()))
+        assert b"kind: StatefulSet" in content
+        assert sightings("a release", content, planted.sought) == []
 
 
 def test_no_log_has_a_planted_value(planted: Planted) -> None:
@@ -113,12 +168,13 @@ def test_no_log_has_a_planted_value(planted: Planted) -> None:
         words += [f"--namespace={deployment.namespace(party)}"]
         log = deployment.cluster.kubectl(*words).stdout
         assert log
-        assert sightings(f"{party}'s log", log.encode(), planted.canaries + planted.weights) == []
+        assert sightings(f"{party}'s log", log.encode(), planted.sought) == []
 
 
 def test_a_pods_files_hold_nothing_of_the_others(planted: Planted) -> None:
     """And what Alice's volume holds of her own is the model, with its moments."""
     deployment = planted.deployment
+    of_model_file = Search(one for one in planted.canaries if "moment" not in one.what)
     for party in PARTIES:
         command = ["python", "-c", READ_ALL, "/state", "/tmp", "/job", "/dev/shm"]
         place = deployment.pod(party), deployment.namespace(party)
@@ -127,8 +183,7 @@ def test_a_pods_files_hold_nothing_of_the_others(planted: Planted) -> None:
         assert "/state/output/status.json" in files
         for name, content in files.items():
             model = party == "alice" and name == "/state/output/model.json"
-            sought = [one for one in planted.canaries if not (model and "moment" in one.what)]
-            sought += [] if model else planted.weights
+            sought = of_model_file if model else planted.sought
             assert sightings(f"{party}: {name}", bytes.fromhex(content), sought) == []
 
 
@@ -138,7 +193,7 @@ def test_the_kernel_shows_nothing_of_a_party_to_its_own_user(planted: Planted) -
         place = deployment.pod(party), deployment.namespace(party)
         command = deployment.cluster.inside(*place, "cat", "/proc/1/cmdline").stdout
         assert "--output=/state/output" in command
-        assert sightings("arguments", command.encode(), planted.canaries) == []
+        assert sightings("arguments", command.encode(), planted.sought) == []
         for name in ("environ", "maps", "mem"):
             refused = deployment.cluster.inside(*place, "cat", f"/proc/1/{name}")
             assert refused.returncode != 0 and "Permission denied" in refused.stderr
