@@ -56,7 +56,7 @@ lint: .venv/kit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror party/native/*.[ch] tests/attacks/fuzz/*.c
+	$(BIN)/clang-format --dry-run --Werror party/native/*.[ch] tests/attacks/*.c tests/attacks/fuzz/*.c
 
 test-kind: .venv/kit
 	$(BIN)/python -m pytest -m kind tests/kind
@@ -69,7 +69,7 @@ bench: .venv/kit
 
 format: .venv/packages
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
-	$(BIN)/clang-format -i party/native/*.[ch] tests/attacks/fuzz/*.c
+	$(BIN)/clang-format -i party/native/*.[ch] tests/attacks/*.c tests/attacks/fuzz/*.c
 
 sbom: .venv/packages
 	$(BIN)/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml \
