@@ -6,6 +6,7 @@ The tests of this page are one story of one deployment, in order.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,7 +68,14 @@ def test_the_same_job_again_does_nothing(story: Deployment) -> None:
 def test_a_finished_job_survives_its_pods(story: Deployment) -> None:
     first, model = story.status(), story.model()
     pods = [story.pod(party) for party in PARTIES]
-    story.cluster.kubectl("delete", "pod", *pods, "--namespace", story.document["namespace"])
+    former = {pod["metadata"]["uid"] for pod in story.pods().values()}
+    # kubectl's own wait can miss a pod that comes again under its name at once.
+    words = ["delete", "pod", *pods, "--namespace", story.document["namespace"], "--wait=false"]
+    story.cluster.kubectl(*words)
+    end = time.monotonic() + 120
+    while former & {pod["metadata"]["uid"] for pod in story.pods().values() if pod}:
+        assert time.monotonic() < end, "a pod does not go"
+        time.sleep(1)
     second = story.wait_until_done()
     assert second["alice"]["own"]["started"] == first["alice"]["own"]["started"]
     assert story.model() == model
