@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 SILENCE_LIMIT_S = 120.0
 _BEAT_EVERY_S = 0.5
+_GOODBYE_MS = 10_000
+_LINGER_S = 1.0
+"""How long a server still answers the coordinator after it has heard that the job is done."""
 _COORDINATOR = 0
 
 
@@ -118,7 +121,7 @@ def _coordinate(assignment: Assignment, server: Any) -> Outcome:
                         status.step(at[0], at[0] / (now - connected), job.steps_per_epoch)
             weights = session.run(result, None, _limit(assignment, connected))
             trained = time.monotonic()
-            session.run(beat, {beat_fed: job.steps + 1})
+            _say_done(session, beat[1:], {beat_fed: job.steps + 1})
     status.step(job.steps, None, job.steps_per_epoch)
     return Outcome(
         weights=_decoded(weights, built.scale),
@@ -131,6 +134,16 @@ def _coordinate(assignment: Assignment, server: Any) -> Outcome:
             "step_s": (trained - connected) / job.steps,
         },
     )
+
+
+def _say_done(session: Any, told: list[Any], fed: dict[Any, int]) -> None:
+    """Tell the others that the job is done, each by itself. Who hears it leaves; that one is gone
+    before its server has answered is no failure, since the weights are here."""
+    import tensorflow as tf
+
+    for beat in told:
+        with suppress(tf.errors.OpError):
+            session.run(beat, fed, tf.compat.v1.RunOptions(timeout_in_ms=_GOODBYE_MS))
 
 
 def _serve_to_the_end(assignment: Assignment, server: Any) -> Outcome:
@@ -159,8 +172,9 @@ def _serve_to_the_end(assignment: Assignment, server: Any) -> Outcome:
                 elif now - last > SILENCE_LIMIT_S:
                     raise JobFault(f"alice fell silent at step {seen} of {job.steps}")
                 time.sleep(_BEAT_EVERY_S)
+            train_s = time.monotonic() - started
+            time.sleep(_LINGER_S)
     status.step(job.steps, None, job.steps_per_epoch)
-    train_s = time.monotonic() - started
     return Outcome(
         weights=None,
         plan_digest="",

@@ -94,7 +94,8 @@ def test_who_is_on_the_way_reads_and_changes_what_he_likes_and_nobody_notices(
             config = RELAYED if party == "bob" else "config.json"
             siege.start(party, "--runtime", "tensorflow", config=config)
         for one in siege.running:
-            assert one.ends()[0] == 0
+            code, said = one.ends()
+            assert code == 0, (one.party, said)
     asked, told = bytes(relay.carried[True]), bytes(relay.carried[False])
     assert b"/job:tfe/replica:0/task:0" in asked, "nothing is encrypted"
     assert sum(batch in told for batch in batches) > len(batches) // 2
@@ -110,5 +111,6 @@ def test_parties_that_agreed_on_different_jobs_do_not_notice(siege: Siege) -> No
         job = "other.yaml" if party == "bob" else "job.yaml"
         siege.start(party, "--runtime", "tensorflow", job=job)
     for one in siege.running:
-        assert one.ends()[0] == 0
+        code, said = one.ends()
+        assert code == 0, (one.party, said)
     siege.is_right()  # what Alice asked for, whatever Bob had agreed on
