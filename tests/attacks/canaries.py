@@ -127,8 +127,10 @@ def of_features(table: Any, orders: Iterable[Any]) -> Iterator[Canary]:
         rows = list(values)
         for piece in (*rows, *_columns(values, [everywhere])):
             yield from _each("alice", f"{what} features as text", _texts(piece))
-        for row in rows:  # as a party holds it, with the one of the intercept
-            yield from _each("alice", f"{what} features as numbers", _numbers([*row, 1.0]))
+        held = np.c_[values, np.ones(len(values))]  # as a party does, with the intercept's one
+        pairs = [two for taken in (everywhere, *orders) for two in _pairs(held[taken])]
+        for piece in (*held, *pairs):
+            yield from _each("alice", f"{what} features as numbers", _numbers(piece))
         for piece in (*rows, *_columns(values, [everywhere, *orders])):
             yield from _each("alice", f"{what} features as numbers", _numbers(piece))
 
@@ -138,6 +140,11 @@ def _columns(values: Any, orders: Iterable[Any]) -> Iterator[Any]:
     for rows in orders:
         for column in values[rows].T:
             yield from np.split(column, len(column) // _PIECE)
+
+
+def _pairs(rows: Any) -> Iterator[Any]:
+    """Each two rows, as they lie one after the other."""
+    yield from rows.reshape(len(rows) // 2, -1)
 
 
 def _as_cell(value: float) -> bytes:

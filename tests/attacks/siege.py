@@ -21,6 +21,9 @@ from tests.runtime.scene import PATIENCE_S, Running, Scene
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 """How a ClientHello begins."""
 
+FILES = 1024
+"""How many files a process may have open where nobody has raised the usual limit."""
+
 _RECORDS = range(20, 24)  # change cipher spec, alert, handshake, application data
 _ALERT = 21
 _LONGEST_RECORD = 16384 + 256

@@ -7,39 +7,43 @@ there, and with ``--runtime tensorflow`` here, is tried on the sealed runtime.
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.attacks.conftest import Tried
 from tests.attacks.siege import Siege, speak
-from tests.runtime.scene import ENDLESS, PATIENCE_S, Running
-
-READ_FILE = """
-import sys
-import tensorflow as tf
-v1 = tf.compat.v1
-v1.disable_eager_execution()
-with tf.device("/job:tfe/task:1"):
-    stolen = tf.io.read_file(sys.argv[2])
-config = v1.ConfigProto(device_filters=["/job:tfe/task:1"], operation_timeout_in_ms=15000)
-with v1.Session("grpc://" + sys.argv[1], config=config) as session:
-    print(session.run(stolen).decode())
-"""
-"""A stranger's program: has Bob's process read a file and send it."""
+from tests.attacks.stranger import DEEDS, does
+from tests.runtime.scene import ENDLESS, ROWS, Running
 
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """How a client of TensorFlow's servers begins."""
 
 
 def inject(siege: Siege) -> subprocess.CompletedProcess[str]:
-    """What the stranger gets of Bob."""
-    command = [sys.executable, "-c", READ_FILE, str(siege.address("bob"))]
-    command.append(str(siege.directory / "bob.csv"))
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    """What the stranger gets of Bob's file."""
+    return does("read a file", siege.address("bob"), 1, str(siege.directory / "bob.csv"))
+
+
+def all_deeds(siege: Siege) -> list[subprocess.CompletedProcess[str]]:
+    """All that a stranger can do to the tensorflow runtime, done to Bob at once."""
+    held = (1, "bob/table", "float32")
+    about: dict[str, tuple[Any, ...]] = {
+        "read a file": (1, str(siege.directory / "bob.csv")),
+        "read": held,
+        "add up": ({"1": "bob/share0"}, "int64"),
+        "write": (*held, [[1.0]] * ROWS),
+        "end": (1,),
+    }
+    assert about.keys() == DEEDS.keys()
+    bob = siege.address("bob")
+    with ThreadPoolExecutor(len(about)) as pool:
+        return list(pool.map(lambda deed: does(deed, bob, *about[deed]), about))
 
 
 def listening(running: Running) -> set[int]:
@@ -70,19 +74,17 @@ def test_a_sealed_party_listens_for_its_peers_alone_and_runs_nothing(
         (bob,) = siege.waits("bob")
         assert listening(bob) == {siege.address("bob").port}
         speak(siege.address("bob"), HTTP2).gave_nothing_away()
-        got = inject(siege)
-        assert got.returncode != 0
-        assert got.stdout == ""
+        done = all_deeds(siege)
+        assert [(one.returncode, one.stdout) for one in done] == [(1, "")] * len(DEEDS)
 
         alice, server = siege.start("alice"), siege.start("server")
         for one in (alice, bob, server):
             one.reaches("running", step=10)
             assert listening(one) <= {siege.address(one.party).port}
-        got = inject(siege)
-        assert got.returncode != 0
-        assert got.stdout == ""
+        done = all_deeds(siege)
+        assert [(one.returncode, one.stdout) for one in done] == [(1, "")] * len(DEEDS)
         assert bob.process.poll() is None, "it trains on"
-        tried(2, "graphs sent to a sealed party")
+        tried(2 * len(DEEDS), "graphs sent to a sealed party")
     finally:
         siege.close()
 
@@ -94,6 +96,6 @@ def test_the_tensorflow_runtime_loses_to_the_same_attack(tmp_path: Path, cache: 
     try:
         _, bob, _ = siege.start_all("--runtime", "tensorflow")
         bob.reaches("running")
-        assert inject(siege).stdout.strip() == (tmp_path / "bob.csv").read_text().strip()
+        assert json.loads(inject(siege).stdout) == (tmp_path / "bob.csv").read_text()
     finally:
         siege.close()

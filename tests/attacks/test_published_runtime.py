@@ -6,39 +6,31 @@ which the sealed runtime withstands the same. ``test_injection`` has the one tha
 
 from __future__ import annotations
 
+import contextlib
 import json
-import subprocess
-import sys
+import resource
+import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from party.job import load_job
+from party.job import Party, load_job
 from party.models.order import order
 from party.table import read_table
 from tests.attacks.relay import RELAYED, as_it_comes, relayed
-from tests.attacks.siege import Siege
-from tests.runtime.scene import ENDLESS, JOB, PATIENCE_S
+from tests.attacks.siege import FILES, Siege
+from tests.attacks.stranger import does, gets
+from tests.runtime.scene import ENDLESS, JOB
 
 pytestmark = pytest.mark.slow
 
-STEAL = """
-import json
-import sys
-import tensorflow as tf
-v1 = tf.compat.v1
-v1.disable_eager_execution()
-task, address, name, dtype = sys.argv[1:]
-with tf.device(f"/job:tfe/task:{task}"):
-    held = tf.raw_ops.VarHandleOp(dtype=dtype, shape=tf.TensorShape(None), shared_name=name)
-    value = tf.raw_ops.ReadVariableOp(resource=held, dtype=dtype)
-config = v1.ConfigProto(device_filters=[f"/job:tfe/task:{task}"], operation_timeout_in_ms=15000)
-with v1.Session("grpc://" + address, config=config) as session:
-    print(json.dumps(session.run(value).tolist()))
-"""
-"""A stranger's program: reads what a party's process holds in its memory."""
+HOLDERS: tuple[Party, Party] = ("alice", "bob")
+SCALE = 2**13
+"""What Pond's fixed point has for one."""
 
 
 @pytest.fixture
@@ -48,22 +40,76 @@ def siege(tmp_path: Path, cache: Path) -> Iterator[Siege]:
     made.close()
 
 
-def steal(siege: Siege, party: str, name: str, dtype: str) -> np.ndarray:
-    task, address = str(("alice", "bob").index(party)), str(siege.address(party))
-    command = [sys.executable, "-c", STEAL, task, address, f"{party}/{name}", dtype]
-    got = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
-    assert got.returncode == 0, got.stderr[-1000:]
-    return np.array(json.loads(got.stdout))
+def table(siege: Siege, party: Party) -> Any:
+    """What a party holds."""
+    job = load_job(siege.directory / "job.yaml")
+    return read_table(siege.directory / f"{party}.csv", job, party).matrix
+
+
+def right(siege: Siege, weights: Any) -> float:
+    """The part of the rows whose labels a model tells."""
+    return float(np.mean((table(siege, "alice") @ weights > 0) == table(siege, "bob").ravel()))
+
+
+def all_end_well(siege: Siege) -> None:
+    """As far as they can see."""
+    for one in siege.running:
+        code, said = one.ends()
+        assert code == 0, (one.party, said)
 
 
 def test_a_stranger_without_a_certificate_reads_both_tables(siege: Siege) -> None:
     """Sealed: ``test_outsiders.test_no_other_certificate_gets_in``."""
     for one in siege.start_all("--runtime", "tensorflow"):
         one.reaches("running")
-    job = load_job(siege.directory / "job.yaml")
-    for party in ("alice", "bob"):
-        table = read_table(siege.directory / f"{party}.csv", job, party)  # type: ignore[arg-type]
-        assert np.array_equal(steal(siege, party, "table", "float32"), table.matrix)
+    for task, party in enumerate(HOLDERS):
+        got = gets("read", siege.address(party), task, f"{party}/table", "float32")
+        assert np.array_equal(got, table(siege, party))
+
+
+def test_a_stranger_has_the_model_before_alice_does(siege: Siege) -> None:
+    """It is the sum of what lies in two processes.
+
+    Sealed: ``test_leaks.test_the_model_is_in_one_file_of_alices_and_nowhere_else``.
+    """
+    alice, *_ = siege.start_all("--runtime", "tensorflow")
+    alice.reaches("running", step=800)
+    names = {str(task): f"{party}/share0" for task, party in enumerate(HOLDERS)}
+    for _ in range(20):  # of which some fall between two steps, and read both of the same
+        shares = gets("add up", siege.address("alice"), names, "int64")
+        weights = np.array(shares, np.int64).ravel() / SCALE
+        if np.abs(weights).max() < 100:
+            break
+    assert right(siege, weights) > 0.9
+
+
+def test_a_stranger_chooses_what_is_learnt_and_nobody_notices(siege: Siege) -> None:
+    """He turns Bob's labels round where they lie. All three end as if all were well.
+
+    Sealed: ``test_injection``.
+    """
+    siege.write_job("job.yaml", training=JOB["training"] | {"epochs": 100})
+    alice, *_ = siege.start_all("--runtime", "tensorflow")
+    alice.reaches("running")
+    labels = 1 - table(siege, "bob")
+    gets("write", siege.address("bob"), 1, "bob/table", "float32", labels.tolist())
+    all_end_well(siege)
+    model = json.loads((alice.output / "model.json").read_text())
+    assert right(siege, np.array([*model["weights"], model["intercept"]])) < 0.1
+
+
+def test_a_stranger_ends_a_party_as_if_its_work_were_done(siege: Siege) -> None:
+    """Whoever looks after Bob's process sees that it has ended with exit code 0.
+
+    Sealed: ``test_injection``.
+    """
+    alice, bob, _ = siege.start_all("--runtime", "tensorflow")
+    alice.reaches("running")
+    does("end", siege.address("bob"), 1)
+    assert bob.ends()[0] == 0
+    code, words = alice.ends()
+    assert code == 1 and "went away" in words
+    assert bob.status()["phase"] == "running", "for ever"
 
 
 def test_who_is_on_the_way_reads_and_changes_what_he_likes_and_nobody_notices(
@@ -93,9 +139,7 @@ def test_who_is_on_the_way_reads_and_changes_what_he_likes_and_nobody_notices(
         for party in ("alice", "bob", "server"):
             config = RELAYED if party == "bob" else "config.json"
             siege.start(party, "--runtime", "tensorflow", config=config)
-        for one in siege.running:
-            code, said = one.ends()
-            assert code == 0, (one.party, said)
+        all_end_well(siege)
     asked, told = bytes(relay.carried[True]), bytes(relay.carried[False])
     assert b"/job:tfe/replica:0/task:0" in asked, "nothing is encrypted"
     assert sum(batch in told for batch in batches) > len(batches) // 2
@@ -110,7 +154,27 @@ def test_parties_that_agreed_on_different_jobs_do_not_notice(siege: Siege) -> No
     for party in ("alice", "bob", "server"):
         job = "other.yaml" if party == "bob" else "job.yaml"
         siege.start(party, "--runtime", "tensorflow", job=job)
-    for one in siege.running:
-        code, said = one.ends()
-        assert code == 0, (one.party, said)
+    all_end_well(siege)
     siege.is_right()  # what Alice asked for, whatever Bob had agreed on
+
+
+def test_connections_that_say_nothing_end_a_party(siege: Siege) -> None:
+    """Each holds a file open, as many as come: where the usual 1,024 are allowed, the process dies
+    of the next that it would open.
+
+    Sealed: ``test_outsiders.test_connections_held_open_keep_nobody_out``, within the same limit.
+    """
+    bob = siege.start("bob", "--runtime", "tensorflow")
+    resource.prlimit(bob.process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
+    bob.reaches("joining")
+    bob.says("waiting for alice")
+    address = siege.address("bob")
+    with contextlib.ExitStack() as stack:
+        for _ in range(2 * FILES):
+            try:
+                one = socket.create_connection((address.host, address.port), 5)
+            except OSError:
+                break
+            stack.enter_context(one)
+        code, _ = bob.ends()
+    assert code == -signal.SIGABRT
