@@ -126,6 +126,32 @@ def by_chance(right: int, of: int) -> float:
     return float(stats.binomtest(right, of, 0.5).pvalue)
 
 
+def linked(some: Array, seen: Seen, coins: Array) -> tuple[float, int]:
+    """How well a bit of one thing and a bit of another tell together what neither tells alone.
+
+    Of each pair of bits: how often they are alike, in the one world and in the other. A bound on
+    the chance of the largest difference between the two, where there is none (Hoeffding 1963, over
+    all pairs); and how many pairs there are.
+    """
+    ours = _signs(some)
+    counts = [int(np.sum(coins == world)) for world in (0, 1)]
+    largest, pairs = 0.0, 0
+    for values in seen.values():
+        theirs = _signs(values)
+        alike = [ours[coins == w].T @ theirs[coins == w] / counts[w] for w in (0, 1)]
+        largest = max(largest, float(np.abs(alike[0] - alike[1]).max()))
+        pairs += alike[0].size
+    # A sum of independent terms, each within 2/n of its world.
+    spread = 2 / counts[0] + 2 / counts[1]
+    return float(min(1, 2 * pairs * np.exp(-(largest**2) / spread))), pairs
+
+
+def _signs(values: Array) -> Array:
+    """Each bit of each element, by steps: 1 or -1."""
+    bits = bits_of(values).reshape(len(values), -1)
+    return np.where(bits, np.float32(1), np.float32(-1))
+
+
 def relations(seen: Seen, coins: Array) -> tuple[int, int, int]:
     """How many lowest bits were seen, and how many linear relations over GF(2) hold among them and
     one: those of each world, and those that tell one from the other.

@@ -67,10 +67,24 @@ def worlds(plan: Plan, observer: int) -> tuple[World, World]:
     return nothing, much
 
 
+def worlds_of_one_model(plan: Plan) -> tuple[World, World]:
+    """Two worlds that are the same for Alice, and whose model is the same after a step: of rows
+    that are alike, it is another one that is labelled."""
+    batch, columns = plan.parameters.batch_size, plan.parameters.features + 1
+    x = np.full((batch, columns), 1.5, np.float32)
+    x[:, -1] = 1  # the intercept's
+    w = np.full((columns, 1), plan.scale // 4, np.int64)
+    y = (np.arange(batch) % 2).astype(np.float32)[:, None]
+    return World(x, y, w), World(x, 1 - y, w)
+
+
 class Theatre:
     """Three executors that play a plan's step in whichever world.
 
     ``fed`` gives the values of seeds that the plan wants fed instead of drawing them.
+
+    Attributes:
+        models: after each step that was last played, the model as it would be opened.
     """
 
     def __init__(self, plan: Plan, directory: Path, fed: dict[str, Array] | None = None) -> None:
@@ -79,6 +93,12 @@ class Theatre:
         parts = [schedule(shown, party, observed=True) for party in range(3)]
         self.trio = Trio(parts, directory)
         self.steps = 0
+        self.models: Array = np.zeros(0, np.int64)
+        self._holders = {
+            before: (party, number)
+            for party, pairs in enumerate(plan.state)
+            for number, (before, _) in enumerate(pairs)
+        }
         for party, part in enumerate(parts):
             for name, place in part.fed.items():
                 self.trio.write(party, place, (fed or {})[name])
@@ -96,6 +116,7 @@ class Theatre:
         rooms = [
             np.empty((len(tosses), sum(p.bytes for _, _, p in seen)), np.uint8) for seen in places
         ]
+        opened: list[Array] = []
         tables = {0: np.vstack([w.x for w in pair]), 1: np.vstack([w.y for w in pair])}
         batch = self.plan.parameters.batch_size
         with ThreadPoolExecutor(3) as pool:
@@ -108,11 +129,13 @@ class Theatre:
                 ]:
                     done.result()
                 self.steps += 1
+                opened.append(self._opened())
                 for party, seen in enumerate(places):
                     arena = self.trio.arenas[party]
                     pieces = [arena[p.offset : p.offset + p.bytes] for _, _, p in seen]
                     if pieces:
                         np.concatenate(pieces, out=rooms[party][step])
+        self.models = np.array(opened)
         return [_apart(room, seen) for room, seen in zip(rooms, places, strict=True)]
 
     def received(self, party: int) -> list[str]:
@@ -139,6 +162,18 @@ class Theatre:
             for number in range(count):
                 place = self.trio.schedules[party].state[number]
                 self.trio.write(party, place, shares[(party + number) % len(shares)])
+
+    def _opened(self) -> Array:
+        """The model after the step, as it would be opened: the sum of all of its shares."""
+        shares, todo = np.zeros(1, np.int64), [self.plan.result]
+        while todo:
+            operation = self.plan.by_name[todo.pop()]
+            todo += operation.inputs
+            if operation.kind == "Placeholder":
+                party, number = self._holders[operation.name]
+                place = self.trio.schedules[party].state[number]
+                shares = shares + self.trio.read(party, place).view(np.int64)
+        return shares
 
     def _places(self, party: int) -> Iterable[tuple[str, Operation, Place]]:
         part = self.trio.schedules[party]
