@@ -61,7 +61,7 @@ struct kit_executor {
     /* of the present run */
     int64_t step;
     int64_t instruction;
-    int64_t deadline, silence, beaten, looked; /* ns; 0: none */
+    int64_t deadline, silence, waiting, beaten, looked; /* ns; 0: none */
     kit_fault *fault;
 };
 
@@ -204,13 +204,23 @@ static int stopped(kit_executor *e) {
 
 /* ---- waiting ---- */
 
+/* Whether the run has lasted too long, or what is waited for has: however often the peer says that
+ * it is alive, and however little at a time it sends or takes. */
+static int too_long(kit_executor *e, int who, int64_t time) {
+    if (!e->waiting)
+        e->waiting = time;
+    if (e->deadline && time >= e->deadline)
+        return fault(e, KIT_FAULT_TIME_LIMIT, who, "");
+    if (e->silence && (time - e->waiting) / KIT_PATIENCE >= e->silence)
+        return fault(e, KIT_FAULT_STALLED, who, "");
+    return 0;
+}
+
 /* Whether this run is to end here; for where a peer could keep us from sleeping for ever. */
 static int overdue(kit_executor *e, int who) {
     if (stopped(e))
         return fault(e, KIT_FAULT_STOPPED, -1, "");
-    if (e->deadline && now() >= e->deadline)
-        return fault(e, KIT_FAULT_TIME_LIMIT, who, "");
-    return 0;
+    return too_long(e, who, now());
 }
 
 /* Lets every peer know, four times in the time after which silence counts as trouble, that we
@@ -259,8 +269,8 @@ static int sleep_for(kit_executor *e, int who, int writing, int64_t *since) {
     const int64_t time = now();
     if (!*since)
         *since = time;
-    if (e->deadline && time >= e->deadline)
-        return fault(e, KIT_FAULT_TIME_LIMIT, who, "");
+    if (too_long(e, who, time))
+        return -1;
     if (e->silence && time - *since >= e->silence)
         return fault(e, KIT_FAULT_SILENCE, who, "");
     beat(e, time);
@@ -336,6 +346,7 @@ static int flush(kit_executor *e, int who) {
     size_t before = 0;
     if (!p->queued)
         return 0;
+    e->waiting = 0;
     for (;;) {
         const int sent = send_some(p);
         if (sent == KIT_DONE)
@@ -368,6 +379,7 @@ static int receive(kit_executor *e, const kit_instruction *i) {
     const kit_frame expected = {(uint64_t)e->step, (uint32_t)i->p[1], (uint32_t)i->p[2]};
     int64_t since = 0;
     kit_frame got;
+    e->waiting = 0;
     do {
         while (p->tail - p->head < FRAME)
             if (await_bytes(e, who, &since))
@@ -597,6 +609,7 @@ static int begin(kit_executor *e, double time_limit, double silence_limit, kit_f
     e->fault = told;
     e->deadline = nanoseconds(time_limit);
     e->silence = nanoseconds(silence_limit);
+    e->waiting = 0;
     e->beaten = now();
     if (e->deadline)
         e->deadline += e->beaten;
@@ -627,6 +640,7 @@ int kit_executor_run(kit_executor *e, const kit_program *program, kit_fault *tol
 static int expect_end(kit_executor *e, int who) {
     peer *p = &e->peers[who];
     int64_t since = 0;
+    e->waiting = 0;
     for (;;) {
         while (p->tail - p->head >= FRAME) {
             kit_frame got;
@@ -656,6 +670,7 @@ static int say_goodbye(kit_executor *e) {
         peer *p = &e->peers[who];
         int64_t since = 0;
         int want;
+        e->waiting = 0;
         if (!p->connection)
             continue;
         while ((want = kit_connection_close_notify(p->connection)) != KIT_DONE) {

@@ -13,6 +13,9 @@
 
 enum { KIT_PARTIES = 3 };
 
+/* A peer that is alive may keep what is due back for so many times the limit of silence. */
+enum { KIT_PATIENCE = 10 };
+
 enum kit_fault_kind {
     KIT_FAULT_NONE = 0,
     KIT_FAULT_PEER_GONE = 1,  /* peer ended its connection, or died */
@@ -21,8 +24,9 @@ enum kit_fault_kind {
     KIT_FAULT_STOPPED = 4,    /* kit_executor_stop */
     KIT_FAULT_TIME_LIMIT = 5, /* the run took too long; peer: whom it was waiting for, or -1 */
     KIT_FAULT_SILENCE = 6,    /* nothing came from peer for too long */
-    KIT_FAULT_ARITHMETIC = 7, /* trouble: enum kit_trouble; instruction says where */
-    KIT_FAULT_SYSTEM = 8,     /* text has the words */
+    KIT_FAULT_STALLED = 7,    /* peer is alive, but holds up what is due for too long */
+    KIT_FAULT_ARITHMETIC = 8, /* trouble: enum kit_trouble; instruction says where */
+    KIT_FAULT_SYSTEM = 9,     /* text has the words */
 };
 
 typedef struct {

@@ -37,11 +37,15 @@ class Kind(StrEnum):
     STOPPED = "stopped"
     TIME_LIMIT = "time_limit"
     SILENCE = "silence"
+    STALLED = "stalled"
     ARITHMETIC = "arithmetic"
     SYSTEM = "system"
 
 
 _KINDS = tuple(Kind)
+
+PATIENCE = 10
+"""``KIT_PATIENCE``: a peer that is alive may hold up what is due for so many limits of silence."""
 
 
 class RunFault(JobFault):
@@ -157,7 +161,8 @@ class Executor:
         table
             The party's own rows, C-contiguous.
         time_limit_s, silence_limit_s
-            For the whole run, and for a peer that is awaited and not heard of; 0 for no limit.
+            For the whole run, and for a peer that is awaited and not heard of; 0 for no limit. A
+            peer that is heard of has ``PATIENCE`` times the latter for each message.
 
         Raises RunFault; the peers have been told then, and the executor is over.
         """
@@ -255,6 +260,8 @@ class Executor:
                 text = TIME_IS_UP + (f" while waiting for {who}" if who else "")
             case Kind.SILENCE:
                 text = f"nothing has been heard of {who} for {silence_s:g} s"
+            case Kind.STALLED:
+                text = f"{who} is alive, but has held up what is due for {PATIENCE * silence_s:g} s"
             case Kind.ARITHMETIC:
                 at = record.instruction
                 name = "" if code is None else _op_name(int(code["op"][at]))

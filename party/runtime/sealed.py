@@ -23,7 +23,8 @@ from party.runtime import BUILDING, Assignment, Outcome
 from party.schedule import arena, prepared
 
 SILENCE_LIMIT_S = 120.0
-"""A peer that is connected and awaited, and says nothing for so long, is taken for gone."""
+"""A peer that is connected and awaited, and says nothing for so long, is taken for gone. One that
+is alive has ten times as long for each message (``party.native.executor.PATIENCE``)."""
 
 _LOOK_EVERY_S = 0.5
 _PACE_OVER = 10  # looks

@@ -131,9 +131,9 @@ class Parties:
 
         return Task(work)
 
-    def finish(self, party: int, limit_s: float = LIMIT_S) -> Task:
+    def finish(self, party: int, limit_s: float = LIMIT_S, silence_s: float = LIMIT_S) -> Task:
         """Lets a party end its connections."""
-        return Task(lambda: self.executors[party].finish(limit_s, LIMIT_S))
+        return Task(lambda: self.executors[party].finish(limit_s, silence_s))
 
     def say(self, party: int, to: int, data: bytes) -> None:
         """What a test, playing the party, writes to another one."""

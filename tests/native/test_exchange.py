@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -402,7 +403,54 @@ def test_a_peer_that_is_stuck_is_told_from_one_that_waits(parties: Parties) -> N
     assert (fault.kind, fault.peer, fault.culprit) == (Kind.ABORTED, BOB, SERVER)
 
 
+HELD_UP = {
+    "alive, now and then": (other_way(BOB, 64), frame(0, ALIVE), 0.02),
+    "alive, all the time": (other_way(BOB, 64), frame(0, ALIVE) * 1000, 0.0),
+    "a message byte by byte": (other_way(BOB, 1000), b"\1", 0.02),
+    "alive, and takes nothing": (one_way(BOB, BIG), frame(0, ALIVE), 0.02),
+}
+
+
+@pytest.mark.parametrize("how", HELD_UP)
+def test_a_peer_that_is_alive_cannot_hold_a_run_up_for_ever(parties: Parties, how: str) -> None:
+    """Where there is no time limit."""
+    code, words, pause_s = HELD_UP[how]
+    parties.seat(ALICE, BIG)
+    task = parties.run(ALICE, code, 100, limit_s=0, silence_s=0.1)
+    if words == b"\1":
+        parties.say(BOB, ALICE, frame(0, 1, size=1000))
+    with contextlib.suppress(ChannelFault):
+        while task.is_alive():
+            parties.say(BOB, ALICE, words)
+            time.sleep(pause_s)
+    fault = task.ill()
+    assert (fault.kind, fault.peer, fault.culprit) == (Kind.STALLED, BOB, BOB)
+    assert str(fault) == "bob is alive, but has held up what is due for 1 s"
+    assert 1 <= task.seconds < 5
+
+
+def test_a_peer_that_is_slow_holds_nothing_up(parties: Parties) -> None:
+    """Each message may take its time, however many there are."""
+    parties.seat(ALICE, 64)
+    task = parties.run(ALICE, other_way(BOB, 64), 20, limit_s=0, silence_s=0.1)
+    for step in range(20):
+        time.sleep(0.08)
+        parties.say(BOB, ALICE, frame(0, ALIVE) + frame(step, 1, bytes(64)))
+    task.well()
+
+
 # The end in order.
+
+
+def test_a_peer_that_is_alive_and_does_not_end_is_not_waited_for_for_ever(parties: Parties) -> None:
+    parties.seat(ALICE, 64)
+    parties.run(ALICE, program()).well()
+    task = parties.finish(ALICE, limit_s=0, silence_s=0.1)
+    with contextlib.suppress(ChannelFault):
+        while task.is_alive():
+            parties.say(BOB, ALICE, frame(0, ALIVE))
+            time.sleep(0.02)
+    assert task.ill().kind is Kind.STALLED
 
 
 def test_finish_waits_for_peers_that_are_not_there_yet(parties: Parties) -> None:

@@ -610,7 +610,7 @@ static void check(int failed, const kit_fault *fault) {
     CLAIM(disturbed);
     CLAIM(fault->culprit >= 0 && fault->culprit < KIT_PARTIES);
     CLAIM(fault->kind == KIT_FAULT_STOPPED ? ordered_to_stop : 1);
-    CLAIM(fault->kind >= KIT_FAULT_PEER_GONE && fault->kind <= KIT_FAULT_SILENCE);
+    CLAIM(fault->kind >= KIT_FAULT_PEER_GONE && fault->kind <= KIT_FAULT_STALLED);
     if (fault->kind != KIT_FAULT_BAD_FRAME && fault->kind != KIT_FAULT_ABORTED)
         return;
     const int k = fault->peer < me ? fault->peer : fault->peer - 1;
