@@ -21,6 +21,9 @@ from tests.runtime.scene import PATIENCE_S, Running, Scene
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 """How a ClientHello begins."""
 
+HANGS_UP_WITHIN_S = 20.0
+"""Twice what a party gives a stranger, on a busy machine."""
+
 FILES = 1024
 """How many files a process may have open where nobody has raised the usual limit."""
 
@@ -107,7 +110,7 @@ def is_tls(wire: bytes) -> bool:
     return True
 
 
-def speak(address: Address, words: bytes, patience_s: float = 5.0) -> Encounter:
+def speak(address: Address, words: bytes, patience_s: float = HANGS_UP_WITHIN_S) -> Encounter:
     """Say something that is not TLS, or only looks like it, and listen until hung up on."""
     met = Encounter()
     with socket.create_connection((address.host, address.port), patience_s) as one:
@@ -128,7 +131,7 @@ def knock(
     address: Address,
     context: ssl.SSLContext,
     say: bytes = b"",
-    patience_s: float = 5.0,
+    patience_s: float = HANGS_UP_WITHIN_S,
     meddle: Meddling | None = None,
 ) -> Encounter:
     """Shake hands as a client, say something, and listen until hung up on."""
