@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -68,7 +68,7 @@ def spread(values: Iterable[float]) -> Spread | None:
 
 
 def ratios(
-    others: dict[int, float | None], yardsticks: dict[int, float | None]
+    others: Mapping[int, float | None], yardsticks: Mapping[int, float | None]
 ) -> dict[int, float]:
     """By round, how many times the yardstick's value the other's is.
 

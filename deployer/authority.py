@@ -138,7 +138,7 @@ def make_all(job_name: str, output: Path, days: float, authority_days: float) ->
     with new_directory(output) as made:
         write_files(made / "authority", authority_files(authority))
         for party in PARTIES:
-            write_files(made / party, make_party(authority, party, days))  # type: ignore[arg-type]
+            write_files(made / party, make_party(authority, party, days))
 
 
 def pem(value: x509.Certificate | x509.CertificateSigningRequest | PrivateKey) -> bytes:

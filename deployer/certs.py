@@ -196,7 +196,7 @@ def _party_in(directory: Path, job_name: str | None = None) -> Party:
     for name in identities_in(leaf):
         domain, _, party = name.removeprefix("spiffe://").partition("/")
         if party in PARTIES and job_name in (None, domain):
-            return party  # type: ignore[return-value]
+            return party
     of_job = f" of the job {job_name!r}" if job_name else ""
     raise InputFault(f"the certificate names no party{of_job}", str(directory / CERTIFICATE))
 

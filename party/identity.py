@@ -37,7 +37,7 @@ def party_of(name: str, job_name: str) -> Party | None:
     """The party of this job that an identity names, or None."""
     for party in PARTIES:
         if name == identity(job_name, party):
-            return party  # type: ignore[return-value]
+            return party
     return None
 
 

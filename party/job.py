@@ -18,10 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from party.faults import InputFault
 
-PARTIES = ("alice", "bob", "server")
+Party = Literal["alice", "bob", "server"]
+PARTIES: tuple[Party, Party, Party] = ("alice", "bob", "server")
 """The roles, in the order of the hosts map's ``server0``, ``server1``, ``server2``."""
 
-Party = Literal["alice", "bob", "server"]
 Protocol = Literal["pond", "aby3", "securenn"]
 
 _PRINTABLE = "^[^\\x00-\\x1f\\x7f-\\x9f\ufdd0-\ufdef\ufffe\uffff]+$"

@@ -79,7 +79,7 @@ def main(settings: dict[str, Any]) -> dict[str, Any]:
     labels = batches(bob, settings["labels"], rows, 1, batch)
     weights = tfe.define_private_variable(np.zeros((columns, 1)))
 
-    @tfe.function
+    @tfe.function  # type: ignore[untyped-decorator]
     def step() -> Any:
         x = tfe.define_private_input(ALICE, features)
         y = tfe.define_private_input(BOB, labels)

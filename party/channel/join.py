@@ -240,7 +240,7 @@ class _Join:
         if listener is not None:
             listener.setblocking(False)
         index = PARTIES.index(party)
-        self.others: list[Party] = [one for one in PARTIES if one != party]  # type: ignore[misc]
+        self.others: list[Party] = [one for one in PARTIES if one != party]
         self.dials = [_Dial(one, hosts[PARTIES.index(one)]) for one in self.others[:index]]
         self.links: dict[int, _Link] = {}
         self.peers: dict[Party, _Link] = {}  # links whose certificate named their party

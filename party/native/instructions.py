@@ -11,6 +11,7 @@ element by element (``EACH``), as one value for all (``ONE``) or through a list 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ class Type(IntEnum):
     FLOAT64 = 10
 
     @property
-    def numpy(self) -> np.dtype[np.generic]:
+    def numpy(self) -> np.dtype[Any]:
         """The NumPy type of an element."""
         return np.dtype(self.name.lower())
 

@@ -168,7 +168,7 @@ def _long(value: float) -> Iterator[bytes]:
 def _texts(values: Any) -> Iterator[bytes]:
     """Some numbers beside each other, with few digits or all, in every notation."""
     forms = [[form.format(v) for v in values] for form in ("{:.1f}", "{:.3f}", "{:.6f}", "{:.3e}")]
-    forms += [list(map(repr, map(float, part))) for part in (values, np.float32(values))]
+    forms += [list(map(repr, map(float, part))) for part in (values, values.astype(np.float32))]
     if np.abs(values).max() > 100:
         forms += [[str(int(rounded(v))) for v in values] for rounded in (np.rint, np.trunc)]
     for text in (between.join(form).encode() for form in forms for between in BETWEEN):

@@ -39,15 +39,15 @@ class Frame:
 
     step: int
     key: int
-    bytes: int
+    size: int
     type: Type = field(default=Type.INT64, compare=False)
 
     def on_the_wire(self, chance: random.Random) -> bytes:
         """With random numbers for shares, which no receiver can tell from real ones."""
-        return HEAD.pack(self.step, self.key, self.bytes) + chance.randbytes(self.bytes)
+        return HEAD.pack(self.step, self.key, self.size) + chance.randbytes(self.size)
 
     def __str__(self) -> str:
-        return f"step {self.step}, message {self.key}, {self.bytes} bytes"
+        return f"step {self.step}, message {self.key}, {self.size} bytes"
 
 
 class Intruder:
@@ -83,7 +83,7 @@ class Intruder:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
         self.heard = dict.fromkeys(PARTIES, 0)
         self._ended, self._closed = threading.Event(), False
-        self._locks = {name: threading.Lock() for name in PARTIES}
+        self._locks: dict[str, threading.Lock] = {name: threading.Lock() for name in PARTIES}
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 

@@ -146,7 +146,9 @@ def test_who_differs_is_told_a_hello_and_a_refusal_and_nothing_more(
     found = store.load(store.path(siege.cache, AGREED, 0), 0)
     assert found is not None
     own = hello(HONEST, "alice", found.plan_digest)
-    theirs = {p: hello(HONEST, p, found.plan_digest) for p in PARTIES[1:]}
+    theirs: dict[str, dict[str, Any]] = {
+        p: hello(HONEST, p, found.plan_digest) for p in PARTIES[1:]
+    }
     theirs[odd] = changed_hello(odd, field, found.plan_digest)
     fault = difference(own, theirs[odd])
     assert fault is not None
@@ -182,7 +184,7 @@ def test_a_party_that_runs_another_plan_is_refused(
     siege: Siege, odd: str, change: str, tmp_path: Path, tried: Tried
 ) -> None:
     """Its software is as it should be; the schedule that it made itself, past its audit, is not."""
-    number = PARTIES.index(odd)  # type: ignore[arg-type]
+    number = PARTIES.index(odd)
     own = tmp_path / "own cache"
     plan = with_one_thing_changed(CHANGES[change], number)
     store.save(store.path(own, AGREED, number), schedule(plan, number))

@@ -66,27 +66,27 @@ def zeros(due: list[Frame], chance: random.Random) -> bytes:
 
 
 def another_step(due: list[Frame], chance: random.Random) -> bytes:
-    return wire([Frame(due[0].step + 1, due[0].key, due[0].bytes), *due[1:]], chance)
+    return wire([Frame(due[0].step + 1, due[0].key, due[0].size), *due[1:]], chance)
 
 
 def the_step_before(due: list[Frame], chance: random.Random) -> bytes:
-    return wire([Frame(due[0].step - 1, due[0].key, due[0].bytes), *due[1:]], chance)
+    return wire([Frame(due[0].step - 1, due[0].key, due[0].size), *due[1:]], chance)
 
 
 def the_largest_step(due: list[Frame], chance: random.Random) -> bytes:
-    return wire([Frame(2**64 - 1, due[0].key, due[0].bytes)], chance)
+    return wire([Frame(2**64 - 1, due[0].key, due[0].size)], chance)
 
 
 def another_key(due: list[Frame], chance: random.Random) -> bytes:
-    return wire([Frame(due[0].step, 1000, due[0].bytes), *due[1:]], chance)
+    return wire([Frame(due[0].step, 1000, due[0].size), *due[1:]], chance)
 
 
 def smaller(due: list[Frame], chance: random.Random) -> bytes:
-    return wire([Frame(due[0].step, due[0].key, due[0].bytes - 8), *due[1:]], chance)
+    return wire([Frame(due[0].step, due[0].key, due[0].size - 8), *due[1:]], chance)
 
 
 def larger(due: list[Frame], chance: random.Random) -> bytes:
-    return wire([Frame(due[0].step, due[0].key, due[0].bytes + 8), *due[1:]], chance)
+    return wire([Frame(due[0].step, due[0].key, due[0].size + 8), *due[1:]], chance)
 
 
 def of_another_type(due: list[Frame], chance: random.Random) -> bytes:
@@ -104,8 +104,8 @@ def instead_of_the_largest(
     due: list[Frame], chance: random.Random, change: Callable[[int], int]
 ) -> bytes:
     """All is as it is due up to the largest tensor of shares, which is of the whole batch."""
-    at = max((i for i in range(len(due)) if due[i].type is Type.INT64), key=lambda i: due[i].bytes)
-    other = Frame(due[at].step, due[at].key, change(due[at].bytes))
+    at = max((i for i in range(len(due)) if due[i].type is Type.INT64), key=lambda i: due[i].size)
+    other = Frame(due[at].step, due[at].key, change(due[at].size))
     return wire([*due[:at], other, *due[at + 1 :]], chance)
 
 
@@ -172,7 +172,7 @@ def first_wrong(words: bytes, due: list[Frame]) -> tuple[Frame, Frame]:
         came = Frame(*HEAD.unpack_from(words))
         if came != one:
             return came, one
-        words = words[HEAD.size + one.bytes :]
+        words = words[HEAD.size + one.size :]
     raise AssertionError("nothing is wrong with it")
 
 

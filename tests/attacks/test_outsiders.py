@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from deployer import authority as certs
 from party.hosts import Address
@@ -96,10 +97,10 @@ def issued(
     def make(siege: Siege, folder: Path) -> Path:
         now = datetime.now(UTC).replace(microsecond=0)
         both = (
-            certs.ExtendedKeyUsageOID.CLIENT_AUTH,
-            certs.ExtendedKeyUsageOID.SERVER_AUTH,
+            ExtendedKeyUsageOID.CLIENT_AUTH,
+            ExtendedKeyUsageOID.SERVER_AUTH,
         )
-        other = (certs.ExtendedKeyUsageOID.CODE_SIGNING,)
+        other = (ExtendedKeyUsageOID.CODE_SIGNING,)
         return write_keys(
             folder,
             certs.read_authority(siege.directory / "keys/authority"),
@@ -327,7 +328,6 @@ PLAIN = [
     b"\x15\x03\x03\x00\x02\x01\x00" * 100,
     b"\x17\x03\x03\x40\x00" + bytes(0x4000),
     b"\x80\x2e\x01\x00\x02" + bytes(41),
-    FILES,
     HELLO,
     bytes(100_000),
 ]

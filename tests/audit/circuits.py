@@ -87,7 +87,7 @@ class Circuit:
         """One row of rows."""
         begin, end, stride = (self.constant([n]) for n in (index, index + 1, 1))
         masks = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
-        attributes = dict.fromkeys(masks, 0) | {"shrink_axis_mask": 1}
+        attributes: dict[str, Any] = dict.fromkeys(masks, 0) | {"shrink_axis_mask": 1}
         return self.add("StridedSlice", party, x, begin, end, stride, **attributes)
 
     def picked(self, x: str, elements: tuple[int, ...], party: int) -> str:

@@ -59,9 +59,9 @@ def with_sum_of(plan: Plan, kind: str, times: int) -> Plan:
         inputs = (name, name) if kind == "AddV2" else (name,)
         name = f"chain/{i}"
         chain.append(replace(result, name=name, kind=kind, inputs=inputs))
-    inputs = tuple(name if source == share else source for source in result.inputs)
-    assert inputs != result.inputs
-    return with_operations(plan, [*chain, replace(result, inputs=inputs)])
+    opened = tuple(name if source == share else source for source in result.inputs)
+    assert opened != result.inputs
+    return with_operations(plan, [*chain, replace(result, inputs=opened)])
 
 
 def reads_labels(plan: Plan) -> Plan:

@@ -58,7 +58,7 @@ def test_one_command_makes_keys_that_every_party_accepts(tmp_path: Path, job: Pa
     keys = tmp_path / "keys"
     run("new", "--job", job, "--output", keys)
     for party in PARTIES:
-        found = load_keys(keys / party, "fraud", party)  # type: ignore[arg-type]
+        found = load_keys(keys / party, "fraud", party)
         assert found.identity == f"spiffe://fraud/{party}"
         left = found.expires - datetime.now(UTC)
         assert timedelta(days=29) < left <= timedelta(days=30)

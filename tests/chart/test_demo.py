@@ -12,6 +12,7 @@ import pytest
 
 from deployer import demo
 from deployer.cluster import Cluster, Object
+from deployer.data import split
 from deployer.render import Plan
 from deployer.target import Place, place_of
 from deployer.values import Values
@@ -73,7 +74,7 @@ class Release(MemoryCluster):
         return directory
 
 
-split_once = cache(demo.split)
+split_once = cache(split)
 
 
 @pytest.fixture

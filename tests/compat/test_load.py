@@ -92,6 +92,7 @@ def refusal_of(library: bytes | None) -> str:
     from pathlib import Path
 
     from party import compat
+    from party.compat import kernels
     from party.faults import JobFault
 
     with tempfile.NamedTemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
@@ -99,7 +100,7 @@ def refusal_of(library: bytes | None) -> str:
         file.flush()
         patch.setattr(compat, "LIBRARY", Path(file.name if library else _ctypes.__file__))
         with pytest.raises(JobFault) as refusal:
-            compat.kernels.operations.__wrapped__()
+            kernels.operations.__wrapped__()
     return refusal.value.what
 
 

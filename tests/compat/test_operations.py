@@ -226,7 +226,7 @@ def drawn_together(seeds: list[Any]) -> list[Any]:
         drawn = [
             secure_random.seeded_random_uniform([5000], 0, 1129, tf.int64, seed) for seed in fed
         ]
-        return session.run(drawn, dict(zip(fed, seeds, strict=True)))  # type: ignore[no-any-return]
+        return session.run(drawn, dict(zip(fed, seeds, strict=True)))
 
 
 def test_threads_do_not_disturb_each_other(native: Native) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.certs import make_all
+from deployer.authority import make_all
 from deployer.cluster import Change
 from deployer.secrets import TABLE_DIGEST, put_keys, put_table, table_secrets
 from deployer.target import Place

@@ -27,7 +27,7 @@ RELEASE = "demo"
 def install(cluster: Cluster, namespace: str, command: str = "install") -> str:
     repository, _, tag = cluster.image.rpartition(":")
     image = f"image.repository={repository},image.tag={tag}"
-    words = [command, RELEASE, CHART, "--namespace", namespace, "--set", image]
+    words: list[str] = [command, RELEASE, str(CHART), "--namespace", namespace, "--set", image]
     return cluster.helm(*words).stdout
 
 

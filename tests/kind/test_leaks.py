@@ -104,7 +104,7 @@ def planted(
 
 
 def helm(deployment: Deployment, command: str) -> None:
-    words = [command, deployment.name, CHART, "--values", deployment.values]
+    words: list[str | Path] = [command, deployment.name, CHART, "--values", deployment.values]
     deployment.cluster.helm(*words, "--namespace", deployment.document["namespace"])
 
 

@@ -24,8 +24,8 @@ def example(protocol: str = "pond") -> tuple[Job, Table, Table]:
     alice, bob = PARTIES[:2]
     return (
         job,
-        read_table(EXAMPLE / "alice.csv", job, alice),  # type: ignore[arg-type]
-        read_table(EXAMPLE / "bob.csv", job, bob),  # type: ignore[arg-type]
+        read_table(EXAMPLE / "alice.csv", job, alice),
+        read_table(EXAMPLE / "bob.csv", job, bob),
     )
 
 

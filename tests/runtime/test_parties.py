@@ -18,7 +18,7 @@ import pytest
 from party.job import PARTIES, load_job
 from party.models.logistic_plaintext import fit
 from party.table import read_table
-from tests.runtime.scene import ENDLESS, JOB, Scene, party_command
+from tests.runtime.scene import ENDLESS, JOB, Running, Scene, party_command
 
 PROMPT_S = 30.0
 """Far less than any limit of the product, and enough on a busy machine."""
@@ -117,7 +117,7 @@ def test_a_party_that_dies_ends_the_others_with_who_and_when(
 ) -> None:
     scene = Scene(tmp_path, cache, **ENDLESS)
     try:
-        parties = dict(zip(PARTIES, scene.start_all(), strict=True))
+        parties: dict[str, Running] = dict(zip(PARTIES, scene.start_all(), strict=True))
         for one in parties.values():
             one.reaches("running", step=1)
         parties[killed].signal(signal.SIGKILL)

@@ -29,10 +29,10 @@ def cases() -> dict[str, tuple[Build, list[Any]]]:
     """For each kind, a graph of it and what is fed to it."""
     import tensorflow as tf
 
-    from party import compat
+    from party.compat import kernels
 
     raw, bits = tf.raw_ops, tf.bitwise
-    kit = compat.kernels.operations()
+    kit = kernels.operations()
     return {
         "Add": (lambda x, y: raw.Add(x=x, y=y), [INTS, OTHER]),
         "AddV2": (lambda x, y: x + y, [INTS, OTHER[:1]]),

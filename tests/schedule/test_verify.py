@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_no_share_is_carried_to_the_next_step_in_another_size() -> None:
         schedule(replace(plan, state=state), 1)
 
 
-def instructions(*numbers: dict[str, object]) -> Schedule:
+def instructions(*numbers: dict[str, Any]) -> Schedule:
     """A schedule of nothing else, and no constants."""
     code = np.zeros(len(numbers), INSTRUCTION)
     code["out"], code["input"], code["index"] = -1, -1, -1
@@ -148,7 +149,7 @@ def test_no_instruction_can_be_made_to_reach_outside_the_arena(protocol: str, pa
     # Proving a schedule takes milliseconds, so of the long ones only some instructions are forged.
     for position in range(party, original.step.size, 3 if protocol == "pond" else 11):
         instruction = original.step[position]
-        reaching = [("out", None)] if instruction["out"] >= 0 else []
+        reaching: list[tuple[str, int | None]] = [("out", None)] if instruction["out"] >= 0 else []
         reaching += [("input", k) for k in range(3) if instruction["input"][k] >= 0]
         reaching += [("index", k) for k in range(3) if instruction["index"][k] >= 0]
         for name, k in reaching:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ class Dialect:
     def write(self, matrix: np.ndarray, names: tuple[str, ...]) -> bytes:
         rows = [[self.padding + repr(float(value)) for value in row] for row in matrix]
         text = io.StringIO()
-        quoting = csv.QUOTE_ALL if self.quotes else csv.QUOTE_MINIMAL
+        quoting: Any = csv.QUOTE_ALL if self.quotes else csv.QUOTE_MINIMAL
         csv.writer(text, lineterminator=self.newline, quoting=quoting).writerows(
             ([list(names)] if self.header else []) + rows
         )
@@ -65,7 +66,8 @@ matrices = arrays(
 
 
 def read_as(dialect: Dialect, matrix: np.ndarray) -> Table:
-    job = small_job(*matrix.shape, protocol="aby3")
+    rows, columns = matrix.shape
+    job = small_job(rows, columns, protocol="aby3")
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "table"
         path.write_bytes(dialect.write(matrix, job.features))
