@@ -378,6 +378,12 @@ def test_the_search_finds_a_model(leaked: Callable[[Any], bytes]) -> None:
     assert caught(leaked(np.array(WEIGHTS)), Search(of_weights())) == {"alice"}
 
 
+def test_a_weight_that_could_be_anything_is_looked_for_with_the_others_alone() -> None:
+    sought = Search(of_model({"weights": [0.0, -0.1175537109375], "intercept": 0.5}))
+    assert caught(b"version 0.0.5, 0.5 s" + bytes(8) + np.array([0.5]).tobytes(), sought) == set()
+    assert caught(b"[0.0, -0.1175537109375, 0.5]", sought) == {"alice"}
+
+
 @shapes(RANDOM)
 def test_the_search_finds_seeds_and_shares(leaked: bytes) -> None:
     assert caught(leaked, Search(of_seeds([17], 4))) == {"nobody"}
