@@ -88,11 +88,12 @@ def test_a_stranger_chooses_what_is_learnt_and_nobody_notices(siege: Siege) -> N
 
     Sealed: ``test_injection``.
     """
-    siege.write_job("job.yaml", training=JOB["training"] | {"epochs": 100})
-    alice, *_ = siege.start_all("--runtime", "tensorflow")
-    alice.reaches("running")
+    siege.write_job("job.yaml", training=JOB["training"] | {"epochs": 20})
+    bob, _ = (siege.start(party, "--runtime", "tensorflow") for party in ("bob", "server"))
+    bob.says("waiting for alice")
     labels = 1 - table(siege, "bob")
     gets("write", siege.address("bob"), 1, "bob/table", "float32", labels.tolist())
+    alice = siege.start("alice", "--runtime", "tensorflow")
     all_end_well(siege)
     model = json.loads((alice.output / "model.json").read_text())
     assert right(siege, np.array([*model["weights"], model["intercept"]])) < 0.1
