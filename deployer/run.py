@@ -257,14 +257,15 @@ class _Parties:
 
 @contextlib.contextmanager
 def _free_ports(count: int) -> Iterator[list[int]]:
-    """Ports of the loopback interface that nobody has. They are held, bound and not listening, so
-    that nobody else is given them; a party may still listen there, since both say REUSEADDR."""
+    """Ports that nobody has, at any address: TensorFlow's servers listen on all of them. They are
+    held, bound and not listening, so that nobody else is given them; a party may still listen
+    there, since both say REUSEADDR."""
     with contextlib.ExitStack() as held:
         ports = []
         for _ in range(count):
             one = held.enter_context(socket.socket())
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind(("127.0.0.1", 0))
+            one.bind(("", 0))
             ports.append(one.getsockname()[1])
         yield ports
 

@@ -101,9 +101,9 @@ class Scene:
         for number in range(3):
             one = socket.socket()
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind((f"127.0.0.{number + 1}", 0))
+            one.bind(("", 0))  # free at every address: TensorFlow's servers listen on all
             self.held.append(one)
-            addresses.append(Address(*one.getsockname()))
+            addresses.append(Address(f"127.0.0.{number + 1}", one.getsockname()[1]))
         self.hosts = (addresses[0], addresses[1], addresses[2])
         (directory / "config.json").write_text(format_hosts(self.hosts))
 
