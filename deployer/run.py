@@ -81,7 +81,7 @@ def run_local(
     output = output.absolute()
     with (
         tempfile.TemporaryDirectory(prefix="deployer-run-") as room,
-        _free_ports(len(PARTIES)) as ports,
+        free_ports(len(PARTIES)) as ports,
     ):
         private = Path(room)
         authority.make_all(job.name, private / "keys", days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
@@ -256,7 +256,7 @@ class _Parties:
 
 
 @contextlib.contextmanager
-def _free_ports(count: int) -> Iterator[list[int]]:
+def free_ports(count: int) -> Iterator[list[int]]:
     """Ports that nobody has, at any address: TensorFlow's servers listen on all of them. They are
     held, bound and not listening, so that nobody else is given them; a party may still listen
     there, since both say REUSEADDR."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import resource
 import socket
 import ssl
 import time
@@ -219,6 +220,11 @@ def converse(
     except TimeoutError:
         pass
     return met
+
+
+def limit_files(running: Running) -> None:
+    """Let a process have no more files open than is usual."""
+    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
 
 
 def resident_bytes(running: Running, field: str = "VmRSS") -> int:

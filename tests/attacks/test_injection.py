@@ -7,7 +7,6 @@ there, and with ``--runtime tensorflow`` here, is tried on the sealed runtime.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -18,16 +17,11 @@ import pytest
 
 from tests.attacks.conftest import Tried
 from tests.attacks.siege import Siege, speak
-from tests.attacks.stranger import DEEDS, does
+from tests.attacks.stranger import DEEDS, does, gets
 from tests.runtime.scene import ENDLESS, ROWS, Running
 
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """How a client of TensorFlow's servers begins."""
-
-
-def inject(siege: Siege) -> subprocess.CompletedProcess[str]:
-    """What the stranger gets of Bob's file."""
-    return does("read a file", siege.address("bob"), 1, str(siege.directory / "bob.csv"))
 
 
 def all_deeds(siege: Siege) -> list[subprocess.CompletedProcess[str]]:
@@ -96,6 +90,7 @@ def test_the_tensorflow_runtime_loses_to_the_same_attack(tmp_path: Path, cache: 
     try:
         _, bob, _ = siege.start_all("--runtime", "tensorflow")
         bob.reaches("running")
-        assert json.loads(inject(siege).stdout) == (tmp_path / "bob.csv").read_text()
+        file = tmp_path / "bob.csv"
+        assert gets("read a file", siege.address("bob"), 1, str(file)) == file.read_text()
     finally:
         siege.close()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import random
 import re
-import resource
 import socket
 import ssl
 import threading
@@ -28,7 +27,6 @@ from party.hosts import Address
 from party.identity import identity
 from tests.attacks.conftest import Tried
 from tests.attacks.siege import (
-    FILES,
     HELLO,
     Encounter,
     Meddling,
@@ -37,6 +35,7 @@ from tests.attacks.siege import (
     converse,
     is_tls,
     knock,
+    limit_files,
     resident_bytes,
     speak,
 )
@@ -372,7 +371,7 @@ hands, as docs/security.md has it."""
 def test_connections_held_open_keep_nobody_out(siege: Siege, tried: Tried) -> None:
     """Of more than a party bears as many as it does are held when the others come."""
     (alice,) = siege.waits("alice")
-    resource.prlimit(alice.process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
+    limit_files(alice)
     with held(siege, 300, b"") as silent, held(siege, 300, HELLO) as begun:
         all_are_served(siege)
         assert len(alive(begun)) <= HANDSHAKES
@@ -411,7 +410,7 @@ FLOOD, SOURCES = 10_000, 250
 def test_ten_thousand_connections_keep_nobody_out(siege: Siege, tried: Tried, sources: int) -> None:
     """From one address or from many, before the others come and until they are there."""
     (alice,) = siege.waits("alice")
-    resource.prlimit(alice.process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
+    limit_files(alice)
     before = resident_bytes(alice)
     with Flood(siege, sources) as flood:
         flood.reaches(FLOOD)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from party.job import Party, load_job
 from party.models.order import order
 from party.table import read_table
 from tests.attacks.relay import RELAYED, as_it_comes, relayed
-from tests.attacks.siege import FILES, Siege
+from tests.attacks.siege import FILES, Siege, limit_files
 from tests.attacks.stranger import does, gets
 from tests.runtime.scene import ENDLESS, JOB
 
@@ -166,7 +165,7 @@ def test_connections_that_say_nothing_end_a_party(siege: Siege) -> None:
     Sealed: ``test_outsiders.test_connections_held_open_keep_nobody_out``, within the same limit.
     """
     bob = siege.start("bob", "--runtime", "tensorflow")
-    resource.prlimit(bob.process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
+    limit_files(bob)
     bob.reaches("joining")
     bob.says("waiting for alice")
     address = siege.address("bob")

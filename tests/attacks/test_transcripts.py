@@ -38,6 +38,7 @@ from tests.attacks.transcripts import (
     worlds,
     worlds_of_one_model,
 )
+from tests.audit.conftest import PROTOCOLS
 from tests.audit.conftest import job as audited_job
 from tests.compiler import small_plan
 from tests.schedule.referee import with_injected_seeds
@@ -46,7 +47,6 @@ STEPS = 2400
 LEVEL = 1e-8
 """The chance of a false alarm that each of some twenty decisions is given."""
 
-PROTOCOLS = ("pond", "aby3", "securenn")
 ROUNDED = 2
 """By so many of its smallest units the model differs from one step to another, where all but masks
 and shares is the same."""
@@ -119,12 +119,11 @@ def test_alice_cannot_tell_worlds_of_one_model_with_the_model_either(
     """Which of two rows that are alike has the label is not in the model: then nothing of what she
     saw on the way, taken together with the model and its last bits, may say it."""
     here, coins = theatre(protocol), tossed(STEPS)
-    seen = here.play(worlds_of_one_model(here.plan), coins)[0]
-    model = here.models
+    view = here.play(worlds_of_one_model(here.plan), coins, opening=True)[0]
+    model = view["the model"]
     rounded = np.abs(model - np.median(model, axis=0)).max()
     assert 0 < rounded <= ROUNDED, "masks and shares move the last bits, and no others"
     assert distinguishers.rejected(distinguishers.evidence({"model": model}, coins), LEVEL) == []
-    view = seen | {"the model": model}
     right, of = distinguishers.guessed(view, coins)
     assert distinguishers.by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
     _, _, telling = distinguishers.relations(view, coins)
@@ -144,10 +143,11 @@ def test_a_mask_that_gets_into_the_model_is_told(tmp_path: Path) -> None:
     assert PlanParameters.of(job) == parameters
     audit(plan, job)
     here, coins = Theatre(plan, tmp_path), tossed(1200)
-    seen = here.play(worlds_of_one_model(plan), coins)[0]
-    found = distinguishers.evidence(messages(seen) | {"model": here.models}, coins)
+    seen = here.play(worlds_of_one_model(plan), coins, opening=True)[0]
+    model = seen.pop("the model")
+    found = distinguishers.evidence(messages(seen) | {"model": model}, coins)
     assert distinguishers.rejected(found, LEVEL) == [], "neither says anything alone"
-    assert distinguishers.linked(here.models, seen, coins)[0] < LEVEL
+    assert distinguishers.linked(model, seen, coins)[0] < LEVEL
 
 
 def with_a_mask_in_the_model(plan: Plan) -> Plan:

@@ -82,9 +82,6 @@ class Theatre:
     """Three executors that play a plan's step in whichever world.
 
     ``fed`` gives the values of seeds that the plan wants fed instead of drawing them.
-
-    Attributes:
-        models: after each step that was last played, the model as it would be opened.
     """
 
     def __init__(self, plan: Plan, directory: Path, fed: dict[str, Array] | None = None) -> None:
@@ -93,12 +90,6 @@ class Theatre:
         parts = [schedule(shown, party, observed=True) for party in range(3)]
         self.trio = Trio(parts, directory)
         self.steps = 0
-        self.models: Array = np.zeros(0, np.int64)
-        self._holders = {
-            before: (party, number)
-            for party, pairs in enumerate(plan.state)
-            for number, (before, _) in enumerate(pairs)
-        }
         for party, part in enumerate(parts):
             for name, place in part.fed.items():
                 self.trio.write(party, place, (fed or {})[name])
@@ -107,11 +98,16 @@ class Theatre:
         """What each party saw of a training, from the start on."""
         return self._play((world, world), [0] * steps, fresh=False)
 
-    def play(self, pair: tuple[World, World], coins: Iterable[int]) -> list[Seen]:
-        """What each party saw of steps that have nothing to do with each other."""
-        return self._play(pair, list(coins), fresh=True)
+    def play(
+        self, pair: tuple[World, World], coins: Iterable[int], opening: bool = False
+    ) -> list[Seen]:
+        """What each party saw of steps that have nothing to do with each other; with ``opening``,
+        Alice the model after each too."""
+        return self._play(pair, list(coins), fresh=True, opening=opening)
 
-    def _play(self, pair: tuple[World, World], tosses: list[int], fresh: bool) -> list[Seen]:
+    def _play(
+        self, pair: tuple[World, World], tosses: list[int], fresh: bool, opening: bool = False
+    ) -> list[Seen]:
         places = [list(self._places(party)) for party in range(3)]
         rooms = [
             np.empty((len(tosses), sum(p.bytes for _, _, p in seen)), np.uint8) for seen in places
@@ -129,14 +125,17 @@ class Theatre:
                 ]:
                     done.result()
                 self.steps += 1
-                opened.append(self._opened())
                 for party, seen in enumerate(places):
                     arena = self.trio.arenas[party]
                     pieces = [arena[p.offset : p.offset + p.bytes] for _, _, p in seen]
                     if pieces:
                         np.concatenate(pieces, out=rooms[party][step])
-        self.models = np.array(opened)
-        return [_apart(room, seen) for room, seen in zip(rooms, places, strict=True)]
+                if opening:
+                    opened.append(self.trio.reveal(self.steps))
+        views = [_apart(room, seen) for room, seen in zip(rooms, places, strict=True)]
+        if opening:
+            views[0]["the model"] = np.array(opened)
+        return views
 
     def received(self, party: int) -> list[str]:
         """The names of the messages that a party receives in a step."""
@@ -162,18 +161,6 @@ class Theatre:
             for number in range(count):
                 place = self.trio.schedules[party].state[number]
                 self.trio.write(party, place, shares[(party + number) % len(shares)])
-
-    def _opened(self) -> Array:
-        """The model after the step, as it would be opened: the sum of all of its shares."""
-        shares, todo = np.zeros(1, np.int64), [self.plan.result]
-        while todo:
-            operation = self.plan.by_name[todo.pop()]
-            todo += operation.inputs
-            if operation.kind == "Placeholder":
-                party, number = self._holders[operation.name]
-                place = self.trio.schedules[party].state[number]
-                shares = shares + self.trio.read(party, place).view(np.int64)
-        return shares
 
     def _places(self, party: int) -> Iterable[tuple[str, Operation, Place]]:
         part = self.trio.schedules[party]

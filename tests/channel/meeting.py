@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import struct
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from deployer import authority as certs
+from deployer.run import free_ports
 from party.channel import Joined, join, listen
 from party.faults import JobFault
 from party.hosts import Address, Hosts
@@ -86,11 +88,9 @@ class Meeting:
 
     def __init__(self, keys: Path) -> None:
         self.keys = keys
-        self.held = [socket.socket() for _ in PARTIES]
-        for one in self.held:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind(("127.0.0.1", 0))
-        alice, bob, server = (Address("127.0.0.1", one.getsockname()[1]) for one in self.held)
+        self.held = contextlib.ExitStack()
+        ports = self.held.enter_context(free_ports(len(PARTIES)))
+        alice, bob, server = (Address("127.0.0.1", port) for port in ports)
         self.hosts: Hosts = (alice, bob, server)
         self.attendances: list[Attendance] = []
 
@@ -123,8 +123,7 @@ class Meeting:
             one.join(30)
             if one.joined is not None:
                 one.joined.close()
-        for held in self.held:
-            held.close()
+        self.held.close()
 
 
 def tls(

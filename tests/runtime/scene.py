@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from deployer import authority as certs
+from deployer.run import free_ports
 from party.hosts import Address, format_hosts
 from party.job import PARTIES
 
@@ -96,15 +97,10 @@ class Scene:
         self.write_job("job.yaml", **change)
         self.write_tables()
         certs.make_all(JOB["name"], directory / "keys", days=1, authority_days=1)
-        self.held = []
-        addresses = []
-        for number in range(3):
-            one = socket.socket()
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            one.bind(("", 0))  # free at every address: TensorFlow's servers listen on all
-            self.held.append(one)
-            addresses.append(Address(f"127.0.0.{number + 1}", one.getsockname()[1]))
-        self.hosts = (addresses[0], addresses[1], addresses[2])
+        self.held = contextlib.ExitStack()
+        ports = self.held.enter_context(free_ports(len(PARTIES)))
+        alice, bob, server = (Address(f"127.0.0.{n}", port) for n, port in enumerate(ports, 1))
+        self.hosts = (alice, bob, server)
         (directory / "config.json").write_text(format_hosts(self.hosts))
 
     def write_job(self, name: str, **change: Any) -> Path:
@@ -154,8 +150,7 @@ class Scene:
             if one.process.poll() is None:
                 one.process.kill()
                 one.process.wait()
-        for held in self.held:
-            held.close()
+        self.held.close()
 
 
 def party_command(*words: str, directory: Path) -> subprocess.CompletedProcess[str]:
