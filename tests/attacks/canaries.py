@@ -55,6 +55,10 @@ for no measured time to be taken for it."""
 _LEAST = 8
 """Bytes of a pattern of bytes; what is shorter could be there by chance."""
 
+_LEAST_TELLING = 3
+"""Of these, bytes that numbers near 0 are not filled up with: eight that are nearly all zero are in
+the header of a gzip file, and anywhere."""
+
 _LEAST_TEXT = 15
 """Characters of a list of numbers with few digits."""
 
@@ -275,13 +279,20 @@ def compile_seeds(directory: Path) -> Path:
 
 
 def with_notations(pattern: bytes) -> Iterator[bytes]:
-    """A pattern as it is, in hex, and in base64, wherever in the encoded text it begins."""
-    yield pattern
-    yield pattern.hex().encode()
-    yield pattern.hex().upper().encode()
+    """A pattern as it is, in hex, and in base64, wherever in the encoded text it begins; but for
+    what of it could be anything's."""
+    if _tells(pattern):
+        yield pattern
+        yield pattern.hex().encode()
+        yield pattern.hex().upper().encode()
     for skipped in range(3):
-        groups = pattern[skipped:]
-        yield base64.b64encode(groups[: len(groups) // 3 * 3])
+        groups = pattern[skipped : skipped + (len(pattern) - skipped) // 3 * 3]
+        if _tells(groups):
+            yield base64.b64encode(groups)
+
+
+def _tells(pattern: bytes) -> bool:
+    return len(pattern.translate(None, b"\x00\xff")) >= _LEAST_TELLING
 
 
 def _each(owner: str, what: str, patterns: Iterable[bytes]) -> Iterator[Canary]:

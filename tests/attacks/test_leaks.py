@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gzip
 import io
 import json
 import os
@@ -37,8 +38,10 @@ from party.job import PARTIES, Job, load_job
 from party.models.order import order
 from party.schedule.prepare import build
 from party.table import load
+from party.table.parts import cut
 from tests.attacks.canaries import (
     ENDLESS,
+    FRACTIONS,
     SEED_TEXT,
     TRAINING,
     Canary,
@@ -382,6 +385,17 @@ def test_a_weight_that_could_be_anything_is_looked_for_with_the_others_alone() -
     sought = Search(of_model({"weights": [0.0, -0.1175537109375], "intercept": 0.5}))
     assert caught(b"version 0.0.5, 0.5 s" + bytes(8) + np.array([0.5]).tobytes(), sought) == set()
     assert caught(b"[0.0, -0.1175537109375, 0.5]", sought) == {"alice"}
+
+
+def test_no_model_of_small_weights_is_found_in_a_packed_table(shown: Planted) -> None:
+    """Such numbers are zeros but for a few bits, as is the header of what is packed."""
+    weights = [k / 2**bits for bits in FRACTIONS for k in range(-256, 256)]
+    small = [{"weights": [weight, weight], "intercept": 0.0} for weight in weights]
+    sought = Search(one for model in small for one in of_model(model))
+    table = (shown.directory / "bob.csv").read_bytes()
+    _, parts = cut([table], "fraud", "bob")
+    for packed in (b"".join(parts), *(gzip.compress(table, level) for level in range(10))):
+        assert caught(packed + b"\n" + base64.b64encode(packed), sought) == set()
 
 
 @shapes(RANDOM)
