@@ -460,7 +460,8 @@ class Flood(threading.Thread):
 
     def _open(self) -> socket.socket:
         source = f"127.0.1.{self.opened % self.sources + 1}"
-        return socket.create_connection((self.address.host, self.address.port), 1, (source, 0))
+        place = self.address.host, self.address.port
+        return socket.create_connection(place, 0.1, (source, 0))  # or its queue is full
 
     def reaches(self, count: int) -> None:
         """Wait until so many were opened."""
