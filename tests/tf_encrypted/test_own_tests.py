@@ -85,7 +85,7 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[Iterator[Outcome]]:
         process.kill()
 
 
-@pytest.mark.parametrize("name", map(marked, own_tests()))
+@pytest.mark.parametrize("name", [marked(one) for one in own_tests()])
 def test_it_passes(outcomes: Iterator[Outcome], name: str) -> None:
     outcome = next(outcomes, None)
     assert outcome is not None, "the process that runs the tests died"
