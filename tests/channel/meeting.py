@@ -7,7 +7,9 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,8 @@ JOB = Job(
     training=Training(epochs=2, batch_size=4, learning_rate=0.1),
 )
 PLAN = "7" * 64
+
+PATIENCE_S = 10.0
 
 
 class Attendance(threading.Thread):
@@ -72,6 +76,13 @@ class Attendance(threading.Thread):
     def told(self) -> str:
         """All that was reported."""
         return "\n".join(text for text, _ in self.reports)
+
+    def says(self, words: str) -> None:
+        """Wait until a report has these words."""
+        end = time.monotonic() + PATIENCE_S
+        while words not in self.told():
+            assert time.monotonic() < end, self.told()
+            time.sleep(0.01)
 
     def outcome(self) -> Joined:
         """What came of it; raises the fault that ended it."""
@@ -121,8 +132,9 @@ class Meeting:
             one.cancelled = True
         for one in self.attendances:
             one.join(30)
-            if one.joined is not None:
-                one.joined.close()
+        joined = [one.joined for one in self.attendances if one.joined is not None]
+        with ThreadPoolExecutor(len(PARTIES)) as threads:  # each waits for the others to hang up
+            list(threads.map(Joined.close, joined))
         self.held.close()
 
 

@@ -54,6 +54,7 @@ def test_who_comes_and_goes_all_the_time_is_told_of_now_and_then(
         with channel_as(meeting, "bob", keys) as one:
             one.sendall(HELLO)
             one.recv(4)
+    alice.says("bob went away before the start")
     time.sleep(0.3)
     assert alice.told().count("bob went away before the start") == 1
     meeting.everybody_joins()
