@@ -1,5 +1,6 @@
 # make run         set everything up and train the example: three parties on this machine
 # make test        set everything up and pass the tests (but for those that need a cluster)
+# make test-fast   without the attacks, the audit's tests and whatever is slow; a few minutes
 # make attacks     the attacks alone, and the audit's tests; ends with a list of what was tried
 # make test-long   every mutant of every plan against the audit; many minutes
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
@@ -44,7 +45,7 @@ test: lint .venv/kit
 	$(BIN)/python -m pytest -m 'not kind and not long'
 
 test-fast: .venv/kit
-	$(BIN)/python -m pytest -m 'not kind and not slow and not long'
+	$(BIN)/python -m pytest -m 'not kind and not slow and not long' --ignore tests/attacks --ignore tests/audit
 
 attacks: .venv/kit
 	$(BIN)/python -m pytest -m 'not kind and not long' tests/attacks tests/audit
