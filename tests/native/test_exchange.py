@@ -215,7 +215,7 @@ def test_a_peer_that_dies_ends_the_others_with_who_and_when(parties: Parties, st
         assert fault.culprit == BOB
         assert fault.kind in (Kind.PEER_GONE, Kind.ABORTED)
         assert step - 1 <= fault.step <= step + 1
-        assert task.seconds < 10
+        assert task.seconds < 5
 
 
 def test_a_peer_that_dies_is_noticed_while_another_is_awaited(parties: Parties) -> None:
@@ -356,7 +356,7 @@ def test_stop_reaches_a_blocked_executor_at_once(parties: Parties, writing: bool
     executor.stop()
     fault = task.ill()
     assert fault.kind is Kind.STOPPED
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 1
     assert str(fault) == "stopped"
 
 
@@ -380,7 +380,7 @@ def test_the_time_limit_reaches_a_blocked_executor(parties: Parties, writing: bo
     fault = task.ill()
     assert (fault.kind, fault.peer) == (Kind.TIME_LIMIT, BOB)
     assert str(fault) == "the time limit has passed while waiting for bob"
-    assert 0.2 <= task.seconds < 10
+    assert 0.2 <= task.seconds < 1.5
 
 
 def test_the_time_limit_reaches_a_computing_executor(parties: Parties) -> None:
