@@ -6,7 +6,7 @@
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
 # make fuzz        ten million inputs to the parsers of what peers and strangers say; an hour or two
 # make bench       compare with tf-encrypted as published, side by side
-# make generated   write again what follows from deployer/values.py
+# make generated   write again what follows from deployer/manifests/values.py
 # make sbom        write a bill of materials (CycloneDX) of what is installed, sbom.json
 # make lock        choose the newest versions that pyproject.toml allows
 
@@ -77,7 +77,7 @@ sbom: .venv/packages
 	  --output-reproducible --output-file sbom.json
 
 generated: .venv/kit
-	$(BIN)/python -m deployer.reference
+	$(BIN)/python -m deployer.manifests.reference
 
 image:
 	docker build --tag tfe-kit .

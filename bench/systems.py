@@ -182,7 +182,7 @@ def _kit_figures(tables: Tables, output: Path, job_s: float, cpu_s: float, here:
 
 def _command(name: str) -> list[str]:
     """What the console script of that name does, from the source tree that is measured."""
-    module = {"deployer": "deployer.cli", "party": "party.roles"}[name]
+    module = {"deployer": "deployer.cli", "party": "party.cli"}[name]
     return [sys.executable, "-c", f"from {module} import main; main()"]
 
 

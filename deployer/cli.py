@@ -15,24 +15,24 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from party.edge import guarded
-from party.seal import seal_process
+from party.process.exit import guarded
+from party.process.hardening import harden_process
 
 COMMANDS = {
-    "run": "deployer.run",
-    "certs": "deployer.certs",
-    "data": "deployer.data",
-    "values": "deployer.reference",
-    "render": "deployer.render",
-    "apply": "deployer.apply",
-    "status": "deployer.status",
-    "logs": "deployer.logs",
-    "result": "deployer.result",
-    "delete": "deployer.delete",
-    "doctor": "deployer.doctor",
-    "audit": "deployer.audit",
-    "check": "deployer.check",
-    "demo": "deployer.demo",
+    "run": "deployer.local.run",
+    "certs": "deployer.commands.certs",
+    "data": "deployer.commands.data",
+    "values": "deployer.manifests.reference",
+    "render": "deployer.manifests.render",
+    "apply": "deployer.commands.apply",
+    "status": "deployer.commands.status",
+    "logs": "deployer.commands.logs",
+    "result": "deployer.commands.result",
+    "delete": "deployer.commands.delete",
+    "doctor": "deployer.doctor.checks",
+    "audit": "deployer.commands.audit",
+    "check": "deployer.commands.check",
+    "demo": "deployer.commands.demo",
 }
 """Subcommands in the order of the help text, and the modules that hold them."""
 
@@ -73,6 +73,6 @@ def _deployer() -> None:
 
 def main() -> None:
     """The ``deployer`` entry point."""
-    seal_process()  # as a party's: some commands hold keys or tables
+    harden_process()  # as a party's: some commands hold keys or tables
     command = get_command(app)
     sys.exit(guarded(lambda: command(prog_name="deployer")))

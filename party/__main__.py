@@ -1,5 +1,5 @@
 """``python -m party`` is the ``party`` command."""
 
-from party.roles import main
+from party.cli import main
 
 main()

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from party.faults import InputFault, printable
-from party.job import PARTIES, Party
+from party.agreement.job import PARTIES, Party
+from party.process.errors import InputError, printable
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -57,7 +57,7 @@ def load_keys(directory: Path, job_name: str, party: Party, now: datetime | None
 
     The files must be there, the key for its owner's eyes only and the certificate's own; the
     certificate must be valid now, for this party of this job, for both ends of a connection, and
-    signed by the authority beside it. Raises InputFault, with file and remedy, for the first thing
+    signed by the authority beside it. Raises InputError, with file and remedy, for the first thing
     that is not so.
     """
     from cryptography.hazmat.primitives import serialization
@@ -67,7 +67,7 @@ def load_keys(directory: Path, job_name: str, party: Party, now: datetime | None
     )
     for file in (authority_file, certificate_file, key_file):
         if not file.is_file():
-            raise InputFault(f"{party}'s key directory has no {file.name}", str(directory), _MAKE)
+            raise InputError(f"{party}'s key directory has no {file.name}", str(directory), _MAKE)
     _check_private(key_file)
 
     authorities = read_certificates(authority_file)
@@ -75,15 +75,15 @@ def load_keys(directory: Path, job_name: str, party: Party, now: datetime | None
     try:
         key = serialization.load_pem_private_key(_read(key_file), password=None)
     except TypeError:
-        raise InputFault(
+        raise InputError(
             "the key is locked with a passphrase", str(key_file), "store it without one, mode 0600"
         ) from None
     except Exception:  # what the parser raises differs from version to version
-        raise InputFault("the key is not a private key in PEM", str(key_file), _MAKE) from None
+        raise InputError("the key is not a private key in PEM", str(key_file), _MAKE) from None
 
     encoding = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     if key.public_key().public_bytes(*encoding) != chain[0].public_key().public_bytes(*encoding):
-        raise InputFault(
+        raise InputError(
             f"the key is not that of the certificate {CERTIFICATE}",
             str(key_file),
             "put the key and the certificate that were made together side by side",
@@ -104,7 +104,7 @@ def check_certificate(
 ) -> None:
     """Check a party's certificate, leaf first, against the authorities it must lead to.
 
-    Raises InputFault for the first thing that is wrong.
+    Raises InputError for the first thing that is wrong.
     """
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -112,7 +112,7 @@ def check_certificate(
     expected, named = identity(job_name, party), identities_in(chain[0])
     if named != [expected]:
         got = printable(" and ".join(named)) or "nobody"
-        raise InputFault(
+        raise InputError(
             f"the certificate is for {got}, not for {expected}",
             where,
             "check the party, the job's name and the key directory",
@@ -120,7 +120,7 @@ def check_certificate(
     usages = _usages(chain[0])
     both = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
     if not both <= usages:
-        raise InputFault(
+        raise InputError(
             "the certificate is not for both ends of a connection",
             where,
             "it needs the extended key usages serverAuth and clientAuth",
@@ -131,25 +131,25 @@ def check_certificate(
     top = chain[0]
     for above in chain[1:]:
         if not _signed(top, above):
-            raise InputFault("the certificates in the file do not follow each other", where, _RENEW)
+            raise InputError("the certificates in the file do not follow each other", where, _RENEW)
         top = above
     # Whatever stands here may speak for every party of the job: so there is one.
     if len(authorities) != 1:
-        raise InputFault(
+        raise InputError(
             f"there are {len(authorities)} certificates, and a job has one authority",
             str(directory / AUTHORITY),
             "leave the one that signed the parties' certificates",
         )
     (signer,) = authorities
     if signer != top and not _signed(top, signer):
-        raise InputFault(
+        raise InputError(
             f"the certificate was not signed by the authority in {AUTHORITY}",
             where,
             f"all three parties use the {AUTHORITY} of the job's one authority",
         )
     _check_period(signer, now, str(directory / AUTHORITY))
     if not _may_sign(signer):
-        raise InputFault(
+        raise InputError(
             "the authority's certificate is not that of an authority",
             str(directory / AUTHORITY),
             "it needs the basic constraint CA and the key usage keyCertSign",
@@ -168,15 +168,15 @@ def identities_in(certificate: x509.Certificate) -> list[str]:
 
 
 def read_certificates(file: Path) -> list[x509.Certificate]:
-    """The certificates in a PEM file, at least one; InputFault if there is none."""
+    """The certificates in a PEM file, at least one; InputError if there is none."""
     from cryptography import x509
 
     try:
         return x509.load_pem_x509_certificates(_read(file))
-    except InputFault:
+    except InputError:
         raise
     except Exception:  # what the parser raises differs from version to version
-        raise InputFault("the file holds no certificate in PEM", str(file), _MAKE) from None
+        raise InputError("the file holds no certificate in PEM", str(file), _MAKE) from None
 
 
 def _read(file: Path) -> bytes:
@@ -184,9 +184,9 @@ def _read(file: Path) -> bytes:
         with file.open("rb") as stream:
             content = stream.read(_LARGEST + 1)
     except OSError as error:
-        raise InputFault(f"cannot read the file: {error.strerror}", str(file)) from None
+        raise InputError(f"cannot read the file: {error.strerror}", str(file)) from None
     if len(content) > _LARGEST:
-        raise InputFault(f"the file is larger than {_LARGEST} bytes", str(file), _MAKE)
+        raise InputError(f"the file is larger than {_LARGEST} bytes", str(file), _MAKE)
     return content
 
 
@@ -194,12 +194,12 @@ def _check_private(file: Path) -> None:
     try:
         status = file.stat()
     except OSError as error:
-        raise InputFault(f"cannot read the file: {error.strerror}", str(file)) from None
+        raise InputError(f"cannot read the file: {error.strerror}", str(file)) from None
     mode = stat.S_IMODE(status.st_mode)
     # A Secret mounted with an fsGroup belongs to root and is read by the pod's group: 0440.
     allowed = 0o740 if status.st_uid == 0 else 0o700
     if mode & ~allowed & 0o777:
-        raise InputFault(
+        raise InputError(
             f"others than its owner can get at the key (mode {mode:04o})",
             str(file),
             f"chmod 600 {file}",
@@ -208,11 +208,11 @@ def _check_private(file: Path) -> None:
 
 def _check_period(certificate: x509.Certificate, now: datetime, where: str) -> None:
     if now > certificate.not_valid_after_utc:
-        raise InputFault(
+        raise InputError(
             f"the certificate expired on {_day(certificate.not_valid_after_utc)}", where, _RENEW
         )
     if now < certificate.not_valid_before_utc:
-        raise InputFault(
+        raise InputError(
             f"the certificate is not valid before {_day(certificate.not_valid_before_utc)}",
             where,
             f"check this machine's clock, which says {_day(now)}",

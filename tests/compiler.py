@@ -31,7 +31,7 @@ def compiled(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def _called(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    from party import compat
+    from party.compiler import compat
 
     compat.load()
     return function(*args, **kwargs)
@@ -44,7 +44,7 @@ def plan(parameters: PlanParameters) -> Plan:
 
 
 def _build(parameters: PlanParameters) -> Plan:
-    from party.plan.build import build
+    from party.compiler.build import build
 
     return build(parameters)
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deployer import authority as certs
-from party.job import PARTIES
+from deployer.certs import authority as certs
+from party.agreement.job import PARTIES
 from party.native import Connection, Context, Executor, Want
 from party.schedule import Place, Schedule, arena
 

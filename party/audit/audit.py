@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from party.agreement.job import PARTIES, Job
 from party.audit.flow import Flows
 from party.audit.numbering import Numbering
 from party.audit.view import View, view
-from party.faults import JobFault
-from party.job import PARTIES, Job
 from party.plan.cut import Program, cut
 from party.plan.graph import Operation, Plan
 from party.plan.parameters import PlanParameters
+from party.process.errors import JobError
 
 _DRAWN = frozenset({"Placeholder", "KitSeed"})
 _SUM = frozenset({"Add", "AddV2"})
@@ -77,11 +77,11 @@ def audit(plan: Plan, job: Job) -> Report:
         job: what the parties agreed on.
 
     Raises:
-        JobFault: the plan is another job's, or something in it is not proved harmless; it names
+        JobError: the plan is another job's, or something in it is not proved harmless; it names
             the operation and the reason.
     """
     if plan.parameters != PlanParameters.of(job):
-        raise JobFault("the plan is not this job's")
+        raise JobError("the plan is not this job's")
     _placed(plan)
     _read_by_rows(plan)
     _carried(plan)
@@ -117,12 +117,12 @@ def _placed(plan: Plan) -> None:
     fed += [(before, party) for party, pairs in enumerate(plan.state) for before, _ in pairs]
     held = dict(fed)
     if len(held) < len(fed):
-        raise JobFault("the plan is refused: a placeholder is fed with two things")
+        raise JobError("the plan is refused: a placeholder is fed with two things")
     for operation in plan.operations:
         if operation.kind == "Placeholder" and held.pop(operation.name, None) != operation.party:
             raise _refused(operation, "it is fed with what is not its party's batch or share")
     if held:
-        raise JobFault(f"the plan is refused: it has no placeholder {min(held)!r}")
+        raise JobError(f"the plan is refused: it has no placeholder {min(held)!r}")
 
 
 def _read_by_rows(plan: Plan) -> None:
@@ -139,7 +139,7 @@ def _carried(plan: Plan) -> None:
     pairs = [pair for held in plan.state for pair in held]
     for name in (plan.result, *(after for _, after in pairs)):
         if name not in plan.by_name:
-            raise JobFault(f"the plan is refused: it has no operation {name!r}")
+            raise JobError(f"the plan is refused: it has no operation {name!r}")
     for before, after in pairs:
         old, new = plan.by_name[before], plan.by_name[after]
         if (old.dtype, old.shape) != (new.dtype, new.shape):
@@ -205,11 +205,11 @@ def _summands(plan: Plan, result: Operation, most: int) -> list[str]:
     return found
 
 
-def _leak(found: View) -> JobFault:
+def _leak(found: View) -> JobError:
     first = found.leaks[0]
     secrets = " and ".join(f"{_of(party)} {what}" for party, what in found.secrets)
     more = f"; so may {len(found.leaks) - 1} more" if len(found.leaks) > 1 else ""
-    return JobFault(
+    return JobError(
         f"the plan is refused: {PARTIES[first.sender]} would send {PARTIES[found.party]}"
         f" {first.tensor!r}, which is not proved to hide {secrets or 'what it is made of'}{more}",
         f"operation {first.tensor!r} of the plan",
@@ -217,8 +217,8 @@ def _leak(found: View) -> JobFault:
     )
 
 
-def _refused(operation: Operation, why: str) -> JobFault:
-    return JobFault(f"the plan is refused: {why}", f"operation {operation.name!r} of the plan")
+def _refused(operation: Operation, why: str) -> JobError:
+    return JobError(f"the plan is refused: {why}", f"operation {operation.name!r} of the plan")
 
 
 def _of(party: int) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from party.audit.signatures import holds
-from party.faults import JobFault
 from party.plan.graph import Array, Operation, Plan
+from party.process.errors import JobError
 from party.schedule.assembler import Assembler, Value
 from party.schedule.lowering import LOWERINGS, lower
 
@@ -88,7 +88,7 @@ class Numbering:
         streams: the values that are random streams.
 
     Raises:
-        JobFault: an operation is outside the vocabulary, reads what is not there yet, is of another
+        JobError: an operation is outside the vocabulary, reads what is not there yet, is of another
             type or shape than what it makes of that, or uses a seed for anything but one stream of
             random values for each public constant.
     """
@@ -210,5 +210,5 @@ class Numbering:
         return number
 
 
-def _refused(operation: Operation, why: str) -> JobFault:
-    return JobFault(f"the plan is refused: {why}", f"operation {operation.name!r} of the plan")
+def _refused(operation: Operation, why: str) -> JobError:
+    return JobError(f"the plan is refused: {why}", f"operation {operation.name!r} of the plan")

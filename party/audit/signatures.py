@@ -51,7 +51,7 @@ def holds(operation: Operation, inputs: list[Value]) -> bool:
         inputs: the types and shapes of what it reads, and the values of constants.
 
     Raises:
-        JobFault: lowering refuses it.
+        JobError: lowering refuses it.
     """
     said = (operation.dtype, operation.shape)
     if not _exists(said) or any(x.dtype.kind not in _taken(operation) for x in inputs[:1]):

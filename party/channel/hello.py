@@ -9,8 +9,8 @@ import re
 import secrets
 from typing import Any
 
-from party.faults import Fault, JobFault, printable
-from party.job import PARTIES, Job, Party
+from party.agreement.job import PARTIES, Job, Party
+from party.process.errors import JobError, KitError, printable
 
 PROTOCOL_VERSION = 1
 """Of the join and of the frames that follow it."""
@@ -57,16 +57,16 @@ def versions() -> dict[str, str]:
     }
 
 
-def difference(mine: dict[str, Any], theirs: dict[str, Any]) -> Fault | None:
-    """The fault that two hellos which do not agree amount to: the same at both ends."""
+def difference(mine: dict[str, Any], theirs: dict[str, Any]) -> KitError | None:
+    """The error that two hellos which do not agree amount to: the same at both ends."""
     first, second = sorted((mine, theirs), key=lambda one: PARTIES.index(one["party"]))
     one, two = first["party"], second["party"]
 
     def differing(field: str, a: object, b: object) -> str:
         return f"{printable(field)}: {one} has {printable(a)}, {two} has {printable(b)}"
 
-    def fault(differences: list[str], hint: str) -> JobFault:
-        return JobFault(f"{one} and {two} disagree: {'; '.join(differences[:8])}", hint=hint)
+    def error(differences: list[str], hint: str) -> JobError:
+        return JobError(f"{one} and {two} disagree: {'; '.join(differences[:8])}", hint=hint)
 
     def among(field: str, prefix: str) -> list[str]:
         a, b = first[field], second[field]
@@ -80,14 +80,14 @@ def difference(mine: dict[str, Any], theirs: dict[str, Any]) -> Fault | None:
     same_software = "install the same versions at all three parties"
     if first["protocol_version"] != second["protocol_version"]:
         spoken = first["protocol_version"], second["protocol_version"]
-        return fault([differing("protocol_version", *spoken)], same_software)
+        return error([differing("protocol_version", *spoken)], same_software)
     if unlike := among("versions", "versions."):
-        return fault(unlike, same_software)
+        return error(unlike, same_software)
     if first["job"] != second["job"]:
         unlike = among("job_fields", "") or [differing("job", first["job"], second["job"])]
-        return fault(unlike, "give all three parties the same job file")
+        return error(unlike, "give all three parties the same job file")
     if first["plan"] != second["plan"]:
-        return fault(
+        return error(
             [differing("plan", first["plan"], second["plan"])],
             "same job and versions, different plans: install the same image, with nothing changed",
         )

@@ -42,12 +42,12 @@ from enum import Enum, auto
 from queue import SimpleQueue
 from typing import Any
 
+from party.agreement.hosts import Address, Hosts
+from party.agreement.job import PARTIES, Job, Party
 from party.channel.hello import checked_hello, checked_refusal, difference, hello, refusal
-from party.faults import Fault, InputFault, JobFault, printable
-from party.hosts import Address, Hosts
 from party.identity import Keys, party_of
-from party.job import PARTIES, Job, Party
-from party.native import ChannelFault, Connection, Context, Want
+from party.native import ChannelError, Connection, Context, Want
+from party.process.errors import InputError, JobError, KitError, printable
 
 STRANGERS = 256
 """Connections at a time whose other end has not shown a party's certificate."""
@@ -127,13 +127,13 @@ def join(
     ``listener`` is where higher parties find this one, see ``listen``; the third server needs none.
     It is closed on return.
 
-    Raises JobFault when the parties disagree, or when one is missing after ``wait_s`` seconds;
-    InputFault when the keys are wrong.
+    Raises JobError when the parties disagree, or when one is missing after ``wait_s`` seconds;
+    InputError when the keys are wrong.
     """
     try:
         context = Context(keys.authority, keys.certificate, keys.key)
-    except ChannelFault as fault:
-        raise InputFault(f"the keys cannot be used: {fault}", str(keys.key.parent)) from None
+    except ChannelError as error:
+        raise InputError(f"the keys cannot be used: {error}", str(keys.key.parent)) from None
     attempt = _Join(job, party, hosts, hello(job, party, plan_digest), context, listener, report)
     try:
         return attempt.run(wait_s)
@@ -144,7 +144,7 @@ def join(
 def listen(address: Address, or_everywhere: bool = True) -> socket.socket:
     """A listening socket at an address of this machine, or, where the name or address is not this
     machine's, at its port on all addresses: behind a Service or a router one's own entry in the
-    hosts map belongs to that. Raises InputFault where that cannot be had.
+    hosts map belongs to that. Raises InputError where that cannot be had.
 
     ``or_everywhere=False`` is for what is to be heard nowhere but where it was said."""
     places: list[tuple[int, Any]] = []
@@ -170,7 +170,7 @@ def listen(address: Address, or_everywhere: bool = True) -> socket.socket:
             problem = os.strerror(error.errno or 0)
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 break
-    raise InputFault(
+    raise InputError(
         f"cannot listen on {address}: {problem}", hint="choose another port or end who has it"
     )
 
@@ -249,7 +249,7 @@ class _Join:
         self.refusals_told = float("-inf")
         self.looked_up: SimpleQueue[tuple[_Dial, list[tuple[int, Any]] | str]] = SimpleQueue()
         self.run_name: str | None = None
-        self.fault: Fault | None = None  # why this party will not start
+        self.failure: KitError | None = None  # why this party will not start
         self.refusal: dict[str, Any] = {}  # and how it tells the others, who have a moment to come
         self.refusal_ends = 0.0
         self.told: set[Party] = set()
@@ -269,13 +269,13 @@ class _Join:
             for dial in self.dials:
                 if not dial.busy and now >= dial.next_try and dial.party not in self.told:
                     self._dial(dial)
-            if self.fault is None and self._everybody_is_ready():
+            if self.failure is None and self._everybody_is_ready():
                 return self._hand_over()
-            if self.fault is not None and (now > self.refusal_ends or self._all_are_told()):
-                raise self.fault
-            if now - started > wait_s and self.fault is None:
+            if self.failure is not None and (now > self.refusal_ends or self._all_are_told()):
+                raise self.failure
+            if now - started > wait_s and self.failure is None:
                 raise self._nobody_came(wait_s)
-            if now >= next_report and self.fault is None:
+            if now >= next_report and self.failure is None:
                 self._tell(now - started, wait_s)
                 next_report = now + 1.0
             self._serve(min(next_report, self._next_event(), started + wait_s) - now)
@@ -352,7 +352,7 @@ class _Join:
             yield
         except OSError as problem:
             self._lose(link, problem.strerror or type(problem).__name__)
-        except (ChannelFault, _Gone) as problem:
+        except (ChannelError, _Gone) as problem:
             self._lose(link, str(problem))
 
     def _expire(self, now: float) -> None:
@@ -502,7 +502,7 @@ class _Join:
         link.party, link.stage = party, _Stage.HELLO
         self.peers[party] = link
         self._say(link, self.hello)
-        if self.fault is not None:
+        if self.failure is not None:
             self._tell_refusal(link)
             return
         self._converse(link)
@@ -524,8 +524,8 @@ class _Join:
             raise _Gone(f"it has a connection from another {self.party} already")
         if kind == "refusal" and (told := checked_refusal(message)) is not None:
             what, hint = told
-            fault = JobFault(f"{link.party} refused to start: {what}", hint=hint or None)
-            self._refuse(fault, what)
+            error = JobError(f"{link.party} refused to start: {what}", hint=hint or None)
+            self._refuse(error, what)
         elif kind == "hello" and link.stage is _Stage.HELLO:
             theirs = checked_hello(message)
             if theirs is None or theirs["party"] != link.party:
@@ -623,11 +623,11 @@ class _Join:
 
     # Ends.
 
-    def _refuse(self, fault: Fault, what: str) -> None:
+    def _refuse(self, error: KitError, what: str) -> None:
         """End the join, and let the other parties know why, one that comes a moment later too."""
-        if self.fault is None:
-            self.fault = fault
-            self.refusal = refusal(what, fault.hint or "")
+        if self.failure is None:
+            self.failure = error
+            self.refusal = refusal(what, error.hint or "")
             self.refusal_ends = time.monotonic() + FAREWELL_S
             for link in list(self.peers.values()):
                 with self._losing(link):
@@ -666,7 +666,7 @@ class _Join:
             self._later(link.dialled, why)
         elif not was_peer:
             self._note_refusal(link, why)
-        if was_peer and link.party and stage is _Stage.AGREED and self.fault is None:
+        if was_peer and link.party and stage is _Stage.AGREED and self.failure is None:
             self._tell_of_leaving(link.party)
             self._name_run()
 
@@ -685,7 +685,7 @@ class _Join:
     def _lives(self, link: _Link) -> bool:
         return self.links.get(link.socket.fileno()) is link
 
-    def _nobody_came(self, wait_s: float) -> JobFault:
+    def _nobody_came(self, wait_s: float) -> JobError:
         awaited = self._awaited()
         where = []
         for party in awaited:
@@ -697,7 +697,7 @@ class _Join:
                 where.append(f"{party} at {dial.address}: {dial.problem}")
             else:
                 where.append(f"{party} dials {own}, and did not come{self.last_refused}")
-        return JobFault(
+        return JobError(
             f"{' and '.join(awaited)} did not come within {wait_s:g} s",
             "; ".join(where),
             "start the missing party, or look there for what keeps it",

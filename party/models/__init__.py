@@ -1,4 +1,4 @@
-"""What can be trained: for each model a plan builder, a plaintext twin and the order of its rows.
+"""What can be trained: for each model a plan builder and a plaintext reference.
 
 ``graph`` modules need TensorFlow and are imported only by the builder.
 """

@@ -1,16 +1,16 @@
 """The native executor and its channel, as Python sees them. Nothing here needs TensorFlow."""
 
-from party.native.channel import ChannelFault, Connection, Context, Want
-from party.native.executor import Executor, Kind, RunFault
+from party.native.channel import ChannelError, Connection, Context, Want
+from party.native.executor import Executor, Kind, RunError
 from party.native.library import variant
 
 __all__ = [
-    "ChannelFault",
+    "ChannelError",
     "Connection",
     "Context",
     "Executor",
     "Kind",
-    "RunFault",
+    "RunError",
     "Want",
     "variant",
 ]

@@ -7,8 +7,8 @@ import os
 from enum import Enum, auto
 from pathlib import Path
 
-from party.faults import JobFault
 from party.native.library import TEXT_BYTES, library
+from party.process.errors import JobError
 
 REKEY_RECORDS = 1 << 21
 """Records sent under one key; AES-GCM's own limit is some 2**24.5 (RFC 8446, 5.5)."""
@@ -16,7 +16,7 @@ REKEY_RECORDS = 1 << 21
 _IDENTITY_BYTES = 2048
 
 
-class ChannelFault(JobFault):
+class ChannelError(JobError):
     """A connection that cannot be made, or broke."""
 
 
@@ -35,7 +35,7 @@ _WANTS = {_DONE: Want.DONE, _WANT_READ: Want.READ, _WANT_WRITE: Want.WRITE}
 class Context:
     """Our own certificate and key, and the one authority whose certificates we accept.
 
-    Parameters are paths of PEM files. Raises ChannelFault where one cannot be used.
+    Parameters are paths of PEM files. Raises ChannelError where one cannot be used.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class Context:
                 with Path(path).open("rb"):
                     pass
             except OSError as problem:
-                raise ChannelFault(f"cannot be read: {problem.strerror}", str(path)) from None
+                raise ChannelError(f"cannot be read: {problem.strerror}", str(path)) from None
         self._library = library()
         text = ctypes.create_string_buffer(TEXT_BYTES)
         paths = (os.fsencode(path) for path in (ca, certificate, key))
         self._handle = self._library.kit_context_new(*paths, rekey_records, text)
         if not self._handle:
-            raise ChannelFault(text.value.decode(errors="replace"), str(Path(key).parent))
+            raise ChannelError(text.value.decode(errors="replace"), str(Path(key).parent))
 
     def __del__(self) -> None:
         if self._handle:
@@ -84,7 +84,7 @@ class Connection:
         text = ctypes.create_string_buffer(TEXT_BYTES)
         self._handle = self._library.kit_connection_new(context.handle, fd, int(server), text)
         if not self._handle:
-            raise ChannelFault(text.value.decode(errors="replace"))
+            raise ChannelError(text.value.decode(errors="replace"))
 
     def __del__(self) -> None:
         self.close()
@@ -93,7 +93,7 @@ class Connection:
         """One more part of the handshake; to be called again until it is done."""
         want = _WANTS.get(self._library.kit_connection_handshake(self.handle))
         if want is None:
-            raise self._fault()
+            raise self._error()
         return want
 
     def peer_identity(self) -> str:
@@ -101,11 +101,11 @@ class Connection:
         out = ctypes.create_string_buffer(_IDENTITY_BYTES)
         length = self._library.kit_connection_peer(self.handle, out, _IDENTITY_BYTES)
         if length < 0:
-            raise self._fault()
+            raise self._error()
         try:
             return out.raw[:length].decode("ascii")
         except UnicodeDecodeError:
-            raise ChannelFault("the identity in the peer's certificate is malformed") from None
+            raise ChannelError("the identity in the peer's certificate is malformed") from None
 
     def read(self, max_bytes: int) -> bytes | Want:
         """Up to so many bytes, at least one; none when the peer sends no more."""
@@ -143,17 +143,17 @@ class Connection:
 
     @property
     def handle(self) -> int:
-        """For the native library. ChannelFault where the connection is closed."""
+        """For the native library. ChannelError where the connection is closed."""
         if not self._handle:
-            raise ChannelFault("the connection is closed")
+            raise ChannelError("the connection is closed")
         return self._handle
 
     def _want(self, result: int) -> Want:
         want = _WANTS.get(result)
         if want is None:
-            raise self._fault()
+            raise self._error()
         return want
 
-    def _fault(self) -> ChannelFault:
+    def _error(self) -> ChannelError:
         text: bytes = self._library.kit_connection_error(self.handle)
-        return ChannelFault(text.decode(errors="replace"))
+        return ChannelError(text.decode(errors="replace"))

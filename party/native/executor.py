@@ -10,10 +10,10 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from party.faults import TIME_IS_UP, JobFault
 from party.native.channel import Connection
 from party.native.instructions import INSTRUCTION, Op
 from party.native.library import PARTIES, FaultRecord, Frame, Program, library
+from party.process.errors import TIME_IS_UP, JobError
 
 SPIN = 50
 """Reads tried before a thread sleeps; on few cores, more of them takes time from the peers."""
@@ -48,11 +48,11 @@ PATIENCE = 10
 """``KIT_PATIENCE``: a peer that is alive may hold up what is due for so many limits of silence."""
 
 
-class RunFault(JobFault):
+class RunError(JobError):
     """A run ended before its last step.
 
     ``kind``: why. ``peer``: the party (0, 1, 2) it ended with, if any. ``culprit``: the party at
-    fault: for ABORTED the one that ``peer`` names. ``step``: the step in which it happened.
+    error: for ABORTED the one that ``peer`` names. ``step``: the step in which it happened.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Executor:
             spin,
         )
         if not self._handle:
-            raise RunFault(Kind.SYSTEM, None, 0, "out of memory")
+            raise RunError(Kind.SYSTEM, None, 0, "out of memory")
         self._me = me
         self._final: tuple[dict[str, int], int] | None = None
         self._counters = self._library.kit_executor_counters(self._handle).contents
@@ -164,7 +164,7 @@ class Executor:
             For the whole run, and for a peer that is awaited and not heard of; 0 for no limit. A
             peer that is heard of has ``PATIENCE`` times the latter for each message.
 
-        Raises RunFault; the peers have been told then, and the executor is over.
+        Raises RunError; the peers have been told then, and the executor is over.
         """
         if code.dtype != INSTRUCTION or code.ndim != 1 or not code.flags.c_contiguous:
             raise ValueError("the code is a contiguous array of INSTRUCTION")
@@ -192,19 +192,19 @@ class Executor:
         record = FaultRecord()
         with self._running:
             if self._library.kit_executor_run(self._ready(), program, record):
-                raise self._fault(record, code, silence_limit_s)
+                raise self._error(record, code, silence_limit_s)
 
     def finish(self, time_limit_s: float = 0.0, silence_limit_s: float = 120.0) -> None:
         """End every connection in order: returns once each peer has said that it sends no more.
 
-        Raises RunFault, as ``run`` does; anything else that a peer sends is a bad frame.
+        Raises RunError, as ``run`` does; anything else that a peer sends is a bad frame.
         """
         record = FaultRecord()
         with self._running:
             if self._library.kit_executor_finish(
                 self._ready(), time_limit_s, silence_limit_s, record
             ):
-                raise self._fault(record, None, silence_limit_s)
+                raise self._error(record, None, silence_limit_s)
 
     def stop(self) -> None:
         """From any thread: what runs, or will run, ends at once as STOPPED."""
@@ -232,7 +232,7 @@ class Executor:
         }
 
     def _ready(self) -> int:
-        """The native executor. ValueError if it is closed, ChannelFault if a connection is."""
+        """The native executor. ValueError if it is closed, ChannelError if a connection is."""
         if not self._handle:
             raise ValueError("the executor is closed")
         for connection in self._kept[2]:
@@ -240,9 +240,9 @@ class Executor:
                 _ = connection.handle
         return self._handle
 
-    def _fault(
+    def _error(
         self, record: FaultRecord, code: npt.NDArray[np.void] | None, silence_s: float
-    ) -> RunFault:
+    ) -> RunError:
         kind = _KINDS[record.kind - 1]
         peer = None if record.peer < 0 else record.peer
         who = "" if peer is None else _NAMES[peer]
@@ -268,7 +268,7 @@ class Executor:
                 text = f"instruction {at}{name} {_TROUBLES[record.trouble]}"
             case Kind.SYSTEM:
                 text = detail
-        return RunFault(kind, peer, record.step, text, record.culprit)
+        return RunError(kind, peer, record.step, text, record.culprit)
 
     def _because_of(self, peer: int | None, culprit: int) -> str:
         if culprit == peer:

@@ -64,8 +64,8 @@ class Op(IntEnum):
     ADD = 0
     SUB = 1
     MUL = 2
-    FLOORMOD = 3  # signed: the result has the divisor's sign; a zero divisor is a fault
-    FLOORDIV = 4  # rounds towards minus infinity; a zero divisor is a fault
+    FLOORMOD = 3  # signed: the result has the divisor's sign; a zero divisor is an error
+    FLOORDIV = 4  # rounds towards minus infinity; a zero divisor is an error
     XOR = 5
     AND = 6
     OR = 7
@@ -83,7 +83,7 @@ class Op(IntEnum):
     INVERT = 17  # bitwise not
     NOT = 18  # logical not, bool
     ROUND = 19  # floats, half to even
-    CAST = 20  # from ``type`` to ``type2``; a float outside the integer's range is a fault
+    CAST = 20  # from ``type`` to ``type2``; a float outside the integer's range is an error
     SELECT = 21  # x (bool) chooses y or z
     # layout
     COPY = 22  # n elements

@@ -18,7 +18,7 @@ from ctypes import (
 from functools import cache
 from pathlib import Path
 
-from party.faults import InputFault, JobFault
+from party.process.errors import InputError, JobError
 
 PARTIES = 3
 TEXT_BYTES = 256
@@ -115,7 +115,7 @@ def _open(suffix: str) -> ctypes.CDLL:
     path = Path(__file__).with_name(f"_executor{suffix}.so")
     hint = "install the package again: pip install ."
     if not path.exists():
-        raise JobFault("the native library is missing", str(path), hint)
+        raise JobError("the native library is missing", str(path), hint)
     # Its own OpenSSL before any other: TensorFlow, in a process that builds a plan, offers all
     # others a BoringSSL with functions of the same names. Sanitizers do not allow this.
     sanitized = "libasan" in os.environ.get("LD_PRELOAD", "")
@@ -123,7 +123,7 @@ def _open(suffix: str) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path), mode=mode)
     except OSError as problem:
-        raise JobFault("the native library cannot be loaded", str(problem), hint) from None
+        raise JobError("the native library cannot be loaded", str(problem), hint) from None
 
 
 @cache
@@ -135,13 +135,13 @@ def variant() -> str:
     if asked is None:
         return runs[-1]
     if asked not in runs:
-        raise InputFault(f"{CPU} names no variant for this processor", asked, " or ".join(runs))
+        raise InputError(f"{CPU} names no variant for this processor", asked, " or ".join(runs))
     return asked
 
 
 @cache
 def library() -> ctypes.CDLL:
-    """The library, its functions declared. Raises JobFault where it was not built."""
+    """The library, its functions declared. Raises JobError where it was not built."""
     found = _open(_VARIANTS[variant()][0])
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(found, name)

@@ -1,7 +1,7 @@
 """The plan: one training step as a list of operations, each placed on a party; its cut and digest.
 
-``party.plan.build`` makes it with TensorFlow and tf-encrypted, in a process of its own. Everything
-here and after here needs neither: a plan is plain data.
+``party.compiler.build`` makes it with TensorFlow and tf-encrypted, in a process of its own.
+Everything here and after here needs neither: a plan is plain data.
 """
 
 from party.plan.cut import Message, Part, Program, cut

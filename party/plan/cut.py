@@ -1,8 +1,8 @@
 """The cut: which operations each party does, and which messages pass between the parties.
 
-A party works hop by hop. The hop of an operation is the number of messages that lie before it on
-its longest way through all parties; every party can compute it, since it knows the whole plan. So
-everything that can be sent early is sent before anything is waited for, and both ends of a
+A party works round by round. The round of an operation is the number of messages that lie before it
+on its longest way through all parties; every party can compute it, since it knows the whole plan.
+So everything that can be sent early is sent before anything is waited for, and both ends of a
 connection know the order of its messages beforehand.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from party.faults import JobFault
-from party.job import PARTIES
+from party.agreement.job import PARTIES
 from party.plan.graph import Operation, Plan
+from party.process.errors import JobError
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Message:
         key: names it on the wire; unique in the plan.
         tensor: the operation whose result is sent.
         sender, receiver: party indices.
-        hop: the hop at which it is sent.
+        round: the round at which it is sent.
         bytes: of its payload.
     """
 
@@ -31,7 +31,7 @@ class Message:
     tensor: str
     sender: int
     receiver: int
-    hop: int
+    round: int
     bytes: int
 
 
@@ -41,15 +41,16 @@ class Part:
 
     Attributes:
         party: its index.
-        operations: by hop; within a hop those that a message of the same hop waits for come first.
-        urgent: how many operations of each hop come before the hop's messages go out.
+        operations: by round; within a round those that a message of the same round waits for come
+            first.
+        urgent: how many operations of each round come before the round's messages go out.
         sends: its messages in the order of sending.
         receives: for each other party, the messages from it in the order of their arrival.
     """
 
     party: int
     operations: tuple[Operation, ...]
-    hops: tuple[int, ...]
+    rounds: tuple[int, ...]
     urgent: frozenset[str]
     sends: tuple[Message, ...]
     receives: dict[int, tuple[Message, ...]]
@@ -61,7 +62,7 @@ class Program:
 
     parts: tuple[Part, ...]
     messages: tuple[Message, ...]
-    hops: int
+    rounds: int
 
 
 def cut(plan: Plan, targets: tuple[tuple[str, ...], ...], first_key: int = 0) -> Program:
@@ -73,38 +74,38 @@ def cut(plan: Plan, targets: tuple[tuple[str, ...], ...], first_key: int = 0) ->
         first_key: the key of the first message.
 
     Raises:
-        JobFault: an operation that is placed nowhere depends on something that is not public.
+        JobError: an operation that is placed nowhere depends on something that is not public.
     """
     needed, crossing = _needed(plan, targets)
     order = {operation.name: i for i, operation in enumerate(plan.operations)}
     everywhere = set().union(*needed)
-    hop = _hops(plan, everywhere)
+    depth = _rounds(plan, everywhere)
 
     # Both ends sort by what both know, so a connection's messages have one order.
-    wanted = sorted(crossing, key=lambda c: (hop[c[0]], order[c[0]], c[1]))
+    wanted = sorted(crossing, key=lambda c: (depth[c[0]], order[c[0]], c[1]))
     messages = []
     for key, (name, receiver) in enumerate(wanted, start=first_key):
         sender = plan.by_name[name].party
         assert sender is not None
         size = plan.by_name[name].bytes
-        messages.append(Message(key, name, sender, receiver, hop[name], size))
+        messages.append(Message(key, name, sender, receiver, depth[name], size))
 
     parts = []
     for party in range(len(PARTIES)):
         sends = tuple(m for m in messages if m.sender == party)
-        urgent = _urgent(plan, needed[party], sends, hop)
+        urgent = _urgent(plan, needed[party], sends, depth)
         mine = sorted(
             (plan.by_name[name] for name in needed[party]),
-            key=lambda o: (hop[o.name], o.name not in urgent, order[o.name]),
+            key=lambda o: (depth[o.name], o.name not in urgent, order[o.name]),
         )
         receives = {
             other: tuple(m for m in messages if m.sender == other and m.receiver == party)
             for other in range(len(PARTIES))
             if other != party
         }
-        hops = tuple(hop[operation.name] for operation in mine)
-        parts.append(Part(party, tuple(mine), hops, urgent, sends, receives))
-    return Program(tuple(parts), tuple(messages), max((m.hop + 1 for m in messages), default=0))
+        rounds = tuple(depth[operation.name] for operation in mine)
+        parts.append(Part(party, tuple(mine), rounds, urgent, sends, receives))
+    return Program(tuple(parts), tuple(messages), max((m.round + 1 for m in messages), default=0))
 
 
 def _needed(
@@ -126,35 +127,35 @@ def _needed(
         needed[party].add(name)
         for source in plan.by_name[name].inputs:
             if owner is None and plan.by_name[source].party is not None:
-                raise JobFault(f"the plan's operation {name!r} is placed on no party")
+                raise JobError(f"the plan's operation {name!r} is placed on no party")
             todo.append((party, source))
     return needed, crossing
 
 
-def _hops(plan: Plan, names: set[str]) -> dict[str, int]:
-    hop: dict[str, int] = {}
+def _rounds(plan: Plan, names: set[str]) -> dict[str, int]:
+    depth: dict[str, int] = {}
     for operation in plan.operations:
         if operation.name not in names:
             continue
-        hop[operation.name] = max(
+        depth[operation.name] = max(
             (
-                hop[source] + (plan.by_name[source].party not in (None, operation.party))
+                depth[source] + (plan.by_name[source].party not in (None, operation.party))
                 for source in operation.inputs
             ),
             default=0,
         )
-    return hop
+    return depth
 
 
 def _urgent(
-    plan: Plan, mine: set[str], sends: tuple[Message, ...], hop: dict[str, int]
+    plan: Plan, mine: set[str], sends: tuple[Message, ...], depth: dict[str, int]
 ) -> frozenset[str]:
-    """The operations on which a message of their own hop waits."""
+    """The operations on which a message of their own round waits."""
     urgent: set[str] = set()
-    todo = [(m.tensor, m.hop) for m in sends]
+    todo = [(m.tensor, m.round) for m in sends]
     while todo:
         name, level = todo.pop()
-        if name in urgent or name not in mine or hop[name] != level:
+        if name in urgent or name not in mine or depth[name] != level:
             continue
         urgent.add(name)
         todo.extend((source, level) for source in plan.by_name[name].inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from math import frexp
 
-from party.job import Job, digest_of
+from party.agreement.job import Job, digest_of
 
 RATE_BITS = 4
 """Bits kept of the step width; its relative rounding error is at most 2**-4.
@@ -39,7 +39,7 @@ class StepWidth:
 
     @property
     def value(self) -> float:
-        """The step width that is really used; the plaintext twin uses the same."""
+        """The step width that is really used; the plaintext reference uses the same."""
         return self.factor / 2.0**self.shift
 
 

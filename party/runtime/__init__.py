@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from party.faults import InputFault
-from party.hosts import Address, Hosts
+from party.agreement.hosts import Address, Hosts
+from party.agreement.job import PARTIES, Job, Party
 from party.identity import Keys
-from party.job import PARTIES, Job, Party
-from party.status import Status
+from party.process.errors import InputError
+from party.reporting.status import Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,19 +72,19 @@ class Outcome:
 def default_cache() -> Path:
     """The user's own cache directory (XDG base directory specification).
 
-    Raises InputFault for a user without a home, as they are in containers.
+    Raises InputError for a user without a home, as they are in containers.
     """
     base = os.environ.get("XDG_CACHE_HOME")
     try:
         return (Path(base) if base else Path.home() / ".cache") / "tfe-kit"
     except RuntimeError:
-        raise InputFault("this user has no home directory", hint="say --cache DIR") from None
+        raise InputError("this user has no home directory", hint="say --cache DIR") from None
 
 
 def train(name: Name, assignment: Assignment) -> Outcome:
     """Train to the end by the runtime of that name.
 
-    Raises JobFault when it fails, InputFault when something is wrong before it starts.
+    Raises JobError when it fails, InputError when something is wrong before it starts.
     """
     if name == "tensorflow":
         from party.runtime.distributed import train as train_by_tensorflow

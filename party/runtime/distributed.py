@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from party.faults import TIME_IS_UP, InputFault, JobFault
-from party.job import PARTIES, Party
-from party.models.order import order
+from party.agreement.job import PARTIES, Party
+from party.agreement.order import order
 from party.plan.parameters import PlanParameters
+from party.process.errors import TIME_IS_UP, InputError, JobError
 from party.runtime import WARNING, Assignment, Outcome
 
 if TYPE_CHECKING:
@@ -39,19 +39,19 @@ _COORDINATOR = 0
 def train(assignment: Assignment) -> Outcome:
     """Serve TensorFlow to the coordinator, or be it.
 
-    Raises JobFault when a party is missing, goes away or falls silent.
+    Raises JobError when a party is missing, goes away or falls silent.
     """
     status = assignment.status
     print(f"warning: {WARNING}", file=sys.stderr, flush=True)
     if assignment.listen != assignment.hosts[assignment.index]:
-        raise InputFault(
+        raise InputError(
             "the tensorflow runtime listens where the hosts map says",
             "--listen",
             "leave the option out",
         )
     begin = time.monotonic()
     status.enter("plan", "importing TensorFlow")
-    from party import compat
+    from party.compiler import compat
 
     compat.load()
     imported = time.monotonic()
@@ -73,7 +73,7 @@ def _serve(assignment: Assignment) -> Any:
     try:
         server = tf.distribute.Server(cluster, job_name="tfe", task_index=assignment.index)
     except tf.errors.OpError:
-        raise InputFault(f"cannot listen on {assignment.hosts[assignment.index]}") from None
+        raise InputError(f"cannot listen on {assignment.hosts[assignment.index]}") from None
     with (
         tf.Graph().as_default(),
         tf.compat.v1.Session(server.target, config=_only(assignment)) as s,
@@ -89,7 +89,7 @@ def _serve(assignment: Assignment) -> Any:
 def _coordinate(assignment: Assignment, server: Any) -> Outcome:
     import tensorflow as tf
 
-    from party.plan.build import build, build_graph
+    from party.compiler.build import build, build_graph
 
     job, status = assignment.job, assignment.status
     parameters = PlanParameters.of(job)
@@ -165,12 +165,12 @@ def _serve_to_the_end(assignment: Assignment, server: Any) -> Outcome:
                     seen, last = at, now
                     status.step(at, None, job.steps_per_epoch)
                 elif seen == 0 and now - begin > assignment.wait_s:
-                    raise JobFault(f"alice did not begin within {assignment.wait_s:g} s")
+                    raise JobError(f"alice did not begin within {assignment.wait_s:g} s")
                 elif seen == 0:
                     waited = f"waiting for alice ({now - begin:.0f} s of {assignment.wait_s:.0f})"
                     status.waiting(waited, ["alice"])
                 elif now - last > SILENCE_LIMIT_S:
-                    raise JobFault(f"alice fell silent at step {seen} of {job.steps}")
+                    raise JobError(f"alice fell silent at step {seen} of {job.steps}")
                 time.sleep(_BEAT_EVERY_S)
             train_s = time.monotonic() - started
             time.sleep(_LINGER_S)
@@ -193,7 +193,7 @@ def _with_state(graph: Any, built: Any, table_rows: int) -> tuple[Any, Any, Any,
     what makes the first state."""
     import tensorflow as tf
 
-    from party.plan.build import device
+    from party.compiler.build import device
 
     v1 = tf.compat.v1
     rows = v1.placeholder(tf.int32, [built.inputs[0].shape[0]])
@@ -237,7 +237,7 @@ def _heartbeat(index: int) -> Any:
 def _variable(index: int, name: str, dtype: str, shape: tuple[int, ...]) -> Any:
     import tensorflow as tf
 
-    from party.plan.build import device
+    from party.compiler.build import device
 
     with tf.device(device(index)):
         return tf.compat.v1.get_variable(
@@ -287,7 +287,7 @@ def _await_tables(assignment: Assignment, session: Any, beats: list[Any]) -> Non
 def _wait(assignment: Assignment, begin: float, missing: list[Party]) -> None:
     waited, names = time.monotonic() - begin, " and ".join(missing)
     if waited > assignment.wait_s:
-        raise JobFault(f"{names} did not come within {assignment.wait_s:g} s")
+        raise JobError(f"{names} did not come within {assignment.wait_s:g} s")
     text = f"waiting for {names} ({waited:.0f} s of {assignment.wait_s:.0f})"
     assignment.status.waiting(text, missing)
     time.sleep(_BEAT_EVERY_S)
@@ -301,7 +301,7 @@ def _limit(assignment: Assignment, begin: float) -> Any:
     if assignment.time_limit_s is not None:
         left = min(left, assignment.time_limit_s - (time.monotonic() - begin))
         if left <= 0:
-            raise JobFault(TIME_IS_UP)
+            raise JobError(TIME_IS_UP)
     return tf.compat.v1.RunOptions(timeout_in_ms=max(1, int(left * 1000)))
 
 
@@ -310,7 +310,7 @@ def _explained(assignment: Assignment) -> Iterator[list[int]]:
     """TensorFlow's errors in the job's terms. Yields the count of steps, for its user to keep."""
     import tensorflow as tf
 
-    from party.edge import Stop
+    from party.process.exit import Stop
 
     at = [0]
 
@@ -320,17 +320,17 @@ def _explained(assignment: Assignment) -> Iterator[list[int]]:
     try:
         yield at
     except Stop:
-        raise JobFault(f"stopped {when()}") from None
-    except JobFault as fault:
-        raise JobFault(f"{fault.what} {when()}", fault.where, fault.hint) from None
+        raise JobError(f"stopped {when()}") from None
+    except JobError as failure:
+        raise JobError(f"{failure.what} {when()}", failure.where, failure.hint) from None
     except tf.errors.DeadlineExceededError:
-        raise JobFault(f"{TIME_IS_UP} {when()}") from None
+        raise JobError(f"{TIME_IS_UP} {when()}") from None
     except tf.errors.OpError as error:
         found = re.search(r"/task:([12])\b", error.message or "")
         who = PARTIES[int(found[1])] if found else "a party"
         gone = isinstance(error, tf.errors.UnavailableError | tf.errors.AbortedError)
         what = "went away" if gone else f"failed ({type(error).__name__})"
-        raise JobFault(f"{who} {what} {when()}") from None
+        raise JobError(f"{who} {what} {when()}") from None
 
 
 def _decoded(opened: npt.NDArray[np.int64], scale: int) -> npt.NDArray[np.float64]:

@@ -12,15 +12,16 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from party import files
+from party.agreement.job import PARTIES
+from party.agreement.order import order
 from party.channel import join, listen
-from party.edge import Stop
-from party.faults import JobFault
-from party.job import PARTIES
-from party.models.order import order
-from party.native import Executor, Kind, RunFault
+from party.compiler import prepared
+from party.native import Executor, Kind, RunError
+from party.process import files
+from party.process.errors import JobError
+from party.process.exit import Stop
 from party.runtime import BUILDING, Assignment, Outcome
-from party.schedule import arena, prepared
+from party.schedule import arena
 
 SILENCE_LIMIT_S = 120.0
 """A peer that is connected and awaited, and says nothing for so long, is taken for gone. One that
@@ -81,7 +82,7 @@ def train(assignment: Assignment) -> Outcome:
         },
         figures={
             "plan_from_cache": found.from_cache,
-            "hops": schedule.hops,
+            "rounds": schedule.rounds,
             "messages_per_step": len(schedule.messages[0]),
             "instructions": len(schedule.step),
             "arena_bytes": schedule.arena_bytes,
@@ -107,20 +108,20 @@ class _Run:
         reveal: npt.NDArray[np.void],
         table: npt.NDArray[np.float32] | None,
     ) -> None:
-        """Every step, then the reveal. Raises JobFault where a party, a peer or a clock ends it."""
+        """Every step, then the reveal. Raises JobError where a party, a peer or a clock ends it."""
         worker = threading.Thread(target=self._work, args=(step, reveal, table), name="executor")
         worker.start()
         try:
             self._watch()
         except Stop:
             self.executor.stop()
-            raise JobFault(f"stopped at step {self._step()} of {self.job.steps}") from None
+            raise JobError(f"stopped at step {self._step()} of {self.job.steps}") from None
         except BaseException:
             self.executor.stop()
             raise
         finally:
             worker.join()
-        if isinstance(self.failure, RunFault):
+        if isinstance(self.failure, RunError):
             raise self._explained(self.failure) from None
         if self.failure is not None:
             raise self.failure
@@ -187,16 +188,16 @@ class _Run:
     def _step(self) -> int:
         return min(self.executor.progress, self.job.steps)
 
-    def _explained(self, fault: RunFault) -> JobFault:
-        """The executor's fault in the job's terms: who, what, and when."""
+    def _explained(self, error: RunError) -> JobError:
+        """The executor's error in the job's terms: who, what, and when."""
         steps = self.job.steps
-        at = f"at step {fault.step + 1} of {steps}" if fault.step < steps else "at the end"
-        what, _, detail = fault.what.partition(": ")
-        if fault.kind is Kind.PEER_GONE and fault.peer is not None:
-            what = f"{PARTIES[fault.peer]} went away"
-        elif fault.kind in (Kind.TIME_LIMIT, Kind.STOPPED):
+        at = f"at step {error.step + 1} of {steps}" if error.step < steps else "at the end"
+        what, _, detail = error.what.partition(": ")
+        if error.kind is Kind.PEER_GONE and error.peer is not None:
+            what = f"{PARTIES[error.peer]} went away"
+        elif error.kind in (Kind.TIME_LIMIT, Kind.STOPPED):
             at = f"at step {self._step()} of {steps}"
-        return JobFault(f"{what} {at} ({datetime.now():%H:%M:%S})", detail or None)
+        return JobError(f"{what} {at} ({datetime.now():%H:%M:%S})", detail or None)
 
 
 class _Clock:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from party.faults import JobFault
 from party.native.instructions import INSTRUCTION, Mode, Op, Type
+from party.process.errors import JobError
 
 Array = npt.NDArray[Any]
 ALIGNMENT = 64
@@ -78,7 +78,7 @@ class Draft:
     lists: tuple[Array | None, ...] = ()
     one: tuple[bool, ...] = ()
     p: tuple[int, ...] = ()
-    hop: int = 0
+    round: int = 0
     note: str = ""
 
     def reads(self, operand: int) -> int:
@@ -96,7 +96,7 @@ class Assembler:
     """Collects the instructions of one party."""
 
     drafts: list[Draft] = field(default_factory=list)
-    hop: int = 0
+    round: int = 0
     note: str = ""
     _constants: dict[tuple[str, bytes], Buffer] = field(default_factory=dict)
 
@@ -124,7 +124,7 @@ class Assembler:
         """Appends an instruction; ``n`` and ``type_`` are the result's unless given.
 
         Raises:
-            JobFault: it would read what lies behind one of its inputs.
+            JobError: it would read what lies behind one of its inputs.
         """
         stored = tuple(self._stored(value) for value in inputs)
         measure = out if out is not None else stored[0] if stored else None
@@ -132,9 +132,9 @@ class Assembler:
             type_ = Type.of(measure.dtype) if measure is not None else Type.INT8
         if n is None:
             n = measure.size if measure is not None else 0
-        draft = Draft(op, type_, out, stored, n, type2, lists, one, p, self.hop, self.note)
+        draft = Draft(op, type_, out, stored, n, type2, lists, one, p, self.round, self.note)
         if op not in _SIZED and any(draft.reads(k) > x.size for k, x in enumerate(stored)):
-            raise JobFault(
+            raise JobError(
                 f"{op.name} would read more than there is", f"operation {self.note!r} of the plan"
             )
         self.drafts.append(draft)

@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from party.faults import JobFault
-from party.job import PARTIES, digest_of
+from party.agreement.job import PARTIES, digest_of
 from party.plan.cut import Message
 from party.plan.parameters import PlanParameters
+from party.process.errors import JobError
 from party.schedule.schedule import Place, Schedule
 from party.schedule.verify import verify
 
@@ -78,7 +78,7 @@ def save(file: Path, schedule: Schedule) -> None:
     """Writes a schedule, whole or not at all.
 
     Raises:
-        JobFault: the cache cannot be written.
+        JobError: the cache cannot be written.
     """
     meta = {
         "party": schedule.party,
@@ -88,7 +88,7 @@ def save(file: Path, schedule: Schedule) -> None:
         "state": [asdict(place) for place in schedule.state],
         "result": asdict(schedule.result) if schedule.result else None,
         "scale": schedule.scale,
-        "hops": schedule.hops,
+        "rounds": schedule.rounds,
         "notes": schedule.notes,
     }
     arrays = {name: getattr(schedule, name) for name in _ARRAYS}
@@ -108,7 +108,7 @@ def save(file: Path, schedule: Schedule) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise JobFault(
+        raise JobError(
             f"cannot write the cache of schedules: {error.strerror}", str(file.parent)
         ) from None
 
@@ -117,7 +117,7 @@ def load(file: Path, party: int) -> Schedule | None:
     """The schedule in a file, proved in bounds; None where there is none.
 
     Raises:
-        JobFault: others could have written the file, it is damaged, or it holds what no builder
+        JobError: others could have written the file, it is damaged, or it holds what no builder
             made.
     """
     try:
@@ -126,8 +126,8 @@ def load(file: Path, party: int) -> Schedule | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise JobFault(f"cannot read the cache of schedules: {error.strerror}", str(file)) from None
-    damaged = JobFault("a cached schedule is damaged", str(file), "remove the file and run again")
+        raise JobError(f"cannot read the cache of schedules: {error.strerror}", str(file)) from None
+    damaged = JobError("a cached schedule is damaged", str(file), "remove the file and run again")
     if hashlib.sha256(raw[32:]).digest() != raw[:32]:
         raise damaged
     try:
@@ -146,7 +146,7 @@ def _check_owner(file: Path) -> None:
     for path, writable in ((file, stat.S_IWGRP | stat.S_IWOTH), (file.parent, stat.S_IWOTH)):
         status = path.stat()
         if status.st_uid not in (os.geteuid(), 0) or status.st_mode & writable:
-            raise JobFault(
+            raise JobError(
                 "others can write to the cache of schedules",
                 str(path),
                 "remove it, or name a directory of your own with --cache",
@@ -155,7 +155,7 @@ def _check_owner(file: Path) -> None:
 
 def _from(meta: dict[str, Any], arrays: dict[str, Any]) -> Schedule:
     step, reveal = ([Message(**m) for m in messages] for messages in meta["messages"])
-    notes = [tuple((int(hop), str(name)) for hop, name in program) for program in meta["notes"]]
+    notes = [tuple((int(depth), str(name)) for depth, name in program) for program in meta["notes"]]
     return Schedule(
         party=meta["party"],
         plan_digest=meta["plan_digest"],
@@ -166,7 +166,7 @@ def _from(meta: dict[str, Any], arrays: dict[str, Any]) -> Schedule:
         received={},
         result=Place(**meta["result"]) if meta["result"] else None,
         scale=meta["scale"],
-        hops=meta["hops"],
+        rounds=meta["rounds"],
         notes=(notes[0], notes[1]),
         **arrays,
     )

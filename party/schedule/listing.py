@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from party.job import PARTIES
+from party.agreement.job import PARTIES
 from party.native.instructions import Mode, Op, Type
 from party.schedule.schedule import Schedule
 
@@ -21,12 +21,12 @@ _PARAMETERS = {
 
 
 def listing(schedule: Schedule) -> Iterator[str]:
-    """The lines of the listing: a head, then each program, hop by hop."""
+    """The lines of the listing: a head, then each program, round by round."""
     mine = PARTIES[schedule.party]
     yield f"schedule of {mine}, plan {schedule.plan_digest}"
     yield (
         f"arena {schedule.arena_bytes} bytes, {schedule.constants.size} of them constants; "
-        f"{schedule.hops} hops a step"
+        f"{schedule.rounds} rounds a step"
     )
     for name, code, notes, messages in (
         ("step", schedule.step, schedule.notes[0], schedule.messages[0]),
@@ -37,10 +37,10 @@ def listing(schedule: Schedule) -> Iterator[str]:
         yield ""
         yield f"{name}: {code.size} instructions, {sent} bytes out, {got} bytes in"
         shown = -1
-        for position, (instruction, (hop, note)) in enumerate(zip(code, notes, strict=True)):
-            if hop != shown:
-                shown = hop
-                yield f"hop {hop}"
+        for position, (instruction, (depth, note)) in enumerate(zip(code, notes, strict=True)):
+            if depth != shown:
+                shown = depth
+                yield f"round {depth}"
             yield f"  {position:4}  {_line(instruction):72}  {note}".rstrip()
 
 

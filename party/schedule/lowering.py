@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from party.faults import JobFault
 from party.native.instructions import Op, Type
 from party.plan.graph import Operation
+from party.process.errors import JobError
 from party.schedule.assembler import Array, Assembler, Value
 
 Lowering = Callable[[Assembler, Operation, list[Value]], Value]
@@ -26,10 +26,10 @@ def lower(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Va
     """Emits what the operation takes and returns its result.
 
     Raises:
-        JobFault: the vocabulary has no such operation, or not for these types and shapes.
+        JobError: the vocabulary has no such operation, or not for these types and shapes.
     """
     if operation.kind not in LOWERINGS:
-        raise JobFault(
+        raise JobError(
             f"the executor's vocabulary has no {operation.kind}",
             f"operation {operation.name!r} of the plan",
         )
@@ -50,7 +50,7 @@ def _all_constant(inputs: list[Value]) -> bool:
 
 def _constant_of(operation: Operation, value: Value) -> Array:
     if value.constant is None:
-        raise JobFault(
+        raise JobError(
             f"{operation.kind} needs a constant here", f"operation {operation.name!r} of the plan"
         )
     return value.constant
@@ -220,7 +220,7 @@ def _picked(
 ) -> Value:
     """The value whose elements are those of x, by position: a view where they lie in a row."""
     if elements.shape != operation.shape:
-        raise JobFault(
+        raise JobError(
             f"{operation.kind} does not make the shape that it says",
             f"operation {operation.name!r} of the plan",
         )
@@ -332,7 +332,7 @@ def _concat(assembler: Assembler, operation: Operation, inputs: list[Value]) -> 
 def _matmul(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
     x, y = inputs
     if len(x.shape) != 2 or any(operation.attributes.values()):
-        raise JobFault(
+        raise JobError(
             "only products of two plain matrices can be lowered",
             f"operation {operation.name!r} of the plan",
         )
@@ -351,7 +351,7 @@ def _sum(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Val
     if not axes:
         return x.view(operation.shape)
     if axes != list(range(axes[0], axes[-1] + 1)):
-        raise JobFault(
+        raise JobError(
             "only sums over neighbouring axes can be lowered",
             f"operation {operation.name!r} of the plan",
         )
@@ -383,7 +383,7 @@ def _uniform(assembler: Assembler, operation: Operation, inputs: list[Value]) ->
     # tf-encrypted asks for [min, max) where it means every value of the type.
     width = 0 if (low, high) == (ring.min, ring.max) else high - low
     if width < 0 or (width == 0 and (low, high) != (ring.min, ring.max)):
-        raise JobFault("an empty range of random values", f"operation {operation.name!r}")
+        raise JobError("an empty range of random values", f"operation {operation.name!r}")
     out = assembler.new(operation.shape, operation.dtype)
     assembler.emit(Op.UNIFORM, out, seed, p=(low, width - (1 << 64) if width >> 63 else width))
     return out

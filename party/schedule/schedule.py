@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from party.faults import JobFault
-from party.job import PARTIES
+from party.agreement.job import PARTIES
 from party.native.instructions import Op
 from party.plan.cut import Message, Part, cut
 from party.plan.graph import Plan
+from party.process.errors import JobError
 from party.schedule.assembler import Assembler, Draft, Value, lay_out
 from party.schedule.lowering import lower
 
@@ -52,8 +52,8 @@ class Schedule:
         received: where each message of a step stays readable, by key, if that was asked for.
         result: the opened model (int64), at the party that receives it.
         scale: what one unit of the model is encoded as.
-        hops: messages on the longest way through a step.
-        notes: for each instruction of step and reveal, the hop and the operation it comes from.
+        rounds: messages on the longest way through a step.
+        notes: for each instruction of step and reveal, the round and the operation it comes from.
     """
 
     party: int
@@ -69,7 +69,7 @@ class Schedule:
     received: dict[int, Place]
     result: Place | None
     scale: int
-    hops: int
+    rounds: int
     notes: tuple[tuple[tuple[int, str], ...], tuple[tuple[int, str], ...]]
 
     @property
@@ -108,13 +108,13 @@ def schedule(plan: Plan, party: int, *, observed: bool = False) -> Schedule:
             costs memory; for those who study what a party gets to see.
 
     Raises:
-        JobFault: the plan has something that the executor's vocabulary does not.
+        JobError: the plan has something that the executor's vocabulary does not.
     """
     after = tuple(tuple(new for _, new in pairs) for pairs in plan.state)
     step = cut(plan, after)
     receiver = plan.by_name[plan.result].party
     if receiver is None:
-        raise JobFault("the plan opens the model to no party")
+        raise JobError("the plan opens the model to no party")
     opened = tuple((plan.result,) if p == receiver else () for p in range(len(PARTIES)))
     reveal = cut(plan, opened, first_key=len(step.messages))
 
@@ -161,7 +161,7 @@ def schedule(plan: Plan, party: int, *, observed: bool = False) -> Schedule:
         },
         result=_lies(result) if result is not None else None,
         scale=plan.scale,
-        hops=step.hops,
+        rounds=step.rounds,
         notes=(_notes(step_drafts), _notes(reveal_drafts)),
     )
 
@@ -186,7 +186,7 @@ def _lower_part(
     What arrives goes to its place in ``kept``, or to a temporary one.
 
     Raises:
-        JobFault: a value is not of the type and shape that the plan says.
+        JobError: a value is not of the type and shape that the plan says.
     """
     values: dict[str, Value] = {}
     arriving = {message.tensor: message for inbox in part.receives.values() for message in inbox}
@@ -216,10 +216,10 @@ def _lower_part(
             assembler.emit(Op.FLUSH, None, p=(peer,))
         queued.clear()
 
-    for operation, hop in zip(part.operations, part.hops, strict=True):
-        if hop != assembler.hop or operation.name not in part.urgent:
+    for operation, depth in zip(part.operations, part.rounds, strict=True):
+        if depth != assembler.round or operation.name not in part.urgent:
             flush()
-        assembler.hop = hop
+        assembler.round = depth
         for name in operation.inputs:
             if name not in values:
                 receive(name)
@@ -248,7 +248,7 @@ def _lower_part(
     flush()
     for inbox in waiting.values():
         if inbox:
-            raise JobFault("the cut sends a message that its receiver has no use for")
+            raise JobError("the cut sends a message that its receiver has no use for")
     return values
 
 
@@ -267,9 +267,9 @@ def _carry_state(
         assembler.emit(Op.COPY, placeholders[before], values[after])
 
 
-def _misfit(name: str) -> JobFault:
+def _misfit(name: str) -> JobError:
     """The audit refuses such a plan; memory is not laid out by one either."""
-    return JobFault("a value is not as large as the plan says", f"operation {name!r} of the plan")
+    return JobError("a value is not as large as the plan says", f"operation {name!r} of the plan")
 
 
 def _pinned_copy(assembler: Assembler, value: Value) -> Value:
@@ -288,7 +288,7 @@ def _own(messages: tuple[Message, ...], party: int) -> tuple[Message, ...]:
 
 
 def _notes(drafts: list[Draft]) -> tuple[tuple[int, str], ...]:
-    return tuple((draft.hop, draft.note) for draft in drafts)
+    return tuple((draft.round, draft.note) for draft in drafts)
 
 
 def arena(of: Schedule) -> npt.NDArray[np.uint8]:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from party.faults import JobFault
 from party.native.instructions import INSTRUCTION, Mode, Op, Type
 from party.plan.cut import Message
+from party.process.errors import JobError
 from party.schedule.schedule import Place, Schedule
 
 LARGEST_ARENA = 1 << 36
@@ -77,12 +77,12 @@ def verify(schedule: Schedule) -> None:
     """Proves the schedule in bounds.
 
     Raises:
-        JobFault: it is not; the fault names the program, the instruction and the reason.
+        JobError: it is not; the error names the program, the instruction and the reason.
     """
     try:
         _check_shape(schedule)
     except _Refused as refusal:
-        raise _fault(str(refusal), "its layout") from None
+        raise _error(str(refusal), "its layout") from None
     for name, code, messages in (
         ("step", schedule.step, schedule.messages[0]),
         ("reveal", schedule.reveal, schedule.messages[1]),
@@ -98,16 +98,16 @@ def verify(schedule: Schedule) -> None:
             try:
                 _check(schedule, instruction, to_send, expected, queued)
             except _Refused as refusal:
-                raise _fault(str(refusal), f"{name} program, instruction {position}") from None
+                raise _error(str(refusal), f"{name} program, instruction {position}") from None
         left = [m for inbox in (*expected.values(), *to_send.values()) for m in inbox]
         if left:
-            raise _fault(f"message {left[0].key} is never sent or received", f"{name} program")
+            raise _error(f"message {left[0].key} is never sent or received", f"{name} program")
         if queued:
-            raise _fault("the last messages are never sent", f"{name} program")
+            raise _error("the last messages are never sent", f"{name} program")
 
 
-def _fault(why: str, where: str) -> JobFault:
-    return JobFault(
+def _error(why: str, where: str) -> JobError:
+    return JobError(
         f"a schedule was refused: {why}", where, "remove the cache of schedules and run again"
     )
 

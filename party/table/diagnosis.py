@@ -1,7 +1,7 @@
 """What is wrong with a table, and where: the slow, exact look that a failed fast one asks for.
 
 The CSV library says quickly that a block does not parse, but its messages hold the value that it
-stumbled over. Here the same lines are taken again one by one, and the fault says the place alone.
+stumbled over. Here the same lines are taken again one by one, and the error says the place alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import csv
 import re
 from pathlib import Path
 
-from party.faults import InputFault
+from party.process.errors import InputError
 from party.table.expected import Expected
 from party.table.text import Block
 
@@ -31,30 +31,30 @@ def is_number(cell: str) -> bool:
 def cells_of(line: bytes, place: str) -> list[str]:
     """The cells of one line, taken out of their quotes.
 
-    Raises InputFault for what cannot stand in a line; ``place`` says where.
+    Raises InputError for what cannot stand in a line; ``place`` says where.
     """
     line = line.removesuffix(b"\n").removesuffix(b"\r")
     if not line:
-        raise InputFault("the line is empty", place, "take it out; empty lines at the end too")
+        raise InputError("the line is empty", place, "take it out; empty lines at the end too")
     if b"\0" in line:
         hint = "save the table as CSV in UTF-8"
-        raise InputFault("the line holds a NUL byte: this is not CSV text", place, hint)
+        raise InputError("the line holds a NUL byte: this is not CSV text", place, hint)
     if b"\r" in line:
         hint = "end lines in LF or CRLF"
-        raise InputFault("there is a carriage return inside of the line", place, hint)
+        raise InputError("there is a carriage return inside of the line", place, hint)
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
-        raise InputFault("the line is not UTF-8", place, "save the table as CSV in UTF-8") from None
+        raise InputError("the line is not UTF-8", place, "save the table as CSV in UTF-8") from None
     try:
         return next(csv.reader([text], strict=True))
     except csv.Error:
         hint = 'a quoted cell ends in its line, and nothing but a comma follows its last "'
-        raise InputFault("the quotes in the line do not match", place, hint) from None
+        raise InputError("the quotes in the line do not match", place, hint) from None
 
 
 def check_count(cells: list[str], expected: Expected, place: str) -> None:
-    """Raises InputFault unless a line has a cell for each column."""
+    """Raises InputError unless a line has a cell for each column."""
     count, wanted = len(cells), len(expected.columns)
     if count == wanted:
         return
@@ -63,10 +63,10 @@ def check_count(cells: list[str], expected: Expected, place: str) -> None:
         hint = "separate cells by commas"
     elif count == wanted + 1 and not cells[0]:
         hint = "the first column has no name: is it an index? " + hint
-    raise InputFault(f"the row has {count} cells, and the job {wanted} columns", place, hint)
+    raise InputError(f"the row has {count} cells, and the job {wanted} columns", place, hint)
 
 
-def diagnosed(block: Block, expected: Expected, path: Path) -> InputFault:
+def diagnosed(block: Block, expected: Expected, path: Path) -> InputError:
     """The first thing that is wrong in a block which the CSV library did not read."""
     try:
         for line, text in enumerate(block.text.removesuffix(b"\n").split(b"\n"), block.line):
@@ -76,17 +76,17 @@ def diagnosed(block: Block, expected: Expected, path: Path) -> InputFault:
             for column, cell in enumerate(cells):
                 place = expected.place(path, line, column)
                 if not cell.strip(" \t"):
-                    raise InputFault("the cell is empty", place, _COMPLETE)
+                    raise InputError("the cell is empty", place, _COMPLETE)
                 if _NOT_FINITE.fullmatch(cell):
                     raise not_finite(place)
                 if not NUMBER.fullmatch(cell):
-                    raise InputFault("the cell is not a number", place, _DECIMAL)
-    except InputFault as fault:
-        return fault
+                    raise InputError("the cell is not a number", place, _DECIMAL)
+    except InputError as error:
+        return error
     last = block.line + block.text.count(b"\n")
-    return InputFault(f"the lines up to {last} are not CSV", expected.place(path, block.line))
+    return InputError(f"the lines up to {last} are not CSV", expected.place(path, block.line))
 
 
-def not_finite(place: str) -> InputFault:
+def not_finite(place: str) -> InputError:
     """For NaN, infinity and what is too large for a float64."""
-    return InputFault("the cell is not a finite number", place, _COMPLETE)
+    return InputError("the cell is not a finite number", place, _COMPLETE)

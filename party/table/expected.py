@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the process that reads a table starts sooner without them
-    from party.job import Job, Party
+    from party.agreement.job import Job, Party
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Expected:
     @classmethod
     def of(cls, job: Job, party: Party) -> Expected:
         """What a job expects of a party. The third server has no table."""
-        from party.models.logistic_plaintext import reach_limit
+        from party.models.logistic_regression.reference import reach_limit
 
         if party == "alice":
             return cls(job.name, party, job.rows, job.features, reach_limit(job))
@@ -51,7 +51,7 @@ class Expected:
         return self.rows, len(self.columns) + (0 if self.labels else 1)
 
     def place(self, path: Path, line: int | None = None, column: int | None = None) -> str:
-        """A place for a fault: file, line from 1, column from 0 (said from 1, with its name)."""
+        """A place for an error: file, line from 1, column from 0 (said from 1, with its name)."""
         place = str(path)
         if line is not None:
             place += f", line {line}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-from party.faults import InputFault
+from party.process.errors import InputError
 from party.table.diagnosis import cells_of, check_count, is_number
 from party.table.expected import Expected
 from party.table.text import Block
@@ -18,7 +18,7 @@ def without_header(block: Block, expected: Expected, path: Path) -> Block:
     stands in the first row may be data all the same, so that messages show the job's names alone.
 
     Raises:
-        InputFault: the header is not the job's columns in the job's order.
+        InputError: the header is not the job's columns in the job's order.
     """
     end = block.text.find(b"\n") + 1 or len(block.text)
     place = expected.place(path, block.line)
@@ -29,7 +29,7 @@ def without_header(block: Block, expected: Expected, path: Path) -> Block:
         missing = [name for name in expected.columns if name not in cells]
         if len(cells) < len(expected.columns) and len(missing) < len(expected.columns):
             what = f"the header does not have {missing[0]!r}"
-            raise InputFault(what, place, "the table holds every column that the job names")
+            raise InputError(what, place, "the table holds every column that the job names")
         check_count(cells, expected, place)
         _check_names(cells, expected, path, block.line)
     return Block(block.line + 1, block.text[end:])
@@ -42,9 +42,9 @@ def _check_names(cells: list[str], expected: Expected, path: Path, line: int) ->
         place = f"{path}, line {line}, column {column + 1}"
         if cell in expected.columns:
             what = f"the header has {cell!r} where the job has {name!r}"
-            raise InputFault(what, place, "put the columns into the job's order")
+            raise InputError(what, place, "put the columns into the job's order")
         near = get_close_matches(cell, expected.columns, n=1)
         what = f"the header does not have {name!r} here, nor another column of the job"
         hint = f"the nearest name in the job is {near[0]!r}; " if near else ""
         hint += "rename the column here or in the job; a table without header begins with numbers"
-        raise InputFault(what, place, hint)
+        raise InputError(what, place, hint)

@@ -1,7 +1,7 @@
 """Reads a table in a process of its own, so that the CSV library's memory goes when it is read.
 
 The child puts the matrix into an anonymous file in memory that the parent opened, and says the rest
-in one line of JSON on its standard output: what it found, or the fault. When it has ended, the
+in one line of JSON on its standard output: what it found, or the error. When it has ended, the
 parent seals the file and maps it: the matrix is read-only for good.
 """
 
@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from party import children
-from party.edge import place_of
-from party.faults import Fault, InputFault, JobFault
-from party.seal import seal_process
+from party.process import children
+from party.process.errors import InputError, JobError, KitError
+from party.process.exit import place_of
+from party.process.hardening import harden_process
 from party.table.expected import Expected
 from party.table.table import Table
 
 if TYPE_CHECKING:
-    from party.job import Job, Party
+    from party.agreement.job import Job, Party
 
-_FAULTS = {kind.__name__: kind for kind in (InputFault, JobFault)}
+_FAULTS = {kind.__name__: kind for kind in (InputError, JobError)}
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -37,8 +37,8 @@ def load(path: Path, job: Job, party: Party) -> Table:
     """As ``read_table``, in a child process; the matrix is read-only shared memory.
 
     Raises:
-        InputFault: as ``read_table``.
-        JobFault: the child died, for want of memory perhaps.
+        InputError: as ``read_table``.
+        JobError: the child died, for want of memory perhaps.
     """
     expected = Expected.of(job, party)
     memory = os.memfd_create("table", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -69,35 +69,35 @@ def _ask_child(path: Path, expected: Expected, memory: int) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        raise JobFault("the process that reads the table gave no answer", str(path)) from None
-    if "fault" in answer:
-        raise _FAULTS[answer["fault"]](answer["what"], answer["where"], answer["hint"])
+        raise JobError("the process that reads the table gave no answer", str(path)) from None
+    if "error" in answer:
+        raise _FAULTS[answer["error"]](answer["what"], answer["where"], answer["hint"])
     return answer
 
 
-def _ended(code: int, path: Path) -> JobFault:
+def _ended(code: int, path: Path) -> JobError:
     ending = f"with exit code {code}" if code > 0 else f"by {signal.Signals(-code).name}"
     # A cgroup without memory kills, and pages that cannot be had raise a bus error.
     short = code in (-signal.SIGKILL, -signal.SIGBUS)
     hint = "was memory short? give the party more" if short else None
-    return JobFault(f"the process that reads the table was ended {ending}", str(path), hint)
+    return JobError(f"the process that reads the table was ended {ending}", str(path), hint)
 
 
 def child() -> None:
     """The child's side: a question on standard input, an answer on standard output."""
-    seal_process()
+    harden_process()
     try:
         answer = _answer(json.load(sys.stdin))
-    except Fault as fault:
+    except KitError as failure:
         answer = {
-            "fault": type(fault).__name__,
-            "what": fault.what,
-            "where": fault.where,
-            "hint": fault.hint,
+            "error": type(failure).__name__,
+            "what": failure.what,
+            "where": failure.where,
+            "hint": failure.hint,
         }
     except Exception as error:
         what = f"the table was not read, by an internal error: {place_of(error)}"
-        answer = {"fault": JobFault.__name__, "what": what, "where": None, "hint": None}
+        answer = {"error": JobError.__name__, "what": what, "where": None, "hint": None}
     json.dump(answer, sys.stdout)
 
 

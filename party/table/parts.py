@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from party.faults import InputFault
+from party.process.errors import InputError
 
 PART_BYTES = 900 * 1024
 """Most bytes of a part: an object's 1 MiB, less room for the manifest, names and labels."""
@@ -112,7 +112,7 @@ def read_manifest(directory: Path, job: str, party: str) -> Manifest:
     """The manifest in a directory of parts; checks that just its parts lie beside it.
 
     Raises:
-        InputFault: there is no manifest or not such a one, it is another job's or party's, or a
+        InputError: there is no manifest or not such a one, it is another job's or party's, or a
             part is missing or too many.
     """
     path = directory / MANIFEST
@@ -123,25 +123,25 @@ def read_manifest(directory: Path, job: str, party: str) -> Manifest:
         names = {entry.name for entry in directory.iterdir() if not entry.name.startswith("..")}
     except FileNotFoundError:
         hint = f"give a CSV file, or a directory with {MANIFEST} and its parts"
-        raise InputFault("the directory holds no table", str(path), hint) from None
+        raise InputError("the directory holds no table", str(path), hint) from None
     except OSError as error:
-        raise InputFault(f"cannot read the table: {error.strerror}", str(path)) from None
+        raise InputError(f"cannot read the table: {error.strerror}", str(path)) from None
     try:
         manifest = Manifest.from_json(text)
     except ValueError:
-        raise InputFault("the manifest of the table is damaged", str(path), AGAIN) from None
+        raise InputError("the manifest of the table is damaged", str(path), AGAIN) from None
     if manifest.party != party:
         what = "the table is another party's"
-        raise InputFault(what, str(path), f"put {party}'s own table there")
+        raise InputError(what, str(path), f"put {party}'s own table there")
     if manifest.job != job:
         what = f"the table is another job's: {manifest.job!r}, and this job is {job!r}"
-        raise InputFault(what, str(path), AGAIN)
+        raise InputError(what, str(path), AGAIN)
     wanted = {part.name for part in manifest.parts}
     for name in sorted(wanted - names):
-        raise InputFault("a part of the table is missing", str(directory / name), AGAIN)
+        raise InputError("a part of the table is missing", str(directory / name), AGAIN)
     for _ in sorted(names - wanted - {MANIFEST}):
         what = f"there is more in the directory than the {len(wanted)} parts of the table"
-        raise InputFault(what, str(directory), AGAIN)
+        raise InputError(what, str(directory), AGAIN)
     return manifest
 
 
@@ -149,7 +149,7 @@ def contents(directory: Path, manifest: Manifest) -> Iterator[bytes]:
     """The content of each part in order, one at a time, checked.
 
     Raises:
-        InputFault: a part cannot be read, or is not the one that the manifest means.
+        InputError: a part cannot be read, or is not the one that the manifest means.
     """
     for part in manifest.parts:
         path = directory / part.name
@@ -157,17 +157,17 @@ def contents(directory: Path, manifest: Manifest) -> Iterator[bytes]:
             with path.open("rb") as file:
                 content = file.read(part.size + 1)
         except OSError as error:
-            raise InputFault(f"cannot read the table: {error.strerror}", str(path)) from None
+            raise InputError(f"cannot read the table: {error.strerror}", str(path)) from None
         if len(content) != part.size or hashlib.sha256(content).hexdigest() != part.sha256:
             what = "a part of the table is damaged, or left over from an earlier table"
-            raise InputFault(what, str(path), AGAIN)
+            raise InputError(what, str(path), AGAIN)
         yield content
 
 
 def joined(directory: Path, manifest: Manifest) -> BinaryIO:
     """The compressed table as one stream that holds no more than a part at a time.
 
-    Reading it raises InputFault as ``contents`` does.
+    Reading it raises InputError as ``contents`` does.
     """
     return io.BufferedReader(_Joined(contents(directory, manifest)))
 

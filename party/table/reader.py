@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from party.faults import InputFault
+from party.process.errors import InputError
 from party.table.diagnosis import diagnosed, not_finite
 from party.table.expected import Expected
 from party.table.header import without_header
@@ -59,7 +59,7 @@ def read(path: Path, expected: Expected, allocate: Callable[[], NDArray[np.float
             first pass is through: a job of more rows than memory can hold is refused before.
 
     Raises:
-        InputFault: with file, line and column, and no value, for whatever does not fit.
+        InputError: with file, line and column, and no value, for whatever does not fit.
     """
     table = _TableFile(path, expected)
     mean = scale = None
@@ -74,7 +74,7 @@ def read(path: Path, expected: Expected, allocate: Callable[[], NDArray[np.float
         again = table.fill_features(matrix, mean, scale)
     if digest != again:
         hint = "start again when nobody writes to it"
-        raise InputFault("the table changed while it was read", str(path), hint)
+        raise InputError("the table changed while it was read", str(path), hint)
     return Found(matrix, mean, scale, digest)
 
 
@@ -123,7 +123,7 @@ class _TableFile:
     def scale(self, moments: _Moments) -> NDArray[np.float64]:
         """What to divide each column by: its population standard deviation.
 
-        Raises InputFault for a column that has none.
+        Raises InputError for a column that has none.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             scale = np.sqrt(moments.squares / moments.rows)
@@ -135,10 +135,10 @@ class _TableFile:
             if constant or scale[column] <= 4 * np.finfo(np.float64).eps * largest[column]:
                 what = "the column is constant: it cannot be standardised, and tells nothing"
                 hint = "leave it out of the table and of the job's features"
-                raise InputFault(what, place, hint)
+                raise InputError(what, place, hint)
             if not (np.isfinite(scale[column]) and np.isfinite(moments.mean[column])):
                 hint = "measure it in a larger unit"
-                raise InputFault("the column's values are too large to standardise", place, hint)
+                raise InputError("the column's values are too large to standardise", place, hint)
         return scale
 
     def fill_features(
@@ -160,7 +160,7 @@ class _TableFile:
             at, column = outliers[0]
             what = f"the value is more than {LIMIT:.0f} standard deviations from the column's mean"
             hint = "look whether it is an error; otherwise clip the column or take its logarithm"
-            raise InputFault(what, self._place(row + int(at), int(column)), hint)
+            raise InputError(what, self._place(row + int(at), int(column)), hint)
         limit = self._expected.reach_limit
         if limit is None:
             return
@@ -176,7 +176,7 @@ class _TableFile:
                 "clip the column or take its logarithm; or agree on a smaller learning_rate, a "
                 "larger batch_size, or the protocol aby3"
             )
-            raise InputFault(what, self._place(row + at, column), hint)
+            raise InputError(what, self._place(row + at, column), hint)
 
     def check_labels(self) -> str:
         """Checks that there are labels of both kinds, and no others; the text's digest."""
@@ -187,12 +187,12 @@ class _TableFile:
             wrong = np.flatnonzero((labels != 0) & (labels != 1))
             if len(wrong):
                 place = self._place(row + int(wrong[0]), 0)
-                raise InputFault("the label is neither 0 nor 1", place, "write labels as 0 and 1")
+                raise InputError("the label is neither 0 nor 1", place, "write labels as 0 and 1")
             ones += int(labels.sum())
             rows += len(labels)
         if ones in (0, rows):
             hint = "there is nothing to learn unless both labels, 0 and 1, are there"
-            raise InputFault("all labels are the same", str(self._path), hint)
+            raise InputError("all labels are the same", str(self._path), hint)
         return text.digest
 
     def fill_labels(self, matrix: NDArray[np.float32]) -> str:
@@ -232,7 +232,7 @@ class _TableFile:
             if not started:
                 block = without_mark(block)
                 if not block.text.strip():
-                    raise InputFault("the table is empty", str(self._path))
+                    raise InputError("the table is empty", str(self._path))
                 block = without_header(block, expected, self._path)
                 self._first_line, started = block.line, True
             if not block.text:
@@ -247,9 +247,9 @@ class _TableFile:
                 raise not_finite(expected.place(self._path, block.line + int(at), int(column)))
             yield values
         if not started:
-            raise InputFault("the table is empty", str(self._path))
+            raise InputError("the table is empty", str(self._path))
         if not rows:
-            raise InputFault("the table has a header and no rows", str(self._path))
+            raise InputError("the table has a header and no rows", str(self._path))
         if rows < expected.rows:
             raise self._wrong_count(str(rows))
 
@@ -276,7 +276,7 @@ class _TableFile:
             raise diagnosed(block, self._expected, self._path) from None
         return np.stack([column.to_numpy() for column in table.columns])
 
-    def _too_many(self, rows: int, rest: Iterator[Block]) -> InputFault:
+    def _too_many(self, rows: int, rest: Iterator[Block]) -> InputError:
         """Counts on, but not without end, so as to say how many rows there are."""
         most = 2 * self._expected.rows
         for block in rest:
@@ -285,10 +285,10 @@ class _TableFile:
                 return self._wrong_count(f"more than {most}")
         return self._wrong_count(str(rows))
 
-    def _wrong_count(self, rows: str) -> InputFault:
+    def _wrong_count(self, rows: str) -> InputError:
         what = f"the table has {rows} rows, and the job {self._expected.rows}"
         hint = "all parties need the same rows in the same order, as many as the job says"
-        return InputFault(what, str(self._path), hint)
+        return InputError(what, str(self._path), hint)
 
     def _place(self, row: int, column: int) -> str:
         return self._expected.place(self._path, self._first_line + row, column)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from party.table.expected import Expected
 
 if TYPE_CHECKING:
-    from party.job import Job, Party
+    from party.agreement.job import Job, Party
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,7 +47,7 @@ def read_table(path: Path, job: Job, party: Party) -> Table:
         party: whose table it is: "alice" or "bob".
 
     Raises:
-        InputFault: with file, line and column, and no value, for whatever does not fit.
+        InputError: with file, line and column, and no value, for whatever does not fit.
     """
     from party.table.reader import read  # here, since it brings the CSV library
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from party.faults import InputFault
+from party.process.errors import InputError
 from party.table.expected import Expected
 from party.table.parts import AGAIN, joined, read_manifest
 
@@ -34,7 +34,7 @@ class Block:
 class Text:
     """One pass over a table's text. Memory does not grow with the table.
 
-    Raises, while it is iterated, InputFault for what cannot be opened, read or unpacked, and for a
+    Raises, while it is iterated, InputError for what cannot be opened, read or unpacked, and for a
     line that has no end.
     """
 
@@ -62,11 +62,11 @@ class Text:
                     rest = rest[end:]
                 if len(rest) > BLOCK_BYTES:
                     place = self._expected.place(self._path, line)
-                    raise InputFault(f"the line has more than {BLOCK_BYTES} bytes", place)
+                    raise InputError(f"the line has more than {BLOCK_BYTES} bytes", place)
             if rest:
                 yield Block(line, rest)
         if digest is not None and digest != self.digest:
-            raise InputFault("the parts are not those of one table", str(self._path), AGAIN)
+            raise InputError("the parts are not those of one table", str(self._path), AGAIN)
 
     def _open(self) -> tuple[BinaryIO, str | None]:
         """The stream, still packed, and the digest of its text where a manifest says one."""
@@ -81,7 +81,7 @@ class Text:
         except OSError as error:
             raise self._unreadable(error) from None
         hint = "give a CSV file, gzip or plain, or a directory of parts"
-        raise InputFault("the table is neither a file nor a directory", str(path), hint)
+        raise InputError("the table is neither a file nor a directory", str(path), hint)
 
     def _unpacked(self, stream: BinaryIO) -> Iterator[bytes]:
         buffered = cast(io.BufferedReader, stream)
@@ -92,12 +92,12 @@ class Text:
                 yield block
         except (gzip.BadGzipFile, EOFError, zlib.error):
             hint = "compress it again, or give the plain CSV"
-            raise InputFault("the gzip file is damaged or cut off", str(self._path), hint) from None
+            raise InputError("the gzip file is damaged or cut off", str(self._path), hint) from None
         except OSError as error:
             raise self._unreadable(error) from None
 
-    def _unreadable(self, error: OSError) -> InputFault:
-        return InputFault(f"cannot read the table: {error.strerror}", str(self._path))
+    def _unreadable(self, error: OSError) -> InputError:
+        return InputError(f"cannot read the table: {error.strerror}", str(self._path))
 
 
 def without_mark(block: Block) -> Block:

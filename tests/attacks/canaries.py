@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from party.job import PARTIES, Job, load_job
-from party.models.order import order
+from party.agreement.job import PARTIES, Job, load_job
+from party.agreement.order import order
 from tests.runtime.scene import JOB, ROWS, Scene
 
 TRAINING: dict[str, Any] = JOB["training"] | {"batch_size": 32}

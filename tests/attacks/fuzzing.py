@@ -21,7 +21,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployer import authority
+from deployer.certs import authority
 
 HERE = Path(__file__).parent / "fuzz"
 ROOT = HERE.parents[2]

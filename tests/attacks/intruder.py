@@ -13,10 +13,10 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from party.agreement.job import PARTIES, Party, load_job
 from party.channel import join, listen
 from party.identity import load_keys
-from party.job import PARTIES, Party, load_job
-from party.native import ChannelFault, Connection, Want
+from party.native import ChannelError, Connection, Want
 from party.native.instructions import Op, Type
 from party.native.library import library
 from party.plan.parameters import PlanParameters
@@ -108,7 +108,7 @@ class Intruder:
     def send(self, victim: str, words: bytes) -> int:
         """All of it, unless the victim hangs up meanwhile; how many bytes went."""
         connection, sent = self.connection(victim), 0
-        with contextlib.suppress(ChannelFault):
+        with contextlib.suppress(ChannelError):
             while sent < len(words) and not self._ended.is_set():
                 with self._locks[victim]:
                     taken = connection.write(words[sent : sent + 2**16])
@@ -125,7 +125,7 @@ class Intruder:
         repeated = Repeated()
 
         def work() -> None:
-            with contextlib.suppress(ChannelFault):
+            with contextlib.suppress(ChannelError):
                 while not self._ended.is_set() and (count := send()):
                     repeated.count += count
 
@@ -183,7 +183,7 @@ class Intruder:
                     with self._locks[name]:
                         while isinstance(came := connection.read(65536), bytes) and came:
                             self.heard[name] += len(came)
-                except ChannelFault:
+                except ChannelError:
                     came = b""
                 if came == b"":
                     poll.unregister(number)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from io import BufferedReader
 
-from party.hosts import Address, format_hosts
+from party.agreement.hosts import Address, format_hosts
 from tests.attacks.siege import Siege
 
 Change = Callable[[bytes, bool], bytes]

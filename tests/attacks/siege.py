@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from party.hosts import Address
-from party.job import PARTIES, load_job
-from party.models.logistic_plaintext import fit
+from party.agreement.hosts import Address
+from party.agreement.job import PARTIES, load_job
+from party.models.logistic_regression.reference import fit
 from party.table import read_table
 from tests.runtime.scene import PATIENCE_S, Running, Scene
 

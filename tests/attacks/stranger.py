@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from party.hosts import Address
+from party.agreement.hosts import Address
 from tests.runtime.scene import PATIENCE_S
 
 

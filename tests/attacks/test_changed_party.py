@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from party.agreement.job import PARTIES, Job
 from party.channel.hello import difference, hello
-from party.job import PARTIES, Job
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
 from party.schedule import cache as store
@@ -150,15 +150,15 @@ def test_who_differs_is_told_a_hello_and_a_refusal_and_nothing_more(
         p: hello(HONEST, p, found.plan_digest) for p in PARTIES[1:]
     }
     theirs[odd] = changed_hello(odd, field, found.plan_digest)
-    fault = difference(own, theirs[odd])
-    assert fault is not None
+    error = difference(own, theirs[odd])
+    assert error is not None
     with ThreadPoolExecutor() as pool:
         listening = [pool.submit(told, siege, party, theirs[party]) for party in theirs]
     for one in listening:
         first, last = said(one.result())
         assert len(bytes.fromhex(first.pop("run"))) == 16, "a nonce"
         assert first == {name: value for name, value in own.items() if name != "run"}
-        assert last == {"type": "refusal", "what": fault.what, "hint": fault.hint}
+        assert last == {"type": "refusal", "what": error.what, "hint": error.hint}
         assert one.result().ended == "closed"
     refused(siege, field)
     tried(2, f"connections on which all was decrypted that is said where {odd} has another {field}")

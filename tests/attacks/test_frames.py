@@ -24,9 +24,9 @@ from pathlib import Path
 
 import pytest
 
-from party.job import PARTIES, Job, Party
+from party.agreement.job import PARTIES, Job, Party
+from party.compiler.driver import build
 from party.native.instructions import Type
-from party.schedule.prepare import build
 from tests.attacks.conftest import Tried
 from tests.attacks.intruder import HEAD, Frame, Intruder, intruder
 from tests.attacks.siege import Siege, resident_bytes

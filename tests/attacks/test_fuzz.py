@@ -36,7 +36,7 @@ def test_no_input_breaks_a_parser(target: Target, workshop: Path, tried: Tried) 
 
 @dataclass(frozen=True)
 class Planted:
-    """A fault put into a copy of the product's source."""
+    """An error put into a copy of the product's source."""
 
     target: str
     right: str
@@ -54,7 +54,7 @@ PLANTED = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda one: f"{one.target}: {one.right}")
-def test_a_planted_fault_is_found(planted: Planted, workshop: Path) -> None:
+def test_a_planted_error_is_found(planted: Planted, workshop: Path) -> None:
     (target,) = (one for one in TARGETS if one.name == planted.target)
     text = (NATIVE / target.source).read_text()
     assert text.count(planted.right) == 1

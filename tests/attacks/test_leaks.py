@@ -31,12 +31,12 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from party.edge import guarded
-from party.faults import InputFault
+from party.agreement.job import PARTIES, Job, load_job
+from party.agreement.order import order
+from party.compiler.driver import build
 from party.identity import load_keys
-from party.job import PARTIES, Job, load_job
-from party.models.order import order
-from party.schedule.prepare import build
+from party.process.errors import InputError
+from party.process.exit import guarded
 from party.table import load
 from party.table.parts import cut
 from tests.attacks.canaries import (
@@ -459,7 +459,7 @@ def test_nothing_private_shows_while_a_plan_is_built(
     with watched(lambda: pids(endless)) as seen:
         alice = endless.start("alice", cache=str(own))
         alice.reaches("joining")
-    builders, readers = ran("party.schedule.prepare", seen), ran("party.table", seen)
+    builders, readers = ran("party.compiler.driver", seen), ran("party.table", seen)
     assert len(builders) == len(readers) == 1
     assert_looked_into(seen, [alice.process.pid, *builders, *readers])
     found = seen | files_in(own) | everything(endless, temporary)
@@ -659,10 +659,10 @@ def test_a_process_that_is_not_sealed_would_leave_a_core(tmp_path: Path) -> None
 @pytest.mark.parametrize("sealed", [True, False])
 def test_another_process_of_the_same_user_cannot_look_into_a_party(sealed: bool) -> None:
     """Without the seal it can, so that this tests something."""
-    first = "from party.seal import seal_process; " if sealed else ""
+    first = "from party.process.hardening import harden_process; " if sealed else ""
     become = "import ctypes, os, sys; os.getuid() or os.setuid(65534); "
     undo = "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0); "
-    seal = "seal_process(); " if sealed else ""
+    seal = "harden_process(); " if sealed else ""
     party = subprocess.Popen(
         [
             sys.executable,
@@ -732,11 +732,11 @@ def test_what_is_wrong_with_a_table_is_said_without_its_values(
     lines = table.read_text().splitlines()
     spoil(lines)
     table.write_text("\n".join(lines) + "\n")
-    with pytest.raises(InputFault) as caught:
+    with pytest.raises(InputError) as caught:
         load(table, load_job(scene.directory / "job.yaml"), party)  # type: ignore[arg-type]
     said = "\n".join(map(str, (caught.value, caught.value.where, caught.value.hint)))
     sought = Search(one for one in scene.canaries() if one.owner == party)
-    assert sightings("the fault", said.encode(), sought) == []
+    assert sightings("the error", said.encode(), sought) == []
     assert "8888" not in said and "1e999" not in said
 
 
@@ -753,10 +753,10 @@ def test_what_is_wrong_with_a_key_is_said_without_the_key(scene: Planted, harm: 
         "not even PEM": pem.splitlines()[1],
     }
     (keys / "tls.key").write_text(changed[harm])
-    with pytest.raises(InputFault) as caught:
+    with pytest.raises(InputError) as caught:
         load_keys(keys, "tiny", "alice")
     said = "\n".join(map(str, (caught.value, caught.value.where, caught.value.hint)))
-    assert sightings("the fault", said.encode(), sought) == []
+    assert sightings("the error", said.encode(), sought) == []
 
 
 def test_an_error_of_our_own_is_said_without_what_it_holds(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from party.job import PARTIES
+from party.agreement.job import PARTIES
 from party.plan import Plan
 from tests.attacks.conftest import Tried
 from tests.attacks.transcripts import Seen, Spot, Theatre, bits_of, blocks, messages, worlds

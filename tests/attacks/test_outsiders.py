@@ -22,8 +22,8 @@ from pathlib import Path
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from deployer import authority as certs
-from party.hosts import Address
+from deployer.certs import authority as certs
+from party.agreement.hosts import Address
 from party.identity import identity
 from tests.attacks.conftest import Tried
 from tests.attacks.siege import (
@@ -512,7 +512,7 @@ def test_a_partys_keys_used_twice_make_no_second_party(siege: Siege, tried: Trie
     elsewhere = f"127.0.0.9:{siege.address('bob').port}"
     options = "--job job.yaml --config config.json --keys keys/bob --table bob.csv --wait 2"
     twin = party_command(
-        *("bob", *options.split(), "--output", "out/twin", "--listen", elsewhere),
+        *("bob", *options.split(), "--output", "out/reference", "--listen", elsewhere),
         *("--cache", str(siege.cache)),
         directory=siege.directory,
     )

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from party.job import Party, load_job
-from party.models.order import order
+from party.agreement.job import Party, load_job
+from party.agreement.order import order
 from party.table import read_table
 from tests.attacks.relay import RELAYED, as_it_comes, relayed
 from tests.attacks.siege import FILES, Siege, limit_files

@@ -41,7 +41,7 @@ from tests.attacks.transcripts import (
 from tests.audit.conftest import PROTOCOLS
 from tests.audit.conftest import job as audited_job
 from tests.compiler import small_plan
-from tests.schedule.referee import with_injected_seeds
+from tests.schedule.oracle import with_injected_seeds
 
 STEPS = 2400
 LEVEL = 1e-8
@@ -249,7 +249,7 @@ def _squares(coins: Array) -> tuple[Seen, Seen]:
     # A device for each party, so that what goes from one to another is seen in the graph.
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, 3 * [tf.config.LogicalDeviceConfiguration()])
-    from party import compat
+    from party.compiler import compat
 
     tfe = compat.load()
     config = tfe.LocalConfig([f"server{i}" for i in range(3)])

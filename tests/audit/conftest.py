@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from party.job import Job, Training
+from party.agreement.job import Job, Training
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
 from tests import compiler

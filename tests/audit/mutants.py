@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from party.job import PARTIES
+from party.agreement.job import PARTIES
 from party.plan.cut import Part, cut
 from party.plan.graph import Operation, Plan
 

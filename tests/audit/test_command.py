@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from deployer import cli
+from party.agreement.job import Job
 from party.audit import audit
-from party.faults import JobFault
-from party.job import Job
-from party.schedule import prepare
+from party.compiler import driver as prepare
+from party.process.errors import JobError
 from tests.audit.conftest import job, plan_of
 from tests.audit.mutants import Mutator
 from tests.runtime.scene import PATIENCE_S, Running, Scene
@@ -61,7 +61,7 @@ def test_a_refused_plan_is_exit_code_1(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refused(agreed: Job) -> dict[str, Any]:
-        raise JobFault("the plan is refused: as a test", "operation 'x' of the plan")
+        raise JobError("the plan is refused: as a test", "operation 'x' of the plan")
 
     monkeypatch.setattr(prepare, "audited", refused)
     assert deployer(monkeypatch, "audit", str(file)) == 1
@@ -81,8 +81,8 @@ def test_no_schedule_is_kept_of_a_plan_that_is_refused(
 ) -> None:
     agreed = job("pond")
     unmasked = next(m.plan for m in Mutator(plan_of(agreed)).zeroed() if "mask_1" in m.what)
-    monkeypatch.setattr("party.plan.build.build", lambda parameters: unmasked)
-    with pytest.raises(JobFault, match="the plan is refused"):
+    monkeypatch.setattr("party.compiler.build.build", lambda parameters: unmasked)
+    with pytest.raises(JobError, match="the plan is refused"):
         prepare._build(agreed, tmp_path, [0, 1, 2])
     assert not list(tmp_path.iterdir())
 

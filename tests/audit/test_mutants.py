@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from party.agreement.job import Job
 from party.audit import audit
-from party.faults import JobFault
-from party.job import Job
+from party.process.errors import JobError
 from tests.audit.conftest import PROTOCOLS, ROWS, TALLY, counts, in_the_docs, job, plan_of
 from tests.audit.judge import Judge
 from tests.audit.mutants import KINDS, Mutant, Mutator
@@ -94,7 +94,7 @@ def test_a_weight_that_goes_out_unmasked_is_refused_by_name() -> None:
     (weights, _), *_ = plan.state[0]
     masked = next(o for o in plan.operations if o.kind == "Sub" and o.inputs[0] == weights)
     (mutant,) = (m for m in mutants("pond", "drop") if m.what.endswith(f"from {masked.name}"))
-    with pytest.raises(JobFault, match=r"alice would send bob .* alice's share of the model"):
+    with pytest.raises(JobError, match=r"alice would send bob .* alice's share of the model"):
         audit(mutant.plan, agreed)
 
 
@@ -108,6 +108,6 @@ def test_the_judge_does_not_take_everything_for_harmless() -> None:
 def _is_refused(mutant: Mutant, agreed: Job) -> bool:
     try:
         audit(mutant.plan, agreed)
-    except JobFault:
+    except JobError:
         return True
     return False

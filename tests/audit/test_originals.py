@@ -6,8 +6,8 @@ import time
 
 import pytest
 
+from party.agreement.job import Job
 from party.audit import audit
-from party.job import Job
 from party.plan import Plan
 from tests.audit.conftest import PROTOCOLS, job, plan_of
 from tests.audit.witness import Witness

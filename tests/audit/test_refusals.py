@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from party.agreement.job import Job
 from party.audit import audit, signatures
-from party.faults import JobFault
-from party.job import Job
 from party.plan import Plan
 from party.plan.graph import Operation
+from party.process.errors import JobError
 from party.schedule.lowering import LOWERINGS
 from tests.audit.circuits import Circuit
 from tests.audit.conftest import job, plan_of
@@ -231,14 +231,14 @@ REFUSED: dict[Callable[[Plan], Plan], str] = {
 def test_it_is_refused_with_the_operation_and_the_reason(
     wrong: Callable[[Plan], Plan], agreed: Job
 ) -> None:
-    with pytest.raises(JobFault) as caught:
+    with pytest.raises(JobError) as caught:
         audit(wrong(plan_of(agreed)), agreed)
     assert REFUSED[wrong] in caught.value.what
     assert caught.value.where is None or "of the plan" in caught.value.where
 
 
 def test_another_jobs_plan_is_refused(agreed: Job) -> None:
-    with pytest.raises(JobFault, match="not this job's"):
+    with pytest.raises(JobError, match="not this job's"):
         audit(plan_of(agreed), job("pond", features=3))
 
 
@@ -384,7 +384,7 @@ def test_an_operation_of_another_type_or_shape_than_what_it_makes_is_refused(
     circuit = Circuit(np.int64)
     WELL_TYPED[kind](circuit)
     circuit.operations[-1] = wrong(circuit.operations[-1])
-    with pytest.raises(JobFault, match=r"not that of what it makes|the shape that it says"):
+    with pytest.raises(JobError, match=r"not that of what it makes|the shape that it says"):
         audit(beside(plan_of(agreed), circuit), agreed)
 
 
@@ -440,7 +440,7 @@ ILL_TYPED: dict[str, Built] = {
 def test_an_operation_that_does_not_fit_what_it_reads_is_refused(what: str, agreed: Job) -> None:
     circuit = Circuit(np.int64)
     ILL_TYPED[what](circuit)
-    with pytest.raises(JobFault, match="not that of what it makes"):
+    with pytest.raises(JobError, match="not that of what it makes"):
         audit(beside(plan_of(agreed), circuit), agreed)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bench.cases import CASES, Case, Tables, job_text
 from bench.report import YARDSTICK, Measurement, Spread, ratios, spread, summary, table, write
 from bench.systems import SYSTEMS, Figures
-from party.job import parse_job
+from party.agreement.job import parse_job
 
 POSITIVE = st.floats(min_value=1e-3, max_value=1e6)
 

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from deployer import authority as certs
-from deployer.certs import app
-from party.faults import InputFault
+from deployer.certs import authority as certs
+from deployer.commands.certs import app
+from party.agreement.job import PARTIES
 from party.identity import identities_in, load_keys, read_certificates
-from party.job import PARTIES
+from party.process.errors import InputError
 from tests.channel.meeting import write_keys
 
 JOB = "name: fraud\nrows: 8\nfeatures: [a]\nlabel: y\n" + (
@@ -38,7 +38,7 @@ def job(tmp_path: Path) -> Path:
 
 
 def run(*words: object) -> str:
-    """Run ``deployer certs``; its faults are raised, its output returned."""
+    """Run ``deployer certs``; its errors are raised, its output returned."""
     result = CliRunner().invoke(app, [str(word) for word in words])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -164,7 +164,7 @@ def test_a_request_that_claims_another_name_is_not_signed(tmp_path: Path, job: P
     other.write_text(JOB.replace("fraud", "other", 1))
     run("request", "bob", "--job", other, "--output", tmp_path / "other")
     for name, who in [("alice", "spiffe://fraud/alice"), ("other", "spiffe://other/bob")]:
-        with pytest.raises(InputFault) as caught:
+        with pytest.raises(InputError) as caught:
             sign(tmp_path, tmp_path / name / "tls.csr")
         assert caught.value.what == f"the request is for {who}, not for spiffe://fraud/bob"
         assert not (tmp_path / "answer").exists()
@@ -201,7 +201,7 @@ def test_an_odd_request_is_not_signed(
 ) -> None:
     run("authority", "--job", job, "--output", tmp_path / "authority")
     (tmp_path / "odd.csr").write_bytes(content)
-    with pytest.raises(InputFault, match=words) as caught:
+    with pytest.raises(InputError, match=words) as caught:
         sign(tmp_path, tmp_path / "odd.csr")
     assert caught.value.where == str(tmp_path / "odd.csr")
 
@@ -212,7 +212,7 @@ def test_a_tampered_request_is_not_signed(tmp_path: Path, job: Path) -> None:
     der = x509.load_pem_x509_csr(request_with(key, BOB)).public_bytes(serialization.Encoding.DER)
     odd = x509.load_der_x509_csr(der.replace(b"fraud/bob", b"fraud/bob"[::-1]))
     (tmp_path / "odd.csr").write_bytes(odd.public_bytes(serialization.Encoding.PEM))
-    with pytest.raises(InputFault, match="not signed by its own key"):
+    with pytest.raises(InputError, match="not signed by its own key"):
         sign(tmp_path, tmp_path / "odd.csr")
 
 
@@ -244,7 +244,7 @@ def test_nothing_that_exists_is_overwritten(
     run("request", "bob", "--job", job, "--output", "r")
     shutil.copy("r/tls.csr", "keys/bob/tls.csr")
     before = tree(tmp_path)
-    with pytest.raises(InputFault, match="keys are never overwritten"):
+    with pytest.raises(InputError, match="keys are never overwritten"):
         run(*words, "--output", "keys")
     assert tree(tmp_path) == before
 
@@ -253,7 +253,7 @@ def test_a_directory_that_cannot_be_made_is_said_and_leaves_nothing(
     tmp_path: Path, job: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputFault, match=r"Not a directory|File exists"):
+    with pytest.raises(InputError, match=r"Not a directory|File exists"):
         run("new", "--job", job, "--output", tmp_path / "file" / "keys")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "job.yaml"]
 
@@ -287,7 +287,7 @@ def test_every_subcommand_has_an_example_in_its_help() -> None:
 def test_a_broken_authority_is_refused(tmp_path: Path, job: Path, spoil: Any, words: str) -> None:
     run("authority", "--job", job, "--output", tmp_path / "authority")
     spoil(tmp_path / "authority")
-    with pytest.raises(InputFault, match=words):
+    with pytest.raises(InputError, match=words):
         certs.read_authority(tmp_path / "authority")
 
 
@@ -296,5 +296,5 @@ def test_a_partys_key_is_no_authority(tmp_path: Path, job: Path) -> None:
     bob = tmp_path / "keys/bob"
     shutil.copy(bob / "tls.crt", bob / "ca.crt")
     shutil.copy(bob / "tls.key", bob / "ca.key")
-    with pytest.raises(InputFault, match="not that of a job's authority"):
+    with pytest.raises(InputError, match="not that of a job's authority"):
         certs.read_authority(bob)

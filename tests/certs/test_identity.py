@@ -1,4 +1,4 @@
-"""A party's own keys are checked before it does anything, each fault with file and remedy."""
+"""A party's own keys are checked before it does anything, each error with file and remedy."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer import authority as certs
-from party.faults import InputFault
+from deployer.certs import authority as certs
+from party.agreement.job import PARTIES
 from party.identity import identity, load_keys, party_of
-from party.job import PARTIES
+from party.process.errors import InputError
 from tests.channel.meeting import write_keys
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -38,8 +38,8 @@ def keys(tmp_path: Path, authority: certs.Authority) -> Path:
     return tmp_path / "bob"
 
 
-def refusal(keys: Path, now: datetime | None = None) -> InputFault:
-    with pytest.raises(InputFault) as caught:
+def refusal(keys: Path, now: datetime | None = None) -> InputError:
+    with pytest.raises(InputError) as caught:
         load_keys(keys, "fraud", "bob", now)
     assert caught.value.hint, "every refusal says what to do"
     return caught.value
@@ -48,9 +48,9 @@ def refusal(keys: Path, now: datetime | None = None) -> InputFault:
 @pytest.mark.parametrize("name", ["ca.crt", "tls.crt", "tls.key"])
 def test_a_missing_file_is_named(keys: Path, name: str) -> None:
     (keys / name).unlink()
-    fault = refusal(keys)
-    assert fault.what == f"bob's key directory has no {name}"
-    assert fault.where == str(keys)
+    error = refusal(keys)
+    assert error.what == f"bob's key directory has no {name}"
+    assert error.where == str(keys)
 
 
 @pytest.mark.parametrize("name", ["ca.crt", "tls.crt", "tls.key"])
@@ -71,7 +71,7 @@ def test_a_damaged_certificate_is_refused_and_nothing_falls(
     whole = (keys / "whole").read_bytes()
     damaged = whole[:at] + junk + whole[at + len(junk) :]
     (keys / "tls.crt").write_bytes(damaged)
-    with contextlib.suppress(InputFault):
+    with contextlib.suppress(InputError):
         assert load_keys(keys, "fraud", "bob").identity == OWN[0]
         assert x509.load_pem_x509_certificate(damaged) == x509.load_pem_x509_certificate(whole)
 
@@ -81,9 +81,9 @@ def test_a_key_that_others_can_get_at_is_refused(keys: Path, mode: int) -> None:
     if os.geteuid() == 0:
         os.chown(keys / "tls.key", 12345, 12345)
     (keys / "tls.key").chmod(mode)
-    fault = refusal(keys)
-    assert f"mode {mode:04o}" in fault.what
-    assert fault.hint == f"chmod 600 {keys / 'tls.key'}"
+    error = refusal(keys)
+    assert f"mode {mode:04o}" in error.what
+    assert error.hint == f"chmod 600 {keys / 'tls.key'}"
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400])
@@ -137,23 +137,23 @@ def test_an_expired_certificate_is_refused_with_its_date(
     tmp_path: Path, authority: certs.Authority
 ) -> None:
     keys = write_keys(tmp_path / "old", authority, OWN, NOW - 2 * DAY, NOW - DAY)
-    fault = refusal(keys)
-    assert fault.what == f"the certificate expired on {NOW - DAY:%Y-%m-%d %H:%M} UTC"
-    assert "deployer certs renew" in (fault.hint or "")
+    error = refusal(keys)
+    assert error.what == f"the certificate expired on {NOW - DAY:%Y-%m-%d %H:%M} UTC"
+    assert "deployer certs renew" in (error.hint or "")
 
 
 def test_a_certificate_of_tomorrow_is_refused_with_todays_clock(
     tmp_path: Path, authority: certs.Authority
 ) -> None:
     keys = write_keys(tmp_path / "new", authority, OWN, NOW + DAY, NOW + 2 * DAY)
-    fault = refusal(keys)
-    assert fault.what == f"the certificate is not valid before {NOW + DAY:%Y-%m-%d %H:%M} UTC"
-    assert "clock" in (fault.hint or "")
+    error = refusal(keys)
+    assert error.what == f"the certificate is not valid before {NOW + DAY:%Y-%m-%d %H:%M} UTC"
+    assert "clock" in (error.hint or "")
 
 
 def test_an_expired_authority_is_refused(keys: Path) -> None:
-    fault = refusal(keys, NOW + 11 * DAY)
-    assert "expired" in fault.what
+    error = refusal(keys, NOW + 11 * DAY)
+    assert "expired" in error.what
 
 
 def test_a_certificate_of_another_authority_is_refused(keys: Path) -> None:
@@ -166,9 +166,9 @@ def test_a_second_authority_could_speak_for_every_party_and_is_refused(
 ) -> None:
     other = certs.pem(certs.make_authority("fraud").certificate)
     (keys / "ca.crt").write_bytes(certs.pem(authority.certificate) + other)
-    fault = refusal(keys)
-    assert fault.what == "there are 2 certificates, and a job has one authority"
-    assert fault.where == str(keys / "ca.crt")
+    error = refusal(keys)
+    assert error.what == "there are 2 certificates, and a job has one authority"
+    assert error.where == str(keys / "ca.crt")
 
 
 def test_what_a_certificate_says_is_shown_without_what_moves_a_cursor(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer import authority as certs
+from deployer.certs import authority as certs
 from tests.channel.meeting import JOB, Meeting
 
 

@@ -18,13 +18,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from deployer import authority as certs
-from deployer.run import free_ports
+from deployer.certs import authority as certs
+from deployer.local.run import free_ports
+from party.agreement.hosts import Address, Hosts
+from party.agreement.job import PARTIES, Job, Training
 from party.channel import Joined, join, listen
-from party.faults import JobFault
-from party.hosts import Address, Hosts
 from party.identity import load_keys
-from party.job import PARTIES, Job, Training
+from party.process.errors import JobError
 
 JOB = Job(
     name="fraud",
@@ -46,7 +46,7 @@ class Attendance(threading.Thread):
         self.meeting, self.party, self.job, self.plan = meeting, party, job, plan
         self.wait_s = wait_s
         self.joined: Joined | None = None
-        self.fault: BaseException | None = None
+        self.failure: BaseException | None = None
         self.cancelled = False
         self.reports: list[tuple[str, Sequence[str]]] = []
         index = PARTIES.index(party)
@@ -65,13 +65,13 @@ class Attendance(threading.Thread):
                 self.wait_s,
                 self._heard,
             )
-        except BaseException as fault:
-            self.fault = fault
+        except BaseException as error:
+            self.failure = error
 
     def _heard(self, text: str, awaited: Sequence[str]) -> None:
         self.reports.append((text, awaited))
         if self.cancelled:
-            raise JobFault("cancelled")
+            raise JobError("cancelled")
 
     def told(self) -> str:
         """All that was reported."""
@@ -85,11 +85,11 @@ class Attendance(threading.Thread):
             time.sleep(0.01)
 
     def outcome(self) -> Joined:
-        """What came of it; raises the fault that ended it."""
+        """What came of it; raises the error that ended it."""
         self.join(self.wait_s + 15)
         assert not self.is_alive(), f"{self.party} hangs"
-        if self.fault is not None:
-            raise self.fault
+        if self.failure is not None:
+            raise self.failure
         assert self.joined is not None
         return self.joined
 

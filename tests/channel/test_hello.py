@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from party.agreement.job import Job
 from party.channel.hello import checked_hello, checked_refusal, difference, hello, refusal
-from party.job import Job
 from tests.channel.meeting import JOB, PLAN
 
 
@@ -48,48 +48,48 @@ def test_parties_with_the_same_job_and_plan_agree() -> None:
     ],
 )
 def test_a_job_that_differs_is_named_with_both_values(job: Job, words: str) -> None:
-    fault = difference(*pair(job))
-    assert fault is not None and fault.exit_code == 1
-    assert fault.what == f"alice and bob disagree: {words}"
-    assert fault.hint == "give all three parties the same job file"
+    error = difference(*pair(job))
+    assert error is not None and error.exit_code == 1
+    assert error.what == f"alice and bob disagree: {words}"
+    assert error.hint == "give all three parties the same job file"
 
 
 def test_a_plan_that_differs_is_named() -> None:
-    fault = difference(*pair(plan="8" * 64))
-    assert fault is not None and f"plan: alice has {PLAN}, bob has {'8' * 64}" in fault.what
+    error = difference(*pair(plan="8" * 64))
+    assert error is not None and f"plan: alice has {PLAN}, bob has {'8' * 64}" in error.what
 
 
 @pytest.mark.parametrize("name", ["kit", "tensorflow", "tf_encrypted"])
 def test_a_version_that_differs_is_named_before_anything_it_may_cause(name: str) -> None:
     mine, theirs = pair(training(epochs=3), "8" * 64)
     theirs["versions"] = theirs["versions"] | {name: "9.9.9"}
-    fault = difference(mine, theirs)
-    assert fault is not None
-    assert f"versions.{name}: alice has {mine['versions'][name]}, bob has 9.9.9" in fault.what
-    assert "epochs" not in fault.what
+    error = difference(mine, theirs)
+    assert error is not None
+    assert f"versions.{name}: alice has {mine['versions'][name]}, bob has 9.9.9" in error.what
+    assert "epochs" not in error.what
 
 
 def test_another_protocol_version_comes_first_of_all() -> None:
     mine, theirs = pair(training(epochs=3))
     theirs |= {"protocol_version": 2, "versions": {}}
-    fault = difference(mine, theirs)
-    assert fault is not None
-    assert fault.what == "alice and bob disagree: protocol_version: alice has 1, bob has 2"
+    error = difference(mine, theirs)
+    assert error is not None
+    assert error.what == "alice and bob disagree: protocol_version: alice has 1, bob has 2"
 
 
 def test_jobs_of_other_digests_and_equal_fields_still_disagree() -> None:
     mine, theirs = pair()
     theirs["job"] = "0" * 64
-    fault = difference(mine, theirs)
-    assert fault is not None and f"job: alice has {JOB.digest}, bob has {'0' * 64}" in fault.what
+    error = difference(mine, theirs)
+    assert error is not None and f"job: alice has {JOB.digest}, bob has {'0' * 64}" in error.what
 
 
 def test_a_hello_is_short_whatever_the_job() -> None:
     many = tuple(f"{i:04}" + "ä" * 124 for i in range(4096))
     wide = changed(features=many, label='"' * 128)
     assert len(json.dumps(hello(wide, "alice", PLAN), ensure_ascii=False).encode()) < 4000
-    fault = difference(hello(wide, "alice", PLAN), hello(JOB, "bob", PLAN))
-    assert fault is not None and "features: alice has 4096 items (sha256 " in fault.what
+    error = difference(hello(wide, "alice", PLAN), hello(JOB, "bob", PLAN))
+    assert error is not None and "features: alice has 4096 items (sha256 " in error.what
 
 
 texts = st.text(max_size=400)
@@ -101,18 +101,18 @@ def test_both_ends_say_the_same_whatever_a_peer_says(
 ) -> None:
     mine, theirs = pair()
     theirs |= {"plan": plan, "job": job, "job_fields": fields}
-    fault, same = difference(mine, theirs), difference(theirs, mine)
-    assert fault is not None and same is not None and str(fault) == str(same)
-    assert len(fault.what) < 8 * 1000
-    assert fault.what.isprintable(), "a peer's text cannot move the cursor, or start a new line"
+    error, same = difference(mine, theirs), difference(theirs, mine)
+    assert error is not None and same is not None and str(error) == str(same)
+    assert len(error.what) < 8 * 1000
+    assert error.what.isprintable(), "a peer's text cannot move the cursor, or start a new line"
 
 
 @given(texts, texts)
 def test_names_of_fields_are_a_peers_words_too(name: str, value: str) -> None:
     mine, theirs = pair()
     theirs["versions"] = theirs["versions"] | {name: value}
-    fault = difference(mine, theirs)
-    assert fault is None or fault.what.isprintable()
+    error = difference(mine, theirs)
+    assert error is None or error.what.isprintable()
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(

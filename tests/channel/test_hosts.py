@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from party.faults import InputFault
-from party.hosts import Address, format_hosts, load_hosts, parse_hosts
+from party.agreement.hosts import Address, format_hosts, load_hosts, parse_hosts
+from party.process.errors import InputError
 
 GOOD = {"server0": "alice.example:4440", "server1": "10.0.0.2:4440", "server2": "[2001:db8::3]:1"}
 
@@ -67,7 +67,7 @@ def test_any_text_is_an_address_or_is_refused(text: str) -> None:
     ],
 )
 def test_a_wrong_address_is_refused_with_its_key(change: dict[str, object], words: str) -> None:
-    with pytest.raises(InputFault, match=words) as caught:
+    with pytest.raises(InputError, match=words) as caught:
         parse_hosts(json.dumps(GOOD | change), "config.json")
     assert caught.value.where == "config.json, key 'server1' (bob)"
 
@@ -87,21 +87,21 @@ def test_a_wrong_address_is_refused_with_its_key(change: dict[str, object], word
     ],
 )
 def test_what_is_no_hosts_map_is_refused(text: str, words: str) -> None:
-    with pytest.raises(InputFault, match=words) as caught:
+    with pytest.raises(InputError, match=words) as caught:
         parse_hosts(text, "config.json")
     assert (caught.value.where or "").startswith("config.json")
 
 
 def test_an_unknown_key_names_the_nearest_known_one() -> None:
-    with pytest.raises(InputFault) as caught:
+    with pytest.raises(InputError) as caught:
         parse_hosts(json.dumps(GOOD | {"sever1": "x:1"}), "config.json")
     assert caught.value.hint == "did you mean 'server1'?"
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputFault, match="No such file") as caught:
+    with pytest.raises(InputError, match="No such file") as caught:
         load_hosts(tmp_path / "config.json")
     assert caught.value.where == str(tmp_path / "config.json")
     (tmp_path / "config.json").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(InputFault, match="not UTF-8"):
+    with pytest.raises(InputError, match="not UTF-8"):
         load_hosts(tmp_path / "config.json")

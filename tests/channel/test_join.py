@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from party.agreement.hosts import Address
+from party.agreement.job import PARTIES, Job
 from party.channel import listen
-from party.faults import InputFault, JobFault
-from party.hosts import Address
-from party.job import PARTIES, Job
+from party.process.errors import InputError, JobError
 from tests.channel.meeting import JOB, PLAN, Meeting, descriptors
 
 
@@ -56,7 +56,7 @@ def test_who_is_missing_is_reported_and_awaited(meeting: Meeting) -> None:
 
 def test_a_wait_ends_with_who_is_missing_and_where(meeting: Meeting) -> None:
     bob = meeting.attend("bob", wait_s=0.4)
-    with pytest.raises(JobFault) as caught:
+    with pytest.raises(JobError) as caught:
         bob.outcome()
     alice, own = meeting.hosts[0], meeting.hosts[1]
     assert caught.value.what == "alice and server did not come within 0.4 s"
@@ -68,7 +68,7 @@ def test_the_name_of_a_host_that_does_not_exist_is_said(meeting: Meeting) -> Non
     _, bob, server = meeting.hosts
     meeting.hosts = (Address("nobody.invalid", 1), bob, server)
     attendance = meeting.attend("server", wait_s=1.5)
-    with pytest.raises(JobFault) as caught:
+    with pytest.raises(JobError) as caught:
         attendance.outcome()
     assert "alice at nobody.invalid:1: its name is not known" in (caught.value.where or "")
 
@@ -96,7 +96,7 @@ def test_parties_that_disagree_all_end_with_what_differs(
         own = (job, plan) if party == odd else (JOB, PLAN)
         meeting.attend(party, *own, wait_s=5)
     for one in meeting.attendances:
-        with pytest.raises(JobFault) as caught:
+        with pytest.raises(JobError) as caught:
             one.outcome()
         assert re.search(f"(alice|bob|server) has {own_value}", caught.value.what)
         assert f"{odd} has {odd_value}" in caught.value.what
@@ -109,7 +109,7 @@ def test_the_third_party_is_told_why_the_other_two_will_not_start(meeting: Meeti
     bob = meeting.attend("bob", changed(rows=9), wait_s=5)
     told = []
     for one in (alice, bob, server):
-        with pytest.raises(JobFault) as caught:
+        with pytest.raises(JobError) as caught:
             one.outcome()
         told.append(caught.value.what)
     assert all("rows: " in text and "bob has 9" in text for text in told), told
@@ -117,7 +117,7 @@ def test_the_third_party_is_told_why_the_other_two_will_not_start(meeting: Meeti
 
 def test_a_join_leaves_no_descriptor_behind(meeting: Meeting) -> None:
     before = descriptors()
-    with pytest.raises(JobFault):
+    with pytest.raises(JobError):
         meeting.attend("alice", wait_s=0.1).outcome()
     assert descriptors() == before
 
@@ -125,7 +125,7 @@ def test_a_join_leaves_no_descriptor_behind(meeting: Meeting) -> None:
 def test_a_port_that_is_taken_is_said(meeting: Meeting) -> None:
     with (
         listen(meeting.hosts[0]),
-        pytest.raises(InputFault, match="Address already in use"),
+        pytest.raises(InputError, match="Address already in use"),
     ):
         listen(meeting.hosts[0])
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from party.agreement.hosts import Address
 from party.channel import listen
 from party.channel.hello import hello
-from party.faults import InputFault, JobFault
-from party.hosts import Address
+from party.process.errors import InputError, JobError
 from tests.channel.meeting import JOB, PLAN, Meeting, message
 from tests.channel.test_strangers import channel_as
 
@@ -39,7 +39,7 @@ def test_ready_without_end_does_not_outlive_the_wait(meeting: Meeting, keys: Pat
     thread = threading.Thread(target=flood)
     thread.start()
     try:
-        with pytest.raises(JobFault, match="did not come within 2 s"):
+        with pytest.raises(JobError, match="did not come within 2 s"):
             alice.outcome()
     finally:
         ended.set()
@@ -62,5 +62,5 @@ def test_who_comes_and_goes_all_the_time_is_told_of_now_and_then(
 
 @pytest.mark.parametrize("host", ["192.0.2.7", "nobody.invalid"])
 def test_what_is_for_one_address_is_heard_nowhere_else(host: str) -> None:
-    with pytest.raises(InputFault, match=r"no address of this machine|Cannot assign"):
+    with pytest.raises(InputError, match=r"no address of this machine|Cannot assign"):
         listen(Address(host, 18080), or_everywhere=False)

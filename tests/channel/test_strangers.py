@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deployer import authority as certs
+from deployer.certs import authority as certs
 from party.channel.hello import hello
 from party.identity import identity
 from tests.channel.meeting import JOB, PLAN, Meeting, descriptors, message, tls, write_keys
@@ -409,4 +409,4 @@ def test_a_dialled_party_must_be_the_one_that_was_meant(
             with contextlib.suppress(ssl.SSLError, ConnectionError):
                 assert one.recv(1) == b"", "not even a hello is said to it"
     bob.join(10)
-    assert "alice at" in str(bob.fault) and "did not come" in str(bob.fault)
+    assert "alice at" in str(bob.failure) and "did not come" in str(bob.failure)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from deployer.render import objects
-from deployer.values import Values, load_values
+from deployer.manifests.render import objects
+from deployer.manifests.values import Values, load_values
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm"

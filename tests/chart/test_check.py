@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from deployer.check import ask, check, wait
-from party.faults import InputFault, JobFault
-from party.hosts import Address
+from deployer.commands.check import ask, check, wait
+from party.agreement.hosts import Address
+from party.process.errors import InputError, JobError
 
 
 class Party:
@@ -50,7 +50,7 @@ def started(request: pytest.FixtureRequest) -> Iterator[Party]:
 
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployer.check._AGAIN_S", 0.01)
+    monkeypatch.setattr("deployer.commands.check._AGAIN_S", 0.01)
 
 
 def answering(*bodies: bytes) -> pytest.MarkDecorator:
@@ -66,7 +66,7 @@ def test_it_waits_until_a_party_is_well(started: Party) -> None:
 
 @answering(says("failed"))
 def test_it_fails_for_a_party_that_has_failed(started: Party) -> None:
-    with pytest.raises(JobFault, match="not at work within 0 seconds: bob"):
+    with pytest.raises(JobError, match="not at work within 0 seconds: bob"):
         check([f"bob={started.address}"], timeout=0)
 
 
@@ -74,7 +74,7 @@ def test_it_fails_for_a_party_that_has_failed(started: Party) -> None:
 def test_one_party_that_does_not_answer_is_enough_to_fail(
     started: Party, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(JobFault, match="server"):
+    with pytest.raises(JobError, match="server"):
         check([f"alice={started.address}", "server=127.0.0.1:9"], timeout=0)
     assert "server: does not answer at 127.0.0.1:9" in capsys.readouterr().out
 
@@ -87,5 +87,5 @@ def test_what_is_no_status_is_not_well(started: Party) -> None:
 
 @pytest.mark.parametrize("text", ["alice", "carol=h:1", "alice=h", "=h:1"])
 def test_arguments_that_name_no_party_are_refused(text: str) -> None:
-    with pytest.raises(InputFault):
+    with pytest.raises(InputError):
         check([text], timeout=0)

@@ -10,15 +10,15 @@ from typing import Any, cast
 
 import pytest
 
-from deployer import demo
-from deployer.cluster import Cluster, Object
-from deployer.data import split
-from deployer.render import Plan
-from deployer.target import Place, place_of
-from deployer.values import Values
-from party.faults import InputFault
+from deployer.cluster.client import Cluster, Object
+from deployer.cluster.target import Place, place_of
+from deployer.commands import demo
+from deployer.commands.data import split
+from deployer.manifests.render import Plan
+from deployer.manifests.values import Values
+from party.agreement.job import PARTIES, Job
 from party.identity import load_keys
-from party.job import PARTIES, Job
+from party.process.errors import InputError
 from party.table import load
 from tests.chart.rendering import by_deployer, values
 from tests.deployer.memory import MemoryCluster
@@ -44,7 +44,7 @@ class Release(MemoryCluster):
     def create(self, wanted: Object) -> Object:
         key = wanted["kind"], wanted["metadata"]["namespace"], wanted["metadata"]["name"]
         if key in self.objects:
-            raise InputFault("there is one already")
+            raise InputError("there is one already")
         self._change()
         self.objects[key] = deepcopy(wanted)
         return wanted
@@ -131,7 +131,7 @@ def test_an_attempt_that_broke_off_is_made_good(
     release: Release, changes: int, tmp_path: Path
 ) -> None:
     release.fail_after = changes
-    with pytest.raises(InputFault):
+    with pytest.raises(InputError):
         release.fill()
     release.fail_after = None
     release.fill()
@@ -152,7 +152,7 @@ def test_keys_of_some_parties_are_not_completed_with_another_authoritys(release:
         "data": {},
     }
     release.objects["Secret", alice.namespace, alice.keys_secret] = theirs
-    with pytest.raises(InputFault, match="some are not"):
+    with pytest.raises(InputError, match="some are not"):
         release.fill()
     assert release.secrets() == {alice.keys_secret: {}}
 
@@ -176,7 +176,7 @@ def test_its_rights_are_those_that_it_uses(release: Release) -> None:
     release.fail_after = 2
     for verb, method in (("get", "read"), ("create", "create"), ("delete", "delete")):
         setattr(release, method, watched(verb, getattr(release, method)))
-    with pytest.raises(InputFault):
+    with pytest.raises(InputError):
         release.fill()
     release.fail_after = None
     release.fill()

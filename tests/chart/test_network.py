@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from party.job import PARTIES
+from party.agreement.job import PARTIES
 from tests.chart.rendering import OFF, Object, by_deployer, the
 
 DNS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from kubernetes import client
 
-from deployer.render import Plan, objects
-from party.hosts import parse_hosts
-from party.job import PARTIES, parse_job
+from deployer.manifests.render import Plan, objects
+from party.agreement.hosts import parse_hosts
+from party.agreement.job import PARTIES, parse_job
 from tests.chart.rendering import (
     CHART,
     MATRIX,
@@ -237,9 +237,9 @@ def test_the_way_in_from_outside_has_the_party_port_alone() -> None:
 
 
 def test_names_that_dns_cannot_have_are_refused() -> None:
-    from party.faults import InputFault
+    from party.process.errors import InputError
 
-    with pytest.raises(InputFault):
+    with pytest.raises(InputError):
         by_deployer(OFF | {"job": {"name": "1st"}})
     assert helm("template", "1st", str(CHART), document=OFF).returncode != 0
 

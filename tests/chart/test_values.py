@@ -12,11 +12,11 @@ import jsonschema
 import pytest
 import yaml
 
-from deployer.reference import generated, values_schema
-from deployer.render import Plan
-from deployer.values import VERSION, Values, load_values
-from party.faults import InputFault
-from party.job import load_job
+from deployer.manifests.reference import generated, values_schema
+from deployer.manifests.render import Plan
+from deployer.manifests.values import VERSION, Values, load_values
+from party.agreement.job import load_job
+from party.process.errors import InputError
 from tests.chart.rendering import CHART, MATRIX, OFF, ROOT, helm, values
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -49,7 +49,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("document, says", WRONG.values(), ids=WRONG.keys())
 def test_the_deployer_refuses_and_says_what_to_do(document: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputFault) as refused:
+    with pytest.raises(InputError) as refused:
         values(document)
     assert says in str(refused.value)
 
@@ -71,10 +71,10 @@ def test_the_schema_is_one() -> None:
 
 def test_generated_files_are_up_to_date() -> None:
     for path, text in generated().items():
-        assert path.read_text() == text, f"{path.name}: run python -m deployer.reference"
+        assert path.read_text() == text, f"{path.name}: run python -m deployer.manifests.reference"
 
 
-def test_the_charts_values_are_the_defaults() -> None:
+def test_the_charts_values_are_the_deerrors() -> None:
     assert yaml.safe_load((CHART / "values.yaml").read_text()) == Values().document()
 
 
@@ -113,6 +113,6 @@ def test_later_files_are_laid_over_earlier_ones(tmp_path: Path) -> None:
 def test_a_file_that_is_no_values_file_is_refused_by_name(tmp_path: Path, text: str) -> None:
     file = tmp_path / "values.yaml"
     file.write_text(text)
-    with pytest.raises(InputFault) as refused:
+    with pytest.raises(InputError) as refused:
         load_values([file])
     assert str(file) in str(refused.value)

@@ -17,7 +17,7 @@ def draws_by_seed(parameters: PlanParameters) -> dict[bytes, set[Draw]]:
     """Runs one step's seeds on this machine; for each seed, what is drawn from it by whomever."""
     import tensorflow as tf
 
-    from party.plan.build import build_graph
+    from party.compiler.build import build_graph
 
     graph, _ = build_graph(parameters)
     uniforms = [op for op in graph.get_operations() if op.type == "KitUniform"]

@@ -12,9 +12,9 @@ NATIVE = HERE.parents[1] / "party" / "native"
 OPTIONS = "-std=c11 -g -O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover"
 
 
-def test_every_fault_is_reported_and_nothing_is_kept(tmp_path: Path) -> None:
-    program = tmp_path / "faults"
-    sources = [HERE / "faults.c", *(NATIVE / name for name in ("kernels.c", "random.c", "bits.c"))]
+def test_every_error_is_reported_and_nothing_is_kept(tmp_path: Path) -> None:
+    program = tmp_path / "errors"
+    sources = [HERE / "errors.c", *(NATIVE / name for name in ("kernels.c", "random.c", "bits.c"))]
     compiler = shlex.split(os.environ.get("CC", "cc"))
     libraries = ["-lcrypto", "-lpthread"]
     command = [*compiler, *OPTIONS.split(), *map(str, sources), "-o", str(program), *libraries]

@@ -12,8 +12,8 @@ from tests.compiler import compiled
 PREAMBLE = """
 import importlib.metadata, sys, types
 from pathlib import Path
-from party import compat
-from party.faults import JobFault
+from party.compiler import compat
+from party.process.errors import JobError
 
 def pretend(**versions):
     found = importlib.metadata.version
@@ -28,8 +28,8 @@ def pretend(**versions):
 LOAD = """
 try:
     compat.load()
-except JobFault as fault:
-    print(fault)
+except JobError as error:
+    print(error)
     assert "tf_encrypted.protocol" not in sys.modules
 else:
     print("loaded")
@@ -91,15 +91,15 @@ def refusal_of(library: bytes | None) -> str:
     import tempfile
     from pathlib import Path
 
-    from party import compat
-    from party.compat import kernels
-    from party.faults import JobFault
+    from party.compiler import compat
+    from party.compiler.compat import kernels
+    from party.process.errors import JobError
 
     with tempfile.NamedTemporaryFile() as file, pytest.MonkeyPatch.context() as patch:
         file.write(library or b"")
         file.flush()
         patch.setattr(compat, "LIBRARY", Path(file.name if library else _ctypes.__file__))
-        with pytest.raises(JobFault) as refusal:
+        with pytest.raises(JobError) as refusal:
             kernels.operations.__wrapped__()
     return refusal.value.what
 
@@ -113,7 +113,7 @@ def test_it_refuses_a_library_without_the_operations() -> None:
 
 
 def loaded_twice() -> tuple[bool, str]:
-    from party import compat
+    from party.compiler import compat
 
     first = compat.load()
     return compat.load() is first, first.__version__

@@ -28,11 +28,11 @@ class Answer:
 
 
 def asked(mode: str, function: str, arguments: dict[str, Any]) -> Answer:
-    """Where TensorFlow is: calls a function of party.compat.kernels, or an operation by its name,
+    """Where TensorFlow is: calls a function of ``compat.kernels``, or an operation by its name,
     eagerly, in a traced function or in a session."""
     import tensorflow as tf
 
-    from party.compat import kernels
+    from party.compiler.compat import kernels
 
     shapes = []
 
@@ -172,7 +172,7 @@ def test_bits_outside_an_element_are_an_error_of_the_operation(
 def rows_known_later() -> tuple[Any, Any]:
     import tensorflow as tf
 
-    from party.compat import kernels
+    from party.compiler.compat import kernels
 
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         rows = tf.compat.v1.placeholder(tf.int64, [])
@@ -187,7 +187,7 @@ def test_what_is_known_of_a_shape_is_kept() -> None:
 def two_masks_thrice() -> tuple[set[str], list[Any]]:
     import tensorflow as tf
 
-    from party.compat import secure_random
+    from party.compiler.compat import secure_random
 
     with tf.Graph().as_default() as graph, tf.compat.v1.Session() as session:
         masks = [secure_random.random_uniform([40], maxval=2**40, dtype=tf.int64) for _ in "ab"]
@@ -205,7 +205,7 @@ def test_the_seed_is_the_only_source_of_randomness() -> None:
 def one_traced_function() -> set[bytes]:
     import tensorflow as tf
 
-    from party.compat import secure_random
+    from party.compiler.compat import secure_random
 
     seed = tf.function(lambda: secure_random.secure_seed())
     return {seed().numpy().tobytes() for _ in range(5)}
@@ -218,7 +218,7 @@ def test_a_traced_function_draws_anew_at_every_call() -> None:
 def drawn_together(seeds: list[Any]) -> list[Any]:
     import tensorflow as tf
 
-    from party.compat import secure_random
+    from party.compiler.compat import secure_random
 
     config = tf.compat.v1.ConfigProto(inter_op_parallelism_threads=8)
     with tf.Graph().as_default(), tf.compat.v1.Session(config=config) as session:

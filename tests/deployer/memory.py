@@ -5,8 +5,8 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from deployer.cluster import Change, Object
-from party.faults import InputFault
+from deployer.cluster.client import Change, Object
+from party.process.errors import InputError
 
 
 class MemoryCluster:
@@ -51,7 +51,7 @@ class MemoryCluster:
         if self.fail_after is not None and self.changes > self.fail_after:
             if self.heal_after is not None and self.changes > self.fail_after + self.heal_after:
                 return
-            raise InputFault("the cluster refuses")
+            raise InputError("the cluster refuses")
 
 
 def _key(one: Object) -> tuple[str, str, str]:

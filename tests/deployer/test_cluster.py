@@ -1,4 +1,4 @@
-"""What an API server answers becomes an object, or a fault that says what to do about it."""
+"""What an API server answers becomes an object, or an error that says what to do about it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from deployer.cluster import Change, Cluster, plural
-from deployer.render import objects
-from deployer.values import load_values
-from party.faults import Fault, InputFault, JobFault
+from deployer.cluster.client import Change, Cluster, plural
+from deployer.manifests.render import objects
+from deployer.manifests.values import load_values
+from party.process.errors import InputError, JobError, KitError
 
 SECRET = {
     "apiVersion": "v1",
@@ -118,37 +118,37 @@ QUOTA = 'pods "x" is forbidden: exceeded quota: small'
 @pytest.mark.parametrize(
     ("answer", "kind", "what", "do"),
     [
-        (status(401, "Unauthorized"), InputFault, "does not know who asks", "log in again"),
-        (status(403, USER), InputFault, "not allowed to apply", "operator-role.yaml"),
-        (status(403, QUOTA), InputFault, "exceeded quota", ""),
+        (status(401, "Unauthorized"), InputError, "does not know who asks", "log in again"),
+        (status(403, USER), InputError, "not allowed to apply", "operator-role.yaml"),
+        (status(403, QUOTA), InputError, "exceeded quota", ""),
         (
             status(404, 'namespaces "bank" not found'),
-            InputFault,
+            InputError,
             "no namespace 'bank'",
             "kubectl create namespace bank",
         ),
-        (status(409, "Apply failed with 1 conflict"), InputFault, "another manager", "--force"),
-        (status(422, "spec: field is immutable"), InputFault, "cannot be", "delete and apply"),
-        (status(422, "metadata.name: Invalid value"), InputFault, "Invalid value", ""),
-        (status(500, "etcd is unhappy"), JobFault, "etcd is unhappy", ""),
+        (status(409, "Apply failed with 1 conflict"), InputError, "another manager", "--force"),
+        (status(422, "spec: field is immutable"), InputError, "cannot be", "delete and apply"),
+        (status(422, "metadata.name: Invalid value"), InputError, "Invalid value", ""),
+        (status(500, "etcd is unhappy"), JobError, "etcd is unhappy", ""),
     ],
 )
 def test_a_refusal_says_what_where_and_what_to_do_and_nothing_private(
     api: Api,
     cluster: Cluster,
     answer: tuple[int, dict[str, Any]],
-    kind: type[Fault],
+    kind: type[KitError],
     what: str,
     do: str,
 ) -> None:
     api.answers = [status(404, "not found"), answer]
     with pytest.raises(kind) as raised:
         cluster.apply(SECRET)
-    fault = raised.value
-    assert what in fault.what
-    assert fault.where == "Secret keys, namespace bank, context bank"
-    assert do in (fault.hint or "")
-    assert "cGxhbnRlZA" not in str(fault) and "planted" not in str(fault)
+    error = raised.value
+    assert what in error.what
+    assert error.where == "Secret keys, namespace bank, context bank"
+    assert do in (error.hint or "")
+    assert "cGxhbnRlZA" not in str(error) and "planted" not in str(error)
 
 
 def test_what_is_not_there_is_none_and_goes_without_complaint(api: Api, cluster: Cluster) -> None:
@@ -162,12 +162,12 @@ def test_what_is_not_there_is_none_and_goes_without_complaint(api: Api, cluster:
 def test_a_cluster_that_cannot_be_reached_is_named(api: Api, cluster: Cluster) -> None:
     api.shutdown()
     api.server_close()
-    with pytest.raises(InputFault, match=r"cannot reach the cluster: connection refused"):
+    with pytest.raises(InputError, match=r"cannot reach the cluster: connection refused"):
         cluster.version()
 
 
 def test_an_unknown_context_is_refused_with_those_that_there_are(cluster: Cluster) -> None:
-    with pytest.raises(InputFault, match=r"no context 'police'") as raised:
+    with pytest.raises(InputError, match=r"no context 'police'") as raised:
         Cluster("police")
     assert raised.value.hint == "there are bank"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployer.observe import duration, of_pod, own_words, without_pod
+from deployer.cluster.pod_status import duration, of_pod, own_words, without_pod
 
 
 def pod(state: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:

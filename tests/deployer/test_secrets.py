@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.authority import make_all
-from deployer.cluster import Change
-from deployer.secrets import TABLE_DIGEST, put_keys, put_table, table_secrets
-from deployer.target import Place
-from party.faults import InputFault, JobFault
+from deployer.certs.authority import make_all
+from deployer.cluster.client import Change
+from deployer.cluster.secrets import TABLE_DIGEST, put_keys, put_table, table_secrets
+from deployer.cluster.target import Place
+from party.process.errors import InputError, JobError
 from party.table.parts import MANIFEST, Manifest, Part
 from tests.deployer.memory import MemoryCluster
 
@@ -78,7 +78,7 @@ def test_a_failure_anywhere_leaves_the_earlier_table(before: int, after: int, at
     cluster.fail_after, cluster.heal_after = cluster.changes + at, 1
     try:
         put_table(place(cluster), *table("new", after))
-    except InputFault:
+    except InputError:
         assert mounted(cluster) == expected("old", before)
     else:
         assert mounted(cluster) == expected("new", after)
@@ -90,20 +90,20 @@ def test_a_failure_of_the_first_put_leaves_nothing(count: int, at: int) -> None:
     cluster.fail_after, cluster.heal_after = at, 1
     try:
         put_table(place(cluster), *table("new", count))
-    except InputFault:
+    except InputError:
         assert mounted(cluster) == {}
 
 
 @given(st.integers(2, POSSIBLE), counts, st.integers(1, 5))
 def test_whatever_a_pod_reads_in_between_is_no_table(before: int, after: int, at: int) -> None:
-    """If the way back is barred too, the fault says so, and no mixture passes for a table."""
+    """If the way back is barred too, the error says so, and no mixture passes for a table."""
     cluster = MemoryCluster()
     put_table(place(cluster), *table("old", before))
     cluster.fail_after = cluster.changes + at
     try:
         put_table(place(cluster), *table("new", after))
-    except JobFault as fault:
-        assert "neither" in str(fault)
+    except JobError as error:
+        assert "neither" in str(error)
     files = mounted(cluster)
     manifest = Manifest.from_json(files.pop(MANIFEST))
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -124,7 +124,7 @@ def test_the_first_secret_notes_the_digest_of_the_text() -> None:
 
 def test_more_parts_than_the_pod_looks_for_are_refused_with_the_value_to_set() -> None:
     cluster = MemoryCluster()
-    with pytest.raises(InputFault, match=r"needs 7 Secrets.*\n.*alice.tableParts to 7"):
+    with pytest.raises(InputError, match=r"needs 7 Secrets.*\n.*alice.tableParts to 7"):
         put_table(place(cluster), *table("new", POSSIBLE + 1))
     assert cluster.changes == 0
 
@@ -136,7 +136,7 @@ def test_keys_are_put_once_and_replaced_only_when_told(tmp_path: Path) -> None:
     alice = place(cluster)
     assert put_keys(alice, tmp_path / "first" / "alice", "fraud") is Change.CREATED
     assert put_keys(alice, tmp_path / "first" / "alice", "fraud") is Change.UNCHANGED
-    with pytest.raises(InputFault, match="another key"):
+    with pytest.raises(InputError, match="another key"):
         put_keys(alice, tmp_path / "second" / "alice", "fraud")
     assert put_keys(alice, tmp_path / "second" / "alice", "fraud", force=True) is Change.CHANGED
 
@@ -145,6 +145,6 @@ def test_keys_of_another_party_or_job_are_not_put(tmp_path: Path) -> None:
     make_all("fraud", tmp_path / "keys", 1, 1)
     cluster = MemoryCluster()
     for directory, job in (("bob", "fraud"), ("alice", "other")):
-        with pytest.raises(InputFault):
+        with pytest.raises(InputError):
             put_keys(place(cluster), tmp_path / "keys" / directory, job)
     assert cluster.changes == 0

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from deployer import target
-from deployer.target import find
-from party.faults import InputFault
+from deployer.cluster import target
+from deployer.cluster.target import find
+from party.process.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_a_context_with_an_equals_sign_is_one_if_no_party_stands_before_it() -> 
 
 
 def test_a_party_without_a_context_beside_others_with_one_is_not_guessed(values: Path) -> None:
-    with pytest.raises(InputFault, match="no context for bob"):
+    with pytest.raises(InputError, match="no context for bob"):
         clusters([values], "alice=bank")
 
 
@@ -68,8 +68,8 @@ def test_a_release_of_another_name_is_found_by_it(values: Path) -> None:
 
 def test_a_party_that_is_elsewhere_or_unknown_is_refused_with_where_it_is(values: Path) -> None:
     found = find([values])
-    with pytest.raises(InputFault, match=r"helper.example:7000"):
+    with pytest.raises(InputError, match=r"helper.example:7000"):
         found.place("server")
     for party in ("server", "carol"):
-        with pytest.raises(InputFault):
+        with pytest.raises(InputError):
             find([values], only=[party])

@@ -11,9 +11,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from deployer.run import run_local
-from party.job import Job, load_job
-from party.models.logistic_plaintext import fit
+from deployer.local.run import run_local
+from party.agreement.job import Job, load_job
+from party.models.logistic_regression.reference import fit
 from party.table import read_table
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/fraud"
@@ -39,7 +39,7 @@ def cache_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_model_is_the_plaintext_twins_and_ranks_as_plain_logistic_regression(
+def test_the_model_is_the_plaintext_references_and_ranks_as_plain_logistic_regression(
     protocol: str, tmp_path: Path, cache_directory: Path
 ) -> None:
     job = example(protocol)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from party.faults import InputFault
-from party.job import Job, load_job, parse_job
+from party.agreement.job import Job, load_job, parse_job
+from party.process.errors import InputError
 
 GOOD = """\
 name: fraud
@@ -57,7 +57,7 @@ def test_the_example_is_a_job() -> None:
     ],
 )
 def test_a_wrong_job_is_refused_with_its_key(text: str, what: str, hint: str) -> None:
-    with pytest.raises(InputFault) as refused:
+    with pytest.raises(InputError) as refused:
         parse_job(text, "job.yaml")
     assert what in refused.value.what
     assert refused.value.where is not None
@@ -66,10 +66,10 @@ def test_a_wrong_job_is_refused_with_its_key(text: str, what: str, hint: str) ->
 
 
 def test_a_missing_file_and_a_file_of_bytes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputFault, match="cannot read the job"):
+    with pytest.raises(InputError, match="cannot read the job"):
         load_job(tmp_path / "none.yaml")
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputFault, match="not UTF-8"):
+    with pytest.raises(InputError, match="not UTF-8"):
         load_job(tmp_path / "bytes.yaml")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from party.job import Job
+from party.agreement.job import Job
 from tests.attacks.canaries import (
     TRAINING,
     Canary,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer import authority as certs
+from deployer.certs import authority as certs
 from party.identity import identity
 from tests.channel.meeting import write_keys
 from tests.kind.cluster import PARTIES, Cluster, Deployment

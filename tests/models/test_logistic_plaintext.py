@@ -1,4 +1,4 @@
-"""The plaintext twin learns what plain logistic regression learns, with each protocol's sigmoid."""
+"""The plaintext reference learns what plain logistic regression learns, by each sigmoid."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from party.job import PARTIES, Job, load_job
-from party.models.logistic_plaintext import SIGMOID, fit, reach_limit, score
+from party.agreement.job import PARTIES, Job, load_job
+from party.models.logistic_regression.reference import SIGMOID, fit, reach_limit, score
 from party.table import Table, read_table
 
 PROTOCOLS = ("pond", "aby3", "securenn")
@@ -30,7 +30,9 @@ def example(protocol: str = "pond") -> tuple[Job, Table, Table]:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_on_the_example_the_twin_is_as_good_as_plain_logistic_regression(protocol: str) -> None:
+def test_on_the_example_the_reference_is_as_good_as_plain_logistic_regression(
+    protocol: str,
+) -> None:
     job, features, labels = example(protocol)
     x, y = features.matrix, labels.matrix[:, 0]
     plain = LogisticRegression(C=1e9, max_iter=1000).fit(x[:, :-1], y)

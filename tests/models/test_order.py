@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from party.job import Job, Training
-from party.models.order import order
+from party.agreement.job import Job, Training
+from party.agreement.order import order
 
 
 def job(rows: int, batch_size: int, seed: int = 0) -> Job:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer import authority as certs
+from deployer.certs import authority as certs
 from party.native import Context
 from tests.native.parties import Parties
 from tests.trio import contexts

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from party.native import Connection, Context, Executor, RunFault, Want
+from party.native import Connection, Context, Executor, RunError, Want
 from party.native.instructions import Op
 from tests.native.assembling import Array, aligned, instruction
 from tests.trio import shake
@@ -42,12 +42,12 @@ def frame(step: int, key: int, payload: bytes = b"", size: int | None = None) ->
 
 
 class Task(threading.Thread):
-    """Work in a thread; its fault is kept."""
+    """Work in a thread; its error is kept."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         super().__init__(daemon=True)
         self._work = work
-        self.fault: RunFault | None = None
+        self.error: RunError | None = None
         self.failure: BaseException | None = None
         self.seconds = 0.0
         self.start()
@@ -56,8 +56,8 @@ class Task(threading.Thread):
         begun = time.monotonic()
         try:
             self._work()
-        except RunFault as fault:
-            self.fault = fault
+        except RunError as error:
+            self.error = error
         except BaseException as failure:
             self.failure = failure
         self.seconds = time.monotonic() - begun
@@ -72,14 +72,14 @@ class Task(threading.Thread):
 
     def well(self) -> None:
         """Waits for the end, which must be a good one."""
-        if self.ended().fault is not None:
-            raise AssertionError(str(self.fault)) from self.fault
+        if self.ended().error is not None:
+            raise AssertionError(str(self.error)) from self.error
 
-    def ill(self) -> RunFault:
-        """Waits for the end, which must be a fault."""
-        fault = self.ended().fault
-        assert fault is not None, "it ended well"
-        return fault
+    def ill(self) -> RunError:
+        """Waits for the end, which must be an error."""
+        error = self.ended().error
+        assert error is not None, "it ended well"
+        return error
 
 
 class Parties:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from party.native import ChannelFault, Connection, Context, Kind
+from party.native import ChannelError, Connection, Context, Kind
 from party.native.instructions import Op, Type
 from tests.native.assembling import Array, aligned, instruction, program, read
 from tests.native.parties import ABORT, ALICE, ALIVE, BOB, SERVER, Parties, frame, receive, send
@@ -64,7 +64,7 @@ def test_three_parties_exchange_in_every_step(parties: Parties) -> None:
         assert parties.executors[p].progress == steps
 
 
-def test_messages_of_a_hop_leave_in_one_write(parties: Parties) -> None:
+def test_messages_of_a_round_leave_in_one_write(parties: Parties) -> None:
     size, count = 512, 20
     sender, receiver = parties.seat(ALICE, size), parties.seat(BOB, size * count)
     posts = [instruction(Op.SEND, inputs=[0], p=[BOB, k, size]) for k in range(count)]
@@ -211,10 +211,10 @@ def test_a_peer_that_dies_ends_the_others_with_who_and_when(parties: Parties, st
     parties.run(BOB, ring(BOB, 64), step).well()
     parties.die(BOB)
     for task in others:
-        fault = task.ill()
-        assert fault.culprit == BOB
-        assert fault.kind in (Kind.PEER_GONE, Kind.ABORTED)
-        assert step - 1 <= fault.step <= step + 1
+        error = task.ill()
+        assert error.culprit == BOB
+        assert error.kind in (Kind.PEER_GONE, Kind.ABORTED)
+        assert step - 1 <= error.step <= step + 1
         assert task.seconds < 5
 
 
@@ -223,9 +223,9 @@ def test_a_peer_that_dies_is_noticed_while_another_is_awaited(parties: Parties) 
     task = parties.run(ALICE, other_way(SERVER, 64))
     time.sleep(0.05)
     parties.die(BOB)
-    fault = task.ill()
-    assert (fault.kind, fault.peer) == (Kind.PEER_GONE, BOB)
-    assert str(fault) == "bob is gone: the peer has closed the connection"
+    error = task.ill()
+    assert (error.kind, error.peer) == (Kind.PEER_GONE, BOB)
+    assert str(error) == "bob is gone: the peer has closed the connection"
 
 
 def test_a_peer_that_dies_is_noticed_while_it_is_written_to(parties: Parties) -> None:
@@ -233,8 +233,8 @@ def test_a_peer_that_dies_is_noticed_while_it_is_written_to(parties: Parties) ->
     task = parties.run(ALICE, one_way(BOB, BIG), 100)
     time.sleep(0.05)
     parties.die(BOB)
-    fault = task.ill()
-    assert (fault.kind, fault.peer) == (Kind.PEER_GONE, BOB)
+    error = task.ill()
+    assert (error.kind, error.peer) == (Kind.PEER_GONE, BOB)
 
 
 def test_a_party_in_trouble_tells_the_others_who_is_to_blame(parties: Parties) -> None:
@@ -246,24 +246,24 @@ def test_a_party_in_trouble_tells_the_others_who_is_to_blame(parties: Parties) -
     time.sleep(0.05)
     parties.die(BOB)
     assert alice.ill().kind is Kind.PEER_GONE
-    fault = server.ill()
-    assert (fault.kind, fault.peer, fault.culprit) == (Kind.ABORTED, ALICE, BOB)
-    assert str(fault) == "alice gave up because of bob"
+    error = server.ill()
+    assert (error.kind, error.peer, error.culprit) == (Kind.ABORTED, ALICE, BOB)
+    assert str(error) == "alice gave up because of bob"
 
 
-def test_a_party_with_a_fault_of_its_own_blames_itself(parties: Parties) -> None:
+def test_a_party_with_an_error_of_its_own_blames_itself(parties: Parties) -> None:
     parties.seat(ALICE, 128)
     parties.arenas[ALICE][:] = 0
     parties.seat(BOB, 128)
     bob = parties.run(BOB, other_way(ALICE, 64))
     bad = instruction(Op.FLOORMOD, Type.INT64, 8, 0, [0, 64])
     alice = parties.run(ALICE, program(bad, *send(BOB, 1, 0, 64)))
-    fault = alice.ill()
-    assert fault.kind is Kind.ARITHMETIC
-    assert str(fault) == "instruction 0 (FLOORMOD) divides by zero"
-    fault = bob.ill()
-    assert (fault.kind, fault.peer, fault.culprit) == (Kind.ABORTED, ALICE, ALICE)
-    assert str(fault) == "alice gave up"
+    error = alice.ill()
+    assert error.kind is Kind.ARITHMETIC
+    assert str(error) == "instruction 0 (FLOORMOD) divides by zero"
+    error = bob.ill()
+    assert (error.kind, error.peer, error.culprit) == (Kind.ABORTED, ALICE, ALICE)
+    assert str(error) == "alice gave up"
 
 
 def test_an_end_is_noticed_behind_messages_that_fill_the_window(parties: Parties) -> None:
@@ -289,9 +289,9 @@ def test_a_wrong_header_is_refused_before_its_body_comes(
     parties.seat(ALICE, 64)
     task = parties.run(ALICE, other_way(BOB, 64))
     parties.say(BOB, ALICE, frame(step, key, size=size))
-    fault = task.ill()
-    assert (fault.kind, fault.peer, fault.culprit) == (Kind.BAD_FRAME, BOB, BOB)
-    assert str(fault) == (
+    error = task.ill()
+    assert (error.kind, error.peer, error.culprit) == (Kind.BAD_FRAME, BOB, BOB)
+    assert str(error) == (
         f"bob sent step {step}, message {key}, {size} bytes, "
         "where step 0, message 1, 64 bytes was due"
     )
@@ -310,9 +310,9 @@ def test_noise_instead_of_messages_ends_the_run(tls: list[Context], noise: bytes
     parties.seat(ALICE, 64)
     task = parties.run(ALICE, program(*receive(BOB, 1, 0, 64), *receive(SERVER, 1, 0, 64)))
     parties.say(BOB, ALICE, noise)
-    fault = task.ill()
-    assert fault.culprit is not None
-    assert fault.kind in (Kind.BAD_FRAME, Kind.ABORTED)
+    error = task.ill()
+    assert error.culprit is not None
+    assert error.kind in (Kind.BAD_FRAME, Kind.ABORTED)
     parties.close()
 
 
@@ -320,8 +320,8 @@ def test_a_peer_cannot_name_a_culprit_that_does_not_exist(parties: Parties) -> N
     parties.seat(ALICE, 64)
     task = parties.run(ALICE, other_way(BOB, 64))
     parties.say(BOB, ALICE, frame(2**63, ABORT))
-    fault = task.ill()
-    assert (fault.kind, fault.culprit) == (Kind.BAD_FRAME, BOB)
+    error = task.ill()
+    assert (error.kind, error.culprit) == (Kind.BAD_FRAME, BOB)
 
 
 def test_signs_of_life_are_no_messages(parties: Parties) -> None:
@@ -339,11 +339,11 @@ def test_a_peer_that_ends_in_order_is_missed_only_when_it_is_needed(parties: Par
     parties.run(BOB, one_way(ALICE, 64), 2).well()
     bob = parties.finish(BOB)
     task = parties.run(ALICE, other_way(BOB, 64), 3)
-    fault = task.ill()
-    assert (fault.kind, fault.peer, fault.step) == (Kind.PEER_GONE, BOB, 2)
-    fault = bob.ill()
-    assert (fault.kind, fault.peer, fault.culprit) == (Kind.ABORTED, ALICE, BOB)
-    assert str(fault) == "alice gave up because of us"
+    error = task.ill()
+    assert (error.kind, error.peer, error.step) == (Kind.PEER_GONE, BOB, 2)
+    error = bob.ill()
+    assert (error.kind, error.peer, error.culprit) == (Kind.ABORTED, ALICE, BOB)
+    assert str(error) == "alice gave up because of us"
 
 
 @pytest.mark.parametrize("writing", [False, True])
@@ -354,10 +354,10 @@ def test_stop_reaches_a_blocked_executor_at_once(parties: Parties, writing: bool
     time.sleep(0.1)
     begun = time.monotonic()
     executor.stop()
-    fault = task.ill()
-    assert fault.kind is Kind.STOPPED
+    error = task.ill()
+    assert error.kind is Kind.STOPPED
     assert time.monotonic() - begun < 1
-    assert str(fault) == "stopped"
+    assert str(error) == "stopped"
 
 
 def test_stop_reaches_a_computing_executor_and_every_later_run(parties: Parties) -> None:
@@ -377,17 +377,17 @@ def test_the_time_limit_reaches_a_blocked_executor(parties: Parties, writing: bo
     parties.seat(ALICE, BIG)
     code = one_way(BOB, BIG) if writing else other_way(BOB, BIG)
     task = parties.run(ALICE, code, 100, limit_s=0.2)
-    fault = task.ill()
-    assert (fault.kind, fault.peer) == (Kind.TIME_LIMIT, BOB)
-    assert str(fault) == "the time limit has passed while waiting for bob"
+    error = task.ill()
+    assert (error.kind, error.peer) == (Kind.TIME_LIMIT, BOB)
+    assert str(error) == "the time limit has passed while waiting for bob"
     assert 0.2 <= task.seconds < 1.5
 
 
 def test_the_time_limit_reaches_a_computing_executor(parties: Parties) -> None:
     parties.seat(ALICE, 64)
     add = instruction(Op.ADD, Type.INT8, 64, 0, [0, 0])
-    fault = parties.run(ALICE, program(add), 10**9, limit_s=0.1).ill()
-    assert (fault.kind, str(fault)) == (Kind.TIME_LIMIT, "the time limit has passed")
+    error = parties.run(ALICE, program(add), 10**9, limit_s=0.1).ill()
+    assert (error.kind, str(error)) == (Kind.TIME_LIMIT, "the time limit has passed")
 
 
 def test_a_peer_that_is_stuck_is_told_from_one_that_waits(parties: Parties) -> None:
@@ -396,11 +396,11 @@ def test_a_peer_that_is_stuck_is_told_from_one_that_waits(parties: Parties) -> N
     parties.seat(BOB, 64)
     alice = parties.run(ALICE, other_way(BOB, 64), silence_s=0.4)
     bob = parties.run(BOB, other_way(SERVER, 64), silence_s=0.6)
-    fault = bob.ill()
-    assert (fault.kind, fault.peer) == (Kind.SILENCE, SERVER)
-    assert str(fault) == "nothing has been heard of server for 0.6 s"
-    fault = alice.ill()
-    assert (fault.kind, fault.peer, fault.culprit) == (Kind.ABORTED, BOB, SERVER)
+    error = bob.ill()
+    assert (error.kind, error.peer) == (Kind.SILENCE, SERVER)
+    assert str(error) == "nothing has been heard of server for 0.6 s"
+    error = alice.ill()
+    assert (error.kind, error.peer, error.culprit) == (Kind.ABORTED, BOB, SERVER)
 
 
 HELD_UP = {
@@ -419,13 +419,13 @@ def test_a_peer_that_is_alive_cannot_hold_a_run_up_for_ever(parties: Parties, ho
     task = parties.run(ALICE, code, 100, limit_s=0, silence_s=0.2)
     if words == b"\1":
         parties.say(BOB, ALICE, frame(0, 1, size=1000))
-    with contextlib.suppress(ChannelFault):
+    with contextlib.suppress(ChannelError):
         while task.is_alive():
             parties.say(BOB, ALICE, words)
             time.sleep(pause_s)
-    fault = task.ill()
-    assert (fault.kind, fault.peer, fault.culprit) == (Kind.STALLED, BOB, BOB)
-    assert str(fault) == "bob is alive, but has held up what is due for 2 s"
+    error = task.ill()
+    assert (error.kind, error.peer, error.culprit) == (Kind.STALLED, BOB, BOB)
+    assert str(error) == "bob is alive, but has held up what is due for 2 s"
     assert 2 <= task.seconds < 10
 
 
@@ -446,7 +446,7 @@ def test_a_peer_that_is_alive_and_does_not_end_is_not_waited_for_for_ever(partie
     parties.seat(ALICE, 64)
     parties.run(ALICE, program()).well()
     task = parties.finish(ALICE, limit_s=0, silence_s=0.2)
-    with contextlib.suppress(ChannelFault):
+    with contextlib.suppress(ChannelError):
         while task.is_alive():
             parties.say(BOB, ALICE, frame(0, ALIVE))
             time.sleep(0.02)
@@ -466,15 +466,15 @@ def test_finish_waits_for_peers_that_are_not_there_yet(parties: Parties) -> None
 
 
 @pytest.mark.parametrize("extra", [frame(0, 1, b"more"), frame(0, ALIVE, b"x"), b"\0"])
-def test_more_than_was_agreed_is_a_fault_at_the_end(parties: Parties, extra: bytes) -> None:
+def test_more_than_was_agreed_is_an_error_at_the_end(parties: Parties, extra: bytes) -> None:
     parties.seat(ALICE, 64, peers=[BOB])
     task = parties.finish(ALICE)
     parties.say(BOB, ALICE, frame(3, ALIVE) + extra)
     parties.seat(BOB, 64, peers=[ALICE])
     bob = parties.finish(BOB)
-    fault = task.ill()
-    assert (fault.kind, fault.peer) == (Kind.BAD_FRAME, BOB)
-    assert "more than was agreed" in str(fault)
+    error = task.ill()
+    assert (error.kind, error.peer) == (Kind.BAD_FRAME, BOB)
+    assert "more than was agreed" in str(error)
     bob.ended()
 
 
@@ -490,8 +490,8 @@ def test_a_peer_that_dies_at_the_end_is_named(parties: Parties) -> None:
 
 def test_finish_has_a_limit_and_can_be_stopped(parties: Parties) -> None:
     parties.seat(ALICE, 64)
-    fault = parties.finish(ALICE, limit_s=0.1).ill()
-    assert (fault.kind, fault.peer) == (Kind.TIME_LIMIT, BOB)
+    error = parties.finish(ALICE, limit_s=0.1).ill()
+    assert (error.kind, error.peer) == (Kind.TIME_LIMIT, BOB)
     executor = parties.seat(SERVER, 64, peers=[BOB])
     task = parties.finish(SERVER)
     time.sleep(0.05)
@@ -564,5 +564,5 @@ def test_an_executor_does_not_use_a_connection_that_was_closed(parties: Parties)
     connection = parties.connections[ALICE][BOB]
     assert connection is not None
     connection.close()
-    with pytest.raises(ChannelFault, match="the connection is closed"):
+    with pytest.raises(ChannelError, match="the connection is closed"):
         executor.run(other_way(BOB, 64), 0, 1)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from party.faults import InputFault, JobFault
-from party.native import Executor, Kind, RunFault, library
+from party.native import Executor, Kind, RunError, library
 from party.native.instructions import Mode, Op, Type
+from party.process.errors import InputError, JobError
 from tests.native.assembling import NOBODY, Room, aligned, compute, instruction, program, read
 
 Array = npt.NDArray[Any]
@@ -38,7 +38,7 @@ def variant(request: pytest.FixtureRequest) -> Iterator[str]:
         try:
             library.library()
             yield request.param
-        except (InputFault, JobFault):
+        except (InputError, JobError):
             pytest.skip("not for this processor, or not built")
         finally:
             forget()
@@ -160,13 +160,13 @@ def test_two_operands_element_by_element(op: Op, data: st.DataObject) -> None:
 @pytest.mark.parametrize("op", DIVISIONS, ids=lambda op: op.name)
 @examples
 @given(st.data())
-def test_division_rounds_down_and_faults_on_zero(op: Op, data: st.DataObject) -> None:
+def test_division_rounds_down_and_errors_on_zero(op: Op, data: st.DataObject) -> None:
     type_, n = data.draw(st.sampled_from(INTEGERS)), data.draw(lengths)
     x, mode_x, list_x, read_x = operand(data.draw, type_, n)
     y, mode_y, list_y, read_y = operand(data.draw, type_, n)
     given_operands = {"modes": [mode_x, mode_y], "lists": [list_x, list_y]}
     if (read_y == 0).any():
-        with pytest.raises(RunFault, match=rf"instruction 0 \({op.name}\) divides by zero"):
+        with pytest.raises(RunError, match=rf"instruction 0 \({op.name}\) divides by zero"):
             compute(op, type_, [x, y], n, **given_operands)  # type: ignore[arg-type]
         return
     got = compute(op, type_, [x, y], n, **given_operands)  # type: ignore[arg-type]
@@ -220,7 +220,7 @@ def test_casts_wrap_integers_and_refuse_floats_that_do_not_fit(
         info = np.iinfo(type2.numpy)
         whole = [int(v) if np.isfinite(v) else None for v in x]
         if any(v is None or not info.min <= v <= info.max for v in whole):
-            with pytest.raises(RunFault, match=r"CAST\) meets a number that its type cannot hold"):
+            with pytest.raises(RunError, match=r"CAST\) meets a number that its type cannot hold"):
                 compute(Op.CAST, type_, [x], n, result=type2.numpy, type2=type2)
             return
         expected = np.array(whole, type2.numpy)
@@ -242,7 +242,7 @@ def test_casts_reach_exactly_as_far_as_the_integer(type_: Type, type2: Type) -> 
                     got = compute(Op.CAST, type_, [x], 1, result=type2.numpy, type2=type2)
                     assert int(got[0]) == int(number)
                 else:
-                    with pytest.raises(RunFault):
+                    with pytest.raises(RunError):
                         compute(Op.CAST, type_, [x], 1, result=type2.numpy, type2=type2)
 
 
@@ -414,7 +414,7 @@ def test_rows_outside_the_table_are_refused(rows: list[int], columns: int, words
     arena = aligned(64)
     code = program(instruction(Op.INPUT, Type.FLOAT32, 10, 0, p=[2, 5]))
     executor = Executor(arena, np.zeros(1, np.int32), NOBODY, 0, (0, 0, 0))
-    with pytest.raises(RunFault, match=words):
+    with pytest.raises(RunError, match=words):
         executor.run(code, 0, 2, np.array(rows, np.int32), np.ones((10, columns), np.float32))
     assert not arena.any()
     assert executor.progress == 0
@@ -422,7 +422,7 @@ def test_rows_outside_the_table_are_refused(rows: list[int], columns: int, words
 
 def test_a_program_without_a_table_reads_none() -> None:
     code = program(instruction(Op.INPUT, Type.FLOAT32, 10, 0, p=[2, 5]))
-    with pytest.raises(RunFault, match="the table is not what the schedule reads"):
+    with pytest.raises(RunError, match="the table is not what the schedule reads"):
         Executor(aligned(64), np.zeros(1, np.int32), NOBODY, 0, (0, 0, 0)).run(code, 0, 1)
 
 
@@ -436,14 +436,14 @@ def test_a_program_without_a_table_reads_none() -> None:
         (Op.MATMUL, Type.BOOL),
     ],
 )
-def test_an_instruction_that_a_type_does_not_have_is_a_fault(op: Op, type_: Type) -> None:
+def test_an_instruction_that_a_type_does_not_have_is_an_error(op: Op, type_: Type) -> None:
     x = np.ones(4, type_.numpy)
-    with pytest.raises(RunFault, match="does not exist, or not for its type") as caught:
+    with pytest.raises(RunError, match="does not exist, or not for its type") as caught:
         compute(op, type_, [x, x], 4, p=[2, 2, 2])
     assert caught.value.kind is Kind.ARITHMETIC
     code = program(instruction(Op.ADD, n=1, out=0, inputs=[0, 0]))
     code["op"] = 999
-    with pytest.raises(RunFault, match="instruction 0 does not exist"):
+    with pytest.raises(RunError, match="instruction 0 does not exist"):
         Executor(aligned(64), np.zeros(1, np.int32), NOBODY, 0, (0, 0, 0)).run(code, 0, 1)
 
 
@@ -452,7 +452,7 @@ def test_an_instruction_that_a_type_does_not_have_is_a_fault(op: Op, type_: Type
 )
 def test_a_message_to_nobody_is_refused(peer: int, key: int, size: int) -> None:
     code = program(instruction(Op.SEND, inputs=[0], p=[peer, key, size]))
-    with pytest.raises(RunFault, match="a message to nobody"):
+    with pytest.raises(RunError, match="a message to nobody"):
         Executor(aligned(64), np.zeros(1, np.int32), NOBODY, 0, (0, 0, 0)).run(code, 0, 1)
 
 
@@ -480,6 +480,6 @@ def test_wrong_arguments_are_refused_before_anything_runs() -> None:
 def test_a_variant_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(library.CPU, "v9")
     library.variant.cache_clear()
-    with pytest.raises(InputFault, match="names no variant"):
+    with pytest.raises(InputError, match="names no variant"):
         library.variant()
     library.variant.cache_clear()

@@ -17,8 +17,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from deployer import authority as certs
-from party.native import ChannelFault, Connection, Context, Want
+from deployer.certs import authority as certs
+from party.native import ChannelError, Connection, Context, Want
 from tests.channel.meeting import write_keys
 from tests.trio import contexts, shake
 
@@ -43,12 +43,12 @@ def context(directory: Path) -> Context:
 
 
 def said(work: Callable[[], object], times: int = 20) -> str:
-    """The fault of something that is tried again until it has one."""
+    """The error of something that is tried again until it has one."""
     try:
         for _ in range(times):
             work()
-    except ChannelFault as fault:
-        return str(fault)
+    except ChannelError as error:
+        return str(error)
     raise AssertionError("nothing is wrong")
 
 
@@ -58,7 +58,7 @@ def stranger(ends: Ends, server: Context, client: Context) -> tuple[str, str]:
         Connection(server, ends[0].fileno(), True),
         Connection(client, ends[1].fileno(), False),
     )
-    with contextlib.suppress(ChannelFault):
+    with contextlib.suppress(ChannelError):
         for _ in range(4):
             other.handshake()
             one.handshake()
@@ -296,8 +296,8 @@ def talk(client: ssl.SSLSocket, work: Callable[[], object]) -> str:
             client.do_handshake()
         try:
             work()
-        except ChannelFault as fault:
-            return str(fault)
+        except ChannelError as error:
+            return str(error)
     raise AssertionError("nothing is wrong")
 
 
@@ -367,9 +367,9 @@ def test_a_key_file_that_is_missing_or_broken_is_named(keys: Path, name: str) ->
     (keys / name).write_text("nothing of the kind")
     assert "cannot be read" in said(lambda: context(keys))
     (keys / name).unlink()
-    fault = said(lambda: context(keys))
-    assert "cannot be read: No such file" in fault
-    assert name in fault
+    error = said(lambda: context(keys))
+    assert "cannot be read: No such file" in error
+    assert name in error
 
 
 def test_a_key_that_is_not_the_certificates_is_refused(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from party.job import Job, Training
+from party.agreement.job import Job, Training
 from party.plan.parameters import PlanParameters, StepWidth
 
 

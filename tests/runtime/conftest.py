@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from party.job import Job
-from party.schedule.prepare import build
+from party.agreement.job import Job
+from party.compiler.driver import build
 from tests.runtime.scene import JOB, Scene
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from deployer import authority as certs
-from deployer.run import free_ports
-from party.hosts import Address, format_hosts
-from party.job import PARTIES
+from deployer.certs import authority as certs
+from deployer.local.run import free_ports
+from party.agreement.hosts import Address, format_hosts
+from party.agreement.job import PARTIES
 
 ROWS = 64
 JOB: dict[str, Any] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer import authority as certs
+from deployer.certs import authority as certs
 from tests.runtime.scene import JOB, Scene, party_command
 
 

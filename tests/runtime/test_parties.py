@@ -15,8 +15,8 @@ from urllib.error import HTTPError
 import numpy as np
 import pytest
 
-from party.job import PARTIES, load_job
-from party.models.logistic_plaintext import fit
+from party.agreement.job import PARTIES, load_job
+from party.models.logistic_regression.reference import fit
 from party.table import read_table
 from tests.runtime.scene import ENDLESS, JOB, Running, Scene, party_command
 
@@ -98,7 +98,7 @@ def test_a_party_that_was_killed_before_the_start_may_come_again(scene: Scene) -
 
 
 def names_who_and_when(culprit: str, words: str) -> bool:
-    """Whether a fault names the party that ended the run, though another may have told of it."""
+    """Whether an error names the party that ended the run, though another may have told of it."""
     told = rf"(alice|bob|server) gave up because of {culprit}"
     who = rf"({culprit} (went away|gave up( because of us)?)|{told})"
     return bool(re.match(rf"error: {who} at step \d+ of \d+ \(\d\d:\d\d:\d\d\)", words))

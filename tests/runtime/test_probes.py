@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from party import probes as limits
-from party.probes import Probes
+from party.reporting import probes as limits
+from party.reporting.probes import Probes
 
 
 class Answering:

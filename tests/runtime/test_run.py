@@ -1,4 +1,4 @@
-"""``deployer run``: one command, three processes, the weights; or one fault and nothing left."""
+"""``deployer run``: one command, three processes, the weights; or one error and nothing left."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from deployer.run import run_local
-from party.faults import InputFault, JobFault
-from party.job import PARTIES, Job, load_job
+from deployer.local.run import run_local
+from party.agreement.job import PARTIES, Job, load_job
+from party.process.errors import InputError, JobError
 from tests.runtime.scene import ENDLESS, PATIENCE_S, Scene
 
 
@@ -59,7 +59,7 @@ def test_a_library_call_returns_the_model_and_the_report(scene: Scene) -> None:
     assert report["bytes"] == sum(
         one["traffic"]["bytes_sent"] for one in report["parties"].values()
     )
-    assert report["messages"] > 0 and report["hops"] > 0
+    assert report["messages"] > 0 and report["rounds"] > 0
     assert all(0 < report["peak_bytes"][party] < 80 * 2**20 for party in PARTIES)
     assert "done" in seen
 
@@ -106,7 +106,7 @@ def test_wrong_usage_is_refused(tmp_path: Path, words: list[str], what: str) -> 
 
 def test_a_table_that_is_not_there_is_said(scene: Scene) -> None:
     job, tables = loaded(scene)
-    with pytest.raises(InputFault, match="there is no table for bob") as caught:
+    with pytest.raises(InputError, match="there is no table for bob") as caught:
         run_local(job, tables | {"bob": scene.directory / "no.csv"}, scene.directory / "out")
     assert caught.value.where == str(scene.directory / "no.csv")
 
@@ -153,7 +153,7 @@ def test_nothing_is_left_when_it_is_ended(tmp_path: Path, cache: Path, ended: st
 def test_a_time_limit_is_said_once(tmp_path: Path, cache: Path) -> None:
     scene = Scene(tmp_path, cache, **ENDLESS)
     scene.close()
-    with pytest.raises(JobFault, match="the time limit has passed"):
+    with pytest.raises(JobError, match="the time limit has passed"):
         run_local(*loaded(scene), tmp_path / "out", cache=cache, time_limit_s=0.5)
 
 

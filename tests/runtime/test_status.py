@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from party import files
-from party.edge import guarded, place_of
-from party.faults import InputFault, JobFault
-from party.job import Job, Training
-from party.status import Log, Status
+from party.agreement.job import Job, Training
+from party.process import files
+from party.process.errors import InputError, JobError
+from party.process.exit import guarded, place_of
+from party.reporting.status import Log, Status
 
 JOB = Job(
     name="fraud",
@@ -90,29 +90,29 @@ def test_a_file_is_its_owners_unless_said_otherwise(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "model.json").stat().st_mode) == 0o600
 
 
-def test_a_disk_that_refuses_is_a_fault(tmp_path: Path) -> None:
-    with pytest.raises(JobFault, match="cannot write the file: No such file or directory"):
+def test_a_disk_that_refuses_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="cannot write the file: No such file or directory"):
         files.replace(tmp_path / "nowhere" / "file", b"")
     (tmp_path / "file").write_text("{")
-    with pytest.raises(InputFault, match="damaged"):
+    with pytest.raises(InputError, match="damaged"):
         files.read_json(tmp_path / "file")
 
 
 @pytest.mark.parametrize(
-    ("fault", "code", "words"),
+    ("error", "code", "words"),
     [
-        (InputFault("bad", "here", "mend it"), 2, "error: bad\n  where: here\n  do: mend it\n"),
-        (JobFault("failed"), 1, "error: failed\n"),
+        (InputError("bad", "here", "mend it"), 2, "error: bad\n  where: here\n  do: mend it\n"),
+        (JobError("failed"), 1, "error: failed\n"),
         (KeyboardInterrupt(), 1, "error: stopped\n"),
         (SystemExit(0), 0, ""),
         (SystemExit(3), 3, ""),
     ],
 )
-def test_the_edge_shows_a_fault_once(
-    fault: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
+def test_the_edge_shows_an_error_once(
+    error: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def command() -> None:
-        raise fault
+        raise error
 
     assert guarded(command) == code
     assert capsys.readouterr().err == words
@@ -130,9 +130,9 @@ def test_an_internal_error_is_told_without_its_values(capsys: pytest.CaptureFixt
     assert place_of(ValueError("4711")) == "ValueError"
 
 
-def test_nothing_that_a_fault_says_moves_a_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_that_an_error_says_moves_a_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     def command() -> None:
-        raise JobFault("bob said \x1b[2J\x9b1A\r", "here\x07", "do\x00 this")
+        raise JobError("bob said \x1b[2J\x9b1A\r", "here\x07", "do\x00 this")
 
     assert guarded(command) == 1
     lines = capsys.readouterr().err.splitlines()

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from party.faults import JobFault
 from party.native import Executor
 from party.native.instructions import Op
 from party.plan.graph import Operation
+from party.process.errors import JobError
 from party.schedule.assembler import Assembler, Value, lay_out
 from party.schedule.lowering import LOWERINGS, lower
 from tests.compiler import compiled
@@ -29,7 +29,7 @@ def cases() -> dict[str, tuple[Build, list[Any]]]:
     """For each kind, a graph of it and what is fed to it."""
     import tensorflow as tf
 
-    from party.compat import kernels
+    from party.compiler.compat import kernels
 
     raw, bits = tf.raw_ops, tf.bitwise
     kit = kernels.operations()
@@ -130,7 +130,7 @@ def build_case(kind: str) -> Case:
     """The case of a kind; called where TensorFlow is."""
     import tensorflow as tf
 
-    from party.plan.build import extract
+    from party.compiler.build import extract
 
     build, values = cases()[kind]
     graph = tf.Graph()
@@ -191,7 +191,7 @@ def _by_executor(case: Case) -> Any:
 
 def test_a_kind_outside_the_vocabulary_is_refused_by_name() -> None:
     operation = Operation("evil", "ReadFile", 1, (), np.dtype(np.int64), ())
-    with pytest.raises(JobFault, match="no ReadFile"):
+    with pytest.raises(JobError, match="no ReadFile"):
         lower(Assembler(), operation, [])
 
 
@@ -199,7 +199,7 @@ def test_a_layout_that_says_another_shape_than_it_makes_is_refused() -> None:
     x = Assembler().new((2, 3), np.dtype(np.int64))
     order = Value((2,), np.dtype(np.int32), constant=np.array([1, 0], np.int32))
     operation = Operation("turned", "Transpose", 1, ("x", "order"), x.dtype, (2, 3))
-    with pytest.raises(JobFault, match="shape that it says"):
+    with pytest.raises(JobError, match="shape that it says"):
         lower(Assembler(), operation, [x, order])
 
 
@@ -208,7 +208,7 @@ def test_no_instruction_reads_past_its_operands(kind: str) -> None:
     x = Assembler().new((2,), np.dtype(np.int64))
     dtype = np.dtype(np.int32) if kind == "Cast" else x.dtype
     grown = Operation("grown", kind, 1, ("x",), dtype, (400,))
-    with pytest.raises(JobFault, match="read more than there is"):
+    with pytest.raises(JobError, match="read more than there is"):
         lower(Assembler(), grown, [x])
 
 
@@ -230,7 +230,7 @@ def why_not_extracted(kind: str, attributes: dict[str, Any]) -> str:
     """What is said of an operation of two square matrices; called where TensorFlow is."""
     import tensorflow as tf
 
-    from party.plan.build import extract
+    from party.compiler.build import extract
 
     graph = tf.Graph()
     with graph.as_default():
@@ -241,6 +241,6 @@ def why_not_extracted(kind: str, attributes: dict[str, Any]) -> str:
             target = tf.raw_ops.BatchMatMulV2(x=x, y=x, **attributes)
     try:
         extract(graph, [target.op.name])
-    except JobFault as fault:
-        return fault.what
+    except JobError as error:
+        return error.what
     return ""

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from party.faults import JobFault
 from party.native.instructions import INSTRUCTION, Op, Type
 from party.plan.cut import Message
+from party.process.errors import JobError
 from party.schedule import Schedule, cache, schedule, verify
 from tests.compiler import small_plan
 
@@ -48,7 +48,7 @@ def test_no_schedule_is_made_of_values_that_are_not_as_large_as_the_plan_says() 
     grown = replace(plan.by_name[after], name="grown", kind="Identity", inputs=(after,))
     grown = replace(grown, shape=(400,))
     state = (plan.state[0], ((before, "grown"),), plan.state[2])
-    with pytest.raises(JobFault, match="not as large as the plan says"):
+    with pytest.raises(JobError, match="not as large as the plan says"):
         schedule(replace(plan, operations=(*plan.operations, grown), state=state), 1)
 
 
@@ -58,7 +58,7 @@ def test_no_share_is_carried_to_the_next_step_in_another_size() -> None:
     other = next(o for o in plan.operations if o.party == 1 and o.kind == "AddV2")
     assert other.bytes != plan.by_name[before].bytes
     state = (plan.state[0], ((before, other.name),), plan.state[2])
-    with pytest.raises(JobFault, match="not as large as the plan says"):
+    with pytest.raises(JobError, match="not as large as the plan says"):
         schedule(replace(plan, state=state), 1)
 
 
@@ -117,7 +117,7 @@ PRODUCT = {
 )
 def test_no_result_lies_over_what_is_still_to_be_read(forged: dict[str, object], why: str) -> None:
     """The executor works on many elements at a time, and reads on while it writes."""
-    with pytest.raises(JobFault, match=why):
+    with pytest.raises(JobError, match=why):
         verify(instructions(forged))
 
 
@@ -137,7 +137,7 @@ def test_a_result_may_take_its_operands_place_or_one_apart() -> None:
     ],
 )
 def test_a_forged_layout_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(JobFault, match="its layout"):
+    with pytest.raises(JobError, match="its layout"):
         verify(replace(instructions(DIVISION | {"out": 0}), **change))  # type: ignore[arg-type]
 
 
@@ -154,7 +154,7 @@ def test_no_instruction_can_be_made_to_reach_outside_the_arena(protocol: str, pa
         reaching += [("index", k) for k in range(3) if instruction["index"][k] >= 0]
         for name, k in reaching:
             for value in (-1, original.arena_bytes, FAR):
-                with pytest.raises(JobFault, match=f"step program, instruction {position}\n"):
+                with pytest.raises(JobError, match=f"step program, instruction {position}\n"):
                     verify(with_field(original, position, name, k, value))
                 tried += 1
         for name, k, value in (
@@ -165,7 +165,7 @@ def test_no_instruction_can_be_made_to_reach_outside_the_arena(protocol: str, pa
         ):
             if name == "n" and Op(int(instruction["op"])) in (Op.SEND, Op.RECV, Op.FLUSH):
                 continue  # their length stands elsewhere; the next test forges it
-            with pytest.raises(JobFault, match="a schedule was refused"):
+            with pytest.raises(JobError, match="a schedule was refused"):
                 verify(with_field(original, position, name, k, value))
             tried += 1
     assert tried > 100
@@ -180,22 +180,22 @@ def test_no_message_but_the_agreed_ones_in_their_order(protocol: str, party: int
             continue
         peer, key, size = (int(value) for value in instruction["p"][:3])
         for k, forged in ((0, party), (0, 3), (0, -1), (0, 3 - party - peer), (1, key + 1)):
-            with pytest.raises(JobFault):
+            with pytest.raises(JobError):
                 verify(with_field(original, position, "p", k, forged))
-        with pytest.raises(JobFault):
+        with pytest.raises(JobError):
             verify(with_field(original, position, "p", 2, size + 8))
 
 
 def test_a_message_left_out_or_added_is_refused() -> None:
     original = of("pond", 0)
     sends = np.flatnonzero(original.step["op"] == Op.SEND)
-    with pytest.raises(JobFault):
+    with pytest.raises(JobError):
         verify(replace(original, step=np.delete(original.step, sends[-1])))
-    with pytest.raises(JobFault):
+    with pytest.raises(JobError):
         verify(replace(original, step=np.insert(original.step, sends[0], original.step[sends[0]])))
     steps, reveal = original.messages
     more = (*steps, Message(999, "x", 0, 1, 0, 8))
-    with pytest.raises(JobFault, match="message 999 is never"):
+    with pytest.raises(JobError, match="message 999 is never"):
         verify(replace(original, messages=(more, reveal)))
 
 
@@ -203,7 +203,7 @@ def test_the_constants_are_never_written() -> None:
     original = of("aby3", 0)
     for position, instruction in enumerate(original.step[:200]):
         if instruction["out"] >= 0 and int(instruction["n"]) > 0:
-            with pytest.raises(JobFault):
+            with pytest.raises(JobError):
                 verify(with_field(original, position, "out", None, 0))
 
 
@@ -216,9 +216,9 @@ def test_a_schedule_comes_back_from_the_cache_as_it_was(tmp_path: Path, party: i
     assert back is not None
     for name in ("constants", "index", "step", "reveal"):
         np.testing.assert_array_equal(getattr(back, name), getattr(original, name))
-    same = ("plan_digest", "arena_bytes", "messages", "state", "result", "scale", "hops", "notes")
+    same = ("plan_digest", "arena_bytes", "messages", "state", "result", "scale", "rounds", "notes")
     assert all(getattr(back, name) == getattr(original, name) for name in same)
-    with pytest.raises(JobFault, match="damaged"):
+    with pytest.raises(JobError, match="damaged"):
         cache.load(file, (party + 1) % 3)
 
 
@@ -233,7 +233,7 @@ def test_a_cached_schedule_with_any_bit_changed_is_refused(
     place = data.draw(st.integers(0, len(content) - 1))
     content[place] ^= 1 << data.draw(st.integers(0, 7))
     file.write_bytes(content)
-    with pytest.raises(JobFault, match="damaged"):
+    with pytest.raises(JobError, match="damaged"):
         cache.load(file, 1)
 
 
@@ -243,7 +243,7 @@ def test_a_truncated_cache_file_is_refused(tmp_path: Path) -> None:
     whole = file.read_bytes()
     for length in (0, 31, 32, 100, len(whole) - 1):
         file.write_bytes(whole[:length])
-        with pytest.raises(JobFault, match="damaged"):
+        with pytest.raises(JobError, match="damaged"):
             cache.load(file, 2)
 
 
@@ -252,7 +252,7 @@ def test_a_schedule_that_others_can_write_is_not_trusted(tmp_path: Path, mode: i
     file = tmp_path / "a.schedule"
     cache.save(file, of("pond", 2))
     file.chmod(mode)
-    with pytest.raises(JobFault, match="others can write"):
+    with pytest.raises(JobError, match="others can write"):
         cache.load(file, 2)
 
 
@@ -260,7 +260,7 @@ def test_a_cache_that_everybody_can_write_is_not_trusted(tmp_path: Path) -> None
     file = tmp_path / "open" / "a.schedule"
     cache.save(file, of("pond", 2))
     file.parent.chmod(0o777)
-    with pytest.raises(JobFault, match="others can write"):
+    with pytest.raises(JobError, match="others can write"):
         cache.load(file, 2)
 
 
@@ -272,7 +272,7 @@ def test_a_schedule_of_another_user_is_not_trusted(
     owner = file.stat()
     theirs = os.stat_result((*owner[:4], 12345, *owner[5:]))
     monkeypatch.setattr(Path, "stat", lambda *_, **__: theirs)
-    with pytest.raises(JobFault, match="others can write"):
+    with pytest.raises(JobError, match="others can write"):
         cache.load(file, 2)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from party.faults import InputFault
-from party.job import Job, Training
+from party.agreement.job import Job, Training
+from party.process.errors import InputError
 from party.table import Table, read_table
 
 ROWS = ("1.5,2,-3e2", "0.25,4,7", "-8,1,0.5", "3,0,1")
@@ -46,14 +46,14 @@ def read(tmp_path: Path, job: Job) -> Callable[..., Table]:
 
 
 @pytest.fixture
-def refused(read: Callable[..., Table], tmp_path: Path) -> Callable[..., InputFault]:
-    """Like ``read``, for a table that must be refused: gives the fault, its path taken out."""
+def refused(read: Callable[..., Table], tmp_path: Path) -> Callable[..., InputError]:
+    """Like ``read``, for a table that must be refused: gives the error, its path taken out."""
 
-    def refused(text: str | bytes, party: str = "alice", **more: Job) -> InputFault:
-        with pytest.raises(InputFault) as caught:
+    def refused(text: str | bytes, party: str = "alice", **more: Job) -> InputError:
+        with pytest.raises(InputError) as caught:
             read(text, party, **more)
-        fault = caught.value
-        fault.where = (fault.where or "").replace(str(tmp_path / "table.csv"), "FILE")
-        return fault
+        error = caught.value
+        error.where = (error.where or "").replace(str(tmp_path / "table.csv"), "FILE")
+        return error
 
     return refused

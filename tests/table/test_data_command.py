@@ -58,5 +58,7 @@ def test_what_split_writes_check_takes(tmp_path: Path) -> None:
 
 
 def test_no_tensorflow_is_imported() -> None:
-    script = "import sys, deployer.data; assert not {'tensorflow', 'pyarrow'} & set(sys.modules)"
+    script = (
+        "import sys, deployer.commands.data;assert not {'tensorflow', 'pyarrow'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,4 +1,4 @@
-"""The process that reads a table: its faults, its memory, its end."""
+"""The process that reads a table: its errors, its memory, its end."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from party.faults import InputFault, JobFault
-from party.job import Job
+from party.agreement.job import Job
+from party.process.errors import InputError, JobError
 from party.table import load, read_table
 
 from .conftest import LABELS, ROWS
@@ -45,11 +45,11 @@ def test_the_loaded_matrix_cannot_be_written_to(path: Path, job: Job) -> None:
         matrix.flags.writeable = True
 
 
-def test_a_fault_comes_out_of_the_child_as_it_is(path: Path, job: Job) -> None:
+def test_an_error_comes_out_of_the_child_as_it_is(path: Path, job: Job) -> None:
     path.write_text("\n".join(ROWS).replace("7", CANARY + "x"))
-    with pytest.raises(InputFault) as here:
+    with pytest.raises(InputError) as here:
         read_table(path, job, "alice")
-    with pytest.raises(InputFault) as there:
+    with pytest.raises(InputError) as there:
         load(path, job, "alice")
     assert str(here.value) == str(there.value)
     assert there.value.where == f"{path}, line 2, column 3 ('f3')" and there.value.hint
@@ -59,7 +59,7 @@ def test_no_file_stays_open(path: Path, job: Job) -> None:
     load(path, job, "alice")
     before = len(list(Path("/proc/self/fd").iterdir()))
     load(path, job, "alice")
-    with pytest.raises(InputFault):
+    with pytest.raises(InputError):
         load(path.with_name("none"), job, "alice")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
@@ -73,14 +73,14 @@ def test_no_file_stays_open(path: Path, job: Job) -> None:
         (f"cat >/dev/null; echo half an answer: {CANARY}", "gave no answer\n  where: {}"),
     ],
 )
-def test_a_child_that_dies_is_a_fault(
+def test_a_child_that_dies_is_an_error(
     path: Path, job: Job, monkeypatch: pytest.MonkeyPatch, does: str, ending: str
 ) -> None:
     child = path.with_name("child")
     child.write_text(f"#!/bin/sh\n{does}\n")
     child.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(child))
-    with pytest.raises(JobFault) as caught:
+    with pytest.raises(JobError) as caught:
         load(path, job, "alice")
     assert str(caught.value).startswith("the process that reads the table " + ending.format(path))
     assert CANARY not in str(caught.value)
@@ -93,7 +93,7 @@ def test_an_internal_error_in_the_child_names_its_place_and_no_value(
     broken.mkdir()
     (broken / "__init__.py").write_text(f"raise RuntimeError('{CANARY}')")
     monkeypatch.setenv("PYTHONPATH", str(path.parent))
-    with pytest.raises(JobFault) as caught:
+    with pytest.raises(JobError) as caught:
         load(path, job, "alice")
     assert str(caught.value).startswith(
         "the table was not read, by an internal error: RuntimeError"
@@ -114,7 +114,7 @@ def test_the_party_itself_never_imports_the_csv_library(path: Path, job: Job) ->
     script = f"""
         import sys
         from pathlib import Path
-        from party.job import Job
+        from party.agreement.job import Job
         from party.table import load
         job = Job.model_validate_json({job.model_dump_json()!r})
         load(Path({str(path)!r}), job, "alice")
@@ -142,7 +142,7 @@ def peak_of_child(directory: Path, rows: int) -> float:
     script = f"""
         import resource
         from pathlib import Path
-        from party.job import Job, Training
+        from party.agreement.job import Job, Training
         from party.table import load
         names = tuple(f"f{{i}}" for i in range(100))
         training = Training(epochs=1, batch_size=1024, learning_rate=0.25)

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.data import Owner, files, join, split, write
-from party.faults import InputFault
-from party.job import Job
+from deployer.commands.data import Owner, files, join, split, write
+from party.agreement.job import Job
+from party.process.errors import InputError
 from party.table import load, read_table
 from party.table.parts import MANIFEST, PART_BYTES, Manifest, cut
 
@@ -60,7 +60,7 @@ def refusal(parts: Path, job: Job) -> Callable[..., str]:
     """What reading the parts is refused with."""
 
     def refusal(job: Job = job, party: str = "alice") -> str:
-        with pytest.raises(InputFault) as caught:
+        with pytest.raises(InputError) as caught:
             read_table(parts, job, party)  # type: ignore[arg-type]
         assert caught.value.hint
         return str(caught.value)
@@ -186,7 +186,7 @@ def test_a_manifest_whose_text_is_another(parts: Path, refusal: Callable[..., st
 
 
 def test_a_table_that_does_not_fit_is_not_split(table: Path, job: Job) -> None:
-    with pytest.raises(InputFault, match="the row has 8 cells, and the job 1 columns"):
+    with pytest.raises(InputError, match="the row has 8 cells, and the job 1 columns"):
         split(table, job, Owner.bob)
 
 
@@ -195,9 +195,9 @@ def test_parts_are_written_as_a_whole_into_a_new_directory(
 ) -> None:
     manifest, contents = split(table, job, Owner.alice)
     (tmp_path / "there").mkdir()
-    with pytest.raises(InputFault, match="the directory is there already"):
+    with pytest.raises(InputError, match="the directory is there already"):
         write(tmp_path / "there", manifest, contents)
-    with pytest.raises(InputFault, match="cannot write the parts: No such file"):
+    with pytest.raises(InputError, match="cannot write the parts: No such file"):
         write(tmp_path / "none" / "parts", manifest, contents)
     write(tmp_path / "parts", manifest, contents)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parts", "there"]

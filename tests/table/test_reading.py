@@ -18,7 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from party.job import Job
+from party.agreement.job import Job
 from party.table import Table, read_table
 
 from .conftest import LABELS, ROWS, small_job
@@ -157,7 +157,7 @@ def test_the_examples_tables_fit_the_examples_job(party: str, fraud: tuple[Path,
 
 @pytest.fixture
 def fraud() -> tuple[Path, Job]:
-    from party.job import load_job
+    from party.agreement.job import load_job
 
     directory = Path(__file__).parents[2] / "examples/fraud"
     return directory, load_job(directory / "job.yaml")

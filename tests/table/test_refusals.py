@@ -16,13 +16,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from party.faults import InputFault
-from party.job import Job
+from party.agreement.job import Job
+from party.process.errors import InputError
 from party.table import Table, read_table
 
 from .conftest import LABELS, ROWS, small_job
 
-Refused = Callable[..., InputFault]
+Refused = Callable[..., InputError]
 
 CANARY = "4711.0815"  # stands wherever a value is wrong, and never in a message
 
@@ -60,12 +60,12 @@ def table(*, cell: str | None = None, row: int = 2, column: int = 1) -> str:
     ],
 )
 def test_a_wrong_cell(refused: Refused, cell: str, what: str) -> None:
-    fault = refused(table(cell=cell))
-    assert fault.what == what
-    in_cell = fault.what.startswith("the cell")
-    assert fault.where == ("FILE, line 3, column 2 ('f2')" if in_cell else "FILE, line 3")
-    assert fault.hint
-    assert_hides(fault)
+    error = refused(table(cell=cell))
+    assert error.what == what
+    in_cell = error.what.startswith("the cell")
+    assert error.where == ("FILE, line 3, column 2 ('f2')" if in_cell else "FILE, line 3")
+    assert error.hint
+    assert_hides(error)
 
 
 @pytest.mark.parametrize("header", ["", "f1,f2,f3\r\n"])
@@ -80,9 +80,9 @@ def test_the_place_is_right_far_into_a_large_table(refused: Refused) -> None:
     rows = ["1,2,3", "4,5,7"] * 100_000
     for wrong in (f"{CANARY}x", "1e999"):
         rows[145_678] = f"1,2,{wrong}"
-        fault = refused("\n".join(rows), job=small_job(200_000))
-        assert fault.where == "FILE, line 145679, column 3 ('f3')"
-        assert_hides(fault)
+        error = refused("\n".join(rows), job=small_job(200_000))
+        assert error.where == "FILE, line 145679, column 3 ('f3')"
+        assert_hides(error)
 
 
 @pytest.mark.parametrize(
@@ -112,19 +112,19 @@ def test_the_place_is_right_far_into_a_large_table(refused: Refused) -> None:
     ],
 )
 def test_a_wrong_shape(refused: Refused, text: str, what: str, where: str) -> None:
-    fault = refused(text)
-    assert (fault.what, fault.where) == (what, where)
-    assert_hides(fault)
+    error = refused(text)
+    assert (error.what, error.where) == (what, where)
+    assert_hides(error)
 
 
 def test_a_job_of_more_rows_than_memory_holds_is_refused_by_its_rows(refused: Refused) -> None:
-    fault = refused(table(), job=small_job(2**31 - 1, protocol="aby3"))
-    assert fault.what == "the table has 4 rows, and the job 2147483647"
+    error = refused(table(), job=small_job(2**31 - 1, protocol="aby3"))
+    assert error.what == "the table has 4 rows, and the job 2147483647"
 
 
 def test_counting_too_many_rows_ends(refused: Refused) -> None:
-    fault = refused("1,2,3\n" * 2_000_000)
-    assert fault.what == "the table has more than 8 rows, and the job 4"
+    error = refused("1,2,3\n" * 2_000_000)
+    assert error.what == "the table has more than 8 rows, and the job 4"
 
 
 @pytest.mark.parametrize(
@@ -141,20 +141,20 @@ def test_counting_too_many_rows_ends(refused: Refused) -> None:
     ],
 )
 def test_a_wrong_header(refused: Refused, header: str, what: str, where: str, hint: str) -> None:
-    fault = refused(header + "\n" + table())
-    assert fault.what.startswith(what)
-    assert fault.where == "FILE, line 1" + where
-    assert hint in (fault.hint or "")
+    error = refused(header + "\n" + table())
+    assert error.what.startswith(what)
+    assert error.where == "FILE, line 1" + where
+    assert hint in (error.hint or "")
     # What looks like a header may be somebody's first row: a stranger's name is not repeated.
-    assert "secret" not in str(fault) and "ff3" not in str(fault)
+    assert "secret" not in str(error) and "ff3" not in str(error)
 
 
 @pytest.mark.parametrize("label", ["2", "-1", "0.5", CANARY, "1e-300"])
 def test_a_label_other_than_0_and_1(refused: Refused, label: str) -> None:
-    fault = refused("\n".join([*LABELS[:2], label, LABELS[3]]), "bob")
-    assert fault.what == "the label is neither 0 nor 1"
-    assert fault.where == "FILE, line 3, column 1 ('guilty')"
-    assert_hides(fault)
+    error = refused("\n".join([*LABELS[:2], label, LABELS[3]]), "bob")
+    assert error.what == "the label is neither 0 nor 1"
+    assert error.where == "FILE, line 3, column 1 ('guilty')"
+    assert_hides(error)
 
 
 @pytest.mark.parametrize("label", ["0", "1"])
@@ -165,32 +165,32 @@ def test_labels_that_are_all_the_same(refused: Refused, label: str) -> None:
 @pytest.mark.parametrize("value", ["0", "0.1", CANARY, "1e300"])
 def test_a_constant_column(refused: Refused, value: str) -> None:
     rows = [line.split(",") for line in ROWS]
-    fault = refused("\n".join(f"{a},{value},{c}" for a, _, c in rows))
-    assert fault.what.startswith("the column is constant")
-    assert fault.where == "FILE, column 2 ('f2')"
-    assert_hides(fault)
+    error = refused("\n".join(f"{a},{value},{c}" for a, _, c in rows))
+    assert error.what.startswith("the column is constant")
+    assert error.where == "FILE, column 2 ('f2')"
+    assert_hides(error)
 
 
 def test_a_column_that_varies_by_rounding_only(refused: Refused) -> None:
     rows = [f"{line},{float(np.nextafter(0.1, i % 2))}" for i, line in enumerate(ROWS)]
-    fault = refused("\n".join(rows), job=small_job(columns=4))
-    assert fault.what.startswith("the column is constant")
+    error = refused("\n".join(rows), job=small_job(columns=4))
+    assert error.what.startswith("the column is constant")
 
 
 def test_values_too_large_to_square(refused: Refused) -> None:
     for value in ("1e200", "1.7e308"):
-        fault = refused(table(cell=value))
-        assert fault.what == "the column's values are too large to standardise"
-        assert fault.where == "FILE, column 2 ('f2')"
+        error = refused(table(cell=value))
+        assert error.what == "the column's values are too large to standardise"
+        assert error.where == "FILE, column 2 ('f2')"
 
 
 def test_an_outlier_beyond_the_fixed_point_range(refused: Refused) -> None:
     rows = 1_200_000
     text = "0\n1\n" * (rows // 2 - 1) + f"0\n{10**9}\n"
     job = small_job(rows, 1, "aby3")
-    fault = refused(text, job=job)
-    assert fault.what == "the value is more than 1024 standard deviations from the column's mean"
-    assert fault.where == f"FILE, line {rows}, column 1 ('f1')"
+    error = refused(text, job=job)
+    assert error.what == "the value is more than 1024 standard deviations from the column's mean"
+    assert error.where == f"FILE, line {rows}, column 1 ('f1')"
 
 
 def test_an_outlier_that_would_throw_the_polynomial_out_of_its_range(
@@ -198,24 +198,24 @@ def test_an_outlier_that_would_throw_the_polynomial_out_of_its_range(
 ) -> None:
     text = "f1,f2\n" + "0,1\n1,0\n" * 250 + f"{CANARY},1\n" + "0,1\n"
     job = small_job(502, 2)
-    fault = refused(text, job=job)
-    assert "the range in which the protocol's sigmoid holds" in fault.what
-    assert fault.where == "FILE, line 502, column 1 ('f1')"
-    assert_hides(fault)
+    error = refused(text, job=job)
+    assert "the range in which the protocol's sigmoid holds" in error.what
+    assert error.where == "FILE, line 502, column 1 ('f1')"
+    assert_hides(error)
     # The job decides: a protocol whose sigmoid is bounded takes the very same table.
     assert read(text, job=small_job(502, 2, "aby3")).matrix.shape == (502, 3)
 
 
 def test_text_that_is_not_utf8(refused: Refused) -> None:
-    fault = refused(table(cell=CANARY + "é").encode("latin-1"))
-    assert (fault.what, fault.where) == ("the line is not UTF-8", "FILE, line 3")
-    assert_hides(fault)
+    error = refused(table(cell=CANARY + "é").encode("latin-1"))
+    assert (error.what, error.where) == ("the line is not UTF-8", "FILE, line 3")
+    assert_hides(error)
     assert refused("f1,fé,f3\n".encode("utf-16")).where == "FILE, line 1"
 
 
 def test_what_is_no_readable_file(job: Job, tmp_path: Path) -> None:
-    def refusal(path: Path) -> InputFault:
-        with pytest.raises(InputFault) as caught:
+    def refusal(path: Path) -> InputError:
+        with pytest.raises(InputError) as caught:
             read_table(path, job, "alice")
         assert caught.value.where and caught.value.where.startswith(str(path))
         return caught.value
@@ -232,7 +232,7 @@ def test_what_is_no_readable_file(job: Job, tmp_path: Path) -> None:
 def test_a_file_that_may_not_be_read(job: Job, tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.touch(mode=0)
-    with pytest.raises(InputFault, match="Permission denied"):
+    with pytest.raises(InputError, match="Permission denied"):
         read_table(path, job, "alice")
 
 
@@ -252,9 +252,9 @@ def test_a_gzip_bomb_is_refused_before_it_unfolds(refused: Refused) -> None:
     with gzip.GzipFile(fileobj=without_end, mode="wb", compresslevel=1) as file:
         for _ in range(64):
             file.write(b"0" * 2**20)
-    fault = refused(without_end.getvalue())
-    assert fault.what == "the line has more than 1048576 bytes"
-    assert fault.where == "FILE, line 1"
+    error = refused(without_end.getvalue())
+    assert error.what == "the line has more than 1048576 bytes"
+    assert error.where == "FILE, line 1"
 
 
 cells = st.text(alphabet="0123456789+-.eEnaifINF_x \t\"'é\0\r;", max_size=8)
@@ -275,10 +275,10 @@ def test_every_cell_is_read_as_python_reads_it_or_refused_by_its_place(values: l
         path.write_bytes(text.encode())
         try:
             table = read_table(path, job, "alice")
-        except InputFault as fault:
-            constant = fault.what.startswith("the column is constant")
-            assert constant or (fault.where or "").startswith(f"{path}, line 2")
-            assert "not CSV" not in fault.what or "NUL" in fault.what
+        except InputError as error:
+            constant = error.what.startswith("the column is constant")
+            assert constant or (error.where or "").startswith(f"{path}, line 2")
+            assert "not CSV" not in error.what or "NUL" in error.what
             return
     assert table.mean is not None
     columns = np.array([[3, 9], [float(v.strip('"')) for v in values], [5, 4], [7, 2]])
@@ -310,12 +310,12 @@ def test_a_damaged_table_is_read_or_refused_and_nothing_else(seed: int) -> None:
         path.write_bytes(damaged)
         try:
             read = read_table(path, small_job(protocol="aby3"), "alice")
-        except InputFault as fault:
-            assert str(path) in (fault.where or "")
+        except InputError as error:
+            assert str(path) in (error.where or "")
         else:
             assert np.isfinite(read.matrix).all()
 
 
-def assert_hides(fault: InputFault) -> None:
+def assert_hides(error: InputError) -> None:
     for digits in (CANARY, CANARY.replace(".", ""), "1e200"):
-        assert digits not in re.sub(r"[_, ]", "", str(fault))
+        assert digits not in re.sub(r"[_, ]", "", str(error))

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from unittest.mock import patch
 
-from party import compat
+from party.compiler import compat
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,261 @@
+"""What a party's pod is doing, in words: its own, or else what the cluster says of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from deployer.cluster.client import Object
+from deployer.cluster.target import OUTPUT, Place
+from party.process.errors import InputError, JobError
+from party.reporting.status import FILE as STATUS
+
+ABSENT, PENDING, BROKEN, STARTING = "absent", "pending", "broken", "starting"
+"""Phases of a pod whose party does not speak for itself: there is none; it waits for the cluster;
+it cannot go on until somebody mends something; its program is about to speak."""
+
+DONE, FAILED = "done", "failed"
+
+_WAITS_S = 20.0
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One party as it was found.
+
+    Attributes:
+        party: alice, bob or server.
+        where: namespace and context.
+        pod: the pod's name.
+        phase: one of the above, or one that the party itself says: table, plan, joining, running,
+            revealing, done, failed.
+        says: what it is doing or what is wrong, one sentence.
+        do: what to do about it, if anything.
+        restarts: how often its container was started again.
+        own: the party's own status, as it wrote it; empty if it wrote none.
+    """
+
+    party: str
+    where: str
+    pod: str
+    phase: str
+    says: str
+    do: str = ""
+    restarts: int = 0
+    own: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def progress(self) -> float | None:
+        """Steps done, of all, between 0 and 1."""
+        step, steps = self.own.get("step"), self.own.get("steps")
+        if not isinstance(step, int) or not isinstance(steps, int) or steps < 1:
+            return None
+        return min(1.0, step / steps)
+
+    def document(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+def observe(place: Place) -> Observation:
+    """Look at a party. Raises InputError where the cluster cannot be asked."""
+    cluster = place.cluster
+    pod = cluster.read("v1", "Pod", place.pod, place.namespace)
+    if pod is None:
+        owner = cluster.read("apps/v1", "StatefulSet", place.name, place.namespace)
+        events = cluster.events("StatefulSet", place.name, place.namespace) if owner else []
+        return _found(place, *without_pod(place.party, owner, events))
+    explained = of_pod(pod, cluster.events("Pod", place.pod, place.namespace))
+    if explained and explained[0] == PENDING and _waits_for_volume(pod):
+        explained = of_claim(place, cluster.events("PersistentVolumeClaim", *_claim(place)))
+    restarts = sum(status.get("restartCount", 0) for status in _statuses(pod))
+    if explained:
+        return _found(place, *explained, restarts=restarts)
+    return _found(place, *_own_words(place), restarts=restarts)
+
+
+def without_pod(party: str, owner: Object | None, events: Sequence[Object]) -> tuple[str, str, str]:
+    """Phase, sentence and remedy where there is no pod."""
+    if owner is None:
+        return ABSENT, "is not installed here", "install it: deployer apply, or helm install"
+    if owner.get("spec", {}).get("replicas") == 0:
+        return ABSENT, "is switched off", f"kubectl scale statefulset {owner['metadata']['name']}"
+    for event in reversed(events):
+        if event.get("reason") == "FailedCreate":
+            return BROKEN, f"its pod is refused: {_sentence(event['message'])}", ""
+    return PENDING, "its pod is about to be made", ""
+
+
+def of_pod(pod: Object, events: Sequence[Object]) -> tuple[str, str, str] | None:
+    """Phase, sentence and remedy of a pod whose program does not run; None for one that runs."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return PENDING, "its pod is ending", ""
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return PENDING, f"no node takes its pod: {_sentence(condition.get('message', ''))}", ""
+    for status in _statuses(pod):
+        waiting = status.get("state", {}).get("waiting")
+        if waiting is not None:
+            return _waiting(waiting, status, events)
+        ended = status.get("state", {}).get("terminated")
+        if ended is not None:
+            return _ended(ended)
+    return None if _statuses(pod) else (PENDING, "its pod is about to start", "")
+
+
+def of_claim(place: Place, events: Sequence[Object]) -> tuple[str, str, str]:
+    """Phase, sentence and remedy of a pod that no node takes for want of its volume."""
+    for event in reversed(events):
+        if event.get("reason") in ("ProvisioningFailed", "FailedBinding"):
+            return (
+                BROKEN,
+                f"its volume cannot be made: {_sentence(event['message'])}",
+                "set storage.className to a class of the cluster: kubectl get storageclass",
+            )
+    return PENDING, "its volume is about to be made", ""
+
+
+def own_words(status: dict[str, Any]) -> tuple[str, str, str]:
+    """Phase, sentence and remedy by a party's own status."""
+    phase = str(status.get("phase", STARTING))
+    message = str(status.get("message") or "")
+    if phase == "running":
+        rate, left = status.get("rate"), status.get("remaining_s")
+        parts = [f"step {status.get('step')} of {status.get('steps')}"]
+        parts += [f"{rate:.0f} a second"] if rate else []
+        parts += [f"{duration(left)} left"] if left is not None else []
+        return phase, ", ".join(parts), ""
+    waiting = [str(one) for one in status.get("waiting_for") or ()]
+    if waiting:
+        return phase, f"waits for {' and '.join(waiting)}", ""
+    where, hint = str(status.get("where") or ""), str(status.get("hint") or "")
+    says = message or _DOING.get(phase, phase)
+    return phase, f"{says} ({where})" if where else says, _remedy(status, where) or hint
+
+
+_DOING = {
+    "starting": "starts",
+    "table": "reads its table",
+    "plan": "builds its part of the plan",
+    "joining": "meets the others",
+    "revealing": "reveals the model",
+    DONE: "is done",
+    FAILED: "failed",
+}
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: ``48 s``, ``3 min``, ``2 h 05 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _own_words(place: Place) -> tuple[str, str, str, dict[str, Any]]:
+    try:
+        # Not `party status`: a Python that starts every other second takes time from the training.
+        ran = place.cluster.execute(
+            place.pod, place.namespace, ["cat", f"{OUTPUT}/{STATUS}"], _WAITS_S
+        )
+        status = json.loads(ran.stdout) if ran.exit_code == 0 else None
+    except InputError as error:
+        return STARTING, f"its pod runs ({error.what})", error.hint or "", {}
+    except (JobError, ValueError):
+        return STARTING, "its pod runs and does not say anything yet", "", {}
+    if not isinstance(status, dict):
+        return STARTING, "its pod runs and has not begun with the job", "", {}
+    if status.get("job") != place.job:
+        says = "its pod runs another job than the values have"
+        return STARTING, says, "install this one: deployer apply, or helm upgrade", status
+    return *own_words(status), status
+
+
+def _remedy(status: dict[str, Any], where: str) -> str:
+    """What to do in a cluster about a file that a party's pod was given, or was not."""
+    for path, command in (("/table", "data put {} CSV"), ("/keys", "certs put {} DIR")):
+        if where == path or where.startswith(f"{path}/"):
+            return f"put it there: deployer {command.format(status.get('party'))}"
+    return ""
+
+
+def _found(
+    place: Place,
+    phase: str,
+    says: str,
+    do: str,
+    own: dict[str, Any] | None = None,
+    restarts: int = 0,
+) -> Observation:
+    where = f"{place.namespace}, {place.cluster}"
+    return Observation(place.party, where, place.pod, phase, says, do, restarts, own or {})
+
+
+def _statuses(pod: Object) -> list[Object]:
+    status = pod.get("status", {})
+    return [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+
+
+def _waiting(
+    waiting: Object, status: Object, events: Iterable[Object]
+) -> tuple[str, str, str] | None:
+    reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    if reason in ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"):
+        image = status.get("image", "")
+        hint = "check image.repository, image.tag and image.pullSecrets in the values"
+        return BROKEN, f"its image {image} cannot be had: {_sentence(message)}", hint
+    if reason == "CrashLoopBackOff":
+        ended = status.get("lastState", {}).get("terminated", {})
+        _, says, do = _ended(ended)
+        return BROKEN, says, do
+    if reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
+        return BROKEN, f"its container cannot be made: {_sentence(message)}", _mend(message)
+    for event in reversed(list(events)):
+        if event.get("reason") == "FailedMount":
+            text = event["message"]
+            return BROKEN, f"cannot be given its files: {_sentence(text)}", _mend(text)
+        if event.get("reason") in ("Pulling", "Pulled"):
+            break
+    return PENDING, "its container is about to start", ""
+
+
+def _mend(message: str) -> str:
+    missing = re.search(r'secret "([^"]+)" not found', message)
+    if not missing:
+        return ""
+    return "make it: deployer data put for a table, deployer certs put for keys"
+
+
+def _ended(ended: Object) -> tuple[str, str, str]:
+    reason, code = ended.get("reason", ""), ended.get("exitCode")
+    if reason == "OOMKilled":
+        return BROKEN, "needs more memory than it may use", "raise its resources.limits.memory"
+    # The container's last lines, if the pod keeps them: the party's error, what and what to do.
+    lines = [line.strip() for line in str(ended.get("message", "")).splitlines()]
+    says = next((line for line in lines if line.startswith("error: ")), "")
+    do = next((line for line in lines if line.startswith("do: ")), "")
+    where = next((line for line in lines if line.startswith("where: ")), "")
+    what = says.removeprefix("error: ") or f"its program ended with exit code {code}"
+    if where:
+        what += f" ({where.removeprefix('where: ')})"
+    return BROKEN, what, do.removeprefix("do: ") or "see deployer logs"
+
+
+def _waits_for_volume(pod: Object) -> bool:
+    return any(
+        "PersistentVolumeClaim" in condition.get("message", "")
+        for condition in pod.get("status", {}).get("conditions", ())
+    )
+
+
+def _claim(place: Place) -> tuple[str, str]:
+    return place.claim, place.namespace
+
+
+def _sentence(message: str) -> str:
+    """The first line of what the cluster says, of bearable length."""
+    line = message.strip().splitlines()[0] if message.strip() else "no reason given"
+    return line if len(line) <= 300 else line[:297] + "..."

@@ -1,0 +1,150 @@
+"""A party's own Secrets: its table, in as many as it needs, and its keys.
+
+They are put where the party's pod looks for them and are part of nothing else: no release, no
+manifest and no ConfigMap has a copy.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+
+from deployer.cluster.client import Change, Object
+from deployer.cluster.target import Place
+from party.identity import AUTHORITY, CERTIFICATE, KEY, load_keys
+from party.process.errors import InputError, JobError, KitError
+from party.table.parts import MANIFEST, Manifest
+
+TABLE_DIGEST = "tfe-kit/table-sha256"
+"""Annotation of a table's first Secret: the SHA-256, in hex, of the table's text."""
+
+
+def table_secrets(place: Place, manifest: Manifest, parts: list[bytes]) -> list[Object]:
+    """The Secrets of a table in parts: the first holds the manifest too.
+
+    Raises InputError if there are more than the party's pod looks for.
+    """
+    if len(parts) > len(place.table_secrets):
+        raise InputError(
+            f"the table needs {len(parts)} Secrets, and {place.party}'s pod looks for "
+            f"{len(place.table_secrets)}",
+            hint=f"set {place.party}.tableParts to {len(parts)} in the values, and apply them",
+        )
+    secrets = [
+        _secret(place, name, "Opaque", {part.name: content})
+        for name, part, content in zip(place.table_secrets, manifest.parts, parts, strict=False)
+    ]
+    secrets[0]["data"][MANIFEST] = _encoded(manifest.to_json())
+    secrets[0]["metadata"]["annotations"] = {TABLE_DIGEST: manifest.sha256}
+    return secrets
+
+
+def put_table(place: Place, manifest: Manifest, parts: list[bytes], force: bool = False) -> Change:
+    """Put a table where a party's pod looks for it, in place of the one that is there.
+
+    As a whole or not at all: the manifest goes last, a pod that reads in between finds digests that
+    do not agree and takes neither table, and after a failure the earlier Secrets are put back.
+
+    Args:
+        place: where the party is.
+        manifest: what the parts are.
+        parts: their contents.
+        force: take over Secrets that something else than the deployer made.
+
+    Raises:
+        InputError: it needs too many Secrets, or the cluster refuses; the earlier table is there.
+        JobError: neither the new table could be put nor the earlier one back.
+    """
+    wanted = table_secrets(place, manifest, parts)
+    earlier = _earlier_parts(place)
+    changes = set()
+    try:
+        for secret in reversed(wanted):
+            changes.add(place.cluster.apply(secret, force))
+        for left_over in reversed(earlier[len(wanted) :]):
+            if left_over is not None:
+                place.cluster.delete(left_over)
+                changes.add(Change.CHANGED)
+    except (KitError, KeyboardInterrupt):
+        _put_back(place, wanted, earlier)
+        raise
+    place.cluster.touch(place.pod, place.namespace)
+    if changes == {Change.CREATED} and not any(earlier):
+        return Change.CREATED
+    return Change.UNCHANGED if changes == {Change.UNCHANGED} else Change.CHANGED
+
+
+def keys_secret(place: Place, files: Mapping[str, bytes]) -> Object:
+    """The Secret of a party's key directory: ``ca.crt``, ``tls.crt`` and ``tls.key``."""
+    return _secret(place, place.keys_secret, "kubernetes.io/tls", files)
+
+
+def put_keys(place: Place, directory: Path, job_name: str, force: bool = False) -> Change:
+    """Put a party's key directory, checked as the party does, into its Secret.
+
+    Raises InputError for keys that are not this party's of this job, and for a Secret that is there
+    already with another key, unless ``force``: what exists is never overwritten unasked.
+    """
+    load_keys(directory, job_name, place.party)
+    files = {name: (directory / name).read_bytes() for name in (AUTHORITY, CERTIFICATE, KEY)}
+    wanted = keys_secret(place, files)
+    there = place.cluster.read("v1", "Secret", place.keys_secret, place.namespace)
+    if there is not None and not force and there.get("data") != wanted["data"]:
+        raise InputError(
+            f"there is another key of {place.party} already",
+            f"Secret {place.keys_secret}, namespace {place.namespace}, {place.cluster}",
+            "put this one in its place with --force; the party reads it when it starts anew",
+        )
+    change = place.cluster.apply(wanted, force)
+    place.cluster.touch(place.pod, place.namespace)
+    return change
+
+
+def _secret(place: Place, name: str, kind: str, files: Mapping[str, bytes]) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": place.namespace, "labels": place.labels},
+        "type": kind,
+        "data": {file: _encoded(content) for file, content in files.items()},
+    }
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def _earlier_parts(place: Place) -> list[Object | None]:
+    """What is there under the names of a table's Secrets, in their order."""
+    return [
+        place.cluster.read("v1", "Secret", name, place.namespace) for name in place.table_secrets
+    ]
+
+
+def _put_back(place: Place, wanted: list[Object], earlier: list[Object | None]) -> None:
+    try:
+        for index, was in reversed(list(enumerate(earlier))):
+            if was is not None:
+                place.cluster.apply(_as_it_was(was), force=True)
+            elif index < len(wanted):
+                place.cluster.delete(wanted[index])
+    except (KitError, KeyboardInterrupt):
+        raise JobError(
+            "the table was put in part only, and the earlier one could not be put back; "
+            f"{place.party} takes neither",
+            f"Secrets {place.table_secrets[0]}, …, namespace {place.namespace}, {place.cluster}",
+            "put the whole table there again: deployer data put",
+        ) from None
+
+
+def _as_it_was(secret: Object) -> Object:
+    meta = secret["metadata"]
+    kept = {key: meta[key] for key in ("name", "namespace", "labels", "annotations") if key in meta}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": kept,
+        "type": secret.get("type", "Opaque"),
+        "data": secret.get("data", {}),
+    }

@@ -1,0 +1,218 @@
+"""Which deployment a command is about: the values, and for each party its cluster and names.
+
+Every command that speaks to a cluster takes the same options for it::
+
+    deployer status -f values.yaml --context alice=bank --context bob=police --party alice
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployer.cluster.client import Cluster
+from deployer.manifests.render import Placed, Plan
+from deployer.manifests.values import Values, load_values
+from party.agreement.job import PARTIES, Party
+from party.process.errors import InputError
+
+OUTPUT = "/state/output"
+"""Where a party's pod keeps its status and results (``--output`` in the manifests)."""
+
+ValuesOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--values",
+        "-f",
+        metavar="FILE",
+        help="Values files, later ones over earlier ones; without any, the demo's.",
+        show_default=False,
+    ),
+]
+NameOption = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="What the objects' names begin with, in place of the values' (a helm release's name).",
+        show_default=False,
+    ),
+]
+NamespaceOption = Annotated[
+    str,
+    typer.Option(
+        "--namespace",
+        "-n",
+        metavar="NAMESPACE",
+        help="Namespace of the parties that have none of their own, in place of the values'.",
+        show_default=False,
+    ),
+]
+ContextOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--context",
+        metavar="[PARTY=]CONTEXT",
+        help="Context of the kubeconfig, for all parties or for one; several times.",
+        show_default=False,
+    ),
+]
+PartyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--party",
+        metavar="PARTY",
+        help="Only this party, of those that the values enable; several times.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where one party is installed, and the names of what belongs to it.
+
+    Attributes:
+        party: alice, bob or server.
+        cluster: its cluster.
+        namespace: its namespace.
+        name: of its StatefulSet, Service and so on.
+        keys_secret: the Secret with its keys.
+        table_secrets: the Secrets in which its pod looks for parts of its table, in order; none
+            for the third server.
+        labels: of all of its objects.
+        job: the digest of the job that it is to run, where that matters.
+    """
+
+    party: Party
+    cluster: Cluster
+    namespace: str
+    name: str
+    job: str
+    keys_secret: str
+    table_secrets: tuple[str, ...]
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def pod(self) -> str:
+        """Its one pod."""
+        return f"{self.name}-0"
+
+    @property
+    def claim(self) -> str:
+        """The claim of its volume, by the name that its StatefulSet gives it."""
+        return f"state-{self.pod}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A deployment, or the part of one that a command is about.
+
+    Attributes:
+        values: what it is made from.
+        places: its parties that are installed in clusters of the operator's.
+        elsewhere: the other parties, and the addresses at which these reach them.
+    """
+
+    values: Values
+    places: tuple[Place, ...]
+    elsewhere: dict[str, str]
+
+    @property
+    def plan(self) -> Plan:
+        """Names and places as the manifests have them."""
+        return Plan(self.values)
+
+    def place(self, party: str) -> Place:
+        """Where a party is. Raises InputError if it is not installed here."""
+        for place in self.places:
+            if place.party == party:
+                return place
+        at = self.elsewhere.get(party)
+        hint = f"it is at {at}; ask who runs it" if at else f"there are {', '.join(PARTIES)}"
+        raise InputError(f"{party} is not installed here", "the values", hint)
+
+
+def find(
+    files: Sequence[Path] | None,
+    name: str = "",
+    namespace: str = "",
+    contexts: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
+) -> Target:
+    """The deployment that a command's options name.
+
+    Raises InputError for wrong values, an unknown party or context, or a party whose context is
+    not said while another's is.
+    """
+    overrides = {key: text for key, text in (("name", name), ("namespace", namespace)) if text}
+    values = load_values(files or (), overrides)
+    plan = Plan(values)
+    wanted = _parties(plan, only)
+    chosen = _contexts(wanted, contexts or ())
+    clusters = {context: Cluster(context) for context in dict.fromkeys(chosen.values())}
+    places = tuple(
+        place_of(placed, clusters[chosen[placed.role]], values.job.digest)
+        for placed in plan.enabled
+        if placed.role in wanted
+    )
+    elsewhere = {
+        placed.role: placed.address for placed in plan.parties if not placed.settings["enabled"]
+    }
+    return Target(values, places, elsewhere)
+
+
+def place_of(placed: Placed, cluster: Cluster, job: str = "") -> Place:
+    """A party's names in a cluster."""
+    return Place(
+        party=placed.role,  # type: ignore[arg-type]
+        cluster=cluster,
+        namespace=placed.namespace,
+        name=placed.name,
+        job=job,
+        keys_secret=placed.keys_secret,
+        table_secrets=tuple(placed.table_secrets),
+        labels=placed.labels,
+    )
+
+
+def _parties(plan: Plan, only: Sequence[str] | None) -> list[str]:
+    enabled = [placed.role for placed in plan.enabled]
+    for party in only or ():
+        if party not in PARTIES:
+            raise InputError(
+                f"there is no party {party!r}", "--party", f"there are {', '.join(PARTIES)}"
+            )
+        if party not in enabled:
+            raise InputError(f"the values do not enable {party}", "--party")
+    wanted = [party for party in enabled if not only or party in only]
+    if not wanted:
+        raise InputError(
+            "the values enable no party", "the values", "set enabled to true for your own"
+        )
+    return wanted
+
+
+def _contexts(wanted: Sequence[str], given: Sequence[str]) -> dict[str, str | None]:
+    default: str | None = None
+    of_party: dict[str, str] = {}
+    for text in given:
+        party, equals, context = text.partition("=")
+        if equals and party in PARTIES:
+            of_party[party] = context
+        else:
+            default = text
+    for party in wanted:
+        if of_party and default is None and party not in of_party:
+            raise InputError(
+                f"there is no context for {party}, while others have one",
+                "--context",
+                f"add --context {party}=CONTEXT, or leave {party} out: "
+                + " ".join(f"--party {one}" for one in of_party if one in wanted),
+            )
+    return {party: of_party.get(party, default) for party in wanted}

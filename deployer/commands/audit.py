@@ -1,0 +1,84 @@
+"""``deployer audit``: proves that a job's plan shows nobody more than was agreed upon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deployer import console as screen
+from deployer.cli import new_app
+from deployer.cluster.target import JsonOption
+from party.agreement.job import load_job
+
+app = new_app()
+
+_COLUMNS = {
+    "messages": "messages",
+    "bytes": "bytes",
+    "hidden by masks": "hidden",
+    "by transfers": "transferred",
+    "mere randomness": "known",
+    "shared keys": "keys",
+}
+"""The figures of a party's view: how they are headed, and what the report calls them."""
+
+
+@app.command()
+def audit(
+    job: Annotated[Path, typer.Argument(metavar="JOB", help="The job's YAML file.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Prove that a job's plan shows no party more than was agreed.
+
+    Builds the plan, which takes what a party is installed with (TensorFlow and tf-encrypted), and
+    follows what flows from party to party: each message must be hidden from its receiver by
+    randomness that it does not know. Every party does the same before it runs a plan.
+    """
+    from party.compiler.driver import audited
+
+    agreed = load_job(job)
+    report = audited(agreed)
+    if as_json:
+        screen.print_json({"job": agreed.digest, **report})
+    elif screen.on_terminal():
+        from rich.console import Console
+
+        console = Console()
+        console.print(_summary(agreed.name, report), highlight=False)
+        console.print(_table(report["views"]))
+        console.print(*_revealed(report), sep="\n", highlight=False)
+    else:
+        print(_summary(agreed.name, report))
+        for each in report["views"]:
+            figures = ", ".join(f"{each[key]} {name}" for name, key in _COLUMNS.items())
+            print(f"{each['party']} receives each step: {figures}")
+        print("\n".join(_revealed(report)))
+
+
+def _summary(name: str, report: dict[str, Any]) -> str:
+    return (
+        f"The plan of the job {name!r} ({report['protocol']}, {report['operations']} operations, "
+        f"{report['streams']} random variables, {report['plan'][:12]}) passes."
+    )
+
+
+def _table(views: list[dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("each step receives")
+    for heading in _COLUMNS:
+        table.add_column(heading, justify="right")
+    for each in views:
+        table.add_row(each["party"], *(f"{each[key]:,}" for key in _COLUMNS.values()))
+    return table
+
+
+def _revealed(report: dict[str, Any]) -> list[str]:
+    return [
+        f"Revealed at the end: {each['what']}, to {each['to']} "
+        f"(the share that {' and '.join(each['sent_by'])} sends). Nothing else is."
+        for each in report["revealed"]
+    ]

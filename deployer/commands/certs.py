@@ -1,0 +1,224 @@
+"""``deployer certs``: the authority of a job, and the parties' keys and certificates."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from deployer.certs.authority import (
+    AUTHORITY_DAYS,
+    AUTHORITY_KEY,
+    PARTY_DAYS,
+    REQUEST,
+    authority_files,
+    issue,
+    make_all,
+    make_authority,
+    make_party,
+    make_request,
+    new_directory,
+    pem,
+    read_authority,
+    read_request,
+    write_files,
+)
+from deployer.cli import new_app
+from deployer.cluster.secrets import put_keys
+from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
+from party.agreement.job import PARTIES, Party, load_job
+from party.identity import (
+    AUTHORITY,
+    CERTIFICATE,
+    KEY,
+    check_certificate,
+    identities_in,
+    identity,
+    load_keys,
+    read_certificates,
+)
+from party.process.errors import InputError
+
+app = new_app(help="Make, sign, renew and check the parties' keys and certificates.")
+
+JobOption = Annotated[Path, typer.Option("--job", help="The job's YAML file.", show_default=False)]
+OutputOption = Annotated[
+    Path, typer.Option("--output", help="A new directory for the files.", show_default=False)
+]
+AuthorityOption = Annotated[
+    Path, typer.Option("--authority", help="The authority's directory.", show_default=False)
+]
+DaysOption = Annotated[
+    float, typer.Option("--days", min=0.01, max=825, help="Life of a party's certificate.")
+]
+AuthorityDaysOption = Annotated[
+    float, typer.Option("--authority-days", min=0.01, max=3650, help="Life of the authority.")
+]
+
+
+@app.command()
+def new(
+    job: JobOption,
+    output: OutputOption,
+    days: DaysOption = PARTY_DAYS,
+    authority_days: AuthorityDaysOption = AUTHORITY_DAYS,
+) -> None:
+    """Make an authority and the keys of all three parties, for who runs all of them.
+
+    Example: deployer certs new --job job.yaml --output keys
+    """
+    make_all(load_job(job).name, output, days, authority_days)
+    print(f"made {output}: authority, {', '.join(PARTIES)}")
+    print("give each party its own directory, and keep the authority's where no party is")
+
+
+@app.command()
+def authority(
+    job: JobOption, output: OutputOption, authority_days: AuthorityDaysOption = AUTHORITY_DAYS
+) -> None:
+    """Make the job's authority, which signs what the parties request.
+
+    Example: deployer certs authority --job job.yaml --output authority
+    """
+    made = make_authority(load_job(job).name, authority_days)
+    with new_directory(output) as directory:
+        write_files(directory, authority_files(made))
+    print(f"made {output}: keep {AUTHORITY_KEY} to yourself, {AUTHORITY} is for everybody")
+
+
+@app.command()
+def request(
+    party: Annotated[Party, typer.Argument(help="Whose key to make.", show_default=False)],
+    job: JobOption,
+    output: OutputOption,
+) -> None:
+    """Make a party's own key and a request to sign it; the key need never leave this machine.
+
+    Example: deployer certs request bob --job job.yaml --output keys
+    """
+    key, asked = make_request(load_job(job).name, party)
+    with new_directory(output) as directory:
+        write_files(directory, {KEY: pem(key), REQUEST: pem(asked)})
+    print(f"made {output}: send {REQUEST} to the authority, and put the {CERTIFICATE} and")
+    print(f"{AUTHORITY} that come back beside {KEY}; then: deployer certs show {output}")
+
+
+@app.command()
+def sign(
+    party: Annotated[Party, typer.Argument(help="Whose request it is.", show_default=False)],
+    csr: Annotated[Path, typer.Argument(help="The request.", show_default=False)],
+    authority: AuthorityOption,
+    output: OutputOption,
+    days: DaysOption = PARTY_DAYS,
+) -> None:
+    """Sign a party's request, once sure that it came from that party.
+
+    Example: deployer certs sign bob tls.csr --authority authority --output for-bob
+    """
+    signer = read_authority(authority)
+    asked = read_request(csr, signer.job_name, party)
+    public = asked.public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    files = {
+        AUTHORITY: pem(signer.certificate),
+        CERTIFICATE: pem(issue(signer, party, public, days)),
+    }
+    with new_directory(output) as directory:
+        write_files(directory, files)
+    print(f"made {output}: send both files to {party}")
+
+
+@app.command()
+def renew(
+    directory: Annotated[Path, typer.Argument(help="The key directory.", show_default=False)],
+    authority: AuthorityOption,
+    output: OutputOption,
+    days: DaysOption = PARTY_DAYS,
+) -> None:
+    """Make a new key and certificate for the party of an existing key directory.
+
+    Example: deployer certs renew keys/bob --authority keys/authority --output keys/bob-2
+    """
+    signer = read_authority(authority)
+    party = _party_in(directory, signer.job_name)
+    with new_directory(output) as made:
+        write_files(made, make_party(signer, party, days))
+    print(f"made {output}: {party}'s new key directory")
+
+
+@app.command()
+def show(
+    directories: Annotated[list[Path], typer.Argument(help="Key directories.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Check key directories as the parties do, and say whose they are and how long they last.
+
+    Example: deployer certs show keys/alice keys/bob keys/server
+    """
+    found = [_described(directory) for directory in directories]
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for one in found:
+        print(f"{one['directory']}: {one['identity']}, until {one['expires']} UTC")
+        print(f"  sha256 {one['fingerprint']}")
+
+
+@app.command()
+def put(
+    party: Annotated[Party, typer.Argument(help="Whose keys.", show_default=False)],
+    directory: Annotated[Path, typer.Argument(help="The key directory.", show_default=False)],
+    values: ValuesOption = None,
+    name: NameOption = "",
+    namespace: NamespaceOption = "",
+    context: ContextOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="In place of another key that is there.")
+    ] = False,
+) -> None:
+    """Check a party's key directory and put it into the Secret where its pod looks for it.
+
+    Example: deployer certs put bob keys/bob -f values.yaml --context police
+    """
+    target = find(values, name, namespace, context, [party])
+    place = target.place(party)
+    change = put_keys(place, directory, target.values.job.name, force)
+    print(f"Secret {place.keys_secret} in namespace {place.namespace}, {place.cluster}: {change}")
+
+
+def _party_in(directory: Path, job_name: str | None = None) -> Party:
+    leaf = read_certificates(directory / CERTIFICATE)[0]
+    for name in identities_in(leaf):
+        domain, _, party = name.removeprefix("spiffe://").partition("/")
+        if party in PARTIES and job_name in (None, domain):
+            return party
+    of_job = f" of the job {job_name!r}" if job_name else ""
+    raise InputError(f"the certificate names no party{of_job}", str(directory / CERTIFICATE))
+
+
+def _described(directory: Path) -> dict[str, str]:
+    party = _party_in(directory)
+    leaf = read_certificates(directory / CERTIFICATE)[0]
+    job_name = identities_in(leaf)[0].removeprefix("spiffe://").partition("/")[0]
+    if (directory / KEY).exists():
+        load_keys(directory, job_name, party)
+    else:  # as the authority's answer to a request, before it is put beside its key
+        check_certificate(
+            read_certificates(directory / CERTIFICATE),
+            read_certificates(directory / AUTHORITY),
+            job_name,
+            party,
+            datetime.now(UTC),
+            directory,
+        )
+    return {
+        "directory": str(directory),
+        "identity": identity(job_name, party),
+        "expires": f"{leaf.not_valid_after_utc:%Y-%m-%d %H:%M}",
+        "fingerprint": leaf.fingerprint(hashes.SHA256()).hex(),
+    }

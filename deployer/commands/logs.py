@@ -1,0 +1,91 @@
+"""``deployer logs``: what the parties' programs wrote."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from threading import Thread
+from typing import Annotated
+
+import typer
+
+from deployer.cli import new_app
+from deployer.cluster.target import (
+    ContextOption,
+    NameOption,
+    NamespaceOption,
+    PartyOption,
+    Place,
+    ValuesOption,
+    find,
+)
+from party.process.errors import InputError, KitError
+
+app = new_app()
+
+
+@app.command()
+def logs(
+    values: ValuesOption = None,
+    name: NameOption = "",
+    namespace: NamespaceOption = "",
+    context: ContextOption = None,
+    party: PartyOption = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on with what is written from now on.")
+    ] = False,
+    previous: Annotated[
+        bool, typer.Option("--previous", help="Of the run before the last restart.")
+    ] = False,
+    tail: Annotated[
+        int | None, typer.Option(min=0, help="The last lines only.", show_default=False)
+    ] = None,
+) -> None:
+    """Show what the parties wrote, each line with its party's name where there are several.
+
+    Examples:
+
+        deployer logs --party bob --tail 20
+
+        deployer logs --follow
+    """
+    places = find(values, name, namespace, context, party).places
+    if not follow:
+        for place in places:
+            _show(place, _lines(place, False, previous, tail), len(places) > 1)
+        return
+    # Each follows a stream of its own; Ctrl-C ends them with the process.
+    threads = [
+        Thread(
+            target=_follow,
+            args=(place, previous, tail, len(places) > 1),
+            daemon=True,
+            name=place.pod,
+        )
+        for place in places
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _lines(place: Place, follow: bool, previous: bool, tail: int | None) -> Iterator[str]:
+    if place.cluster.read("v1", "Pod", place.pod, place.namespace) is None:
+        raise InputError(
+            f"{place.party} has no pod", f"namespace {place.namespace}", "see deployer status"
+        )
+    return place.cluster.logs(place.pod, place.namespace, follow, previous, tail)
+
+
+def _show(place: Place, lines: Iterator[str], named: bool) -> None:
+    for line in lines:
+        sys.stdout.write(f"{place.party}: {line}\n" if named else f"{line}\n")
+        sys.stdout.flush()
+
+
+def _follow(place: Place, previous: bool, tail: int | None, named: bool) -> None:
+    try:
+        _show(place, _lines(place, True, previous, tail), named)
+    except KitError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)

@@ -1,0 +1,99 @@
+"""``deployer result``: the model, from the party that the job names, to whom may enter its pod."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from deployer import console as screen
+from deployer.cli import new_app
+from deployer.cluster.target import (
+    OUTPUT,
+    ContextOption,
+    JsonOption,
+    NameOption,
+    NamespaceOption,
+    Place,
+    ValuesOption,
+    find,
+)
+from party.process.errors import JobError
+
+app = new_app()
+
+
+def model_of(place: Place) -> dict[str, Any]:
+    """The model that a party got.
+
+    Raises JobError while there is none, or if it cannot be had from the pod.
+    """
+    where = f"pod {place.pod}, namespace {place.namespace}, {place.cluster}"
+    if place.cluster.read("v1", "Pod", place.pod, place.namespace) is None:
+        raise JobError(f"{place.party} has no pod", where, "see deployer status")
+    ran = place.cluster.execute(
+        place.pod, place.namespace, ["party", "result", "--output", OUTPUT], timeout_s=60
+    )
+    if ran.exit_code != 0:
+        lines = [line.strip() for line in ran.stderr.splitlines()]
+        said = next((line for line in lines if line.startswith("error: ")), "error: no result")
+        raise JobError(said.removeprefix("error: "), where, "see deployer status")
+    try:
+        return cast("dict[str, Any]", json.loads(ran.stdout))
+    except ValueError:
+        raise JobError("the result is damaged", where) from None
+
+
+@app.command()
+def result(
+    values: ValuesOption = None,
+    name: NameOption = "",
+    namespace: NamespaceOption = "",
+    context: ContextOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the model to this file, for the owner alone."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the model's weights, or write the whole model as JSON.
+
+    Examples:
+
+        deployer result
+
+        deployer result --json > model.json
+    """
+    target = find(values, name, namespace, context, [])
+    model = model_of(target.place(target.values.job.result))
+    if output is not None:
+        from party.process.files import replace_json
+
+        replace_json(output, model)
+        print(f"{output}: the model of the job {target.values.job.name!r}")
+    elif as_json:
+        screen.print_json(model)
+    elif screen.on_terminal():
+        from rich.console import Console
+
+        Console().print(_table(model))
+    else:
+        from party.reporting.result import weights_table
+
+        print(weights_table(model))
+
+
+def _table(model: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("feature")
+    for heading in ("weight", "mean", "scale"):
+        table.add_column(heading, justify="right")
+    for row in zip(model["features"], model["weights"], model["mean"], model["scale"], strict=True):
+        feature, *numbers = row
+        table.add_row(feature, *(f"{number:+.6f}" for number in numbers))
+    table.add_row("intercept", f"{model['intercept']:+.6f}")
+    return table

@@ -1,0 +1,93 @@
+"""What commands show: tables and a line that changes on terminals, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from deployer.cluster.pod_status import ABSENT, BROKEN, DONE, FAILED, Observation
+
+_COLOURS = {ABSENT: "dim", BROKEN: "red", FAILED: "red", DONE: "green"}
+
+
+def on_terminal() -> bool:
+    """Whether a person looks at standard output."""
+    return sys.stdout.isatty()
+
+
+def print_json(value: Any) -> None:
+    """A value for machines."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def lines(observations: Sequence[Observation], elsewhere: dict[str, str]) -> list[str]:
+    """One line a party, and one below it for what to do."""
+    shown = []
+    for one in observations:
+        restarts = f" ({one.restarts} restarts)" if one.restarts else ""
+        shown.append(f"{one.party:<7} {one.phase:<10} {one.says}{restarts}")
+        if one.do:
+            shown.append(f"{'':<18} do: {one.do}")
+    shown += [f"{party:<7} {'elsewhere':<10} at {at}" for party, at in elsewhere.items()]
+    return shown
+
+
+def table(observations: Sequence[Observation], elsewhere: dict[str, str]) -> Any:
+    """The same as a table for ``rich``."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("party", "phase", "steps", ""):
+        grid.add_column(heading)
+    for one in observations:
+        done = one.progress
+        bar = ProgressBar(total=1.0, completed=done, width=20) if done is not None else ""
+        says = Text(one.says)
+        if one.restarts:
+            says.append(f" ({one.restarts} restarts)", style="dim")
+        if one.do:
+            says.append(f"\ndo: {one.do}", style="italic")
+        grid.add_row(one.party, Text(one.phase, style=_COLOURS.get(one.phase, "cyan")), bar, says)
+    for party, at in elsewhere.items():
+        grid.add_row(party, Text("elsewhere", style="dim"), "", at)
+    return grid
+
+
+class Watch:
+    """A view of all parties that is brought up to date: in place on a terminal, elsewhere a line
+    whenever a party's phase or sentence changes; nothing at all if it is to be quiet. Use as a
+    context manager."""
+
+    def __init__(self, elsewhere: dict[str, str], quiet: bool = False) -> None:
+        self._elsewhere = elsewhere
+        self._quiet = quiet
+        self._shown: dict[str, str] = {}
+        self._live: Any = None
+
+    def __enter__(self) -> Watch:
+        if on_terminal() and not self._quiet:
+            from rich.live import Live
+
+            self._live = Live(refresh_per_second=4)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        if self._live is not None:
+            self._live.__exit__(*reason)
+
+    def show(self, observations: Sequence[Observation]) -> None:
+        """What was found by now."""
+        if self._live is not None:
+            self._live.update(table(observations, self._elsewhere))
+            return
+        for one in () if self._quiet else observations:
+            # The sentence of a run changes with every step: its phase is enough.
+            line = one.phase if one.phase == "running" else f"{one.phase}: {one.says}"
+            if self._shown.get(one.party) != line:
+                self._shown[one.party] = line
+                print("\n".join(lines([one], {})), flush=True)

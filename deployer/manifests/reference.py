@@ -1,0 +1,196 @@
+"""What is generated from the values: the chart's ``values.yaml``, its schema, its reference.
+
+``deployer values`` shows the first. ``python -m deployer.manifests.reference`` writes all of them
+into ``helm/``; with ``--check`` it only says whether they are up to date.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from deployer.cli import new_app
+from deployer.manifests.values import Values
+from party.process.errors import InputError
+from party.process.exit import guarded
+
+CHART = Path(__file__).resolve().parents[2] / "helm"
+
+_BEGIN, _END = "<!-- values: begin -->", "<!-- values: end -->"
+_WIDTH = 100
+
+_HEAD = """\
+# The values of the chart, their defaults and their meaning; `deployer` takes the same.
+# Generated from deployer/values.py by `python -m deployer.manifests.reference`: change them there.
+"""
+
+
+def values_yaml() -> str:
+    """The chart's ``values.yaml``: every key, its meaning above it."""
+    return _HEAD + "".join(_commented(Values, Values().document(), 0))
+
+
+def values_schema() -> str:
+    """The chart's ``values.schema.json``: JSON Schema, draft 7, that refuses unknown keys.
+
+    Every key is required. Helm checks a user's values laid over the defaults, so that only a
+    default taken away by ``null`` is missed.
+    """
+    schema = Values.model_json_schema(mode="serialization", by_alias=True)
+    schema = _without_titles(schema)
+    for section in (schema, *schema["$defs"].values()):
+        if "properties" in section:
+            section["required"] = list(section["properties"])
+    # What a float64, which is all that helm knows, holds exactly.
+    seed = schema["$defs"]["Training"]["properties"]["order_seed"]
+    seed["exclusiveMaximum"] = 2**53
+    schema["$defs"]["Job"]["properties"]["features"]["uniqueItems"] = True
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def values_table() -> str:
+    """The reference in the chart's README: a Markdown table of all values."""
+    rows = ["| Value | Default | Meaning |", "|---|---|---|"]
+    for key, default, meaning in _rows(Values, Values().document(), ""):
+        shown = json.dumps(default, ensure_ascii=False)
+        shown = f"`{shown}`" if len(shown) <= 60 else "see `values.yaml`"
+        rows.append(f"| `{key}` | {shown} | {meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+def generated() -> dict[Path, str]:
+    """The generated files and what should stand in them."""
+    readme = CHART / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return {
+        CHART / "values.yaml": values_yaml(),
+        CHART / "values.schema.json": values_schema(),
+        readme: f"{before}{_BEGIN}\n{values_table()}{_END}{after}",
+    }
+
+
+def _meaning(field: FieldInfo) -> str:
+    """A field's description, or that of the section it holds, or the values that it may have."""
+    kind = field.annotation
+    if field.description:
+        return field.description[0].upper() + field.description[1:].removesuffix(".") + "."
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__doc__:
+        return kind.__doc__.strip().split("\n\n")[0]
+    choices = [f"`{choice}`" for choice in get_args(kind)]
+    return f"{', '.join(choices[:-1])} or {choices[-1]}." if choices[1:] else f"{choices[0]}."
+
+
+def _commented(model: type[BaseModel], values: dict[str, Any], depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        value = values[key]
+        section = field.annotation
+        if depth == 0:
+            yield "\n"
+        if model is Values and name in ("bob", "server"):
+            yield f"# {_meaning(field)} Keys as for alice.\n"
+            yield _plain({key: value}, depth)
+            continue
+        yield from (
+            f"{indent}# {line}\n"
+            for line in textwrap.wrap(_meaning(field), _WIDTH - len(indent) - 2)
+        )
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            yield f"{indent}{key}:\n"
+            yield from _commented(section, value, depth + 1)
+        else:
+            yield _plain({key: value}, depth)
+
+
+def _plain(value: dict[str, Any], depth: int) -> str:
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=_WIDTH, allow_unicode=True)
+    return textwrap.indent(text, "  " * depth)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts that are empty show that they are texts; lists stand in from their key."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style=None if text else '"'
+    ),
+)
+
+
+def _rows(model: type[BaseModel], values: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        section = field.annotation
+        if model is Values and name in ("bob", "server"):
+            yield f"{key}.…", "as alice's", _meaning(field)
+        elif isinstance(section, type) and issubclass(section, BaseModel):
+            yield from _rows(section, values[key], f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", values[key], _meaning(field)
+
+
+def _without_titles(schema: Any) -> Any:
+    """Pydantic titles every key with its own name, which says nothing."""
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _without_titles(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str))
+    }
+
+
+app = new_app()
+
+
+@app.command("values")
+def show_values(
+    schema: Annotated[bool, typer.Option("--schema", help="As JSON Schema, for editors.")] = False,
+) -> None:
+    """Show all values with their defaults and their meaning.
+
+    Example: deployer values > values.yaml
+    """
+    print(values_schema() if schema else values_yaml(), end="")
+
+
+def main() -> None:
+    """Write the generated files, or, with ``--check``, refuse those that are out of date."""
+    stale = [path for path, text in generated().items() if _text(path) != text]
+    if "--check" in sys.argv[1:]:
+        if stale:
+            raise InputError(
+                "generated files are out of date",
+                ", ".join(path.name for path in stale),
+                "python -m deployer.manifests.reference",
+            )
+        return
+    for path in stale:
+        path.write_text(generated()[path], encoding="utf-8")
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))

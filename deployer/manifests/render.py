@@ -1,0 +1,294 @@
+"""``deployer render``: plain manifests, one folder a party, to read, review and ``kubectl apply``.
+
+The templates are those in ``k8s/``. They make the same objects as the chart in ``helm/``, whose
+``_facts.tpl`` works out what ``Plan`` and ``Placed`` do here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from deployer.cli import new_app
+from deployer.manifests.values import Values, load_values
+from party.agreement.hosts import KEYS, Address
+from party.agreement.job import PARTIES
+from party.process.errors import InputError
+
+KINDS = (
+    "serviceaccount",
+    "configmap",
+    "service",
+    "statefulset",
+    "poddisruptionbudget",
+    "networkpolicy",
+)
+"""The templates of a party, in the order in which they are applied."""
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+DEMO = "demo"
+"""The folder, and the one template, of what makes the demo's keys and tables."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A party and where it is; the chart's templates know it as ``$party``."""
+
+    role: str
+    """alice, bob or server."""
+    name: str
+    """Of all of its objects: ``<name>-<role>``."""
+    namespace: str
+    host: str
+    """Of its pod, in the DNS of the cluster."""
+    address: str
+    """``host:port`` at which the others reach it."""
+    origin: list[dict[str, Any]]
+    """Where the others see it, as peers of a NetworkPolicy; none: anywhere."""
+    selector: dict[str, str]
+    """The labels that its objects are found by."""
+    labels: dict[str, str]
+    pod_labels: dict[str, str]
+    keys_secret: str
+    table_secrets: list[str]
+    """The Secrets that may hold parts of its table; none for the third server."""
+    settings: Mapping[str, Any]
+    """Its own values, plain."""
+
+    @property
+    def port(self) -> int:
+        """At which the others reach it."""
+        return Address.parse(self.address).port
+
+
+class Plan:
+    """What the values come to: names, places and texts. ``managed_by`` becomes a label."""
+
+    def __init__(self, values: Values, managed_by: str = "deployer") -> None:
+        self.values = values.document()
+        self.managed_by = managed_by
+        self.name = values.name or values.job.name
+        if not re.fullmatch("[a-z]([-a-z0-9]{0,38}[a-z0-9])?", self.name):
+            raise InputError(
+                f"the name {self.name!r} is not 1 to 40 of a-z, 0-9 and -, beginning with a letter",
+                "the values",
+                "set name",
+            )
+        self.namespace = values.namespace or "default"
+        self.image = values.image.reference
+
+    @cached_property
+    def parties(self) -> tuple[Placed, ...]:
+        """Alice, Bob and the third server, installed here or not."""
+        return tuple(self._placed(role) for role in PARTIES)
+
+    @cached_property
+    def enabled(self) -> tuple[Placed, ...]:
+        """Those that are installed here."""
+        return tuple(party for party in self.parties if party.settings["enabled"])
+
+    @cached_property
+    def hosts(self) -> dict[str, str]:
+        """The hosts map."""
+        return {key: party.address for key, party in zip(KEYS, self.parties, strict=True)}
+
+    @cached_property
+    def settled(self) -> dict[str, Any]:
+        """The values with name and namespace filled in, from which anybody gets the same plan."""
+        return self.values | {"name": self.name, "namespace": self.namespace}
+
+    @cached_property
+    def checksum(self) -> str:
+        """Of the job and the hosts map, as texts."""
+        return _sha256(f"{pretty_json(self.values['job'])}\n{pretty_json(self.hosts)}")
+
+    def selector(self, component: str) -> dict[str, str]:
+        """The labels that select a component's objects."""
+        return {
+            "app.kubernetes.io/name": "tfe-kit",
+            "app.kubernetes.io/instance": self.name,
+            "app.kubernetes.io/component": component,
+        }
+
+    def labels(self, component: str) -> dict[str, str]:
+        """The labels of a component's objects."""
+        return {"app.kubernetes.io/managed-by": self.managed_by} | self.selector(component)
+
+    def _placed(self, role: str) -> Placed:
+        settings = self.values[role]
+        name = f"{self.name}-{role}"
+        namespace = settings["namespace"] or self.namespace
+        host = f"{name}-0.{name}.{namespace}.svc.{self.values['clusterDomain']}"
+        selector = self.selector(role)
+        if settings["address"]:
+            origin = [{"ipBlock": {"cidr": network}} for network in settings["networks"]]
+        else:
+            in_namespace = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+            origin = [{"namespaceSelector": in_namespace, "podSelector": {"matchLabels": selector}}]
+        table = settings.get("tableSecret") or f"{name}-table"
+        return Placed(
+            role=role,
+            name=name,
+            namespace=namespace,
+            host=host,
+            address=settings["address"] or f"{host}:{self.values['ports']['party']}",
+            origin=origin,
+            selector=selector,
+            labels=settings["labels"] | self.labels(role),
+            pod_labels=settings["labels"] | selector,
+            keys_secret=settings["keysSecret"] or f"{name}-keys",
+            table_secrets=[f"{table}-{part}" for part in range(settings.get("tableParts", 0))],
+            settings=settings,
+        )
+
+
+def manifests(plan: Plan) -> dict[str, dict[str, str]]:
+    """The manifests as texts: folder, file name, text.
+
+    A folder for each party that is enabled and, where it is, one for the demo.
+    """
+    folders = {
+        party.role: {kind: _render(kind, plan, party=party) for kind in KINDS}
+        for party in plan.enabled
+    }
+    if plan.values["demo"]["enabled"]:
+        folders[DEMO] = {DEMO: _render(DEMO, plan, labels=plan.labels(DEMO))}
+    return {
+        folder: {f"{kind}.yaml": text for kind, text in texts.items() if text.strip()}
+        for folder, texts in folders.items()
+    }
+
+
+def objects(values: Values, managed_by: str = "deployer") -> dict[str, list[dict[str, Any]]]:
+    """The manifests as objects, in the order in which they are applied, for each folder."""
+    return {
+        folder: [
+            document
+            for text in files.values()
+            for document in yaml.load_all(text, Loader=_Loader)
+            if document is not None
+        ]
+        for folder, files in manifests(Plan(values, managed_by)).items()
+    }
+
+
+def pretty_json(value: Any, indent: str = "") -> str:
+    """JSON as ``toPrettyJson`` writes it in a chart: sorted, two spaces, Go's numbers and escapes.
+
+    The job and the hosts map stand in a ConfigMap as texts, with a checksum; so that they are the
+    same ones, they are written the same way.
+    """
+    inner = indent + "  "
+    if isinstance(value, Mapping) and value:
+        items = (
+            f"{inner}{pretty_json(key)}: {pretty_json(value[key], inner)}" for key in sorted(value)
+        )
+        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+    if isinstance(value, list | tuple) and value:
+        items = (f"{inner}{pretty_json(item, inner)}" for item in value)
+        return "[\n" + ",\n".join(items) + f"\n{indent}]"
+    if isinstance(value, float):
+        return _number(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return re.sub("[<>&\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _number(value: float) -> str:
+    """A float as Go's encoding/json writes it: plain digits but for the very small and large."""
+    if value == 0 or 1e-6 <= abs(value) < 1e21:
+        text = format(Decimal(repr(value)), "f")
+        return text.removesuffix(".0")
+    mantissa, exponent = repr(value).split("e")
+    return f"{mantissa}e{exponent[0]}{exponent[1:].lstrip('0')}"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _block(value: Any, indent: int) -> str:
+    """A mapping or list as YAML on lines of its own, indented; empty ones on the same line."""
+    if not value:
+        return f" {json.dumps(value)}"
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10_000)
+    return "".join(f"\n{' ' * indent}{line}" for line in text.splitlines())
+
+
+_environment = Environment(
+    loader=PackageLoader("deployer", "k8s"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,  # noqa: S701 - YAML, not HTML
+)
+_environment.filters |= {
+    "yaml": _block,
+    "quote": json.dumps,
+    "pretty_json": pretty_json,
+    "sha256": _sha256,
+}
+
+
+def _render(template: str, plan: Plan, **more: Any) -> str:
+    return _environment.get_template(f"{template}.yaml.j2").render(
+        values=plan.values,
+        name=plan.name,
+        namespace=plan.namespace,
+        image=plan.image,
+        parties=plan.parties,
+        hosts=plan.hosts,
+        settled=plan.settled,
+        checksum=plan.checksum,
+        selector=plan.selector,
+        pull_secrets=[{"name": secret} for secret in plan.values["image"]["pullSecrets"]],
+        **more,
+    )
+
+
+app = new_app()
+
+
+@app.command()
+def render(
+    output: Annotated[Path, typer.Option(help="The folder to write to.", show_default=False)],
+    values: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="VALUES",
+            help="Values files, later ones over earlier ones. None: the demo.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write plain manifests, one folder a party, to read, review and apply with kubectl.
+
+    Example: deployer render values.yaml --output manifests, then kubectl apply -f manifests/alice
+    """
+    rendered = manifests(Plan(load_values(values or [])))
+    known = {f"{kind}.yaml" for kind in (*KINDS, DEMO)}
+    for folder in (*PARTIES, DEMO):
+        files = rendered.get(folder, {})
+        try:
+            for stale in known - files.keys():
+                (output / folder / stale).unlink(missing_ok=True)
+            for name, text in files.items():
+                (output / folder).mkdir(parents=True, exist_ok=True)
+                (output / folder / name).write_text(text, encoding="utf-8")
+        except OSError as error:
+            where = str(output / folder)
+            raise InputError(f"cannot write the manifests: {error.strerror}", where) from None
+        if files:
+            print(f"{output / folder}: {', '.join(files)}")

@@ -1,0 +1,421 @@
+"""The values: what an operator may set about a deployment, their defaults and their meaning.
+
+This is the one typed source. The chart's ``values.yaml``, its ``values.schema.json`` and the table
+in its README are generated from it (``python -m deployer.manifests.reference``); ``deployer`` reads
+the same files that ``helm`` does, layered over the defaults in the same way, so that both make the
+same objects out of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from party.agreement.hosts import Address
+from party.agreement.job import PARTIES, Job, StrictLoader
+from party.process.errors import InputError
+
+VERSION = "0.1.0"
+"""Of the kit, its image and its chart."""
+
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+
+Prefix = Annotated[str, Field(pattern=r"^([a-z]([-a-z0-9]{0,38}[a-z0-9])?)?$")]
+Namespace = Annotated[str, Field(pattern=rf"^({_LABEL})?$")]
+ObjectName = Annotated[str, Field(max_length=253, pattern=rf"^({_LABEL}(\.{_LABEL})*)?$")]
+Domain = Annotated[str, Field(max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+HostAndPort = Annotated[
+    str, Field(pattern=r"^([A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5})?$")
+]
+Network = Annotated[str, Field(pattern=r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$")]
+Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")]
+Quantities = dict[str, Quantity | Annotated[int, Field(ge=0)]]
+Texts = dict[str, str]
+Object = dict[str, JsonValue]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+
+class Image(_Strict):
+    """The one image that all roles run."""
+
+    repository: str = Field(
+        default="tfe-kit", min_length=1, description="Where the image is, without a tag."
+    )
+    tag: str = Field(default=VERSION, description="Its tag.")
+    digest: str = Field(
+        default="",
+        pattern=r"^(sha256:[0-9a-f]{64})?$",
+        description="Its digest, `sha256:…`; set, it is used in place of the tag.",
+    )
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        default="IfNotPresent", description="When nodes pull it."
+    )
+    pull_secrets: tuple[ObjectName, ...] = Field(
+        default=(), description="Names of Secrets to pull it with, in each party's namespace."
+    )
+
+    @property
+    def reference(self) -> str:
+        """What a pod's ``image`` says."""
+        return (
+            f"{self.repository}@{self.digest}" if self.digest else f"{self.repository}:{self.tag}"
+        )
+
+
+class Ports(_Strict):
+    """The ports that pods listen on."""
+
+    party: Port = Field(default=7000, description="Mutual TLS between the parties.")
+    status: Port = Field(
+        default=8080, description="`/healthz`, `/readyz`, `/metrics` and `/status`."
+    )
+
+
+class Storage(_Strict):
+    """Each party's own volume: checkpoints, cached schedules and, at Alice, the model."""
+
+    class_name: ObjectName = Field(
+        default="", description="Storage class. Empty: the cluster's default."
+    )
+    size: Quantity = Field(default="1Gi", description="Size of each volume. Fixed once it is made.")
+    keep: bool = Field(
+        default=True,
+        description="Whether volumes outlive the release. Those of the demo never do.",
+    )
+
+
+class NetworkPolicy(_Strict):
+    """What may reach the parties' pods, and what those may reach."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Let through the parties' own connections, DNS and the status port as "
+        "`statusFrom` says; refuse all else. Needs a network plugin that enforces policies.",
+    )
+    status_from: tuple[Object, ...] = Field(
+        default=(),
+        description="Who may reach the status port, beside the node's own probes and `helm test`: "
+        "a list of NetworkPolicy peers, for instance the namespace of Prometheus.",
+    )
+    dns_to: tuple[Object, ...] = Field(
+        default=(
+            {
+                "namespaceSelector": {
+                    "matchLabels": {"kubernetes.io/metadata.name": "kube-system"},
+                },
+                "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+            },
+        ),
+        description="Where DNS is: a list of NetworkPolicy peers. Empty: port 53 of any address, "
+        "which a cache on the nodes needs.",
+    )
+
+
+class Service(_Strict):
+    """A way in from outside the cluster, for parties that are elsewhere."""
+
+    type: Literal["ClusterIP", "LoadBalancer", "NodePort"] = Field(
+        default="ClusterIP",
+        description="LoadBalancer or NodePort: a second Service, `<name>-<party>-external`, with "
+        "the party port. ClusterIP: none.",
+    )
+    node_port: int = Field(
+        default=0, ge=0, le=65535, description="The NodePort's number. 0: the cluster chooses."
+    )
+    external_traffic_policy: Literal["Cluster", "Local"] = Field(
+        default="Cluster",
+        description="Local keeps the sender's address, which `networks` are compared with.",
+    )
+    annotations: Texts = Field(default={}, description="Its annotations, for instance for a cloud.")
+
+
+class Resources(_Strict):
+    """A container's requests and limits."""
+
+    requests: Quantities = Field(default={}, description="What is set aside for it.")
+    limits: Quantities = Field(default={}, description="What it may use at most.")
+
+
+class PodDisruptionBudget(_Strict):
+    """Evictions, for instance by the drain of a node."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Whether a healthy pod refuses eviction, so that a drain of its node waits. "
+        "Switch it off once the job is done.",
+    )
+
+
+class Metrics(_Strict):
+    """Prometheus."""
+
+    annotations: bool = Field(
+        default=False, description="Whether pods carry the `prometheus.io/…` annotations."
+    )
+
+
+class Demo(_Strict):
+    """A show of the whole on one cluster."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Make keys and example tables in the cluster, where there are none yet. Who "
+        "installs it sees everything: switch it off for any data that is private.",
+    )
+
+
+_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"}, limits={"memory": "2Gi"})
+
+
+class Role(_Strict):
+    """One of the three parties."""
+
+    enabled: bool = Field(
+        default=True, description="Whether this party is installed here. Each installs its own."
+    )
+    namespace: Namespace = Field(
+        default="", description="Its namespace, which must exist. Empty: that of `namespace`."
+    )
+    address: HostAndPort = Field(
+        default="",
+        description="`host:port` at which the others reach it, if it is in another cluster. "
+        "Empty: its name in this cluster's DNS.",
+    )
+    networks: tuple[Network, ...] = Field(
+        default=(),
+        description="Where it is, if it has an `address`: networks such as `192.0.2.0/24` that the "
+        "others' policies let in and out. Empty: any.",
+    )
+    keys_secret: ObjectName = Field(
+        default="",
+        description="Secret with its `ca.crt`, `tls.crt` and `tls.key`. Empty: "
+        "`<name>-<party>-keys`.",
+    )
+    service: Service = Service()
+    resources: Resources = Field(
+        default=_RESOURCES, description="Requests and limits of its container."
+    )
+    node_selector: Texts = Field(default={}, description="Labels of the nodes that it may run on.")
+    tolerations: tuple[Object, ...] = Field(default=(), description="Taints that it tolerates.")
+    affinity: Object = Field(
+        default={}, description="Its affinity. Empty: rather not on the node of another party."
+    )
+    topology_spread_constraints: tuple[Object, ...] = Field(
+        default=(), description="How it is spread over the cluster."
+    )
+    priority_class_name: ObjectName = Field(default="", description="Its pod's priority class.")
+    labels: Texts = Field(default={}, description="More labels for its objects and its pod.")
+    annotations: Texts = Field(
+        default={}, description="More annotations for its objects and its pod."
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        if text:
+            Address.parse(text)
+        return text
+
+
+class TableRole(Role):
+    """A party with a table of its own."""
+
+    table_secret: ObjectName = Field(
+        default="",
+        description="Its table's Secrets are this with `-0`, `-1` and so on after it. Empty: "
+        "`<name>-<party>-table`.",
+    )
+    table_parts: int = Field(
+        default=8,
+        ge=1,
+        le=512,
+        description="How many such Secrets are looked for, each of at most 1 MiB. There may be "
+        "fewer, so that a table can be replaced by a longer one without an upgrade.",
+    )
+
+
+DEMO_JOB = Job.model_validate(
+    {
+        "name": "fraud",
+        "protocol": "pond",
+        "rows": 7000,
+        "features": tuple(f"feature_{number}" for number in range(1, 17)),
+        "label": "fraud",
+        "model": "logistic-regression",
+        "training": {"epochs": 10, "batch_size": 128, "learning_rate": 0.375, "order_seed": 18},
+        "result": "alice",
+    }
+)
+"""The example's job, as in ``examples/fraud/job.yaml``."""
+
+
+class Values(_Strict):
+    """All values of a deployment."""
+
+    name: Prefix = Field(
+        default="",
+        description="What the names of all objects begin with; the same at all parties. Empty: the "
+        "release's name with `helm`, the job's name with `deployer`.",
+    )
+    namespace: Namespace = Field(
+        default="",
+        description="Namespace of the parties that have none of their own. Empty: the release's "
+        "with `helm`, `default` with `deployer`.",
+    )
+    cluster_domain: Domain = Field(default="cluster.local", description="The cluster's DNS domain.")
+    image: Image = Image()
+    job: Job = Field(
+        default=DEMO_JOB,
+        description="What is trained, the same at all parties: the job file, key by key.",
+    )
+    demo: Demo = Demo()
+    ports: Ports = Ports()
+    wait_seconds: int = Field(
+        default=3600,
+        ge=1,
+        le=31_536_000,
+        description="How long a party waits for the others before it starts over.",
+    )
+    time_limit_seconds: int = Field(
+        default=0, ge=0, le=31_536_000, description="How long the job may run. 0: no limit."
+    )
+    termination_grace_period_seconds: int = Field(
+        default=30, ge=0, le=3600, description="How long a party that is told to end has for it."
+    )
+    storage: Storage = Storage()
+    network_policy: NetworkPolicy = NetworkPolicy()
+    pod_disruption_budget: PodDisruptionBudget = PodDisruptionBudget()
+    metrics: Metrics = Metrics()
+    alice: TableRole = Field(
+        default=TableRole(), description="Alice, who has the features and receives the model."
+    )
+    bob: TableRole = Field(default=TableRole(), description="Bob, who has the labels.")
+    server: Role = Field(default=Role(), description="The third server, which has no table.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Values:
+        if self.job.training.order_seed >= 2**53:
+            # helm reads every number as a 64-bit float and would round it without a word
+            raise ValueError("job.training.order_seed: must be less than 2**53")
+        if self.demo.enabled:
+            for party in PARTIES:
+                role = self.role(party)
+                if not role.enabled or role.address:
+                    raise ValueError(
+                        f"demo.enabled: the demo has all three parties here, but {party} is not; "
+                        "set demo.enabled to false"
+                    )
+        return self
+
+    def role(self, party: str) -> Role:
+        """The values of one party."""
+        role = getattr(self, party)
+        assert isinstance(role, Role)
+        return role
+
+    def document(self) -> dict[str, Any]:
+        """The values as in a values file: plain, every key present."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def load_values(paths: Sequence[Path] = (), overrides: Mapping[str, Any] | None = None) -> Values:
+    """The values in files, later ones over earlier ones over the defaults, as ``helm -f`` has it.
+
+    Mappings are merged key by key; anything else, a list too, replaces what was there.
+    ``overrides`` is one more layer, on top. Raises InputError for a file that cannot be read, is
+    not YAML, has a key that is unknown, or a value that is wrong.
+    """
+    document = Values().document()
+    for path in paths:
+        document = _layered(document, _read(path))
+    where = ", ".join(str(path) for path in paths) or "the values"
+    return parse_values(_layered(document, overrides or {}), where)
+
+
+def parse_values(document: Mapping[str, Any], where: str = "the values") -> Values:
+    """The values in a plain mapping, as a YAML file holds it. Raises InputError, naming the key."""
+    try:
+        # JSON mode: lists stand for tuples, while numbers and texts stay strictly apart.
+        return Values.model_validate_json(json.dumps(document, default=str))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+    # Where one of several types would do, the place ends with the name of the type tried first.
+    location = tuple(part for part in first["loc"] if part not in ("constrained-str", "int"))
+    key = ".".join(str(part) for part in location)
+    message = first["msg"].removeprefix("Value error, ")
+    hint = None
+    if first["type"] == "extra_forbidden":
+        message, hint = "unknown key", _nearest_key(location)
+    raise InputError(f"{key}: {message}" if key else message, where, hint)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read the values: {error.strerror}", str(path)) from None
+    except UnicodeDecodeError:
+        raise InputError("the values are not UTF-8 text", str(path)) from None
+    try:
+        document = yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise InputError(f"the values are not YAML: {error.problem}", str(path) + line) from None
+    except yaml.YAMLError:
+        raise InputError("the values are not YAML", str(path)) from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise InputError("the values are not a mapping of keys to values", str(path))
+    return document
+
+
+def _layered(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    layered = dict(below)
+    for key, value in above.items():
+        under = layered.get(key)
+        if isinstance(under, Mapping) and isinstance(value, Mapping):
+            value = _layered(under, value)
+        layered[key] = value
+    return layered
+
+
+def _nearest_key(location: Sequence[str | int]) -> str | None:
+    model: type[BaseModel] = Values
+    for part in location[:-1]:
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        inner = fields[str(part)].annotation if str(part) in fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return None
+        model = inner
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    near = get_close_matches(str(location[-1]), names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(names))}"

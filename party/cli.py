@@ -1,0 +1,403 @@
+"""``party``: the command in each party's container, or on its machine where it is done by hand."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from party.agreement.hosts import Address, Hosts, load_hosts
+from party.agreement.job import PARTIES, Job, Party, load_job
+from party.channel import listen as bind
+from party.channel import versions
+from party.identity import Keys, load_keys
+from party.process import files
+from party.process.errors import InputError, JobError, KitError
+from party.process.exit import Stop, guarded, place_of, stop_on_signals
+from party.process.hardening import harden_process
+from party.reporting import result
+from party.reporting.status import FILE as STATUS
+from party.reporting.status import Log, Status
+from party.runtime import Assignment, Name, Outcome, default_cache, train
+
+if TYPE_CHECKING:
+    from party.table import Table
+
+_EXPIRES_SOON_S = 24 * 3600
+_SWAPS = (
+    "this machine swaps, and what this party holds may get there: "
+    "lift the limit on locked memory (ulimit -l unlimited), or see that the swap is encrypted"
+)
+_AGAIN_S = 5.0
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Be one of the three parties of a job.",
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says, before any of it is checked."""
+
+    job: Path
+    config: Path
+    keys: Path
+    output: Path
+    table: Path | None
+    listen: str | None
+    status: str | None
+    runtime: Name
+    cache: Path | None
+    wait: float
+    time_limit: float | None
+    stay: bool
+
+
+JobOption = Annotated[
+    Path, typer.Option("--job", help="The job, the same file for all.", show_default=False)
+]
+ConfigOption = Annotated[
+    Path, typer.Option("--config", help="The hosts map, config.json.", show_default=False)
+]
+KeysOption = Annotated[
+    Path,
+    typer.Option("--keys", help="Directory: ca.crt, tls.crt and tls.key.", show_default=False),
+]
+OutputOption = Annotated[
+    Path, typer.Option("--output", help="Directory for status and results.", show_default=False)
+]
+TableOption = Annotated[
+    Path, typer.Option("--table", help="This party's private CSV.", show_default=False)
+]
+ListenOption = Annotated[
+    str | None,
+    typer.Option("--listen", metavar="HOST:PORT", help="Default: the own entry in --config."),
+]
+StatusOption = Annotated[
+    str | None, typer.Option("--status", metavar="HOST:PORT", help="Serve /healthz and so on.")
+]
+RuntimeOption = Annotated[Name, typer.Option("--runtime", help="How to train.")]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option("--cache", help="Where plans are kept. Default: ~/.cache/tfe-kit."),
+]
+WaitOption = Annotated[
+    float, typer.Option("--wait", min=0, metavar="SECONDS", help="For the other parties.")
+]
+LimitOption = Annotated[
+    float | None,
+    typer.Option("--time-limit", min=0.001, metavar="SECONDS", help="Of the training."),
+]
+StayOption = Annotated[
+    bool,
+    typer.Option("--stay", help="Stay up when done, until SIGTERM; run no job that is done again."),
+]
+
+
+def _holder(party: Party, summary: str) -> None:
+    """The command of a party that holds a table."""
+
+    @app.command(party, help=summary)
+    def command(
+        job: JobOption,
+        config: ConfigOption,
+        keys: KeysOption,
+        output: OutputOption,
+        table: TableOption,
+        listen: ListenOption = None,
+        status: StatusOption = None,
+        runtime: RuntimeOption = "sealed",
+        cache: CacheOption = None,
+        wait: WaitOption = 600.0,
+        time_limit: LimitOption = None,
+        stay: StayOption = False,
+    ) -> None:
+        options = Options(
+            job, config, keys, output, table, listen, status, runtime, cache, wait, time_limit, stay
+        )
+        play(party, options)
+
+
+_holder("alice", "Hold the features, and get the model.")
+_holder("bob", "Hold the labels.")
+
+
+@app.command()
+def server(
+    job: JobOption,
+    config: ConfigOption,
+    keys: KeysOption,
+    output: OutputOption,
+    listen: ListenOption = None,
+    status: StatusOption = None,
+    runtime: RuntimeOption = "sealed",
+    cache: CacheOption = None,
+    wait: WaitOption = 600.0,
+    time_limit: LimitOption = None,
+    stay: StayOption = False,
+) -> None:
+    """Help to compute, and hold nothing."""
+    options = Options(
+        job, config, keys, output, None, listen, status, runtime, cache, wait, time_limit, stay
+    )
+    play("server", options)
+
+
+@app.command("status")
+def show_status(output: OutputOption) -> None:
+    """Print a party's status.json."""
+    status = files.read_json(output / STATUS)
+    if status is None:
+        raise InputError("no party has started here", str(output), "look into its --output")
+    print(json.dumps(status, indent=2, ensure_ascii=False))
+
+
+@app.command("result")
+def show_result(output: OutputOption) -> None:
+    """Print the model of a job that is done, as JSON."""
+    print(json.dumps(result.read_model(output), indent=2, ensure_ascii=False))
+
+
+def play(party: Party, options: Options) -> None:
+    """A party's whole life: check everything, train, write down what came of it."""
+    unswapped = harden_process()
+    stop_on_signals()
+    log = Log(party)
+    if not unswapped:
+        log.say(_SWAPS)
+    job = load_job(options.job)
+    hosts = load_hosts(options.config)
+    listen = _address(options.listen, "--listen") or hosts[PARTIES.index(party)]
+    probe = _address(options.status, "--status")
+    with _own_directory(options.output):
+        if options.stay and (former := _finished(options.output, job)) is not None:
+            with _probed(probe, lambda: former, {}):
+                log.say("this job was done before", finished=former["updated"])
+                _stay()
+            return
+        status = Status(options.output, job, party, log)
+        traffic: dict[str, int] = {}
+        with _probed(probe, status.snapshot, traffic):
+            with _told(status):
+                _do(party, options, job, hosts, listen, status, log, traffic)
+            if options.stay:
+                _stay()
+
+
+def _do(
+    party: Party,
+    options: Options,
+    job: Job,
+    hosts: Hosts,
+    listen: Address,
+    status: Status,
+    log: Log,
+    traffic: dict[str, int],
+) -> None:
+    started_s = result.process_age_s()
+    keys, table, table_s = _ready(party, options, job, status)
+    if (left := (keys.expires - datetime.now(UTC)).total_seconds()) < _EXPIRES_SOON_S:
+        log.say(f"the certificate expires in {left / 3600:.1f} h")
+
+    outcome = train(
+        options.runtime,
+        Assignment(
+            job=job,
+            party=party,
+            hosts=hosts,
+            keys=keys,
+            table=table,
+            listen=listen,
+            cache=options.cache or default_cache(),
+            wait_s=options.wait,
+            time_limit_s=options.time_limit,
+            status=status,
+            traffic=traffic,
+        ),
+    )
+    outcome.times = {"start_s": started_s, "table_s": table_s} | outcome.times
+    if outcome.weights is not None:
+        assert table is not None
+        path = result.write_model(
+            options.output, job, outcome.weights, table, outcome.plan_digest, versions()
+        )
+        log.say("the model is written", path=str(path))
+    table_bytes = 0 if table is None else table.matrix.nbytes
+    _write_report(options, party, job, outcome, traffic, table_bytes)
+    status.enter("done", "done", step=job.steps, epoch=job.training.epochs)
+    if outcome.weights is not None and sys.stdout.isatty():
+        # Only for eyes: whatever collects the output of processes is not to have the model.
+        print(result.weights_table(result.read_model(options.output)))
+
+
+def _ready(
+    party: Party, options: Options, job: Job, status: Status
+) -> tuple[Keys, Table | None, float]:
+    """The party's keys and table, and how long it took to read them.
+
+    A party that stays looks again until both are as they must be: on Kubernetes, Secrets may come
+    after the pod, and are mended under it.
+    """
+    said: str | None = None
+    while True:
+        begin = time.monotonic()
+        try:
+            keys = load_keys(options.keys, job.name, party)
+            table = None if options.table is None else _load(options.table, job, party, status)
+            return keys, table, time.monotonic() - begin
+        except InputError as error:
+            if not options.stay:
+                raise
+            if said != (said := str(error)):
+                phase = status.snapshot()["phase"]
+                status.enter(phase, error.what, where=error.where, hint=error.hint)
+        time.sleep(_AGAIN_S)
+
+
+def _load(path: Path, job: Job, party: Party, status: Status) -> Table:
+    from party.table import load
+
+    if status.snapshot()["phase"] != "table":
+        status.enter("table", "reading the table")
+    return load(path, job, party)
+
+
+def _write_report(
+    options: Options,
+    party: Party,
+    job: Job,
+    outcome: Outcome,
+    traffic: dict[str, int],
+    table_bytes: int,
+) -> None:
+    files.replace_json(
+        options.output / result.REPORT,
+        {
+            "party": party,
+            "job": job.digest,
+            "plan": outcome.plan_digest,
+            "run": outcome.run,
+            "protocol": job.protocol,
+            "runtime": options.runtime,
+            "versions": versions(),
+            "times": {name: round(value, 6) for name, value in outcome.times.items()}
+            | {"whole_s": round(result.process_age_s(), 6)},
+            "traffic": traffic,
+            **outcome.figures,
+            "peak_bytes": result.peak_bytes(),
+            "table_bytes": table_bytes,
+        },
+    )
+
+
+def _address(text: str | None, option: str) -> Address | None:
+    if text is None:
+        return None
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise InputError(f"{text[:80]!r} {error}", option, "write it as host:port") from None
+
+
+@contextmanager
+def _own_directory(output: Path) -> Iterator[None]:
+    """The output directory, made if need be, and nobody else's while this party runs."""
+    try:
+        output.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number = os.open(output / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise InputError(
+            f"cannot write into the output directory: {error.strerror}", str(output)
+        ) from None
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                "another party is running with this output directory",
+                str(output),
+                "give each party an --output of its own",
+            ) from None
+        yield
+    finally:
+        os.close(number)
+
+
+def _finished(output: Path, job: Job) -> dict[str, Any] | None:
+    """The status of a former run of the same job that came to its end."""
+    try:
+        status = files.read_json(output / STATUS)
+    except KitError:
+        return None
+    if status and status.get("phase") == "done" and status.get("job") == job.digest:
+        return status
+    return None
+
+
+@contextmanager
+def _probed(address: Address | None, snapshot: Any, traffic: dict[str, int]) -> Iterator[None]:
+    if address is None:
+        yield
+        return
+    from party.reporting.probes import Probes
+
+    probes = Probes(bind(address, or_everywhere=False), snapshot, lambda: dict(traffic))
+    try:
+        yield
+    finally:
+        probes.close()
+
+
+@contextmanager
+def _told(status: Status) -> Iterator[None]:
+    """Whatever ends the party is in its status before it is at the edge."""
+    try:
+        yield
+    except Stop:
+        phase = status.snapshot()["phase"]
+        failure = JobError(f"stopped while {_DOING.get(phase, phase)}")
+        status.enter("failed", failure.what)
+        raise failure from None
+    except KitError as failure:
+        status.enter("failed", failure.what, where=failure.where, hint=failure.hint)
+        raise
+    except Exception as error:
+        status.enter("failed", f"internal error: {place_of(error)}")
+        raise
+
+
+_DOING = {
+    "starting": "starting",
+    "table": "reading the table",
+    "plan": "preparing the plan",
+    "joining": "waiting for the others",
+}
+
+
+def _stay() -> None:
+    """Until asked to end."""
+    try:
+        while True:
+            signal.pause()
+    except Stop:
+        return
+
+
+def main() -> None:
+    """The ``party`` entry point."""
+    command = typer.main.get_command(app)
+    sys.exit(guarded(lambda: command(prog_name="party")))

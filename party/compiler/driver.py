@@ -1,0 +1,178 @@
+"""A party's schedule, from the cache or made anew in a process of its own.
+
+TensorFlow is imported only in that process, which ends before the run begins: the party itself
+stays small, and nothing of TensorFlow is there to be reached while it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from party.agreement.job import PARTIES, Job
+from party.plan.parameters import PlanParameters
+from party.process import children
+from party.process.errors import InputError, JobError
+from party.schedule import cache as store
+from party.schedule.schedule import Schedule
+
+if TYPE_CHECKING:
+    from party.audit import Report
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A schedule of an audited plan, verified, and how it was come by.
+
+    Attributes:
+        schedule: proved in bounds.
+        from_cache: whether it was there already.
+        import_s, build_s: seconds for importing TensorFlow, and for building, cutting and lowering;
+            0 where it was there already.
+    """
+
+    schedule: Schedule
+    from_cache: bool
+    import_s: float
+    build_s: float
+
+    def weights(self, arena: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64] | None:
+        """The opened model [features + 1], intercept last; None at a party that does not get it."""
+        place = self.schedule.result
+        if place is None:
+            return None
+        raw = arena[place.offset : place.offset + place.bytes].view(np.int64)
+        return raw.astype(np.float64) / self.schedule.scale
+
+
+def prepared(job: Job, party: int, cache: Path) -> Prepared:
+    """The schedule of a party for a job.
+
+    Raises:
+        JobError: it cannot be built, or the cached one is damaged.
+    """
+    file = store.path(cache, PlanParameters.of(job), party)
+    found = store.load(file, party)
+    if found is not None:
+        return Prepared(found, True, 0.0, 0.0)
+    times = build(job, cache, [party])
+    made = store.load(file, party)
+    if made is None:
+        raise JobError("the builder left no schedule", str(file))
+    return Prepared(made, False, *times)
+
+
+def is_cached(job: Job, cache: Path) -> bool:
+    """Whether the schedules of all parties are there."""
+    parameters = PlanParameters.of(job)
+    return all(store.path(cache, parameters, p).exists() for p in range(len(PARTIES)))
+
+
+def build(job: Job, cache: Path, parties: Sequence[int]) -> tuple[float, float]:
+    """Builds the plan once and writes the schedules of some parties to the cache.
+
+    Returns:
+        Seconds for the import of TensorFlow, and for the rest.
+
+    Raises:
+        JobError: the builder failed; its own words are passed on.
+    """
+    answer = _ask_builder(job, cache, parties)
+    return float(answer["import_s"]), float(answer["build_s"])
+
+
+def audited(job: Job) -> dict[str, Any]:
+    """What the audit of the job's plan found (``party.audit.Report.as_json``); nothing is kept.
+
+    Raises:
+        JobError: the builder failed, or the audit refuses the plan.
+    """
+    report: dict[str, Any] = _ask_builder(job, Path(), [])["audit"]
+    return report
+
+
+def _ask_builder(job: Job, cache: Path, parties: Sequence[int]) -> dict[str, Any]:
+    request = json.dumps(
+        {"job": job.model_dump(mode="json"), "cache": str(cache), "parties": list(parties)}
+    )
+    done = subprocess.run(
+        children.command("party.compiler.driver"),
+        input=request,
+        env=children.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        raise JobError(
+            "the builder of the plan died",
+            f"exit status {done.returncode}",
+            "see whether the machine ran out of memory",
+        ) from None
+    if "error" in answer:
+        kind = InputError if answer["exit_code"] == InputError.exit_code else JobError
+        raise kind(*answer["error"])
+    return answer
+
+
+def _main() -> None:
+    """The builder process: a request on standard input, an answer on standard output."""
+    from party.process.errors import KitError
+    from party.process.hardening import harden_process
+
+    harden_process()  # what it makes is what the party will run
+    request = json.load(sys.stdin)
+    try:
+        job = Job.model_validate_json(json.dumps(request["job"]))
+        begin = time.monotonic()
+        from party.compiler import compat
+
+        compat.load()
+        imported = time.monotonic()
+        report = _build(job, Path(request["cache"]), request["parties"])
+        answer: dict[str, object] = {
+            "import_s": imported - begin,
+            "build_s": time.monotonic() - imported,
+            "audit": report.as_json(),
+        }
+    except KitError as failure:
+        answer = {
+            "error": [failure.what, failure.where, failure.hint],
+            "exit_code": failure.exit_code,
+        }
+    except Exception as error:
+        at = error.__traceback__
+        while at is not None and at.tb_next is not None:
+            at = at.tb_next
+        place = f"{Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}" if at else None
+        what = f"the plan cannot be built: {type(error).__name__}"
+        answer = {"error": [what, place, None], "exit_code": JobError.exit_code}
+    print(json.dumps(answer), flush=True)
+
+
+def _build(job: Job, cache: Path, parties: Sequence[int]) -> Report:
+    from party.audit import audit
+    from party.compiler.build import build as build_plan
+    from party.schedule.schedule import schedule
+
+    parameters = PlanParameters.of(job)
+    plan = build_plan(parameters)
+    report = audit(plan, job)
+    for party in parties:
+        store.save(store.path(cache, parameters, party), schedule(plan, party))
+    return report
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,74 @@
+"""Files that others read while they are replaced: whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from party.process.errors import InputError, JobError
+
+
+def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Put ``content`` where whatever stood at ``path`` was, durably and in one moment.
+
+    Raises JobError when the disk refuses.
+    """
+    making = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        number = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(number, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(number)
+        making.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            making.unlink()
+        raise JobError(f"cannot write the file: {error.strerror}", str(path)) from None
+
+
+def replace_json(path: Path, value: Any, mode: int = 0o600) -> None:
+    """``replace`` with a value as JSON, for people and machines."""
+    replace(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(), mode)
+
+
+@contextlib.contextmanager
+def locked(path: Path, shared: bool = False) -> Iterator[None]:
+    """Wait for, and hold, a lock between processes of this machine; the file is made if need be.
+
+    Raises InputError where it cannot be.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise InputError(f"cannot write there: {error.strerror}", str(path.parent)) from None
+    try:
+        fcntl.flock(number, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file that this package wrote; None where there is none.
+
+    Raises InputError for a file that cannot be read or holds something else.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"cannot read the file: {error.strerror}", str(path)) from None
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InputError("the file is damaged", str(path), "remove it")
+    return value

@@ -1,0 +1,155 @@
+"""How a party is doing: ``status.json``, the log, and (``party.reporting.probes``) HTTP.
+
+Nothing in it comes from anybody's data: phases, counts, names of parties and the texts of errors.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from party.agreement.job import Job, Party
+from party.process import files
+
+Phase = Literal["starting", "table", "plan", "joining", "running", "revealing", "done", "failed"]
+
+FILE = "status.json"
+
+_FILE_EVERY_S = 0.5
+_LOG_EVERY_S = 10.0
+
+
+class Log:
+    """What happens, one line each: for people on a terminal, as JSON for machines elsewhere."""
+
+    def __init__(self, party: Party, stream: TextIO | None = None) -> None:
+        self._party = party
+        self._stream = stream or sys.stdout
+        self.terminal = self._stream.isatty()
+        self._open_line = False
+
+    def say(self, message: str, **fields: object) -> None:
+        """An event."""
+        if self.terminal:
+            self._print(f"{datetime.now():%H:%M:%S} {self._party}: {message}\n")
+        else:
+            moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+            known = {"time": moment, "party": self._party, "event": message}
+            self._print(json.dumps(known | fields, ensure_ascii=False) + "\n")
+
+    def progress(self, message: str, **fields: object) -> None:
+        """An event that the next one of its kind takes the place of, on a terminal."""
+        if self.terminal:
+            self._print(f"\r\033[K{datetime.now():%H:%M:%S} {self._party}: {message}")
+            self._open_line = True
+        else:
+            self.say(message, **fields)
+
+    def _print(self, text: str) -> None:
+        if self._open_line and not text.startswith("\r"):
+            text = "\n" + text
+            self._open_line = False
+        self._stream.write(text)
+        self._stream.flush()
+
+
+class Status:
+    """A party's present state, kept in ``status.json`` and told to the log.
+
+    Written by the party's main thread; read by any through ``snapshot``.
+    """
+
+    def __init__(self, output: Path, job: Job, party: Party, log: Log) -> None:
+        self._file = output / FILE
+        self._log = log
+        self._lock = threading.Lock()
+        self._written = self._logged = 0.0
+        now = _now()
+        self._state: dict[str, Any] = {
+            "party": party,
+            "job": job.digest,
+            "phase": "starting",
+            "epoch": 0,
+            "epochs": job.training.epochs,
+            "step": 0,
+            "steps": job.steps,
+            "rate": None,
+            "remaining_s": None,
+            "waiting_for": [],
+            "message": "",
+            "where": None,
+            "hint": None,
+            "started": now,
+            "updated": now,
+        }
+        self._write()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state as ``status.json`` has it."""
+        with self._lock:
+            return dict(self._state)
+
+    def enter(self, phase: Phase, message: str, **fields: object) -> None:
+        """A new phase."""
+        said: dict[str, object] = {
+            "message": message,
+            "waiting_for": [],
+            "where": None,
+            "hint": None,
+        }
+        self._set(phase=phase, **said | fields)
+        self._logged = float("-inf")
+        self._write()
+        self._log.say(message, phase=phase, **fields)
+
+    def waiting(self, message: str, waiting_for: Sequence[Party]) -> None:
+        """What the join is waiting for."""
+        news = list(waiting_for) != self._state["waiting_for"] or not message.startswith("waiting")
+        self._set(message=message, waiting_for=list(waiting_for))
+        self._write()
+        now = time.monotonic()
+        if news or self._log.terminal or now - self._logged >= _LOG_EVERY_S:
+            self._logged = now
+            self._log.progress(message, waiting_for=list(waiting_for))
+
+    def step(self, done: int, rate: float | None, steps_per_epoch: int) -> None:
+        """How far the training is; ``rate`` in steps a second."""
+        steps = self._state["steps"]
+        epochs = self._state["epochs"]
+        epoch = min(done // steps_per_epoch + 1, epochs)
+        remaining = (steps - done) / rate if rate else None
+        rounded = None if remaining is None else round(remaining, 1)
+        self._set(
+            epoch=epoch,
+            step=done,
+            rate=None if rate is None else round(rate, 1),
+            remaining_s=rounded,
+        )
+        now = time.monotonic()
+        if now - self._written >= _FILE_EVERY_S:
+            self._write()
+        if self._log.terminal or now - self._logged >= _LOG_EVERY_S:
+            self._logged = now
+            at = f"epoch {epoch} of {epochs}, step {done} of {steps}"
+            pace = f", {rate:.0f} steps/s, {remaining:.0f} s left" if rate and remaining else ""
+            self._log.progress(
+                at + pace, epoch=epoch, step=done, rate=self._state["rate"], remaining_s=rounded
+            )
+
+    def _set(self, **fields: object) -> None:
+        with self._lock:
+            self._state.update(fields, updated=_now())
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        files.replace_json(self._file, self.snapshot(), 0o644)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
