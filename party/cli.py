@@ -230,16 +230,19 @@ def _do(
         ),
     )
     outcome.times = {"start_s": started_s, "table_s": table_s} | outcome.times
-    if outcome.weights is not None:
+    if outcome.opened:
         assert table is not None
         path = result.write_model(
-            options.output, job, outcome.weights, table, outcome.plan_digest, versions()
+            options.output, job, party, outcome.opened, table, outcome.plan_digest, versions()
         )
         log.say("the model is written", path=str(path))
+    if outcome.kept:
+        path = result.write_shares(options.output, job, outcome.kept, outcome.plan_digest)
+        log.say("nobody gets the model: this party's shares of it are written", path=str(path))
     table_bytes = 0 if table is None else table.matrix.nbytes
     _write_report(options, party, job, outcome, traffic, table_bytes)
     status.enter("done", "done", step=job.steps, epoch=job.training.epochs)
-    if outcome.weights is not None and sys.stdout.isatty():
+    if outcome.opened and sys.stdout.isatty():
         # Only for eyes: whatever collects the output of processes is not to have the model.
         print(result.weights_table(result.read_model(options.output)))
 

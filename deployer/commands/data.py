@@ -159,7 +159,9 @@ def files(manifest: Manifest, parts: list[bytes]) -> dict[str, bytes]:
 
 
 def _show(table: Table, job: Job, party: Owner, path: Path) -> None:
-    columns = "labels" if party is Owner.bob else f"{len(job.features)} features"
+    features, label = job.features_of(party.value), job.label_of(party.value)
+    parts = [f"{len(features)} features"] if features else []
+    columns = " and ".join([*parts, *(["labels"] if label is not None else [])])
     print(f"{path}: fits {party} in the job {job.name!r}")
     print(f"  rows    {job.rows}, {columns}")
     print(f"  sha256  {table.digest} (of the CSV text)")

@@ -26,16 +26,14 @@ import yaml
 from deployer.certs import authority
 from deployer.cli import new_app
 from party.agreement.hosts import Address, format_hosts
-from party.agreement.job import PARTIES, Job, Protocol, load_job
+from party.agreement.job import PARTIES, Job, load_job
 from party.process import files
 from party.process.errors import TIME_IS_UP, InputError, JobError, KitError
 from party.process.exit import Stop, stop_on_signals
-from party.reporting.result import MODEL, REPORT, weights_table
+from party.protocols.registry import ProtocolName
+from party.reporting.result import MODEL, REPORT, SHARES, weights_table
 from party.reporting.status import FILE as STATUS
 from party.runtime import BUILDING, WARNING, Name, default_cache
-
-HOLDERS = ("alice", "bob")
-"""The parties that hold a table."""
 
 _KEYS_DAYS = 30.0  # of training at most, since keys must last as long as it does
 _WAIT_S = 60.0
@@ -49,9 +47,9 @@ Progress = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Result:
-    """What a run left behind."""
+    """What a run left behind: the models by receiver, empty where nobody gets one."""
 
-    model: dict[str, Any]
+    models: dict[str, dict[str, Any]]
     report: dict[str, Any]
     output: Path
 
@@ -65,7 +63,7 @@ def run_local(
     progress: Progress = lambda status: None,
     time_limit_s: float | None = None,
 ) -> Result:
-    """Train on this machine and return Alice's model.
+    """Train on this machine and return what its receivers got.
 
     ``tables`` maps "alice" and "bob" to their CSV files. Each party writes into a directory of its
     name in ``output``; the keys and the job as it was run live in a private directory for as long
@@ -74,7 +72,7 @@ def run_local(
     Raises InputError or JobError as the party that failed first did; the others are ended.
     """
     begin = time.monotonic()
-    for party in HOLDERS:
+    for party in job.holders:
         if not tables[party].exists():
             raise InputError(f"there is no table for {party}", str(tables[party]))
     cache = (cache or default_cache()).absolute()
@@ -91,8 +89,11 @@ def run_local(
         parties = _Parties(job, private, tables, output, runtime, cache, time_limit_s, progress)
         with parties:
             parties.follow()
-    model = files.read_json(output / job.result / MODEL)
-    assert model is not None, "a party that ended well has written its result"
+    models: dict[str, dict[str, Any]] = {}
+    for party in job.receivers:
+        model = files.read_json(output / party / MODEL)
+        assert model is not None, "a party that ended well has written its result"
+        models[party] = model
     report = _report(job, output)
     report["times"] |= {
         "import_s": parties.import_s,
@@ -100,7 +101,7 @@ def run_local(
         "whole_s": round(time.monotonic() - begin, 6),
     }
     files.replace_json(output / REPORT, report, 0o644)
-    return Result(model, report, output)
+    return Result(models, report, output)
 
 
 class _Parties:
@@ -161,7 +162,7 @@ class _Parties:
         command += ["--job", "job.yaml", "--config", "config.json", "--keys", f"keys/{party}"]
         command += ["--output", str(own), "--cache", str(self.cache)]
         command += ["--runtime", self.runtime, "--wait", str(_WAIT_S)]
-        if party in HOLDERS:
+        if party in self.job.holders:
             command += ["--table", str(self.tables[party].absolute())]
         if self.time_limit_s is not None:
             command += ["--time-limit", str(self.time_limit_s)]
@@ -285,7 +286,7 @@ def _status(directory: Path) -> dict[str, Any] | None:
 def _report(job: Job, output: Path) -> dict[str, Any]:
     """The parties' own reports, and the figures of the run as a whole."""
     parties = {party: files.read_json(output / party / REPORT) or {} for party in PARTIES}
-    first = parties[job.result]
+    first = parties["alice"]
     traffic = [one["traffic"] for one in parties.values()]
     return {
         "job": job.digest,
@@ -329,7 +330,7 @@ def run(
         Path | None, typer.Option(help="Bob's CSV.", show_default="bob.csv beside the job")
     ] = None,
     protocol: Annotated[
-        Protocol | None, typer.Option(help="In place of the job's.", show_default=False)
+        ProtocolName | None, typer.Option(help="In place of the job's.", show_default=False)
     ] = None,
     runtime: Annotated[Name, typer.Option(help="How to train.")] = "sealed",
     output: Annotated[Path, typer.Option(help="Directory for results.")] = Path("out"),
@@ -429,10 +430,16 @@ class _Shown:
 
 def _print_result(result: Result) -> None:
     report, times = result.report, result.report["times"]
-    print(weights_table(result.model))
+    for party, model in result.models.items():
+        if len(result.models) > 1:
+            print(f"{party.capitalize()} receives:")
+        print(weights_table(model))
     traffic = f", {report['bytes'] / 1e6:.1f} MB between the parties" if report["bytes"] else ""
     print(
         f"{report['protocol']}, {report['runtime']}: {report['steps']} steps,"
         f" {times['step_s'] * 1e3:.3f} ms a step, {times['whole_s']:.2f} s in all{traffic}"
     )
-    print(f"Alice's model: {result.output / 'alice' / MODEL}")
+    for party in result.models:
+        print(f"{party.capitalize()}'s model: {result.output / party / MODEL}")
+    if not result.models:
+        print(f"Nobody receives the model. Its shares: {result.output}/*/{SHARES}")

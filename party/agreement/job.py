@@ -9,30 +9,94 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from functools import cached_property
+from math import frexp
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from party.models.registry import ModelName, ModelParameters, parameters_of
 from party.process.errors import InputError
+from party.protocols.registry import ProtocolName
+
+if TYPE_CHECKING:  # the job is read by processes that need no arrays
+    import numpy as np
+    from numpy.typing import NDArray
 
 Party = Literal["alice", "bob", "server"]
 PARTIES: tuple[Party, Party, Party] = ("alice", "bob", "server")
-"""The roles, in the order of the hosts map's ``server0``, ``server1``, ``server2``."""
+"""The seats, in the order of the hosts map's ``server0``, ``server1``, ``server2``: all of them
+compute, in every job."""
 
-Protocol = Literal["pond", "aby3", "securenn"]
+Holder = Literal["alice", "bob"]
+HOLDERS: tuple[Holder, ...] = ("alice", "bob")
+"""The parties that may hold columns. A seat that is none of them has no table."""
+
+Result = Literal["alice", "bob", "both", "own", "nobody"]
 
 _PRINTABLE = "^[^\\x00-\\x1f\\x7f-\\x9f\ufdd0-\ufdef\ufffe\uffff]+$"
 """No control characters, and none that YAML cannot hold."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=128, pattern=_PRINTABLE)]
+Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=4096)]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class FeaturesByHolder(_Strict):
+    """The features, where not all of them are Alice's."""
+
+    alice: Columns | None = Field(default=None, description="Alice's columns, in order")
+    bob: Columns | None = Field(default=None, description="Bob's columns, in order")
+
+
+class LabelByHolder(_Strict):
+    """The label, where it is not Bob's."""
+
+    alice: ColumnName | None = Field(default=None, description="Alice's column")
+    bob: ColumnName | None = Field(default=None, description="Bob's column")
+
+
+RATE_BITS = 4
+"""Bits kept of the step width; its relative rounding error is at most 2**-4.
+
+The gradient is multiplied by the factor before it is truncated, and the chance that a truncation of
+shares fails grows with what is truncated: a small factor keeps it where it was.
+"""
+
+
+@dataclass(frozen=True)
+class StepWidth:
+    """``learning_rate / batch_size`` as ``factor / 2**shift``, a public constant of the step.
+
+    Multiplying by a small integer and truncating once, together with the product's own truncation,
+    costs one truncation where a fixed-point constant costs two. A power of two is only a shift.
+    """
+
+    factor: int
+    shift: int
+
+    @classmethod
+    def of(cls, width: float) -> StepWidth:
+        """The step width nearest to a number."""
+        mantissa, exponent = frexp(width)
+        factor, shift = round(mantissa * 2**RATE_BITS), RATE_BITS - exponent
+        while factor % 2 == 0 and shift > 0:
+            factor, shift = factor // 2, shift - 1
+        while shift < 0:
+            factor, shift = factor * 2, shift + 1
+        return cls(factor, shift)
+
+    @property
+    def value(self) -> float:
+        """The step width that is really used; the plaintext reference uses the same."""
+        return self.factor / 2.0**self.shift
 
 
 class Training(_Strict):
@@ -50,30 +114,101 @@ class Job(_Strict):
     """What is trained, on how many rows of which columns, and who receives the model."""
 
     name: Name = Field(description="the job's name and the trust domain of its identities")
-    protocol: Protocol = Field(default="pond", description="how the parties share their secrets")
-    rows: int = Field(ge=1, le=2**31 - 1, description="rows of every party's table")
-    features: tuple[ColumnName, ...] = Field(
-        min_length=1, max_length=4096, description="Alice's columns, in order"
+    protocol: ProtocolName = Field(default="pond", description="how the parties share secrets")
+    rows: int = Field(ge=1, le=2**31 - 1, description="rows of every holder's table")
+    features: Columns | FeaturesByHolder = Field(
+        description="the columns to learn from: a list of Alice's, or a list for each holder"
     )
-    label: ColumnName = Field(description="Bob's column")
-    model: Literal["logistic-regression"] = Field(
-        default="logistic-regression", description="what is trained"
+    label: ColumnName | LabelByHolder = Field(
+        description="the column to predict: Bob's, or the one of the holder that is named"
+    )
+    model: ModelName | ModelParameters = Field(
+        default="logistic-regression", description="what is trained: its name, or its parameters"
     )
     training: Training
-    result: Literal["alice"] = Field(default="alice", description="the party that gets the model")
+    result: Result = Field(
+        default="alice",
+        description="who receives the model: alice, bob, both, own (each holder the weights of its "
+        "own columns) or nobody (each party keeps its shares)",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:
-        repeated = {name for name in self.features if self.features.count(name) > 1}
+        names = [name for holder in HOLDERS for name in self.features_of(holder)]
+        repeated = {name for name in names if names.count(name) > 1}
+        if not names:
+            raise ValueError("features: no holder has any")
         if repeated:
             raise ValueError(f"features: {min(repeated)!r} stands more than once")
-        if self.label in self.features:
-            raise ValueError(f"label: {self.label!r} is also one of the features")
+        labels = [holder for holder in HOLDERS if self.label_of(holder) is not None]
+        if len(labels) != 1:
+            raise ValueError("label: it is the column of one holder, alice or bob")
+        if self.label_of(labels[0]) in names:
+            raise ValueError(f"label: {self.label_of(labels[0])!r} is also one of the features")
+        for holder in HOLDERS:
+            if not self.features_of(holder) and holder not in labels:
+                raise ValueError(
+                    f"features: {holder} holds neither features nor the label, so that the other "
+                    "can train alone"
+                )
         if self.training.batch_size > self.rows:
             raise ValueError(
                 f"training.batch_size: {self.training.batch_size} is more than rows ({self.rows})"
             )
         return self
+
+    def features_of(self, party: Party) -> tuple[str, ...]:
+        """The names of a party's features, in order; none for a party that holds none."""
+        if isinstance(self.features, FeaturesByHolder):
+            return getattr(self.features, party, None) or ()
+        return self.features if party == "alice" else ()
+
+    def label_of(self, party: Party) -> str | None:
+        """The name of the label column where the party holds it."""
+        if isinstance(self.label, LabelByHolder):
+            return getattr(self.label, party, None)
+        return self.label if party == "bob" else None
+
+    @property
+    def holders(self) -> tuple[Holder, ...]:
+        """The parties that hold columns, and so have a table."""
+        return tuple(p for p in HOLDERS if self.features_of(p) or self.label_of(p) is not None)
+
+    @property
+    def label_holder(self) -> Holder:
+        """The party that holds the label."""
+        return next(party for party in HOLDERS if self.label_of(party) is not None)
+
+    @property
+    def intercept_holder(self) -> Holder:
+        """The first party with features: its columns are followed by one of ones, whose weight is
+        the intercept."""
+        return next(party for party in HOLDERS if self.features_of(party))
+
+    @property
+    def receivers(self) -> tuple[Holder, ...]:
+        """The parties that receive weights."""
+        if self.result in ("both", "own"):
+            return tuple(p for p in HOLDERS if self.result == "both" or self.features_of(p))
+        return tuple(p for p in HOLDERS if p == self.result)
+
+    @property
+    def parameters(self) -> ModelParameters:
+        """The model's parameters, with defaults filled in."""
+        return parameters_of(self.model) if isinstance(self.model, str) else self.model
+
+    @property
+    def step_width(self) -> StepWidth:
+        """By which a step multiplies the sum of the batch's gradients."""
+        return StepWidth.of(self.training.learning_rate / self.training.batch_size)
+
+    def batches(self, epoch: int) -> NDArray[np.int32]:
+        """The rows of an epoch, counted from 0: [steps_per_epoch, batch_size]. See ``order``."""
+        from party.agreement.order import order
+
+        used = self.steps_per_epoch * self.training.batch_size
+        rows = order(self.training.order_seed, epoch, self.rows)[:used]
+        return rows.reshape(-1, self.training.batch_size)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -11,14 +11,16 @@ from party.agreement.job import PARTIES, Job
 from party.audit.flow import Flows
 from party.audit.numbering import Numbering
 from party.audit.view import View, view
-from party.plan.cut import Program, cut
-from party.plan.graph import Operation, Plan
-from party.plan.parameters import PlanParameters
+from party.models.registry import model_of
+from party.plan.cut import Cut, cut
+from party.plan.graph import Operation, Plan, Program
+from party.plan.parameters import SHARE, PlanParameters
 from party.process.errors import JobError
 
 _DRAWN = frozenset({"Placeholder", "KitSeed"})
 _SUM = frozenset({"Add", "AddV2"})
 _SAME = frozenset({"Identity", "StopGradient", "Snapshot"})
+_RINGS = frozenset(map(np.dtype, (np.int8, np.int16, np.int32, np.int64)))
 
 
 @dataclass(frozen=True)
@@ -31,40 +33,66 @@ class Revealed:
 
 
 @dataclass(frozen=True)
+class ProgramReport:
+    """What was checked of one program of a plan that passed.
+
+    Attributes:
+        name: the program's.
+        operations: how many it has.
+        streams: how many random variables, each of many elements, it draws in a run.
+        views: what each party receives in a run.
+    """
+
+    name: str
+    operations: int
+    streams: int
+    views: tuple[View, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """What was checked of a plan that passed.
 
     Attributes:
         plan: its digest.
         protocol: its protocol.
-        operations: how many it has.
-        streams: how many random variables, each of many elements, it draws in a step.
-        views: what each party receives in a step.
+        programs: in the order in which they first run.
         revealed: what is revealed, and to whom; nothing else is.
     """
 
     plan: str
     protocol: str
-    operations: int
-    streams: int
-    views: tuple[View, ...]
+    programs: tuple[ProgramReport, ...]
     revealed: tuple[Revealed, ...]
 
     def as_json(self) -> dict[str, Any]:
         """As plain data; parties go by their names."""
-        views = [
+        programs = [
             {
-                "party": PARTIES[each.party],
-                "messages": each.messages,
-                "bytes": each.bytes,
-                "keys": each.keys,
-                "hidden": each.hidden,
-                "transferred": each.transferred,
-                "known": each.known,
+                "name": program.name,
+                "operations": program.operations,
+                "streams": program.streams,
+                "views": [
+                    {
+                        "party": PARTIES[each.party],
+                        "messages": each.messages,
+                        "bytes": each.bytes,
+                        "keys": each.keys,
+                        "hidden": each.hidden,
+                        "transferred": each.transferred,
+                        "known": each.known,
+                    }
+                    for each in program.views
+                ],
             }
-            for each in self.views
+            for program in self.programs
         ]
-        return asdict(self) | {"views": views}
+        return {
+            "plan": self.plan,
+            "protocol": self.protocol,
+            "programs": programs,
+            "revealed": [asdict(each) for each in self.revealed],
+        }
 
 
 def audit(plan: Plan, job: Job) -> Report:
@@ -82,121 +110,222 @@ def audit(plan: Plan, job: Job) -> Report:
     """
     if plan.parameters != PlanParameters.of(job):
         raise JobError("the plan is not this job's")
-    _placed(plan)
-    _read_by_rows(plan)
-    _carried(plan)
-    numbering = Numbering(plan)
-    flows = Flows(plan, numbering)
-    step = cut(plan, tuple(tuple(after for _, after in pairs) for pairs in plan.state))
-    _kept_at_home(plan, step)
-    views = tuple(view(part, numbering, flows) for part in step.parts)
-    for each in views:
-        if each.leaks:
-            raise _leak(each)
-    return Report(
-        plan=plan.digest,
-        protocol=plan.parameters.protocol,
-        operations=len(plan.operations),
-        streams=len(numbering.streams),
-        views=views,
-        revealed=_revealed(plan, PARTIES.index(job.result)),
+    _shared(plan)
+    revealed: list[Revealed] = []
+    reports: list[ProgramReport] = []
+    for program in plan.programs:
+        _placed(program)
+        _read_by_rows(plan, program)
+        _carried(plan, program)
+        numbering = Numbering(program, _alike(plan, program))
+        flows = Flows(program, numbering)
+        _written_alike(plan, program, numbering)
+        opened = _revealed(plan, program)
+        revealed += opened
+        made = cut(program, targets=_kept(program))
+        _kept_at_home(program, made)
+        views = tuple(view(part, numbering, flows) for part in made.parts)
+        for each in views:
+            if each.leaks:
+                raise _leak(program, each)
+        reports.append(
+            ProgramReport(program.name, len(program.operations), len(numbering.streams), views)
+        )
+    _agreed(revealed, job)
+    return Report(plan.digest, plan.parameters.protocol, tuple(reports), tuple(revealed))
+
+
+def _shared(plan: Plan) -> None:
+    """Each value of the state is shared so that nobody holds all of its parts."""
+    names = [value.name for value in plan.state] + [program.name for program in plan.programs]
+    if len(set(names)) < len(names):
+        raise JobError("the plan is refused: two values or programs have the same name")
+    for value in plan.state:
+        everything = {part for held in value.parts for part in held}
+        if len(value.parts) != len(PARTIES) or any(everything <= set(p) for p in value.parts):
+            raise JobError(f"the plan is refused: one party holds all of {value.name!r}")
+        if np.dtype(value.dtype) not in _RINGS:
+            raise JobError(f"the plan is refused: {value.name!r} is shared as no integers")
+
+
+def _kept(program: Program) -> tuple[tuple[str, ...], ...]:
+    """For each party, what it keeps of the program: its shares after it, and nothing opened."""
+    return tuple(
+        tuple(slot.operation for slot in program.writes if slot.share.party == party)
+        for party in range(len(PARTIES))
     )
 
 
-def _placed(plan: Plan) -> None:
+def _placed(program: Program) -> None:
     """Every operation is some party's, or computes from constants what all may know."""
     public: set[str] = set()
-    for operation in plan.operations:
+    for operation in program.operations:
         if operation.party is None:
             if operation.kind in _DRAWN or not public.issuperset(operation.inputs):
                 raise _refused(operation, "it is placed on no party")
             public.add(operation.name)
         elif operation.party not in range(len(PARTIES)):
             raise _refused(operation, "it is placed on a party that does not exist")
-    fed = [(name, party) for party, name in plan.inputs.items()]
-    fed += [(before, party) for party, pairs in enumerate(plan.state) for before, _ in pairs]
+    fed = [(private.operation, private.party) for private in program.inputs]
+    fed += [(slot.operation, slot.share.party) for slot in program.reads]
     held = dict(fed)
     if len(held) < len(fed):
         raise JobError("the plan is refused: a placeholder is fed with two things")
-    for operation in plan.operations:
+    for operation in program.operations:
         if operation.kind == "Placeholder" and held.pop(operation.name, None) != operation.party:
             raise _refused(operation, "it is fed with what is not its party's batch or share")
     if held:
         raise JobError(f"the plan is refused: it has no placeholder {min(held)!r}")
 
 
-def _read_by_rows(plan: Plan) -> None:
-    """Each batch is so many rows of a table as the job says."""
-    for name in plan.inputs.values():
-        batch = plan.by_name[name]
-        rows = batch.shape[0] if len(batch.shape) == 2 else None
-        if batch.dtype != np.float32 or rows != plan.parameters.batch_size:
+def _read_by_rows(plan: Plan, program: Program) -> None:
+    """Each batch is so many rows of a table as the job says, of columns that are there."""
+    layout = plan.parameters.layout
+    for private in program.inputs:
+        batch = program.by_name[private.operation]
+        rows, columns = batch.shape if len(batch.shape) == 2 else (None, 0)
+        wanted = layout.share_rows if program.name == SHARE else layout.batch_size
+        if batch.dtype != np.float32 or rows != wanted:
             raise _refused(batch, "it is not a batch of rows of float32")
+        if private.first < 0 or private.first + columns > layout.columns_of(private.party):
+            raise _refused(batch, "it reads columns that its party does not have")
 
 
-def _carried(plan: Plan) -> None:
-    """Each share after a step takes the place of the one before it, and is as large."""
-    pairs = [pair for held in plan.state for pair in held]
-    for name in (plan.result, *(after for _, after in pairs)):
-        if name not in plan.by_name:
-            raise JobError(f"the plan is refused: it has no operation {name!r}")
-    for before, after in pairs:
-        old, new = plan.by_name[before], plan.by_name[after]
-        if (old.dtype, old.shape) != (new.dtype, new.shape):
-            raise _refused(new, "a share after the step has another type or shape than before it")
+def _carried(plan: Plan, program: Program) -> None:
+    """What a program reads and leaves of the state is of its type and shape, and each share that
+    it leaves is made by the party that holds it, once."""
+    for what, slots in (("read", program.reads), ("left", program.writes)):
+        if len({slot.share for slot in slots}) < len(slots):
+            raise JobError(f"the plan is refused: a share is {what} twice by {program.name!r}")
+        for slot in slots:
+            if slot.operation not in program.by_name:
+                raise JobError(f"the plan is refused: it has no operation {slot.operation!r}")
+            operation = program.by_name[slot.operation]
+            shared = {value.name: value for value in plan.state}.get(slot.share.value)
+            parts = () if shared is None else shared.parts[slot.share.party]
+            if shared is None or not 0 <= slot.share.position < len(parts):
+                raise _refused(operation, "it stands for a share that nobody holds")
+            layout = plan.parameters.layout
+            rows = layout.share_rows if program.name == SHARE else layout.batch_size
+            shape = (rows, *shared.shape[1:]) if shared.by_rows else shared.shape
+            if (operation.dtype, operation.shape) != (np.dtype(shared.dtype), shape):
+                raise _refused(
+                    operation, "a share after the program has another type or shape than before it"
+                )
+    for value in plan.state:
+        left = [slot for slot in program.writes if slot.share.value == value.name]
+        if left and len(left) != sum(map(len, value.parts)):
+            raise JobError(
+                f"the plan is refused: {program.name!r} changes some shares of {value.name!r} only"
+            )
 
 
-def _kept_at_home(plan: Plan, step: Program) -> None:
+def _alike(plan: Plan, program: Program) -> dict[str, str]:
+    """Placeholders of parts that an earlier placeholder holds too, and that one's name.
+
+    That they are alike is true before the first program, since all shares are zero then, and is
+    proved of every program that leaves them (``_written_alike``).
+    """
+    first: dict[tuple[str, int], str] = {}
+    return {
+        slot.operation: first.setdefault(
+            (
+                slot.share.value,
+                plan.shared(slot.share.value).parts[slot.share.party][slot.share.position],
+            ),
+            slot.operation,
+        )
+        for slot in program.reads
+    }
+
+
+def _written_alike(plan: Plan, program: Program, numbering: Numbering) -> None:
+    """Where two parties hold the same part of a value, both leave the same value of it."""
+    for value in plan.state:
+        of_part: dict[int, int] = {}
+        for slot in program.writes:
+            if slot.share.value != value.name:
+                continue
+            part = value.parts[slot.share.party][slot.share.position]
+            number = numbering.number[slot.operation]
+            if of_part.setdefault(part, number) != number:
+                raise _refused(
+                    program.by_name[slot.operation],
+                    f"two parties would hold different shares of the same part of {value.name!r}",
+                )
+
+
+def _kept_at_home(program: Program, made: Cut) -> None:
     """Nobody is sent another's batch or share as it is."""
-    for message in step.messages:
-        operation = plan.by_name[message.tensor]
+    for message in made.messages:
+        operation = program.by_name[message.tensor]
         if operation.kind == "Placeholder":
             receiver = PARTIES[message.receiver]
             raise _refused(operation, f"{receiver} reads a batch or share of {_of(message.sender)}")
 
 
-def _revealed(plan: Plan, receiver: int) -> tuple[Revealed, ...]:
-    """The opening of the model: the sum of its parts, of which its receiver lacks just one.
+def _revealed(plan: Plan, program: Program) -> list[Revealed]:
+    """The openings of a program: each the sum of a value's parts, of which its receiver lacks some.
 
-    So the one message that it gets is the model less what it knows already, and tells no more than
-    the model does.
+    So the messages that it gets are the value less what it knows already, and tell no more than
+    the value does.
     """
-    result = plan.by_name[plan.result]
-    if result.party != receiver:
-        raise _refused(result, f"the model is opened elsewhere than at {PARTIES[receiver]}")
-    part = _parts(plan)
-    opened = _summands(plan, result, len(part))
-    if sorted(part.get(name, -1) for name in opened) != sorted(set(part.values())):
-        raise _refused(result, "what is opened is not the plain sum of the model's shares")
-    at = tuple((plan.result,) if p == receiver else () for p in range(len(PARTIES)))
-    messages = cut(plan, at).messages
-    if len(messages) != 1 or messages[0].receiver != receiver or messages[0].tensor not in opened:
-        raise _refused(result, "opening the model would reveal more than the model")
-    return (Revealed("the model", PARTIES[receiver], (PARTIES[messages[0].sender],)),)
+    found = []
+    part = {
+        slot.operation: (slot.share.value, plan.shared(slot.share.value).parts[slot.share.party])
+        for slot in program.reads
+    }
+    number = {
+        slot.operation: part[slot.operation][1][slot.share.position] for slot in program.reads
+    }
+    for opening in program.opens:
+        if opening.operation not in program.by_name:
+            raise JobError(f"the plan is refused: it has no operation {opening.operation!r}")
+        result = program.by_name[opening.operation]
+        if result.party is None:
+            raise _refused(result, "it is opened to no party")
+        receiver = result.party
+        values = {value.name: value for value in plan.state}
+        if opening.value not in values or values[opening.value].by_rows:
+            raise _refused(result, f"{opening.value!r} is nothing that may be opened")
+        everything = sorted({p for held in values[opening.value].parts for p in held})
+        summands = _summands(program, result, len(program.reads))
+        opened = sorted(number.get(name, -1) for name in summands)
+        other = any(part.get(name, ("", ()))[0] != opening.value for name in summands)
+        if opened != everything or other:
+            raise _refused(result, "what is opened is not the plain sum of the value's shares")
+        targets = tuple(
+            (opening.operation,) if party == receiver else () for party in range(len(PARTIES))
+        )
+        messages = cut(program, targets=targets).messages
+        lacked = set(everything) - set(values[opening.value].parts[receiver])
+        sent = [number.get(message.tensor, -1) for message in messages]
+        if sorted(sent) != sorted(lacked) or any(m.receiver != receiver for m in messages):
+            raise _refused(result, "opening the value would reveal more than the value")
+        senders = tuple(sorted({PARTIES[message.sender] for message in messages}))
+        found.append(Revealed(opening.value, PARTIES[receiver], senders))
+    return found
 
 
-def _parts(plan: Plan) -> dict[str, int]:
-    """Which part of the model each share is, by the name of its placeholder.
-
-    Where each party holds two shares, two parties hold each part: party i those numbered i and i+1
-    (Araki, Furukawa, Lindell, Nof and Ohara, CCS 2016). Otherwise each share is a part.
-    """
-    shares = [
-        (party, i, pair[0]) for party, held in enumerate(plan.state) for i, pair in enumerate(held)
-    ]
-    if all(len(held) == 2 for held in plan.state):
-        return {name: (party + i) % len(PARTIES) for party, i, name in shares}
-    return {name: number for number, (_, _, name) in enumerate(shares)}
+def _agreed(revealed: list[Revealed], job: Job) -> None:
+    """What is opened is what the job says, to whom it says, each once."""
+    found = sorted((each.what, each.to) for each in revealed)
+    layout = PlanParameters.of(job).layout
+    wanted = sorted(model_of(job.parameters).opened(layout))
+    if found != [(what, PARTIES[to]) for what, to in wanted]:
+        raise JobError(
+            "the plan is refused: it opens something else than the job says, or to somebody else"
+        )
 
 
-def _summands(plan: Plan, result: Operation, most: int) -> list[str]:
+def _summands(program: Program, result: Operation, most: int) -> list[str]:
     """What a sum adds up, through sums of sums; of more than so many, some are left out."""
     found: list[str] = []
     todo = [result]
     # What is added to itself again and again has more summands than can be counted.
     while todo and len(found) <= most:
         operation = todo.pop()
-        sources = [plan.by_name[name] for name in operation.inputs]
+        sources = [program.by_name[name] for name in operation.inputs]
         alike = all(source.shape == operation.shape for source in sources)
         if alike and (operation.kind in _SUM or operation.kind in _SAME):
             todo += sources
@@ -205,14 +334,14 @@ def _summands(plan: Plan, result: Operation, most: int) -> list[str]:
     return found
 
 
-def _leak(found: View) -> JobError:
+def _leak(program: Program, found: View) -> JobError:
     first = found.leaks[0]
     secrets = " and ".join(f"{_of(party)} {what}" for party, what in found.secrets)
     more = f"; so may {len(found.leaks) - 1} more" if len(found.leaks) > 1 else ""
     return JobError(
         f"the plan is refused: {PARTIES[first.sender]} would send {PARTIES[found.party]}"
         f" {first.tensor!r}, which is not proved to hide {secrets or 'what it is made of'}{more}",
-        f"operation {first.tensor!r} of the plan",
+        f"operation {first.tensor!r} of the plan's program {program.name!r}",
         "do not run it: the software that built the plan is at fault, or was tampered with",
     )
 

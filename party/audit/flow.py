@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from party.audit.numbering import Numbering, Term
-from party.plan.graph import Array, Plan
+from party.plan.graph import Array, Program
 from party.schedule.assembler import Assembler, Value
 from party.schedule.lowering import lower
 
@@ -57,28 +57,35 @@ class Flow:
 
 @dataclass(frozen=True)
 class Secret:
-    """Something that one party holds: its batch, or one of its shares of the model."""
+    """Something that is held: a party's batch, or a part of a shared value.
+
+    Attributes:
+        party: the first that holds it.
+        what: it is.
+        holders: all that hold it.
+    """
 
     party: int
     what: str
+    holders: frozenset[int]
 
 
 class Flows:
-    """The flows of a plan's values, by number.
+    """The flows of a program's values, by number.
 
     Attributes:
         secrets: the secrets by bit.
         pieces: for each random stream, by number, all of its pieces.
     """
 
-    def __init__(self, plan: Plan, numbering: Numbering) -> None:
+    def __init__(self, program: Program, numbering: Numbering) -> None:
         self._numbering = numbering
         self._assembler = Assembler()
         self.secrets: dict[int, Secret] = {}
         self.pieces: dict[int, int] = {}
         self._drawn = self._find_drawn()
         self._first_element: dict[int, int] = {}
-        self._piece_of_element = self._cut_streams(first_bit=self._name_secrets(plan))
+        self._piece_of_element = self._cut_streams(first_bit=self._name_secrets(program))
         self._flows: list[Flow] = []
         for number, term in enumerate(numbering.terms):
             self._flows.append(self._flow(number, term))
@@ -88,21 +95,25 @@ class Flows:
 
     def secrets_of(self, party: int) -> int:
         """The secrets that a party holds."""
-        return sum(1 << bit for bit, secret in self.secrets.items() if secret.party == party)
+        return sum(1 << bit for bit, secret in self.secrets.items() if party in secret.holders)
 
     def named(self, support: int) -> list[Secret]:
         """The secrets in a set."""
         return [secret for bit, secret in self.secrets.items() if support >> bit & 1]
 
-    def _name_secrets(self, plan: Plan) -> int:
-        names = {name: Secret(party, "batch") for party, name in plan.inputs.items()}
-        for party, pairs in enumerate(plan.state):
-            names |= {before: Secret(party, "share of the model") for before, _ in pairs}
-        self._secret_bit = {}
-        for bit, (name, secret) in enumerate(names.items()):
-            self.secrets[bit] = secret
-            self._secret_bit[self._numbering.number[name]] = bit
-        return len(names)
+    def _name_secrets(self, program: Program) -> int:
+        named = [(i.operation, i.party, "batch") for i in program.inputs]
+        named += [
+            (slot.operation, slot.share.party, f"share of {slot.share.value}")
+            for slot in program.reads
+        ]
+        # A part that two parties hold is one secret, which both know.
+        self._secret_bit: dict[int, int] = {}
+        for name, party, what in named:
+            bit = self._secret_bit.setdefault(self._numbering.number[name], len(self.secrets))
+            first = self.secrets.setdefault(bit, Secret(party, what, frozenset()))
+            self.secrets[bit] = replace(first, holders=first.holders | {party})
+        return len(self.secrets)
 
     def _find_drawn(self) -> dict[int, int]:
         """The values that are random streams, if need be as booleans, and the streams."""

@@ -8,13 +8,14 @@ way, or twice.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from party.audit.signatures import holds
-from party.plan.graph import Array, Operation, Plan
+from party.plan.graph import Array, Operation, Program
 from party.process.errors import JobError
 from party.schedule.assembler import Assembler, Value
 from party.schedule.lowering import LOWERINGS, lower
@@ -79,7 +80,7 @@ class Stream:
 
 
 class Numbering:
-    """The numbers of a plan's values.
+    """The numbers of a program's values.
 
     Attributes:
         number: of each operation's value, by the operation's name.
@@ -87,13 +88,18 @@ class Numbering:
         keys: the values that are keys of random streams.
         streams: the values that are random streams.
 
+    Args:
+        program: what is numbered.
+        alike: for placeholders that are known to hold what an earlier one does, that one's name.
+
     Raises:
         JobError: an operation is outside the vocabulary, reads what is not there yet, is of another
             type or shape than what it makes of that, or uses a seed for anything but one stream of
             random values for each public constant.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, program: Program, alike: Mapping[str, str] | None = None) -> None:
+        self._alike = alike or {}
         self.number: dict[str, int] = {}
         self.terms: list[Term] = []
         self.keys: dict[int, Key] = {}
@@ -101,7 +107,7 @@ class Numbering:
         self._known: dict[tuple[Any, ...], int] = {}
         self._stream_of_key: dict[Key, Stream] = {}
         self._assembler = Assembler()
-        for operation in plan.operations:
+        for operation in program.operations:
             if operation.name in self.number:
                 raise _refused(operation, "another operation has the same name")
             self.number[operation.name] = self._numbered(operation)
@@ -116,7 +122,8 @@ class Numbering:
         if not holds(operation, self._read(inputs)):
             raise _refused(operation, "its type or shape is not that of what it makes")
         if operation.kind in _UNIQUE:
-            number = self._new((operation.name,), Term(operation.kind, (), operation))
+            alike = self._alike.get(operation.name, operation.name)
+            number = self._new((alike,), Term(operation.kind, (), operation))
             if operation.kind == "KitSeed":
                 words = np.zeros(operation.shape, operation.dtype)
                 self.keys[number] = Key(operation.name, words.tobytes())

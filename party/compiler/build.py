@@ -10,16 +10,20 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from party.agreement.job import PARTIES
 from party.compiler import compat
-from party.models.logistic_regression import graph as logistic_graph
-from party.plan.graph import Operation, Plan
-from party.plan.parameters import PlanParameters
+from party.models.interface import Model, ProgramBuilder, Value
+from party.models.registry import ModelParameters, model_of
+from party.plan.graph import Opening, Operation, Plan, Private, Program, Share, Shared, Slot
+from party.plan.parameters import SHARE, PlanParameters
 from party.plan.seeds import send_seeds
 from party.process.errors import JobError
+from party.protocols.interface import Circuit
+from party.protocols.registry import protocol_of
 
-_MODELS = {"logistic-regression": logistic_graph.build}
+MODEL_PARAMETERS: TypeAdapter[ModelParameters] = TypeAdapter(ModelParameters)
 
 _ATTRIBUTES = {
     "StridedSlice": (
@@ -53,37 +57,108 @@ def build(parameters: PlanParameters) -> Plan:
     """The plan for the parameters: the same operations in the same order in every process.
 
     Raises:
-        JobError: the graph has an operation that a plan cannot hold.
+        JobError: a graph has an operation that a plan cannot hold.
     """
-    graph, built = build_graph(parameters)
+    model = _model(parameters)
+    protocol = protocol_of(parameters.protocol)
     state = tuple(
-        tuple((before.op.name, after.op.name) for before, after in pairs) for pairs in built.state
+        Shared(value.name, value.shape, "int64", protocol.parts, value.by_rows)
+        for value in model.state(parameters.layout)
     )
-    targets = [after for pairs in state for _, after in pairs] + [built.result.op.name]
+    programs = [build_program(parameters, name) for name in model.programs]
     return Plan(
-        parameters=parameters,
-        operations=send_seeds(extract(graph, targets)),
-        inputs={party: tensor.op.name for party, tensor in built.inputs.items()},
-        state=state,
-        result=built.result.op.name,
-        scale=built.scale,
+        parameters, state, tuple(p.extracted() for p in programs), 2**protocol.fraction_bits
     )
 
 
-def build_graph(parameters: PlanParameters) -> tuple[Any, logistic_graph.BuiltGraph]:
-    """The TensorFlow graph of one step, and the tensors that matter in it."""
+def build_program(parameters: PlanParameters, name: str) -> BuiltProgram:
+    """The TensorFlow graph of one program, and the tensors that matter in it."""
     tfe = compat.load()
     import tensorflow as tf
     from tf_encrypted.protocol import protocol as memoized
 
+    model, layout = _model(parameters), parameters.layout
     graph = tf.Graph()
-    with graph.as_default(), _seeded_coins(parameters.digest):
+    with graph.as_default(), _seeded_coins(parameters.digest + name):
         # tf-encrypted remembers what it built by argument; a former graph's tensors are no use.
         memoized.nodes.clear()
         hosts = OrderedDict((f"server{i}", f"{party}:0") for i, party in enumerate(PARTIES))
         tfe.set_config(tfe.RemoteConfig(hosts))
-        built = _MODELS[parameters.model](parameters, tfe, device)
-    return graph, built
+        circuit = protocol_of(parameters.protocol).circuit(tfe, device)
+        rows = layout.share_rows if name == SHARE else layout.batch_size
+        built = BuiltProgram(name, graph, circuit, model.state(layout), rows)
+        model.build(name, layout, built)
+    return built
+
+
+def _model(parameters: PlanParameters) -> Model:
+    return model_of(MODEL_PARAMETERS.validate_python(dict(parameters.model)))
+
+
+class BuiltProgram(ProgramBuilder):
+    """A program in its TensorFlow graph, while a model builds it and after.
+
+    Attributes:
+        name: of the program.
+        graph: TensorFlow's.
+        inputs: placeholders of batches of private tables, with their first columns.
+        reads, writes: tensors of shares of the state.
+        opens: opened values, in fixed point, each at its receiver.
+    """
+
+    def __init__(
+        self, name: str, graph: Any, circuit: Circuit, state: tuple[Value, ...], rows: int
+    ) -> None:
+        self.name, self.graph, self.circuit = name, graph, circuit
+        self._state = {value.name: value for value in state}
+        self._rows = rows
+        self._stored: dict[str, tuple[Any, list[list[Any]]]] = {}
+        self.inputs: list[tuple[Any, int, int]] = []
+        self.reads: list[tuple[Any, Share]] = []
+        self.writes: list[tuple[Any, Share]] = []
+        self.opens: list[tuple[Any, str]] = []
+
+    def private(self, party: int, first: int, columns: int) -> Any:
+        value, placeholder = self.circuit.private(party, (self._rows, columns))
+        self.inputs.append((placeholder, party, first))
+        return value
+
+    def stored(self, name: str) -> Any:
+        return self._read(name)[0]
+
+    def store(self, name: str, value: Any) -> None:
+        self.writes += self._shares(name, self.circuit.shares(value))
+
+    def reveal(self, name: str, to: int) -> None:
+        self.opens.append((self.circuit.opened(self._read(name)[1], to), name))
+
+    def _read(self, name: str) -> tuple[Any, list[list[Any]]]:
+        if name not in self._stored:
+            value = self._state[name]
+            rows = self._rows if value.by_rows else value.shape[0]
+            self._stored[name] = self.circuit.shared((rows, value.shape[1]))
+            self.reads += self._shares(name, self._stored[name][1])
+        return self._stored[name]
+
+    @staticmethod
+    def _shares(name: str, shares: list[list[Any]]) -> list[tuple[Any, Share]]:
+        return [
+            (tensor, Share(name, party, position))
+            for party, held in enumerate(shares)
+            for position, tensor in enumerate(held)
+        ]
+
+    def extracted(self) -> Program:
+        """The program as plain data."""
+        targets = [tensor.op.name for tensor, _ in (*self.writes, *self.opens)]
+        return Program(
+            name=self.name,
+            operations=send_seeds(extract(self.graph, targets)),
+            inputs=tuple(Private(t.op.name, party, first) for t, party, first in self.inputs),
+            reads=tuple(Slot(tensor.op.name, share) for tensor, share in self.reads),
+            writes=tuple(Slot(tensor.op.name, share) for tensor, share in self.writes),
+            opens=tuple(Opening(tensor.op.name, name) for tensor, name in self.opens),
+        )
 
 
 def device(party: int) -> str:

@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from party.agreement.job import PARTIES, Job
 from party.plan.parameters import PlanParameters
 from party.process import children
@@ -44,14 +41,6 @@ class Prepared:
     from_cache: bool
     import_s: float
     build_s: float
-
-    def weights(self, arena: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64] | None:
-        """The opened model [features + 1], intercept last; None at a party that does not get it."""
-        place = self.schedule.result
-        if place is None:
-            return None
-        raw = arena[place.offset : place.offset + place.bytes].view(np.int64)
-        return raw.astype(np.float64) / self.schedule.scale
 
 
 def prepared(job: Job, party: int, cache: Path) -> Prepared:

@@ -419,12 +419,30 @@ static void post(kit_executor *e, const kit_instruction *i) {
 
 /* ---- one run ---- */
 
+static const int32_t *rows_of_step(const kit_executor *e, const kit_program *program,
+                                   const kit_instruction *i) {
+    return program->rows + (e->step - program->first_step) * i->p[0];
+}
+
 static void input(kit_executor *e, const kit_program *program, const kit_instruction *i) {
-    const int32_t *rows = program->rows + (e->step - program->first_step) * i->p[0];
+    const int32_t *rows = rows_of_step(e, program, i);
     float *o = (float *)(void *)(e->arena + i->out);
     for (int64_t r = 0; r < i->p[0]; r++)
-        memcpy(o + r * i->p[1], program->table + rows[r] * i->p[1],
+        memcpy(o + r * i->p[1], program->table + rows[r] * program->table_columns + i->p[2],
                (size_t)i->p[1] * sizeof(float));
+}
+
+/* Between a batch and the rows of what lives from step to step. */
+static void take_or_put(kit_executor *e, const kit_program *program, const kit_instruction *i) {
+    const int32_t *rows = rows_of_step(e, program, i);
+    const size_t width = (size_t)(i->p[1] * kit_type_size(i->type));
+    const int put = i->op == KIT_PUT;
+    uint8_t *batch = e->arena + (put ? i->input[0] : i->out);
+    uint8_t *whole = e->arena + (put ? i->out : i->input[0]);
+    for (int64_t r = 0; r < i->p[0]; r++) {
+        uint8_t *one = batch + (size_t)r * width, *row = whole + (size_t)rows[r] * width;
+        memcpy(put ? row : one, put ? one : row, width);
+    }
 }
 
 static int execute(kit_executor *e, const kit_program *program, const kit_instruction *i) {
@@ -442,6 +460,10 @@ static int execute(kit_executor *e, const kit_program *program, const kit_instru
         return receive(e, i);
     case KIT_INPUT:
         input(e, program, i);
+        return 0;
+    case KIT_TAKE:
+    case KIT_PUT:
+        take_or_put(e, program, i);
         return 0;
     case KIT_SEED:
         if (kit_seed(o))
@@ -529,28 +551,33 @@ static int prepare(kit_executor *e, const kit_program *program) {
     return 0;
 }
 
-/* Every row that the run will ask for is one of the table's. */
-static int check_input(kit_executor *e, const kit_program *program) {
-    int64_t needed = 0;
+/* Every row that the run will ask for is one of the table's, and of what is taken or put. */
+static int check_rows(kit_executor *e, const kit_program *program) {
+    int64_t needed = 0, of = INT64_MAX;
     for (int64_t k = 0; k < program->count; k++) {
         const kit_instruction *i = &program->code[k];
-        if (i->op != KIT_INPUT)
+        if (i->op != KIT_INPUT && i->op != KIT_TAKE && i->op != KIT_PUT)
             continue;
-        if (i->p[0] < 0 || i->p[1] != program->table_columns || !program->table || !program->rows)
-            return fault(e, KIT_FAULT_SYSTEM, -1, "the table is not what the schedule reads");
-        if (i->p[0] && program->steps > program->row_count / i->p[0])
+        if (i->op == KIT_INPUT) {
+            if (i->p[0] < 0 || i->p[1] < 0 || i->p[2] < 0 || !program->table ||
+                i->p[2] > program->table_columns || i->p[1] > program->table_columns - i->p[2])
+                return fault(e, KIT_FAULT_SYSTEM, -1, "the table is not what the schedule reads");
+        }
+        const int64_t rows = i->op == KIT_INPUT ? program->table_rows : i->p[2];
+        of = rows < of ? rows : of;
+        if (!program->rows || (i->p[0] && program->steps > program->row_count / i->p[0]))
             return fault(e, KIT_FAULT_SYSTEM, -1, "the order has fewer rows than the steps take");
         if (i->p[0] * program->steps > needed)
             needed = i->p[0] * program->steps;
     }
     for (int64_t r = 0; r < needed; r++)
-        if (program->rows[r] < 0 || program->rows[r] >= program->table_rows)
+        if (program->rows[r] < 0 || program->rows[r] >= of)
             return fault(e, KIT_FAULT_SYSTEM, -1, "the order names a row that the table lacks");
     return 0;
 }
 
 static int go(kit_executor *e, const kit_program *program) {
-    if (prepare(e, program) || check_input(e, program))
+    if (prepare(e, program) || check_rows(e, program))
         return -1;
     for (int64_t s = 0; s < program->steps; s++) {
         e->step = program->first_step + s;

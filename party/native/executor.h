@@ -68,7 +68,7 @@ typedef struct {
     const kit_instruction *code;
     int64_t count;
     int64_t first_step, steps;
-    const int32_t *rows; /* of the table, for each step as many as INPUT takes */
+    const int32_t *rows; /* for each step as many as INPUT, TAKE and PUT say */
     int64_t row_count;
     const float *table;
     int64_t table_rows, table_columns;

@@ -101,10 +101,13 @@ class Op(IntEnum):
     BITREVERSE = 31  # o[i] = x[i] with its bits in reverse order
     XORINDICES = 32  # o[i] = the exclusive or of the positions of the set bits of x[i]
     # the world outside the arena
-    INPUT = 33  # p = rows, columns: the step's rows of the party's own table (float32)
+    INPUT = 33  # p = rows, columns, first: the step's rows of the party's own table (float32)
     SEND = 34  # p = peer, key, bytes: queues x
     FLUSH = 35  # p = peer: what is queued goes out in one write
     RECV = 36  # p = peer, key, bytes: waits for the peer's next message, which must be this one
+    # rows of what lives from step to step
+    TAKE = 37  # p = rows, columns, of: the step's rows of x, which has ``of`` rows
+    PUT = 38  # p = rows, columns, of: x becomes the step's rows of o, which has ``of`` rows
 
 
 INSTRUCTION: np.dtype[np.void] = np.dtype(

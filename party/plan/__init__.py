@@ -1,11 +1,25 @@
-"""The plan: one training step as a list of operations, each placed on a party; its cut and digest.
+"""The plan: a job's programs as lists of operations, each placed on a party; cuts and digest.
 
-``party.compiler.build`` makes it with TensorFlow and tf-encrypted, in a process of its own.
-Everything here and after here needs neither: a plan is plain data.
+``party.compiler`` makes it with TensorFlow and tf-encrypted, in a process of its own. Everything
+here and after here needs neither: a plan is plain data.
 """
 
-from party.plan.cut import Message, Part, Program, cut
-from party.plan.graph import Operation, Plan
-from party.plan.parameters import PlanParameters, StepWidth
+from party.plan.cut import Cut, Message, Part, cut
+from party.plan.graph import Opening, Operation, Plan, Private, Program, Share, Shared, Slot
+from party.plan.parameters import PlanParameters
 
-__all__ = ["Message", "Operation", "Part", "Plan", "PlanParameters", "Program", "StepWidth", "cut"]
+__all__ = [
+    "Cut",
+    "Message",
+    "Opening",
+    "Operation",
+    "Part",
+    "Plan",
+    "PlanParameters",
+    "Private",
+    "Program",
+    "Share",
+    "Shared",
+    "Slot",
+    "cut",
+]

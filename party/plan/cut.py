@@ -1,7 +1,7 @@
 """The cut: which operations each party does, and which messages pass between the parties.
 
 A party works round by round. The round of an operation is the number of messages that lie before it
-on its longest way through all parties; every party can compute it, since it knows the whole plan.
+on its longest way through all parties; every party can compute it, since it knows the whole program.
 So everything that can be sent early is sent before anything is waited for, and both ends of a
 connection know the order of its messages beforehand.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from party.agreement.job import PARTIES
-from party.plan.graph import Operation, Plan
+from party.plan.graph import Operation, Program
 from party.process.errors import JobError
 
 
@@ -20,7 +20,7 @@ class Message:
     """One tensor on its way from one party to another.
 
     Attributes:
-        key: names it on the wire; unique in the plan.
+        key: names it on the wire; unique in the program.
         tensor: the operation whose result is sent.
         sender, receiver: party indices.
         round: the round at which it is sent.
@@ -57,45 +57,48 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Program:
-    """The cut of the operations that some results need: one part a party."""
+class Cut:
+    """The cut of a program, or of what some results need of it: one part a party."""
 
     parts: tuple[Part, ...]
     messages: tuple[Message, ...]
     rounds: int
 
 
-def cut(plan: Plan, targets: tuple[tuple[str, ...], ...], first_key: int = 0) -> Program:
-    """Cuts what the targets need by party.
+def cut(
+    program: Program, first_key: int = 0, targets: tuple[tuple[str, ...], ...] | None = None
+) -> Cut:
+    """Cuts a program by party.
 
     Args:
-        plan: the plan.
-        targets: for each party, the operations whose results it must end up with.
+        program: the program.
         first_key: the key of the first message.
+        targets: for each party, the operations whose results it must end up with, if these are not
+            all that the program leaves behind.
 
     Raises:
         JobError: an operation that is placed nowhere depends on something that is not public.
     """
-    needed, crossing = _needed(plan, targets)
-    order = {operation.name: i for i, operation in enumerate(plan.operations)}
+    needed, crossing = _needed(program, program.targets if targets is None else targets)
+    order = {operation.name: i for i, operation in enumerate(program.operations)}
     everywhere = set().union(*needed)
-    depth = _rounds(plan, everywhere)
+    depth = _rounds(program, everywhere)
 
     # Both ends sort by what both know, so a connection's messages have one order.
     wanted = sorted(crossing, key=lambda c: (depth[c[0]], order[c[0]], c[1]))
     messages = []
     for key, (name, receiver) in enumerate(wanted, start=first_key):
-        sender = plan.by_name[name].party
+        sender = program.by_name[name].party
         assert sender is not None
-        size = plan.by_name[name].bytes
+        size = program.by_name[name].bytes
         messages.append(Message(key, name, sender, receiver, depth[name], size))
 
     parts = []
     for party in range(len(PARTIES)):
         sends = tuple(m for m in messages if m.sender == party)
-        urgent = _urgent(plan, needed[party], sends, depth)
+        urgent = _urgent(program, needed[party], sends, depth)
         mine = sorted(
-            (plan.by_name[name] for name in needed[party]),
+            (program.by_name[name] for name in needed[party]),
             key=lambda o: (depth[o.name], o.name not in urgent, order[o.name]),
         )
         receives = {
@@ -105,11 +108,11 @@ def cut(plan: Plan, targets: tuple[tuple[str, ...], ...], first_key: int = 0) ->
         }
         rounds = tuple(depth[operation.name] for operation in mine)
         parts.append(Part(party, tuple(mine), rounds, urgent, sends, receives))
-    return Program(tuple(parts), tuple(messages), max((m.round + 1 for m in messages), default=0))
+    return Cut(tuple(parts), tuple(messages), max((m.round + 1 for m in messages), default=0))
 
 
 def _needed(
-    plan: Plan, targets: tuple[tuple[str, ...], ...]
+    program: Program, targets: tuple[tuple[str, ...], ...]
 ) -> tuple[list[set[str]], set[tuple[str, int]]]:
     """What each party does, and the (tensor, receiver) pairs that cross between parties."""
     needed: list[set[str]] = [set() for _ in PARTIES]
@@ -117,7 +120,7 @@ def _needed(
     todo = [(party, name) for party, names in enumerate(targets) for name in names]
     while todo:
         party, name = todo.pop()
-        owner = plan.by_name[name].party
+        owner = program.by_name[name].party
         if owner is not None and owner != party:
             crossing.add((name, party))
             todo.append((owner, name))
@@ -125,21 +128,21 @@ def _needed(
         if name in needed[party]:
             continue
         needed[party].add(name)
-        for source in plan.by_name[name].inputs:
-            if owner is None and plan.by_name[source].party is not None:
+        for source in program.by_name[name].inputs:
+            if owner is None and program.by_name[source].party is not None:
                 raise JobError(f"the plan's operation {name!r} is placed on no party")
             todo.append((party, source))
     return needed, crossing
 
 
-def _rounds(plan: Plan, names: set[str]) -> dict[str, int]:
+def _rounds(program: Program, names: set[str]) -> dict[str, int]:
     depth: dict[str, int] = {}
-    for operation in plan.operations:
+    for operation in program.operations:
         if operation.name not in names:
             continue
         depth[operation.name] = max(
             (
-                depth[source] + (plan.by_name[source].party not in (None, operation.party))
+                depth[source] + (program.by_name[source].party not in (None, operation.party))
                 for source in operation.inputs
             ),
             default=0,
@@ -148,7 +151,7 @@ def _rounds(plan: Plan, names: set[str]) -> dict[str, int]:
 
 
 def _urgent(
-    plan: Plan, mine: set[str], sends: tuple[Message, ...], depth: dict[str, int]
+    program: Program, mine: set[str], sends: tuple[Message, ...], depth: dict[str, int]
 ) -> frozenset[str]:
     """The operations on which a message of their own round waits."""
     urgent: set[str] = set()
@@ -158,5 +161,5 @@ def _urgent(
         if name in urgent or name not in mine or depth[name] != level:
             continue
         urgent.add(name)
-        todo.extend((source, level) for source in plan.by_name[name].inputs)
+        todo.extend((source, level) for source in program.by_name[name].inputs)
     return frozenset(urgent)

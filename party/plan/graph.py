@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from party.agreement.job import PARTIES
 from party.plan.parameters import PlanParameters
+from party.process.errors import JobError
 
 Array = npt.NDArray[Any]
 
@@ -52,47 +54,156 @@ class Operation:
         return self.size * self.dtype.itemsize
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """The training step and the opening of the model, for all parties.
+@dataclass(frozen=True)
+class Shared:
+    """A value that stays shared between programs: a matrix of numbers in fixed point.
 
     Attributes:
-        parameters: what it was built from.
-        operations: in the order of building, which is a topological one.
-        inputs: for each party with a private batch, the ``Placeholder`` that it is fed to.
-        state: for each party, pairs of the ``Placeholder`` of a share of the model before the step
-            and the operation that makes the same share after it.
-        result: the operation that makes the opened model, at the party that receives it; it reads
-            the state's placeholders.
-        scale: what one unit of the model is encoded as.
+        name: unique in its plan.
+        shape, dtype: of each of its parts; the value is their sum, modulo the type's ring.
+        parts: for each party, the numbers of the parts that it holds.
+        by_rows: whether programs read and write a batch of its rows, and not all of it.
     """
 
-    parameters: PlanParameters
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    parts: tuple[tuple[int, ...], ...]
+    by_rows: bool = False
+
+
+@dataclass(frozen=True)
+class Share:
+    """One party's share of a shared value: its ``position``-th part of it."""
+
+    value: str
+    party: int
+    position: int
+
+
+@dataclass(frozen=True)
+class Private:
+    """What a placeholder is fed with: the batch's rows of a party's own table.
+
+    Attributes:
+        operation: the ``Placeholder``.
+        party: whose table.
+        first: the first column; as many follow as the placeholder has.
+    """
+
+    operation: str
+    party: int
+    first: int
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A share of the state, and the operation that stands for it in a program: the placeholder of
+    what is read, or what makes that which is written."""
+
+    operation: str
+    share: Share
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A value of the state that a program opens: the operation that makes it, at its receiver."""
+
+    operation: str
+    value: str
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """One program over the shared state, for all parties.
+
+    Attributes:
+        name: unique in its plan.
+        operations: in the order of building, which is a topological one.
+        inputs: what it reads of the parties' tables.
+        reads: the shares that it reads, as they were before it.
+        writes: the shares that it leaves changed.
+        opens: the values that it opens.
+    """
+
+    name: str
     operations: tuple[Operation, ...]
-    inputs: dict[int, str]
-    state: tuple[tuple[tuple[str, str], ...], ...]
-    result: str
-    scale: int
+    inputs: tuple[Private, ...]
+    reads: tuple[Slot, ...]
+    writes: tuple[Slot, ...]
+    opens: tuple[Opening, ...]
 
     @cached_property
     def by_name(self) -> dict[str, Operation]:
         """The operations by name."""
         return {operation.name: operation for operation in self.operations}
 
+    @property
+    def targets(self) -> tuple[tuple[str, ...], ...]:
+        """For each party, the operations whose results it must end up with."""
+        wanted: list[list[str]] = [[] for _ in PARTIES]
+        for slot in self.writes:
+            wanted[slot.share.party].append(slot.operation)
+        for opening in self.opens:
+            party = self.by_name[opening.operation].party
+            if party is None:
+                raise JobError(f"the plan opens {opening.value!r} to no party")
+            wanted[party].append(opening.operation)
+        return tuple(map(tuple, wanted))
+
+    def canonical(self) -> dict[str, Any]:
+        """As plain data, without names: positions stand for operations."""
+        position = {operation.name: i for i, operation in enumerate(self.operations)}
+
+        def slots(them: tuple[Slot, ...]) -> list[list[Any]]:
+            return [[position[s.operation], *astuple(s.share)] for s in them]
+
+        return {
+            "name": self.name,
+            "operations": [_canonical(operation, position) for operation in self.operations],
+            "inputs": [[position[i.operation], i.party, i.first] for i in self.inputs],
+            "reads": slots(self.reads),
+            "writes": slots(self.writes),
+            "opens": [[position[o.operation], o.value] for o in self.opens],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A job's programs over one shared state, for all parties.
+
+    Attributes:
+        parameters: what it was built from.
+        state: the values that stay shared between programs; all are zero before the first one.
+        programs: in the order in which they first run.
+        scale: what one unit of a value is encoded as.
+    """
+
+    parameters: PlanParameters
+    state: tuple[Shared, ...]
+    programs: tuple[Program, ...]
+    scale: int
+
+    @cached_property
+    def by_name(self) -> dict[str, Program]:
+        """The programs by name."""
+        return {program.name: program for program in self.programs}
+
+    def shared(self, name: str) -> Shared:
+        """The value of the state with a name; KeyError where there is none."""
+        return {value.name: value for value in self.state}[name]
+
     @cached_property
     def digest(self) -> str:
         """SHA-256, in hex, of the plan in a canonical form.
 
-        Names do not count, positions do: the digest is the same in every process and on every
-        machine that builds the same operations in the same order.
+        Names of operations do not count, positions do: the digest is the same in every process
+        and on every machine that builds the same operations in the same order.
         """
-        position = {operation.name: i for i, operation in enumerate(self.operations)}
         canonical = {
             "parameters": self.parameters.digest,
-            "operations": [_canonical(operation, position) for operation in self.operations],
-            "inputs": {str(party): position[name] for party, name in self.inputs.items()},
-            "state": [[[position[a], position[b]] for a, b in pairs] for pairs in self.state],
-            "result": position[self.result],
+            "state": [asdict(value) for value in self.state],
+            "programs": [program.canonical() for program in self.programs],
             "scale": self.scale,
         }
         text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))

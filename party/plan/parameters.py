@@ -1,72 +1,62 @@
-"""What a plan depends on: the part of a job that shapes the graph of one step."""
+"""What a plan depends on: the part of a job that shapes the graphs of its programs."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import frexp
+from typing import Any
 
-from party.agreement.job import Job, digest_of
+from party.agreement.job import PARTIES, Job, digest_of
+from party.models.interface import Block, Layout
+from party.protocols.registry import ProtocolName
 
-RATE_BITS = 4
-"""Bits kept of the step width; its relative rounding error is at most 2**-4.
+SHARE = "share"
+"""The program that runs once over all rows, in blocks of its own size."""
 
-The gradient is multiplied by the factor before it is truncated, and the chance that a truncation of
-shares fails grows with what is truncated: a small factor keeps it where it was.
-"""
-
-
-@dataclass(frozen=True)
-class StepWidth:
-    """``learning_rate / batch_size`` as ``factor / 2**shift``, a public constant of the step.
-
-    Multiplying by a small integer and truncating once, together with the product's own truncation,
-    costs one truncation where a fixed-point constant costs two. A power of two is only a shift.
-    """
-
-    factor: int
-    shift: int
-
-    @classmethod
-    def of(cls, job: Job) -> StepWidth:
-        """The step width of a job."""
-        mantissa, exponent = frexp(job.training.learning_rate / job.training.batch_size)
-        factor, shift = round(mantissa * 2**RATE_BITS), RATE_BITS - exponent
-        while factor % 2 == 0 and shift > 0:
-            factor, shift = factor // 2, shift - 1
-        while shift < 0:
-            factor, shift = factor * 2, shift + 1
-        return cls(factor, shift)
-
-    @property
-    def value(self) -> float:
-        """The step width that is really used; the plaintext reference uses the same."""
-        return self.factor / 2.0**self.shift
+SHARE_ROWS = 4096
+"""Rows of one run of the program that shares the tables: enough that its messages are few, few
+enough that its memory is small."""
 
 
 @dataclass(frozen=True)
 class PlanParameters:
-    """Two jobs with equal parameters have the same plan."""
+    """Two jobs with equal parameters have the same plan.
 
-    protocol: str
-    model: str
-    features: int
-    batch_size: int
-    factor: int
-    shift: int
-    result: str
+    Attributes:
+        protocol: its name.
+        model: the model's own parameters, as plain data.
+        layout: who holds what, and the sizes.
+    """
+
+    protocol: ProtocolName
+    model: tuple[tuple[str, Any], ...]
+    layout: Layout
 
     @classmethod
     def of(cls, job: Job) -> PlanParameters:
         """The parameters of a job."""
-        width = StepWidth.of(job)
+        width = job.step_width
+        blocks = tuple(
+            Block(index, len(job.features_of(party)), party == job.intercept_holder)
+            for index, party in enumerate(PARTIES)
+            if job.features_of(party)
+        )
+        owners = tuple(block.party for block in blocks)
         return cls(
             protocol=job.protocol,
-            model=job.model,
-            features=len(job.features),
-            batch_size=job.training.batch_size,
-            factor=width.factor,
-            shift=width.shift,
-            result=job.result,
+            model=tuple(sorted(job.parameters.model_dump().items())),
+            layout=Layout(
+                blocks=blocks,
+                label=PARTIES.index(job.label_holder),
+                rows=job.rows,
+                batch_size=job.training.batch_size,
+                share_rows=min(job.rows, SHARE_ROWS),
+                step_factor=width.factor,
+                step_shift=width.shift,
+                receivers=tuple(
+                    (PARTIES.index(to), (PARTIES.index(to),) if job.result == "own" else owners)
+                    for to in job.receivers
+                ),
+            ),
         )
 
     @property

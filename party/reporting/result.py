@@ -7,50 +7,61 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from party.agreement.job import Job
+from party.agreement.job import Job, Party
+from party.models.interface import Opened, Scales
+from party.models.registry import model_of
 from party.process import files
 from party.process.errors import JobError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import numpy.typing as npt
 
     from party.table import Table
 
 MODEL = "model.json"
+SHARES = "shares.json"
 REPORT = "report.json"
 
 
 def write_model(
     output: Path,
     job: Job,
-    weights: npt.NDArray[np.float64],
+    party: Party,
+    opened: Opened,
     table: Table,
     plan_digest: str,
     versions: dict[str, str],
 ) -> Path:
-    """Write ``model.json``, for its owner's eyes only.
+    """Write ``model.json``, for its owner's eyes only: what the party was given of the model.
 
-    ``weights`` [features + 1] are those of the standardised features, the intercept last: for
-    features x the model says ``sigmoid(weights . (x - mean) / scale + intercept)``.
+    See ``Model.document`` for the part that is the model's own.
     """
-    assert table.mean is not None and table.scale is not None, "features are standardised"
     path = output / MODEL
-    files.replace_json(
-        path,
-        {
-            "model": job.model,
-            "features": list(job.features),
-            "mean": table.mean.tolist(),
-            "scale": table.scale.tolist(),
-            "weights": weights[:-1].tolist(),
-            "intercept": float(weights[-1]),
-            "job": job.digest,
-            "plan": plan_digest,
-            "protocol": job.protocol,
-            "versions": versions,
-        },
-    )
+    model = model_of(job.parameters)
+    own = model.document(job, party, opened, Scales(table.mean, table.scale))
+    common = {
+        "job": job.digest,
+        "plan": plan_digest,
+        "protocol": job.protocol,
+        "versions": versions,
+    }
+    files.replace_json(path, {"model": model.name, **own, **common})
+    return path
+
+
+def write_shares(
+    output: Path, job: Job, kept: Mapping[str, npt.NDArray[np.int64]], plan_digest: str
+) -> Path:
+    """Write ``shares.json``: this party's shares of a model that nobody gets, for its own eyes.
+
+    A share is a matrix of the ring of 64 bits, flat; one party's shares alone say nothing.
+    """
+    path = output / SHARES
+    shares = {name: share.tolist() for name, share in kept.items()}
+    files.replace_json(path, {"job": job.digest, "plan": plan_digest, "shares": shares})
     return path
 
 
@@ -69,10 +80,9 @@ def read_model(output: Path) -> dict[str, Any]:
 
 def weights_table(model: dict[str, Any]) -> str:
     """The weights by feature name, as text."""
-    rows = [
-        *zip(model["features"], model["weights"], strict=True),
-        ("intercept", model["intercept"]),
-    ]
+    rows = list(zip(model["features"], model["weights"], strict=True))
+    if model["intercept"] is not None:
+        rows.append(("intercept", model["intercept"]))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {weight:+.6f}" for name, weight in rows)
 

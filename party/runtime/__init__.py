@@ -60,11 +60,17 @@ class Assignment:
 
 @dataclass
 class Outcome:
-    """What came of it. ``weights`` [features + 1], intercept last, at the party that gets them."""
+    """What came of it.
 
-    weights: npt.NDArray[np.float64] | None
+    Attributes:
+        opened: what the party was given, by name of the value; empty where it gets nothing.
+        kept: its shares of the model, where nobody gets it.
+    """
+
+    opened: dict[str, npt.NDArray[np.float64]]
     plan_digest: str
     run: str
+    kept: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
 

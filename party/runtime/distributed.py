@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from party.agreement.job import PARTIES, Party
-from party.agreement.order import order
+from party.agreement.job import PARTIES, Job, Party
+from party.agreement.order import blocks
+from party.plan.graph import Plan, Share
 from party.plan.parameters import PlanParameters
 from party.process.errors import TIME_IS_UP, InputError, JobError
 from party.runtime import WARNING, Assignment, Outcome
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from party.compiler.build import BuiltProgram
 
 SILENCE_LIMIT_S = 120.0
 _BEAT_EVERY_S = 0.5
@@ -42,6 +43,12 @@ def train(assignment: Assignment) -> Outcome:
     Raises JobError when a party is missing, goes away or falls silent.
     """
     status = assignment.status
+    if assignment.job.receivers != ("alice",):
+        raise InputError(
+            "the tensorflow runtime gives the model to its coordinator, alice, and to nobody else",
+            "result",
+            "leave the key out, or use the sealed runtime",
+        )
     print(f"warning: {WARNING}", file=sys.stderr, flush=True)
     if assignment.listen != assignment.hosts[assignment.index]:
         raise InputError(
@@ -89,29 +96,37 @@ def _serve(assignment: Assignment) -> Any:
 def _coordinate(assignment: Assignment, server: Any) -> Outcome:
     import tensorflow as tf
 
-    from party.compiler.build import build, build_graph
+    from party.compiler.build import build, build_program
 
     job, status = assignment.job, assignment.status
     parameters = PlanParameters.of(job)
     begin = time.monotonic()
-    digest = build(parameters).digest
-    graph, built = build_graph(parameters)
+    plan = build(parameters)
+    built = {name: build_program(parameters, name) for name in ("share", "step", "open")}
     built_at = time.monotonic()
     _await_others(assignment)
 
     with tf.Graph().as_default():
-        step, result, rows, initial = _with_state(graph, built, job.rows)
+        state = _state(plan)
+        widths = {index: plan.parameters.layout.columns_of(index) for index in _holders(job)}
+        tables = {index: _table(index, (job.rows, width)) for index, width in widths.items()}
+        share, share_rows = _run_by_rows(built["share"], plan, state, tables)
+        step, rows = _run_by_rows(built["step"], plan, state, tables)
+        opened = _opened(built["open"], state)
+        initial = [variable.initializer for variable in state.values()]
         beat_fed = tf.compat.v1.placeholder(tf.int64, [])
         beats = [_heartbeat(index) for index in range(len(PARTIES))]
         beat = [variable.assign(beat_fed) for variable in beats]
         with tf.compat.v1.Session(server.target) as session, _explained(assignment) as at:
             _await_tables(assignment, session, beats)
             session.run(initial)
+            for block in blocks(job.rows, parameters.layout.share_rows):
+                session.run(share, {share_rows: block}, _limit(assignment, time.monotonic()))
             connected = time.monotonic()
             status.enter("running", "all three are here")
             last = 0.0
             for epoch in range(job.training.epochs):
-                for batch in order(job, epoch).reshape(-1, job.training.batch_size):
+                for batch in job.batches(epoch):
                     session.run(step, {rows: batch}, _limit(assignment, connected))
                     at[0] += 1
                     now = time.monotonic()
@@ -119,13 +134,13 @@ def _coordinate(assignment: Assignment, server: Any) -> Outcome:
                         last = now
                         session.run(beat, {beat_fed: at[0]})
                         status.step(at[0], at[0] / (now - connected), job.steps_per_epoch)
-            weights = session.run(result, None, _limit(assignment, connected))
+            values = session.run(opened, None, _limit(assignment, connected))
             trained = time.monotonic()
             _say_done(session, beat[1:], {beat_fed: job.steps + 1})
     status.step(job.steps, None, job.steps_per_epoch)
     return Outcome(
-        weights=_decoded(weights, built.scale),
-        plan_digest=digest,
+        opened={name: array.reshape(-1) / plan.scale for name, array in values.items()},
+        plan_digest=plan.digest,
         run="",
         times={
             "build_s": built_at - begin,
@@ -176,7 +191,7 @@ def _serve_to_the_end(assignment: Assignment, server: Any) -> Outcome:
             time.sleep(_LINGER_S)
     status.step(job.steps, None, job.steps_per_epoch)
     return Outcome(
-        weights=None,
+        opened={},
         plan_digest="",
         run="",
         times={
@@ -187,41 +202,83 @@ def _serve_to_the_end(assignment: Assignment, server: Any) -> Outcome:
     )
 
 
-def _with_state(graph: Any, built: Any, table_rows: int) -> tuple[Any, Any, Any, Any]:
-    """The plan's graph in the current one, its state in variables at their parties, its batches
-    read there from the parties' tables: a step to run, the result, the batch's rows to feed, and
-    what makes the first state."""
+def _holders(job: Job) -> list[int]:
+    return [PARTIES.index(party) for party in job.holders]
+
+
+def _state(plan: Plan) -> dict[Share, Any]:
+    """The shares of the state, in variables at their parties."""
+    import tensorflow as tf
+
+    from party.compiler.build import device
+
+    variables = {}
+    for shared in plan.state:
+        for index, held in enumerate(shared.parts):
+            for position in range(len(held)):
+                with tf.device(device(index)):
+                    variables[Share(shared.name, index, position)] = tf.compat.v1.get_variable(
+                        f"{PARTIES[index]}/{shared.name}/{position}",
+                        initializer=np.zeros(shared.shape, shared.dtype),
+                        use_resource=True,
+                    )
+    return variables
+
+
+def _run_by_rows(
+    built: BuiltProgram, plan: Plan, state: dict[Share, Any], tables: dict[int, Any]
+) -> tuple[Any, Any]:
+    """A program in the current graph, its batches read from the parties' tables and its state in
+    the variables: what to run, and the rows to feed."""
     import tensorflow as tf
 
     from party.compiler.build import device
 
     v1 = tf.compat.v1
-    rows = v1.placeholder(tf.int32, [built.inputs[0].shape[0]])
+    by_rows = {shared.name for shared in plan.state if shared.by_rows}
+    rows = v1.placeholder(tf.int32, [None])
     fed: dict[str, Any] = {}
-    for index, batch in built.inputs.items():
+    for placeholder, index, first in built.inputs:
         with tf.device(device(index)):
-            table = _table(index, (table_rows, int(batch.shape[1])))
-            fed[batch.name] = tf.gather(table.read_value(), rows)
-    variables = []
-    for index, pairs in enumerate(built.state):
-        with tf.device(device(index)):
-            for number, (before, _) in enumerate(pairs):
-                initial = np.zeros(before.shape, before.dtype.as_numpy_dtype)
-                name = f"{PARTIES[index]}/share{number}"
-                variable = v1.get_variable(name, initializer=initial, use_resource=True)
-                fed[before.name] = variable.read_value()
-                variables.append(variable)
-    after = [pair[1].name for pairs in built.state for pair in pairs]
+            last = first + int(placeholder.shape[1])
+            batch = tf.gather(tables[index].read_value(), rows)[:, first:last]
+            fed[placeholder.name] = tf.ensure_shape(batch, placeholder.shape)
+    for placeholder, share in built.reads:
+        with tf.device(device(share.party)):
+            value = state[share].read_value()
+            if share.value in by_rows:
+                value = tf.ensure_shape(tf.gather(value, rows), placeholder.shape)
+            fed[placeholder.name] = value
     found = tf.import_graph_def(
-        graph.as_graph_def(),
+        built.graph.as_graph_def(),
         input_map=fed,
-        return_elements=[*after, built.result.name],
-        name="plan",
+        return_elements=[tensor.name for tensor, _ in built.writes],
+        name=built.name,
     )
-    with v1.control_dependencies(found[:-1]):
-        assigned = [v.assign(new) for v, new in zip(variables, found[:-1], strict=True)]
-    step = tf.group(*assigned)
-    return step, found[-1], rows, [variable.initializer for variable in variables]
+    with v1.control_dependencies(found):
+        assigned = []
+        for new, (_, share) in zip(found, built.writes, strict=True):
+            variable = state[share]
+            with tf.device(device(share.party)):
+                if share.value in by_rows:
+                    assigned.append(variable.scatter_update(tf.IndexedSlices(new, rows)))
+                else:
+                    assigned.append(variable.assign(new))
+    return tf.group(*assigned), rows
+
+
+def _opened(built: BuiltProgram, state: dict[Share, Any]) -> dict[str, Any]:
+    """The opened values, in fixed point, by name."""
+    import tensorflow as tf
+
+    fed = {placeholder.name: state[share].read_value() for placeholder, share in built.reads}
+    found = tf.import_graph_def(
+        built.graph.as_graph_def(),
+        input_map=fed,
+        return_elements=[tensor.name for tensor, _ in built.opens],
+        name=built.name,
+    )
+    return {name: tensor for tensor, (_, name) in zip(found, built.opens, strict=True)}
 
 
 def _table(index: int, shape: tuple[int, ...]) -> Any:
@@ -331,7 +388,3 @@ def _explained(assignment: Assignment) -> Iterator[list[int]]:
         gone = isinstance(error, tf.errors.UnavailableError | tf.errors.AbortedError)
         what = "went away" if gone else f"failed ({type(error).__name__})"
         raise JobError(f"{who} {what} {when()}") from None
-
-
-def _decoded(opened: npt.NDArray[np.int64], scale: int) -> npt.NDArray[np.float64]:
-    return opened.reshape(-1).astype(np.float64) / scale

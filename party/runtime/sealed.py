@@ -12,16 +12,18 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from party.agreement.job import PARTIES
-from party.agreement.order import order
+from party.agreement.job import PARTIES, Job
+from party.agreement.order import blocks
 from party.channel import join, listen
 from party.compiler import prepared
+from party.models.registry import model_of
 from party.native import Executor, Kind, RunError
+from party.plan.parameters import PlanParameters
 from party.process import files
 from party.process.errors import JobError
 from party.process.exit import Stop
 from party.runtime import BUILDING, Assignment, Outcome
-from party.schedule import arena
+from party.schedule import ROW_INSTRUCTIONS, Schedule, arena, opened_values, shares_of
 
 SILENCE_LIMIT_S = 120.0
 """A peer that is connected and awaited, and says nothing for so long, is taken for gone. One that
@@ -63,15 +65,17 @@ def train(assignment: Assignment) -> Outcome:
         executor = Executor(room, schedule.index, joined.connections, index, schedule.window)
         status.enter("running", "all three are here and agree", run=joined.run[:16])
         try:
-            _Run(assignment, executor).through(schedule.step, schedule.reveal, table)
+            _Run(assignment, executor, schedule).through(table)
         finally:
             assignment.traffic.update(executor.counters)
     clock.lap("train_s")
-    weights = found.weights(room)
+    opened = opened_values(schedule, room)
+    kept = {} if job.receivers else shares_of(schedule, room, _model_values(job))
     room.fill(0)  # shares and batches, of which a party that stays has no more need
 
     return Outcome(
-        weights=weights,
+        opened=opened,
+        kept=kept,
         plan_digest=schedule.plan_digest,
         run=joined.run,
         times=clock.laps
@@ -82,34 +86,36 @@ def train(assignment: Assignment) -> Outcome:
         },
         figures={
             "plan_from_cache": found.from_cache,
-            "rounds": schedule.rounds,
-            "messages_per_step": len(schedule.messages[0]),
-            "instructions": len(schedule.step),
+            "rounds": schedule.program("step").rounds,
+            "messages_per_step": len(schedule.program("step").messages),
+            "instructions": len(schedule.program("step").instructions),
             "arena_bytes": schedule.arena_bytes,
         },
     )
 
 
+def _model_values(job: Job) -> list[str]:
+    """The values of the state that make up the model, and not the tables."""
+    layout = PlanParameters.of(job).layout
+    return [value.name for value in model_of(job.parameters).state(layout) if not value.by_rows]
+
+
 class _Run:
     """The executor's work, in a thread of its own, so that signals and progress need not wait."""
 
-    def __init__(self, assignment: Assignment, executor: Executor) -> None:
+    def __init__(self, assignment: Assignment, executor: Executor, schedule: Schedule) -> None:
         self.assignment, self.job = assignment, assignment.job
-        self.executor = executor
+        self.executor, self.schedule = executor, schedule
         self.done = threading.Event()
         self.failure: BaseException | None = None
         self.revealing = False
+        self.blocks = blocks(self.job.rows, PlanParameters.of(self.job).layout.share_rows)
         limit = assignment.time_limit_s
         self.deadline = None if limit is None else time.monotonic() + limit
 
-    def through(
-        self,
-        step: npt.NDArray[np.void],
-        reveal: npt.NDArray[np.void],
-        table: npt.NDArray[np.float32] | None,
-    ) -> None:
-        """Every step, then the reveal. Raises JobError where a party, a peer or a clock ends it."""
-        worker = threading.Thread(target=self._work, args=(step, reveal, table), name="executor")
+    def through(self, table: npt.NDArray[np.float32] | None) -> None:
+        """Every program in its order. Raises JobError where a party, a peer or a clock ends it."""
+        worker = threading.Thread(target=self._work, args=(table,), name="executor")
         worker.start()
         try:
             self._watch()
@@ -127,18 +133,18 @@ class _Run:
             raise self.failure
         self.assignment.status.step(self.job.steps, None, self.job.steps_per_epoch)
 
-    def _work(
-        self,
-        step: npt.NDArray[np.void],
-        reveal: npt.NDArray[np.void],
-        table: npt.NDArray[np.float32] | None,
-    ) -> None:
+    def _work(self, table: npt.NDArray[np.float32] | None) -> None:
         try:
-            steps = self.job.steps_per_epoch
-            for epoch, rows in self._orders(table is not None):
-                self._run(step, epoch * steps, steps, rows, table)
+            shared, steps = len(self.blocks), self.job.steps_per_epoch
+            self._run("share", 0, shared, self.blocks, table)
+            takes_rows = any(
+                op in ROW_INSTRUCTIONS for op in self.schedule.program("step").instructions["op"]
+            )
+            for epoch, rows in self._orders(takes_rows):
+                self._run("step", shared + epoch * steps, steps, rows, table)
             self.revealing = True
-            self._run(reveal, self.job.steps, 1, None, None)
+            if self.job.receivers:
+                self._run("open", shared + self.job.steps, 1, None, None)
             self.executor.finish(self._left())
         except BaseException as failure:
             self.failure = failure
@@ -147,13 +153,15 @@ class _Run:
 
     def _run(
         self,
-        code: npt.NDArray[np.void],
+        name: str,
         first: int,
         steps: int,
         rows: npt.NDArray[np.int32] | None,
         table: npt.NDArray[np.float32] | None,
     ) -> None:
-        self.executor.run(code, first, steps, rows, table, self._left(), SILENCE_LIMIT_S)
+        code = self.schedule.program(name).instructions
+        flat = None if rows is None else np.ascontiguousarray(rows.reshape(-1))
+        self.executor.run(code, first, steps, flat, table, self._left(), SILENCE_LIMIT_S)
 
     def _left(self) -> float:
         return 0.0 if self.deadline is None else max(self.deadline - time.monotonic(), 1e-3)
@@ -165,11 +173,11 @@ class _Run:
             yield from ((epoch, None) for epoch in epochs)
             return
         with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(order, self.job, 0)
+            coming = ahead.submit(self.job.batches, 0)
             for epoch in epochs:
                 rows = coming.result()
                 if epoch + 1 < len(epochs):
-                    coming = ahead.submit(order, self.job, epoch + 1)
+                    coming = ahead.submit(self.job.batches, epoch + 1)
                 yield epoch, rows
 
     def _watch(self) -> None:
@@ -186,12 +194,15 @@ class _Run:
                 status.enter("revealing", "opening the model")
 
     def _step(self) -> int:
-        return min(self.executor.progress, self.job.steps)
+        return min(max(self.executor.progress - len(self.blocks), 0), self.job.steps)
 
     def _explained(self, error: RunError) -> JobError:
         """The executor's error in the job's terms: who, what, and when."""
         steps = self.job.steps
-        at = f"at step {error.step + 1} of {steps}" if error.step < steps else "at the end"
+        step = error.step - len(self.blocks)
+        at = f"at step {step + 1} of {steps}" if step < steps else "at the end"
+        if step < 0:
+            at = "while the tables were shared"
         what, _, detail = error.what.partition(": ")
         if error.kind is Kind.PEER_GONE and error.peer is not None:
             what = f"{PARTIES[error.peer]} went away"

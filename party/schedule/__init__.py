@@ -1,7 +1,29 @@
 """The schedule: a party's part of the plan, lowered to instructions, verified and cached."""
 
 from party.schedule.listing import listing
-from party.schedule.schedule import Place, Schedule, arena, schedule
+from party.schedule.schedule import (
+    ROW_INSTRUCTIONS,
+    Code,
+    Held,
+    Place,
+    Schedule,
+    arena,
+    opened_values,
+    schedule,
+    shares_of,
+)
 from party.schedule.verify import verify
 
-__all__ = ["Place", "Schedule", "arena", "listing", "schedule", "verify"]
+__all__ = [
+    "ROW_INSTRUCTIONS",
+    "Code",
+    "Held",
+    "Place",
+    "Schedule",
+    "arena",
+    "listing",
+    "opened_values",
+    "schedule",
+    "shares_of",
+    "verify",
+]

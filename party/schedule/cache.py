@@ -17,6 +17,7 @@ import platform
 import stat
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -26,12 +27,13 @@ import numpy as np
 
 from party.agreement.job import PARTIES, digest_of
 from party.plan.cut import Message
+from party.plan.graph import Share
 from party.plan.parameters import PlanParameters
 from party.process.errors import JobError
-from party.schedule.schedule import Place, Schedule
+from party.schedule.schedule import Code, Held, Place, Schedule
 from party.schedule.verify import verify
 
-_ARRAYS = ("constants", "index", "step", "reveal")
+_ARRAYS = ("constants", "index")
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -84,14 +86,21 @@ def save(file: Path, schedule: Schedule) -> None:
         "party": schedule.party,
         "plan_digest": schedule.plan_digest,
         "arena_bytes": schedule.arena_bytes,
-        "messages": [[asdict(m) for m in messages] for messages in schedule.messages],
-        "state": [asdict(place) for place in schedule.state],
-        "result": asdict(schedule.result) if schedule.result else None,
+        "programs": [
+            {
+                "name": code.name,
+                "messages": [asdict(message) for message in code.messages],
+                "rounds": code.rounds,
+                "notes": code.notes,
+                "opened": {name: asdict(place) for name, place in code.opened.items()},
+            }
+            for code in schedule.programs
+        ],
+        "state": [asdict(held) for held in schedule.state],
         "scale": schedule.scale,
-        "rounds": schedule.rounds,
-        "notes": schedule.notes,
     }
     arrays = {name: getattr(schedule, name) for name in _ARRAYS}
+    arrays |= {f"program{i}": code.instructions for i, code in enumerate(schedule.programs)}
     room = io.BytesIO()
     np.savez(room, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
     content = room.getvalue()
@@ -132,8 +141,7 @@ def load(file: Path, party: int) -> Schedule | None:
         raise damaged
     try:
         with np.load(io.BytesIO(raw[32:]), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in _ARRAYS}
-            schedule = _from(json.loads(str(stored["meta"])), arrays)
+            schedule = _from(json.loads(str(stored["meta"])), stored)
     except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile):
         raise damaged from None
     if schedule.party != party:
@@ -153,20 +161,25 @@ def _check_owner(file: Path) -> None:
             )
 
 
-def _from(meta: dict[str, Any], arrays: dict[str, Any]) -> Schedule:
-    step, reveal = ([Message(**m) for m in messages] for messages in meta["messages"])
-    notes = [tuple((int(depth), str(name)) for depth, name in program) for program in meta["notes"]]
+def _from(meta: dict[str, Any], stored: Mapping[str, Any]) -> Schedule:
     return Schedule(
         party=meta["party"],
         plan_digest=meta["plan_digest"],
         arena_bytes=meta["arena_bytes"],
-        messages=(tuple(step), tuple(reveal)),
-        state=tuple(Place(**place) for place in meta["state"]),
+        programs=tuple(
+            Code(
+                name=str(one["name"]),
+                instructions=stored[f"program{i}"],
+                messages=tuple(Message(**message) for message in one["messages"]),
+                rounds=int(one["rounds"]),
+                notes=tuple((int(depth), str(name)) for depth, name in one["notes"]),
+                opened={str(name): Place(**place) for name, place in one["opened"].items()},
+            )
+            for i, one in enumerate(meta["programs"])
+        ),
+        state=tuple(Held(Place(**held["place"]), Share(**held["share"])) for held in meta["state"]),
         fed={},
         received={},
-        result=Place(**meta["result"]) if meta["result"] else None,
         scale=meta["scale"],
-        rounds=meta["rounds"],
-        notes=(notes[0], notes[1]),
-        **arrays,
+        **{name: stored[name] for name in _ARRAYS},
     )

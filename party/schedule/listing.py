@@ -16,7 +16,9 @@ _PARAMETERS = {
     Op.UNIFORM: ("lowest", "range"),
     Op.BITSPLIT: ("stride",),
     Op.BITGATHER: ("start", "stride"),
-    Op.INPUT: ("rows", "columns"),
+    Op.INPUT: ("rows", "columns", "first"),
+    Op.TAKE: ("rows", "columns", "of"),
+    Op.PUT: ("rows", "columns", "of"),
 }
 
 
@@ -24,20 +26,18 @@ def listing(schedule: Schedule) -> Iterator[str]:
     """The lines of the listing: a head, then each program, round by round."""
     mine = PARTIES[schedule.party]
     yield f"schedule of {mine}, plan {schedule.plan_digest}"
-    yield (
-        f"arena {schedule.arena_bytes} bytes, {schedule.constants.size} of them constants; "
-        f"{schedule.rounds} rounds a step"
-    )
-    for name, code, notes, messages in (
-        ("step", schedule.step, schedule.notes[0], schedule.messages[0]),
-        ("reveal", schedule.reveal, schedule.notes[1], schedule.messages[1]),
-    ):
-        sent = sum(m.bytes for m in messages if m.sender == schedule.party)
-        got = sum(m.bytes for m in messages if m.receiver == schedule.party)
+    yield f"arena {schedule.arena_bytes} bytes, {schedule.constants.size} of them constants"
+    for code in schedule.programs:
+        sent = sum(m.bytes for m in code.messages if m.sender == schedule.party)
+        got = sum(m.bytes for m in code.messages if m.receiver == schedule.party)
         yield ""
-        yield f"{name}: {code.size} instructions, {sent} bytes out, {got} bytes in"
+        yield (
+            f"{code.name}: {code.instructions.size} instructions, {code.rounds} rounds, "
+            f"{sent} bytes out, {got} bytes in"
+        )
         shown = -1
-        for position, (instruction, (depth, note)) in enumerate(zip(code, notes, strict=True)):
+        lines = zip(code.instructions, code.notes, strict=True)
+        for position, (instruction, (depth, note)) in enumerate(lines):
             if depth != shown:
                 shown = depth
                 yield f"round {depth}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy.typing as npt
 
 from party.agreement.job import PARTIES
 from party.native.instructions import Op
-from party.plan.cut import Message, Part, cut
-from party.plan.graph import Plan
+from party.plan.cut import Cut, Message, Part, cut
+from party.plan.graph import Operation, Plan, Private, Program, Share, Slot
 from party.process.errors import JobError
 from party.schedule.assembler import Assembler, Draft, Value, lay_out
 from party.schedule.lowering import lower
@@ -34,6 +35,35 @@ class Place:
     bytes: int
 
 
+@dataclass(frozen=True)
+class Held:
+    """A share of the state in the arena: its place, and what it is a share of."""
+
+    place: Place
+    share: Share
+
+
+@dataclass(frozen=True, eq=False)
+class Code:
+    """One program of a schedule.
+
+    Attributes:
+        name: the program's.
+        instructions: in the order of execution.
+        messages: those that this party sends or receives, in the order of the plan.
+        rounds: messages on the longest way through it.
+        notes: for each instruction, the round and the operation it comes from.
+        opened: the values that it opens to this party, by name.
+    """
+
+    name: str
+    instructions: npt.NDArray[np.void]
+    messages: tuple[Message, ...]
+    rounds: int
+    notes: tuple[tuple[int, str], ...]
+    opened: dict[str, Place]
+
+
 @dataclass(frozen=True, eq=False)
 class Schedule:
     """What the executor runs at one party.
@@ -44,16 +74,11 @@ class Schedule:
         arena_bytes: size of the arena; the rest of it starts as zeros.
         constants: the bytes at the arena's start.
         index: the pool of element lists that instructions refer to.
-        step: the instructions of one training step.
-        reveal: those that open the model.
-        messages: the messages of both programs that this party sends or receives, by program.
-        state: the shares of the model.
+        programs: what it runs, in the order in which the programs first run.
+        state: the shares that live from program to program.
         fed: the plan's placeholders that are neither state nor input, by name; a run has none.
-        received: where each message of a step stays readable, by key, if that was asked for.
-        result: the opened model (int64), at the party that receives it.
-        scale: what one unit of the model is encoded as.
-        rounds: messages on the longest way through a step.
-        notes: for each instruction of step and reveal, the round and the operation it comes from.
+        received: where each message of a program stays readable, by key, if that was asked for.
+        scale: what one unit of a value is encoded as.
     """
 
     party: int
@@ -61,16 +86,15 @@ class Schedule:
     arena_bytes: int
     constants: npt.NDArray[np.uint8]
     index: npt.NDArray[np.int32]
-    step: npt.NDArray[np.void]
-    reveal: npt.NDArray[np.void]
-    messages: tuple[tuple[Message, ...], tuple[Message, ...]]
-    state: tuple[Place, ...]
+    programs: tuple[Code, ...]
+    state: tuple[Held, ...]
     fed: dict[str, Place]
     received: dict[int, Place]
-    result: Place | None
     scale: int
-    rounds: int
-    notes: tuple[tuple[tuple[int, str], ...], tuple[tuple[int, str], ...]]
+
+    def program(self, name: str) -> Code:
+        """The program of a name; KeyError where there is none."""
+        return {code.name: code for code in self.programs}[name]
 
     @property
     def window(self) -> tuple[int, int, int]:
@@ -80,16 +104,14 @@ class Schedule:
         one that cannot send is at least a step ahead of the one that does not read.
         """
         sizes = [0] * len(PARTIES)
-        for peer in range(len(PARTIES)):
-            step, reveal = (
-                sum(
+        for code in self.programs:
+            for peer in range(len(PARTIES)):
+                whole = sum(
                     m.bytes + HEADER_BYTES
-                    for m in messages
+                    for m in code.messages
                     if m.sender == peer and m.receiver == self.party
                 )
-                for messages in self.messages
-            )
-            sizes[peer] = max(step, reveal, min(step * WINDOW_STEPS, WINDOW_BYTES))
+                sizes[peer] = max(sizes[peer], whole, min(whole * WINDOW_STEPS, WINDOW_BYTES))
         return sizes[0], sizes[1], sizes[2]
 
     @property
@@ -99,91 +121,147 @@ class Schedule:
 
 
 def schedule(plan: Plan, party: int, *, observed: bool = False) -> Schedule:
-    """Cuts a party's part out of the plan and lowers it.
+    """Cuts a party's part out of each program of the plan and lowers it.
 
     Args:
         plan: the plan.
         party: whose part.
-        observed: whether each message of a step shall stay readable until the next step, which
+        observed: whether each message of a program shall stay readable until it runs again, which
             costs memory; for those who study what a party gets to see.
 
     Raises:
         JobError: the plan has something that the executor's vocabulary does not.
     """
-    after = tuple(tuple(new for _, new in pairs) for pairs in plan.state)
-    step = cut(plan, after)
-    receiver = plan.by_name[plan.result].party
-    if receiver is None:
-        raise JobError("the plan opens the model to no party")
-    opened = tuple((plan.result,) if p == receiver else () for p in range(len(PARTIES)))
-    reveal = cut(plan, opened, first_key=len(step.messages))
-
     assembler = Assembler()
-    placeholders = _placeholders(assembler, plan, party)
-    kept = {
-        m.tensor: assembler.new((m.bytes,), np.dtype(np.uint8), pinned=True)
-        for inbox in step.parts[party].receives.values()
-        for m in inbox
-        if observed
-    }
-    values = _lower_part(assembler, plan, step.parts[party], placeholders, kept)
-    _carry_state(assembler, plan, party, placeholders, values)
-    step_drafts = assembler.take_drafts()
+    state = _state(assembler, plan, party)
+    by_rows = {shared.name for shared in plan.state if shared.by_rows}
+    lowered: list[_Lowered] = []
+    first_key = 0
+    for program in plan.programs:
+        made = cut(program, first_key)
+        first_key += len(made.messages)
+        lowered.append(_lowered(assembler, program, made, party, state, by_rows, observed))
 
-    result: Value | None = None
-    values = _lower_part(assembler, plan, reveal.parts[party], placeholders, {})
-    if party == receiver:
-        result = _pinned_copy(assembler, values[plan.result])
-    reveal_drafts = assembler.take_drafts()
-
-    pinned = [v.buffer for v in (*placeholders.values(), *kept.values()) if v.buffer is not None]
-    if result is not None and result.buffer is not None:
-        pinned.append(result.buffer)
-    layout = lay_out([step_drafts, reveal_drafts], pinned)
-    state_names = [before for before, _ in plan.state[party]]
-    fed = set(placeholders) - set(state_names) - set(plan.inputs.values())
+    pinned = [value.buffer for value in state.values()]
+    for one in lowered:
+        pinned += [v.buffer for v in (*one.fed.values(), *one.kept.values(), *one.opened.values())]
+    layout = lay_out([one.drafts for one in lowered], [b for b in pinned if b is not None])
     return Schedule(
         party=party,
         plan_digest=plan.digest,
         arena_bytes=layout.arena_bytes,
         constants=layout.constants,
         index=layout.index,
-        step=layout.programs[0],
-        reveal=layout.programs[1],
-        messages=(_own(step.messages, party), _own(reveal.messages, party)),
-        state=tuple(_lies(placeholders[name]) for name in state_names),
-        fed={name: _lies(placeholders[name]) for name in sorted(fed)},
+        programs=tuple(
+            Code(
+                name=one.program.name,
+                instructions=instructions,
+                messages=_own(one.cut.messages, party),
+                rounds=one.cut.rounds,
+                notes=tuple((draft.round, draft.note) for draft in one.drafts),
+                opened={name: _lies(value) for name, value in one.opened.items()},
+            )
+            for one, instructions in zip(lowered, layout.programs, strict=True)
+        ),
+        state=tuple(Held(_lies(value), share) for share, value in state.items()),
+        fed={name: _lies(value) for one in lowered for name, value in sorted(one.fed.items())},
         received={
-            m.key: _lies(kept[m.tensor])
-            for inbox in step.parts[party].receives.values()
-            for m in inbox
-            if observed
+            m.key: _lies(one.kept[m.tensor])
+            for one in lowered
+            for m in one.cut.messages
+            if m.tensor in one.kept and m.receiver == party
         },
-        result=_lies(result) if result is not None else None,
         scale=plan.scale,
-        rounds=step.rounds,
-        notes=(_notes(step_drafts), _notes(reveal_drafts)),
     )
 
 
-def _placeholders(assembler: Assembler, plan: Plan, party: int) -> dict[str, Value]:
+@dataclass(frozen=True, eq=False)
+class _Lowered:
+    program: Program
+    cut: Cut
+    drafts: list[Draft]
+    fed: dict[str, Value]
+    kept: dict[str, Value]
+    opened: dict[str, Value]
+
+
+def _state(assembler: Assembler, plan: Plan, party: int) -> dict[Share, Value]:
+    """Room for each share of the state that a party holds."""
     return {
-        operation.name: assembler.new(operation.shape, operation.dtype, pinned=True)
-        for operation in plan.operations
-        if operation.kind == "Placeholder" and operation.party == party
+        Share(shared.name, party, position): assembler.new(
+            shared.shape, np.dtype(shared.dtype), pinned=True
+        )
+        for shared in plan.state
+        for position in range(len(shared.parts[party]))
     }
 
 
-def _lower_part(
+def _lowered(
     assembler: Assembler,
-    plan: Plan,
-    part: Part,
-    placeholders: dict[str, Value],
-    kept: dict[str, Value],
+    program: Program,
+    made: Cut,
+    party: int,
+    state: dict[Share, Value],
+    by_rows: set[str],
+    observed: bool,
+) -> _Lowered:
+    part = made.parts[party]
+    own = {
+        slot.operation: (state[slot.share], slot.share.value in by_rows)
+        for slot in program.reads
+        if slot.share.party == party
+    }
+    inputs = {private.operation: private for private in program.inputs}
+    fed = {
+        operation.name: assembler.new(operation.shape, operation.dtype, pinned=True)
+        for operation in program.operations
+        if operation.kind == "Placeholder"
+        and operation.party == party
+        and operation.name not in own
+        and operation.name not in inputs
+    }
+    kept = {
+        m.tensor: assembler.new((m.bytes,), np.dtype(np.uint8), pinned=True)
+        for inbox in part.receives.values()
+        for m in inbox
+        if observed
+    }
+    values = _lower_part(assembler, program, part, _Sources(own, inputs, fed, kept))
+    for slot in program.writes:
+        if slot.share.party == party:
+            by_row = slot.share.value in by_rows
+            _store(assembler, program, slot, state[slot.share], by_row, values)
+    opened = {
+        opening.value: _pinned_copy(assembler, values[opening.operation])
+        for opening in program.opens
+        if program.by_name[opening.operation].party == party
+    }
+    return _Lowered(program, made, assembler.take_drafts(), fed, kept, opened)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sources:
+    """Where what a part does not compute comes from.
+
+    Attributes:
+        state: shares of the state by placeholder, and whether a batch of rows is taken of them.
+        inputs: what placeholders are fed with from the party's table.
+        fed: what only tests feed.
+        kept: the places of messages that are to stay readable.
+    """
+
+    state: dict[str, tuple[Value, bool]]
+    inputs: dict[str, Private]
+    fed: dict[str, Value]
+    kept: dict[str, Value]
+
+
+def _lower_part(
+    assembler: Assembler, program: Program, part: Part, sources: _Sources
 ) -> dict[str, Value]:
     """Emits a part's instructions; returns the value of each tensor that it ends up with.
 
-    What arrives goes to its place in ``kept``, or to a temporary one.
+    What arrives goes to its place in ``sources.kept``, or to a temporary one.
 
     Raises:
         JobError: a value is not of the type and shape that the plan says.
@@ -201,10 +279,10 @@ def _lower_part(
         inbox = waiting[arriving[name].sender]
         while name not in values:
             message = inbox.pop(0)
-            source = plan.by_name[message.tensor]
+            source = program.by_name[message.tensor]
             room = assembler.new(source.shape, source.dtype)
-            if source.name in kept:
-                room = replace(room, buffer=kept[source.name].buffer)
+            if source.name in sources.kept:
+                room = replace(room, buffer=sources.kept[source.name].buffer)
             values[source.name] = room
             assembler.note = source.name
             assembler.emit(
@@ -225,10 +303,7 @@ def _lower_part(
                 receive(name)
         assembler.note = operation.name
         if operation.kind == "Placeholder":
-            values[operation.name] = placeholders[operation.name]
-            if operation.name == plan.inputs.get(part.party):
-                rows, columns = operation.shape
-                assembler.emit(Op.INPUT, values[operation.name], p=(rows, columns))
+            values[operation.name] = _placeholder(assembler, operation, sources)
         else:
             inputs = [values[name] for name in operation.inputs]
             values[operation.name] = lower(assembler, operation, inputs)
@@ -252,19 +327,50 @@ def _lower_part(
     return values
 
 
-def _carry_state(
+def _placeholder(assembler: Assembler, operation: Operation, sources: _Sources) -> Value:
+    """The value that a placeholder stands for."""
+    name = operation.name
+    if name in sources.fed:
+        return sources.fed[name]
+    if name in sources.inputs:
+        rows, columns = operation.shape
+        value = assembler.new(operation.shape, operation.dtype)
+        assembler.emit(Op.INPUT, value, p=(rows, columns, sources.inputs[name].first))
+        return value
+    whole, by_rows = sources.state[name]
+    if not by_rows:
+        return whole
+    rows, columns, of = _batch(name, operation.shape, whole.shape)
+    value = assembler.new(operation.shape, operation.dtype)
+    assembler.emit(Op.TAKE, value, whole, p=(rows, columns, of))
+    return value
+
+
+def _store(
     assembler: Assembler,
-    plan: Plan,
-    party: int,
-    placeholders: dict[str, Value],
+    program: Program,
+    slot: Slot,
+    place: Value,
+    by_rows: bool,
     values: dict[str, Value],
 ) -> None:
-    """The shares after the step become those before the next one."""
-    assembler.note = "state"
-    for before, after in plan.state[party]:
-        if values[after].bytes != placeholders[before].bytes:
-            raise _misfit(after)
-        assembler.emit(Op.COPY, placeholders[before], values[after])
+    """What a program leaves of a share takes the place of the share before it."""
+    assembler.note = f"{slot.share.value} after {program.name}"
+    value = values[slot.operation]
+    if by_rows:
+        rows, columns, of = _batch(slot.operation, value.shape, place.shape)
+        assembler.emit(Op.PUT, place, value, n=value.size, p=(rows, columns, of))
+        return
+    if value.bytes != place.bytes:
+        raise _misfit(slot.operation)
+    assembler.emit(Op.COPY, place, value)
+
+
+def _batch(name: str, batch: tuple[int, ...], whole: tuple[int, ...]) -> tuple[int, int, int]:
+    """Rows and columns of a batch, and the rows of what it is taken from or put into."""
+    if len(batch) != 2 or len(whole) != 2 or batch[1] != whole[1] or batch[0] > whole[0]:
+        raise _misfit(name)
+    return batch[0], batch[1], whole[0]
 
 
 def _misfit(name: str) -> JobError:
@@ -287,10 +393,6 @@ def _own(messages: tuple[Message, ...], party: int) -> tuple[Message, ...]:
     return tuple(m for m in messages if party in (m.sender, m.receiver))
 
 
-def _notes(drafts: list[Draft]) -> tuple[tuple[int, str], ...]:
-    return tuple((draft.round, draft.note) for draft in drafts)
-
-
 def arena(of: Schedule) -> npt.NDArray[np.uint8]:
     """A fresh arena with the schedule's constants in place; aligned as instructions expect."""
     room: Any = np.zeros(of.arena_bytes + 63, np.uint8)
@@ -298,3 +400,31 @@ def arena(of: Schedule) -> npt.NDArray[np.uint8]:
     aligned: npt.NDArray[np.uint8] = room[skip : skip + of.arena_bytes]
     aligned[: of.constants.size] = of.constants
     return aligned
+
+
+ROW_INSTRUCTIONS = frozenset({Op.INPUT, Op.TAKE, Op.PUT})
+"""The instructions that need to know which rows a step takes."""
+
+
+def opened_values(of: Schedule, room: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float64]]:
+    """What the programs opened to this party, by name; flat."""
+    return {
+        name: room[place.offset : place.offset + place.bytes].view(np.int64) / of.scale
+        for code in of.programs
+        for name, place in code.opened.items()
+    }
+
+
+def shares_of(
+    of: Schedule, room: npt.NDArray[np.uint8], values: Collection[str]
+) -> dict[str, npt.NDArray[np.int64]]:
+    """Copies of this party's shares of some values, by value and position; flat."""
+    return {
+        f"{held.share.value}/{held.share.position}": room[
+            held.place.offset : held.place.offset + held.place.bytes
+        ]
+        .view(np.int64)
+        .copy()
+        for held in of.state
+        if held.share.value in values
+    }

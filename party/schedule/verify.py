@@ -83,10 +83,8 @@ def verify(schedule: Schedule) -> None:
         _check_shape(schedule)
     except _Refused as refusal:
         raise _error(str(refusal), "its layout") from None
-    for name, code, messages in (
-        ("step", schedule.step, schedule.messages[0]),
-        ("reveal", schedule.reveal, schedule.messages[1]),
-    ):
+    for program in schedule.programs:
+        name, messages = program.name, program.messages
         expected = {
             peer: iter([m for m in messages if m.sender == peer]) for peer in schedule.peers
         }
@@ -94,7 +92,7 @@ def verify(schedule: Schedule) -> None:
             peer: iter([m for m in messages if m.receiver == peer]) for peer in schedule.peers
         }
         queued: set[int] = set()
-        for position, instruction in enumerate(code):
+        for position, instruction in enumerate(program.instructions):
             try:
                 _check(schedule, instruction, to_send, expected, queued)
             except _Refused as refusal:
@@ -121,7 +119,8 @@ def _check_shape(schedule: Schedule) -> None:
         raise _Refused("the constants have another layout")
     if schedule.constants.size > schedule.arena_bytes:
         raise _Refused("the constants do not fit into the arena")
-    for code in (schedule.step, schedule.reveal):
+    for program in schedule.programs:
+        code = program.instructions
         if code.dtype != INSTRUCTION or code.ndim != 1:
             raise _Refused("the instructions have another layout")
     if schedule.index.dtype != np.int32 or schedule.index.ndim != 1:
@@ -129,12 +128,11 @@ def _check_shape(schedule: Schedule) -> None:
     if schedule.index.size and int(np.min(schedule.index)) < 0:
         raise _Refused("an element list counts below zero")
     kept: list[Place] = [
-        *schedule.state,
+        *(held.place for held in schedule.state),
         *schedule.fed.values(),
         *schedule.received.values(),
+        *(place for program in schedule.programs for place in program.opened.values()),
     ]
-    if schedule.result is not None:
-        kept.append(schedule.result)
     for place in kept:
         if place.offset < schedule.constants.size or place.bytes < 0:
             raise _Refused("a share lies among the constants")
@@ -233,8 +231,11 @@ def _written(op: Op, type_: Type, type2: Type, instruction: np.void) -> _Reach |
             raise _Refused("a size out of bounds")
         if n != p[0] * p[2]:
             raise _Refused("the result's size is not that of its operands")
-    if op is Op.INPUT and (p[0] < 0 or p[1] < 0 or n != p[0] * p[1]):
-        raise _Refused("the batch's size is not that of its rows and columns")
+    if op in (Op.INPUT, Op.TAKE, Op.PUT):
+        if min(p[:3]) < 0 or max(p[:3]) > LARGEST_ARENA or n != p[0] * p[1]:
+            raise _Refused("the batch's size is not that of its rows and columns")
+        if op is Op.PUT:
+            return _Reach(out, p[2] * p[1] * type_.size)
     return _Reach(out, n * type_.size)
 
 
@@ -256,6 +257,8 @@ def _check_operand(
         count = p[0] * p[1] if k == 0 else p[1] * p[2]
     elif op is Op.SUM:
         count = p[0] * p[1] * p[2]
+    elif op is Op.TAKE:
+        count = p[2] * p[1]
     elif mode is Mode.ONE:
         count = min(n, 1)
     elif mode is Mode.LIST:

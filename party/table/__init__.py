@@ -7,7 +7,7 @@ What a table may look like:
 - **Header**: a first row in which no cell is a number. It must hold the job's columns in the job's
   order. (Columns that the job itself names by numbers are recognised as a header too.)
 - **Numbers**: decimal, with or without exponent. Every cell of every row is one; there is no
-  missing value. Alice's columns are features; Bob's one column is the label, 0 or 1.
+  missing value. Without a header the label comes first, if the party holds it.
 - **Rows**: as many as the job says, in the order that the parties agreed on.
 
 Instead of a file, the table may be a directory of parts (``party.table.parts``), as it reaches a
@@ -19,7 +19,7 @@ the message ends up in logs. Nothing leaves the party before its table was read 
 Standardisation is local: ``(value - mean) / scale`` with the column's own mean and population
 standard deviation. Since the mean square of each column is then one, the fixed-point numbers of the
 protocols are, all in all, small ones; single outliers are held to ``party.table.reader.LIMIT`` and
-to what the job's steps can bear (``party.models.logistic_regression.reference.reach_limit``).
+to what the job's steps can bear (``party.models.Model.row_limit``).
 """
 
 from party.table.loading import load

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from party.models.interface import LabelRule
+
 if TYPE_CHECKING:  # the process that reads a table starts sooner without them
     from party.agreement.job import Job, Party
 
@@ -17,38 +19,53 @@ class Expected:
 
     Attributes:
         job: the job's name.
-        party: "alice" or "bob", whose table it is.
+        party: whose table it is.
         rows: as many as the job says.
-        columns: names in order: the features, or the label alone.
-        reach_limit: the largest squared length of a standardised row, or None for any.
+        columns: names in the table's order: the label, if the party holds it, then the features.
+        label: what the label must be; None where another party holds it.
+        intercept: whether a column of ones follows the features in the matrix.
+        row_limit: the largest squared length of a standardised row, or None for any.
     """
 
     job: str
     party: str
     rows: int
     columns: tuple[str, ...]
-    reach_limit: float | None
+    label: LabelRule | None
+    intercept: bool
+    row_limit: float | None
 
     @classmethod
     def of(cls, job: Job, party: Party) -> Expected:
-        """What a job expects of a party. The third server has no table."""
-        from party.models.logistic_regression.reference import reach_limit
+        """What a job expects of a party that holds columns."""
+        from party.models.registry import model_of
 
-        if party == "alice":
-            return cls(job.name, party, job.rows, job.features, reach_limit(job))
-        if party == "bob":
-            return cls(job.name, party, job.rows, (job.label,), None)
-        raise ValueError("only alice and bob have a table")
+        if party not in job.holders:
+            raise ValueError(f"{party} has no table")
+        model, label = model_of(job.parameters), job.label_of(party)
+        limit = model.row_limit(job)
+        if limit is not None:
+            # A row's length is that of all holders' parts of it, and each sees its own part alone.
+            limit /= sum(bool(job.features_of(holder)) for holder in job.holders)
+        return cls(
+            job=job.name,
+            party=party,
+            rows=job.rows,
+            columns=(*(() if label is None else (label,)), *job.features_of(party)),
+            label=None if label is None else model.label_rule,
+            intercept=party == job.intercept_holder,
+            row_limit=limit,
+        )
 
     @property
-    def labels(self) -> bool:
-        """Whether the table holds labels, and not features."""
-        return self.party == "bob"
+    def features(self) -> int:
+        """How many of the columns are features."""
+        return len(self.columns) - (self.label is not None)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the matrix: features have the intercept's column of ones beside them."""
-        return self.rows, len(self.columns) + (0 if self.labels else 1)
+        """Of the matrix: the features, the ones if the intercept is here, the label if it is."""
+        return self.rows, len(self.columns) + self.intercept
 
     def place(self, path: Path, line: int | None = None, column: int | None = None) -> str:
         """A place for an error: file, line from 1, column from 0 (said from 1, with its name)."""
@@ -65,4 +82,7 @@ class Expected:
     @classmethod
     def from_json(cls, text: str) -> Expected:
         value = json.loads(text)
+        if (label := value["label"]) is not None:
+            classes = None if label["classes"] is None else tuple(label["classes"])
+            value["label"] = LabelRule(classes, label["unit"], label["most"])
         return cls(**value | {"columns": tuple(value["columns"])})

@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from party.models.interface import LabelRule
 from party.process.errors import InputError
 from party.table.diagnosis import diagnosed, not_finite
 from party.table.expected import Expected
@@ -62,16 +63,10 @@ def read(path: Path, expected: Expected, allocate: Callable[[], NDArray[np.float
         InputError: with file, line and column, and no value, for whatever does not fit.
     """
     table = _TableFile(path, expected)
-    mean = scale = None
-    if expected.labels:
-        digest = table.check_labels()
-        matrix = allocate()
-        again = table.fill_labels(matrix)
-    else:
-        moments, digest = table.moments()
-        mean, scale = moments.mean, table.scale(moments)
-        matrix = allocate()
-        again = table.fill_features(matrix, mean, scale)
+    moments, digest = table.checked()
+    mean, scale = (moments.mean, table.scale(moments)) if expected.features else (None, None)
+    matrix = allocate()
+    again = table.fill(matrix, mean, scale)
     if digest != again:
         hint = "start again when nobody writes to it"
         raise InputError("the table changed while it was read", str(path), hint)
@@ -109,16 +104,39 @@ class _TableFile:
     def __init__(self, path: Path, expected: Expected) -> None:
         self._path = path
         self._expected = expected
+        self._first_feature = int(expected.label is not None)
         self._first_line = 1  # of the rows: 2 where there is a header
 
-    def moments(self) -> tuple[_Moments, str]:
-        """The moments of every column, and the text's digest."""
+    def checked(self) -> tuple[_Moments, str]:
+        """The moments of every feature, with the label checked, and the text's digest."""
         text = Text(self._path, self._expected)
-        moments = _Moments(len(self._expected.columns))
+        moments = _Moments(self._expected.features)
+        labels = _Moments(1)
         with np.errstate(over="ignore", invalid="ignore"):  # seen by scale()
-            for _, block in self._rows(text):
-                moments.add(block)
+            for row, block in self._rows(text):
+                if self._expected.features:
+                    moments.add(block[self._first_feature :])
+                if self._expected.label is not None:
+                    self._check_label(self._expected.label, row, block[0])
+                    labels.add(block[:1])
+        if self._expected.label is not None and labels.low[0] == labels.high[0]:
+            hint = "there is nothing to learn unless different labels are there"
+            raise InputError("all labels are the same", str(self._path), hint)
         return moments, text.digest
+
+    def _check_label(self, rule: LabelRule, row: int, labels: NDArray[np.float64]) -> None:
+        """Raises InputError for a label that the model cannot be trained on."""
+        if rule.classes is not None:
+            wrong = np.flatnonzero(~np.isin(labels, rule.classes))
+            known = " nor ".join(f"{value:g}" for value in rule.classes)
+            what = f"the label is neither {known}"
+            hint = "write labels as " + " and ".join(f"{value:g}" for value in rule.classes)
+        else:
+            wrong = np.flatnonzero(np.abs(labels) > rule.most * rule.unit)
+            what = f"the label is larger than {rule.most:g} times the model's unit"
+            hint = "agree on a larger model.unit, of the size of most labels"
+        if len(wrong):
+            raise InputError(what, self._place(row + int(wrong[0]), 0), hint)
 
     def scale(self, moments: _Moments) -> NDArray[np.float64]:
         """What to divide each column by: its population standard deviation.
@@ -129,7 +147,7 @@ class _TableFile:
             scale = np.sqrt(moments.squares / moments.rows)
         largest = np.maximum(np.abs(moments.low), np.abs(moments.high))
         for column in range(len(scale)):
-            place = self._expected.place(self._path, None, column)
+            place = self._expected.place(self._path, None, column + self._first_feature)
             constant = moments.low[column] == moments.high[column]
             # Values that differ by their own rounding alone are as good as constant.
             if constant or scale[column] <= 4 * np.finfo(np.float64).eps * largest[column]:
@@ -141,17 +159,27 @@ class _TableFile:
                 raise InputError("the column's values are too large to standardise", place, hint)
         return scale
 
-    def fill_features(
-        self, matrix: NDArray[np.float32], mean: NDArray[np.float64], scale: NDArray[np.float64]
+    def fill(
+        self,
+        matrix: NDArray[np.float32],
+        mean: NDArray[np.float64] | None,
+        scale: NDArray[np.float64] | None,
     ) -> str:
-        """Fills in standardised features and the intercept's column of ones; the text's digest."""
-        text = Text(self._path, self._expected)
+        """Fills in standardised features, the ones and the label; the text's digest."""
+        expected, text = self._expected, Text(self._path, self._expected)
+        features = expected.features
         for row, block in self._rows(text):
-            block -= mean[:, np.newaxis]
-            block /= scale[:, np.newaxis]
-            self._check_range(row, block)
-            matrix[row : row + block.shape[1], :-1] = block.T
-        matrix[:, -1] = 1.0
+            rows = slice(row, row + block.shape[1])
+            if mean is not None and scale is not None:
+                own = block[self._first_feature :]
+                own -= mean[:, np.newaxis]
+                own /= scale[:, np.newaxis]
+                self._check_range(row, own)
+                matrix[rows, :features] = own.T
+            if expected.label is not None:
+                matrix[rows, -1] = block[0] / expected.label.unit
+        if expected.intercept:
+            matrix[:, features] = 1.0
         return text.digest
 
     def _check_range(self, row: int, block: Columns) -> None:
@@ -160,11 +188,12 @@ class _TableFile:
             at, column = outliers[0]
             what = f"the value is more than {LIMIT:.0f} standard deviations from the column's mean"
             hint = "look whether it is an error; otherwise clip the column or take its logarithm"
-            raise InputError(what, self._place(row + int(at), int(column)), hint)
-        limit = self._expected.reach_limit
+            place = self._place(row + int(at), int(column) + self._first_feature)
+            raise InputError(what, place, hint)
+        limit = self._expected.row_limit
         if limit is None:
             return
-        far = np.flatnonzero(np.square(block).sum(axis=0) + 1.0 > limit)
+        far = np.flatnonzero(np.square(block).sum(axis=0) + self._expected.intercept > limit)
         if len(far):
             at = int(far[0])
             column = int(np.argmax(np.abs(block[:, at])))
@@ -176,31 +205,7 @@ class _TableFile:
                 "clip the column or take its logarithm; or agree on a smaller learning_rate, a "
                 "larger batch_size, or the protocol aby3"
             )
-            raise InputError(what, self._place(row + at, column), hint)
-
-    def check_labels(self) -> str:
-        """Checks that there are labels of both kinds, and no others; the text's digest."""
-        text = Text(self._path, self._expected)
-        ones = rows = 0
-        for row, block in self._rows(text):
-            labels = block[0]
-            wrong = np.flatnonzero((labels != 0) & (labels != 1))
-            if len(wrong):
-                place = self._place(row + int(wrong[0]), 0)
-                raise InputError("the label is neither 0 nor 1", place, "write labels as 0 and 1")
-            ones += int(labels.sum())
-            rows += len(labels)
-        if ones in (0, rows):
-            hint = "there is nothing to learn unless both labels, 0 and 1, are there"
-            raise InputError("all labels are the same", str(self._path), hint)
-        return text.digest
-
-    def fill_labels(self, matrix: NDArray[np.float32]) -> str:
-        """Fills in the labels; the text's digest."""
-        text = Text(self._path, self._expected)
-        for row, block in self._rows(text):
-            matrix[row : row + block.shape[1]] = block.T
-        return text.digest
+            raise InputError(what, self._place(row + at, column + self._first_feature), hint)
 
     def _rows(self, text: Text) -> Iterator[tuple[int, Columns]]:
         """The rows, as many at a time as ``_PASS_VALUES`` allows, and the number of the first.

@@ -20,10 +20,10 @@ class Table:
     """A private table, ready for training.
 
     Attributes:
-        matrix: float32, C order. Alice: [rows, features + 1], standardised, with a last column of
-            ones for the intercept. Bob: [rows, 1], the labels 0 and 1.
-        mean: float64 [features], what was taken off each of Alice's columns; None for Bob.
-        scale: float64 [features], what each of Alice's columns was divided by; None for Bob.
+        matrix: float32, C order, [rows, columns]: the party's features, standardised; a column of
+            ones if the intercept is here; the label in the model's unit if it is here.
+        mean: float64 [features], what was taken off each feature; None without features.
+        scale: float64 [features], what each feature was divided by; None without features.
         digest: SHA-256, in hex, of the CSV text: the same for a table however it was packed.
     """
 
@@ -44,7 +44,7 @@ def read_table(path: Path, job: Job, party: Party) -> Table:
     Args:
         path: a CSV file or a directory of parts; see ``party.table``.
         job: what the table must fit.
-        party: whose table it is: "alice" or "bob".
+        party: whose table it is, a holder.
 
     Raises:
         InputError: with file, line and column, and no value, for whatever does not fit.

@@ -1,0 +1,219 @@
+"""What every model offers to the rest of the kit."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from party.agreement.job import Job, Party
+    from party.protocols.interface import Circuit, Sigmoid
+
+Array = NDArray[np.float64]
+
+Opened = Mapping[str, Array]
+"""What a party was given at the end: arrays by the name of the value."""
+
+
+class Parameters(BaseModel):
+    """A model's parameters in the job. Each model adds ``kind``, its name, and what it needs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """What the label column must hold.
+
+    Attributes:
+        classes: the only values that may stand there, each at least once; None for any number.
+        unit: what each number is divided by before it is shared.
+        most: the largest absolute value of a number in that unit.
+    """
+
+    classes: tuple[float, ...] | None = None
+    unit: float = 1.0
+    most: float = np.inf
+
+
+@dataclass(frozen=True)
+class Block:
+    """The features of one holder.
+
+    Attributes:
+        party: the holder's index.
+        features: how many there are.
+        intercept: whether a column of ones follows them, whose weight is the intercept.
+    """
+
+    party: int
+    features: int
+    intercept: bool
+
+    @property
+    def columns(self) -> int:
+        """Columns that take part: the features, and the ones."""
+        return self.features + self.intercept
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Who holds what, as far as it shapes a plan.
+
+    Attributes:
+        blocks: the holders with features, in order.
+        label: the index of the party that holds the label.
+        rows: of every holder's table.
+        batch_size: rows of one step.
+        share_rows: rows of one run of the program that shares.
+        step_factor, step_shift: the step width, ``factor / 2**shift``.
+        receivers: for each seat, whether it receives weights, and of which blocks.
+    """
+
+    blocks: tuple[Block, ...]
+    label: int
+    rows: int
+    batch_size: int
+    share_rows: int
+    step_factor: int
+    step_shift: int
+    receivers: tuple[tuple[int, tuple[int, ...]], ...]
+
+    def columns_of(self, party: int) -> int:
+        """Columns of a party's matrix: its features, the ones, the label."""
+        own = sum(block.columns for block in self.blocks if block.party == party)
+        return own + (party == self.label)
+
+    def label_column(self) -> int:
+        """Where the label stands in its holder's matrix: behind that holder's features."""
+        return sum(block.columns for block in self.blocks if block.party == self.label)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A matrix that stays shared between programs.
+
+    Attributes:
+        name: unique in a plan.
+        shape: rows and columns.
+        by_rows: whether its rows are those of the tables, so that programs may read and write
+            a batch of them.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    by_rows: bool = False
+
+
+class ProgramBuilder(ABC):
+    """What a model builds a program with: inputs, state and openings, and a protocol's circuit."""
+
+    circuit: Circuit
+
+    @abstractmethod
+    def private(self, party: int, first: int, columns: int) -> Any:
+        """The batch's rows of some columns of a party's own table, shared."""
+
+    @abstractmethod
+    def stored(self, name: str) -> Any:
+        """A value of the state as it was before the program; of one ``by_rows``, the batch's."""
+
+    @abstractmethod
+    def store(self, name: str, value: Any) -> None:
+        """What a value of the state is after the program; of one ``by_rows``, the batch's rows."""
+
+    @abstractmethod
+    def reveal(self, name: str, to: int) -> None:
+        """Opens a value of the state, as it was before the program, to a party."""
+
+
+class Model(ABC):
+    """A model, as the rest of the kit sees it."""
+
+    name: ClassVar[str]
+    programs: ClassVar[tuple[str, ...]] = ("share", "step", "open")
+    """Its programs in the order in which they first run."""
+
+    parameters: Parameters
+
+    @property
+    @abstractmethod
+    def label_rule(self) -> LabelRule:
+        """What the label's column must hold."""
+
+    @abstractmethod
+    def row_limit(self, job: Job) -> float | None:
+        """The largest squared length of a standardised row, intercept included, that the job's
+        steps can bear; None where there is no such limit."""
+
+    @abstractmethod
+    def state(self, layout: Layout) -> tuple[Value, ...]:
+        """What stays shared between its programs."""
+
+    @abstractmethod
+    def opened(self, layout: Layout) -> list[tuple[str, int]]:
+        """Which values of the state are opened, and to whom: that is what the job reveals."""
+
+    @abstractmethod
+    def build(self, program: str, layout: Layout, builder: ProgramBuilder) -> None:
+        """Builds one of its programs."""
+
+    @abstractmethod
+    def document(self, job: Job, party: Party, opened: Opened, scales: Scales) -> dict[str, Any]:
+        """Its own part of the result document.
+
+        ``features``, ``holders``, ``weights``, ``mean`` and ``scale`` are lists of one length:
+        for a feature x the model reads ``(x - mean) / scale``. Mean and scale of another holder's
+        features are null: that party alone knows them. ``intercept`` is null where another party
+        has it.
+
+        Args:
+            job: what was trained.
+            party: who receives it.
+            opened: the weights that the party was given.
+            scales: the mean and scale of the party's own features.
+        """
+
+    @abstractmethod
+    def fit(self, job: Job, x: NDArray[np.float32], y: NDArray[np.float32]) -> Array:
+        """The plaintext reference: trains in clear, with the protocol's approximations.
+
+        For tests, and for a check on data that one person holds: whoever runs it sees all columns.
+
+        Args:
+            job: what to train.
+            x: standardised features of all holders, in order, and the column of ones at the place
+                of ``Layout``, [rows, columns].
+            y: labels in the label's unit, [rows, 1].
+
+        Returns:
+            The weights, [columns].
+        """
+
+    @abstractmethod
+    def predict(self, weights: Array, x: NDArray[np.float32]) -> Array:
+        """What the model says of rows like those of ``fit``, [rows]."""
+
+    @abstractmethod
+    def sigmoid(self, job: Job) -> Sigmoid | None:
+        """The approximation that the training rests on, if it rests on one."""
+
+
+@dataclass(frozen=True)
+class Scales:
+    """How a party's own features were standardised: ``(value - mean) / scale``."""
+
+    mean: Array | None
+    scale: Array | None
+
+    def of(self, feature: int) -> tuple[float | None, float | None]:
+        """The mean and the scale of one feature, by its position."""
+        if self.mean is None or self.scale is None:
+            return None, None
+        return float(self.mean[feature]), float(self.scale[feature])

@@ -1,0 +1,1 @@
+"""Linear regression: the label is a weighted sum, by least squares."""

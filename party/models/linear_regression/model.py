@@ -1,0 +1,54 @@
+"""Linear regression by stochastic gradient descent on the squared error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from party.models.interface import Array, LabelRule, Opened, Scales
+from party.models.linear_predictor import LinearPredictor
+from party.models.linear_regression.parameters import LinearRegressionParameters
+
+if TYPE_CHECKING:
+    from party.agreement.job import Job, Party
+    from party.protocols.interface import Circuit
+
+MOST = 16.0
+"""The largest label in its unit: with products of 32 such numbers fixed point is far from full."""
+
+
+class LinearRegression(LinearPredictor):
+    """Predicts the label itself, in the job's unit."""
+
+    name: ClassVar[str] = "linear-regression"
+
+    def __init__(self, parameters: LinearRegressionParameters) -> None:
+        self.parameters: LinearRegressionParameters = parameters
+
+    @property
+    def label_rule(self) -> LabelRule:
+        return LabelRule(unit=self.parameters.unit, most=MOST)
+
+    def sigmoid(self, job: Job) -> None:
+        return None
+
+    def row_limit(self, job: Job) -> float | None:
+        """A step changes the error of a row by the factor ``1 - step width * |row|**2``: beyond
+        two it grows."""
+        return 2.0 / job.step_width.value
+
+    def activated(self, circuit: Circuit, product: Any) -> Any:
+        return circuit.truncate(product, circuit.fraction_bits)
+
+    def activated_in_clear(self, job: Job, t: Array) -> Array:
+        return t
+
+    def document(self, job: Job, party: Party, opened: Opened, scales: Scales) -> dict[str, Any]:
+        own = super().document(job, party, opened, scales)
+        return own | {"unit": self.parameters.unit}
+
+    def predict(self, weights: Array, x: NDArray[np.float32]) -> Array:
+        """The label, not divided by the unit."""
+        return np.asarray(x.astype(np.float64) @ weights * self.parameters.unit)

@@ -1,0 +1,17 @@
+"""Its parameters in the job."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from party.models.interface import Parameters
+
+
+class LogisticRegressionParameters(Parameters):
+    """Logistic regression of a label that is 0 or 1."""
+
+    kind: Literal["logistic-regression"] = Field(
+        default="logistic-regression", description="logistic-regression"
+    )

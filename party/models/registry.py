@@ -1,0 +1,37 @@
+"""The models by name: the one place that lists them.
+
+Parameters are imported here, since the job is read with them; models only when they are used.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from party.models.interface import Model
+from party.models.linear_regression.parameters import LinearRegressionParameters
+from party.models.logistic_regression.parameters import LogisticRegressionParameters
+
+ModelName = Literal["logistic-regression", "linear-regression"]
+ModelParameters = Annotated[
+    LogisticRegressionParameters | LinearRegressionParameters, Field(discriminator="kind")
+]
+
+
+def parameters_of(name: ModelName) -> LogisticRegressionParameters | LinearRegressionParameters:
+    """The parameters of a model that is given by its name alone: its defaults."""
+    if name == "linear-regression":
+        return LinearRegressionParameters()
+    return LogisticRegressionParameters()
+
+
+def model_of(parameters: LogisticRegressionParameters | LinearRegressionParameters) -> Model:
+    """The model of some parameters."""
+    if isinstance(parameters, LinearRegressionParameters):
+        from party.models.linear_regression.model import LinearRegression
+
+        return LinearRegression(parameters)
+    from party.models.logistic_regression.model import LogisticRegression
+
+    return LogisticRegression(parameters)

@@ -1,0 +1,23 @@
+"""ABY3: three replicated shares, an honest majority (Mohassel and Rindal, CCS 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from party.protocols.aby3.sigmoid import SIGMOID
+from party.protocols.interface import REPLICATED, Circuit, Protocol
+
+
+class Aby3(Protocol):
+    """tf-encrypted's ABY3 over the ring of 64 bits."""
+
+    name = "aby3"
+    parts = REPLICATED
+    fraction_bits = 16
+    sigmoid = SIGMOID
+
+    def circuit(self, tfe: Any, device: Callable[[int], str]) -> Circuit:
+        from party.protocols.aby3.circuit import ReplicatedCircuit
+
+        return ReplicatedCircuit(self, tfe.protocol.ABY3(), tfe, device)
