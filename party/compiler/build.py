@@ -151,11 +151,18 @@ class BuiltProgram(ProgramBuilder):
     def extracted(self) -> Program:
         """The program as plain data."""
         targets = [tensor.op.name for tensor, _ in (*self.writes, *self.opens)]
+        operations = send_seeds(extract(self.graph, targets))
+        # What an opening does not add up is not read either.
+        needed = {operation.name for operation in operations}
         return Program(
             name=self.name,
-            operations=send_seeds(extract(self.graph, targets)),
+            operations=operations,
             inputs=tuple(Private(t.op.name, party, first) for t, party, first in self.inputs),
-            reads=tuple(Slot(tensor.op.name, share) for tensor, share in self.reads),
+            reads=tuple(
+                Slot(tensor.op.name, share)
+                for tensor, share in self.reads
+                if tensor.op.name in needed
+            ),
             writes=tuple(Slot(tensor.op.name, share) for tensor, share in self.writes),
             opens=tuple(Opening(tensor.op.name, name) for tensor, name in self.opens),
         )

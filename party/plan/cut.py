@@ -1,8 +1,8 @@
 """The cut: which operations each party does, and which messages pass between the parties.
 
 A party works round by round. The round of an operation is the number of messages that lie before it
-on its longest way through all parties; every party can compute it, since it knows the whole program.
-So everything that can be sent early is sent before anything is waited for, and both ends of a
+on its longest way through all parties; every party can compute it, since it knows the program. So
+everything that can be sent early is sent before anything is waited for, and both ends of a
 connection know the order of its messages beforehand.
 """
 
