@@ -21,11 +21,11 @@ from party.plan import Plan
 from party.plan.parameters import PlanParameters
 from party.schedule import cache as store
 from party.schedule.schedule import schedule
-from tests import compiler
 from tests.attacks.conftest import Tried
 from tests.attacks.siege import Encounter, Siege, knock
 from tests.audit.mutants import Mutator
 from tests.channel.meeting import message, tls
+from tests.harness import plans
 from tests.runtime.scene import JOB, Running
 
 TRAINING: dict[str, Any] = JOB["training"]
@@ -169,7 +169,7 @@ CHANGES = {"a mask dropped": "drop", "an operation more, that shows another part
 
 def with_one_thing_changed(kind: str, odd: int) -> Plan:
     """A plan of which the odd party's own part is another."""
-    plan = compiler.plan(AGREED)
+    plan = plans.plan(AGREED)
     honest = schedule(plan, odd)
     for mutant in Mutator(plan).of_kind(kind):
         if len(schedule(changed := mutant.plan, odd).step) != len(honest.step):

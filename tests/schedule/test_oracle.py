@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from party.plan.parameters import PlanParameters
 from party.schedule import schedule, verify
-from tests import compiler
+from tests.harness import plans
 from tests.schedule.oracle import Uncut, with_injected_seeds
 from tests.trio import Trio
 
@@ -88,13 +88,13 @@ def _trio(plan: object, directory: Path) -> Trio:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_plan_is_the_same_whoever_builds_it_and_when(protocol: str) -> None:
     parameters = uncut(protocol, *SHAPES[1]).parameters
-    here = compiler.plan(parameters)
+    here = plans.plan(parameters)
     again = _built_in_a_fresh_process(parameters)
     assert again == here.digest
 
 
 def _built_in_a_fresh_process(parameters: PlanParameters) -> str:
-    compiler.plan(replace(parameters, features=parameters.features + 1))  # other work in between
+    plans.plan(replace(parameters, features=parameters.features + 1))  # other work in between
     code = (
         "import sys, json; from party.compiler.build import build;"
         "from party.plan.parameters import PlanParameters;"

@@ -7,7 +7,7 @@ from collections import defaultdict
 import pytest
 
 from party.plan.parameters import PlanParameters
-from tests.compiler import compiled
+from tests.harness.plans import compiled
 
 Draw = tuple[str, tuple[int, ...], str, int, int]
 """Where in the protocol it is made, the shape, the type and the interval of what is drawn."""

@@ -10,8 +10,8 @@ import pytest
 
 from party.native.instructions import Type
 from party.native.library import library
-from tests.compat.conftest import Native
-from tests.compiler import compiled
+from tests.compiler.compat.conftest import Native
+from tests.harness.plans import compiled
 
 SEED = np.arange(1, 9, dtype=np.int32)
 SIGNED = [Type.INT8, Type.INT16, Type.INT32, Type.INT64]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.compiler import compiled
+from tests.harness.plans import compiled
 
 PREAMBLE = """
 import importlib.metadata, sys, types

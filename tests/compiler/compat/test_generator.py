@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from party.native.instructions import Type
-from tests.compat.conftest import Native
+from tests.compiler.compat.conftest import Native
 
 examples = settings(deadline=None)
 INTEGERS = [kind for kind in Type if kind.numpy.kind in "iu"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tests.compat.conftest import Native
+from tests.compiler.compat.conftest import Native
 
 examples = settings(deadline=None)
 
