@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../party/native/tf_c_api.h"
+#include "../../../party/native/tf_c_api.h"
 
 struct TF_Status {
     TF_Code code;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_no_schedule_is_kept_of_a_plan_that_is_refused(
 ) -> None:
     agreed = job("pond")
     unmasked = next(m.plan for m in Mutator(plan_of(agreed)).zeroed() if "mask_1" in m.what)
-    monkeypatch.setattr("party.compiler.build.build", lambda parameters: unmasked)
+    monkeypatch.setattr(import_module("party.compiler.build"), "build", lambda parameters: unmasked)
     with pytest.raises(JobError, match="the plan is refused"):
         prepare._build(agreed, tmp_path, [0, 1, 2])
     assert not list(tmp_path.iterdir())
@@ -99,7 +100,7 @@ def build(parameters):
     dropped = Mutator(plan).of_kind("drop")
     return next(m.plan for m in dropped if m.what.endswith(f"from {sent.name}"))
 """
-"""At the end of ``party/plan/build.py``: Alice's share of the weights goes out without its mask."""
+"""At the end of ``party/compiler/build.py``: Alice's share of the weights goes out unmasked."""
 
 OVERHEARD = """
 import os, sys
@@ -134,7 +135,7 @@ def test_a_party_does_not_start_with_a_plan_that_its_own_audit_refuses(
     tmp_path: Path, party: str
 ) -> None:
     """One that others dial, and one that dials."""
-    more = {"__init__.py": OVERHEARD, "plan/build.py": UNMASKED}
+    more = {"__init__.py": OVERHEARD, "compiler/build.py": UNMASKED}
     one, scene = alone(tmp_path, party, more)
     code, said = one.ends()
     assert (code, said.count("Traceback")) == (1, 0), said
