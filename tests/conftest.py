@@ -11,7 +11,7 @@ from hypothesis import settings
 
 from party.agreement.job import Job
 from party.compiler.driver import build
-from tests.runtime.scene import JOB, Scene
+from tests.harness.processes import JOB, Processes
 
 # A property is about what is computed, never about how fast a busy machine does it.
 settings.register_profile("kit", deadline=None)
@@ -27,8 +27,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, cache: Path) -> Iterator[Scene]:
+def processes(tmp_path: Path, cache: Path) -> Iterator[Processes]:
     """The usual job."""
-    made = Scene(tmp_path, cache)
+    made = Processes(tmp_path, cache)
     yield made
     made.close()

@@ -19,7 +19,7 @@ from deployer.certs import authority as certs
 from party.agreement.job import PARTIES
 from party.identity import identity, load_keys, party_of
 from party.process.errors import InputError
-from tests.channel.meeting import write_keys
+from tests.harness.keys import write_keys
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)

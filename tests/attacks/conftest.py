@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.siege import Siege
+from tests.harness.processes import Processes
 
 Tried = Callable[[int, str], None]
 
@@ -15,9 +15,9 @@ _tried: list[tuple[str, int, str]] = []
 
 
 @pytest.fixture
-def siege(tmp_path: Path, cache: Path) -> Iterator[Siege]:
+def processes(tmp_path: Path, cache: Path) -> Iterator[Processes]:
     """The usual job's parties."""
-    made = Siege(tmp_path, cache)
+    made = Processes(tmp_path, cache)
     yield made
     made.close()
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from party.native import ChannelError, Connection, Context, Kind
 from party.native.instructions import Op, Type
-from tests.native.assembling import Array, aligned, instruction, program, read
-from tests.native.parties import ABORT, ALICE, ALIVE, BOB, SERVER, Parties, frame, receive, send
-from tests.trio import contexts
+from tests.harness.executors import ABORT, ALICE, ALIVE, BOB, SERVER, Parties, aligned, frame
+from tests.harness.keys import contexts
+from tests.native.assembling import Array, instruction, program, read, receive, send
 
 BIG = 3 << 20
 
@@ -526,7 +526,7 @@ def test_bytes_altered_on_the_way_are_noticed(tls: list[Context]) -> None:
         for end in ends:
             end.handshake()
         carry()
-    assert ends[0].peer_identity() == "spiffe://trio/bob"
+    assert ends[0].peer_identity() == "spiffe://exchange/bob"
     secret = b"nobody is to read this, nor to alter it"
     ends[0].write(secret)
     seen = middle_near.recv(1 << 16, socket.MSG_PEEK)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from party.process.hardening import swap_is_open
-from tests.runtime.scene import Scene
+from tests.harness.processes import Processes
 
 LOOK = (
     "import ctypes, resource;"
@@ -118,13 +118,13 @@ def test_there_is_swap_unless_the_machine_has_none_or_the_group_may_not_use_it(
     assert found is is_open
 
 
-def test_a_party_says_that_its_machine_swaps(scene: Scene) -> None:
+def test_a_party_says_that_its_machine_swaps(processes: Processes) -> None:
     program = (
         "import sys, party.process.hardening, party.cli;"
         "party.cli.harden_process = lambda: False; party.cli.main()"
     )
     command = [sys.executable, "-c", program, "server", "--job", "job.yaml"]
     command += ["--config", "config.json", "--keys", "nowhere", "--output", "out"]
-    done = subprocess.run(command, cwd=scene.directory, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=processes.directory, capture_output=True, text=True)
     assert done.returncode == 2
     assert "this machine swaps" in done.stdout and "ulimit -l unlimited" in done.stdout

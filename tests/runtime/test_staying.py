@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.runtime.scene import Scene
+from tests.harness.processes import Processes
 
 
 @pytest.mark.slow
@@ -15,14 +15,14 @@ from tests.runtime.scene import Scene
     [("keys/bob", "starting", "no ca.crt"), ("bob.csv", "table", "No such file")],
 )
 def test_what_comes_late_is_taken_when_it_comes(
-    scene: Scene, lacking: str, phase: str, words: str
+    processes: Processes, lacking: str, phase: str, words: str
 ) -> None:
-    aside = scene.directory / "aside"
-    shutil.move(scene.directory / lacking, aside)
-    bob = scene.start("bob", "--stay")
+    aside = processes.directory / "aside"
+    shutil.move(processes.directory / lacking, aside)
+    bob = processes.start("bob", "--stay")
     bob.reaches(phase)
     bob.says(words)
-    shutil.move(aside, scene.directory / lacking)
+    shutil.move(aside, processes.directory / lacking)
     bob.reaches("joining")
     status = bob.status()
     assert status["where"] is None and status["hint"] is None
@@ -30,7 +30,7 @@ def test_what_comes_late_is_taken_when_it_comes(
     assert len(told) == 1, "what is wrong is said once, however often it is looked at"
 
 
-def test_without_staying_it_ends(scene: Scene) -> None:
-    shutil.rmtree(scene.directory / "keys" / "bob")
-    code, said = scene.start("bob").ends()
+def test_without_staying_it_ends(processes: Processes) -> None:
+    shutil.rmtree(processes.directory / "keys" / "bob")
+    code, said = processes.start("bob").ends()
     assert code == 2 and "ca.crt" in said

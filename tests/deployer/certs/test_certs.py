@@ -23,7 +23,7 @@ from deployer.commands.certs import app
 from party.agreement.job import PARTIES
 from party.identity import identities_in, load_keys, read_certificates
 from party.process.errors import InputError
-from tests.channel.meeting import write_keys
+from tests.harness.keys import write_keys
 
 JOB = "name: fraud\nrows: 8\nfeatures: [a]\nlabel: y\n" + (
     "training: {epochs: 1, batch_size: 4, learning_rate: 0.1}\n"

@@ -18,7 +18,7 @@ from party.compiler import driver as prepare
 from party.process.errors import JobError
 from tests.audit.conftest import job, plan_of
 from tests.audit.mutants import Mutator
-from tests.runtime.scene import PATIENCE_S, Running, Scene
+from tests.harness.processes import PATIENCE_S, Processes, Running
 
 
 @pytest.fixture
@@ -115,18 +115,18 @@ sys.addaudithook(overheard)
 """At the end of ``party/__init__.py``: all that a process does with sockets is written down."""
 
 
-def alone(directory: Path, party: str, more: dict[str, str]) -> tuple[Running, Scene]:
+def alone(directory: Path, party: str, more: dict[str, str]) -> tuple[Running, Processes]:
     """A party that nobody joins, ended. It runs a copy of the package, which it finds first, where
     files have more at their ends."""
-    scene = Scene(directory, directory / "cache")
+    processes = Processes(directory, directory / "cache")
     shutil.copytree("party", directory / "party")
     for name, text in more.items():
         with (directory / "party" / name).open("a") as file:
             file.write(text)
-    one = scene.start(party, wait="1")
+    one = processes.start(party, wait="1")
     one.process.wait(PATIENCE_S)
-    scene.close()
-    return one, scene
+    processes.close()
+    return one, processes
 
 
 @pytest.mark.slow
@@ -136,13 +136,13 @@ def test_a_party_does_not_start_with_a_plan_that_its_own_audit_refuses(
 ) -> None:
     """One that others dial, and one that dials."""
     more = {"__init__.py": OVERHEARD, "compiler/build.py": UNMASKED}
-    one, scene = alone(tmp_path, party, more)
+    one, processes = alone(tmp_path, party, more)
     code, said = one.ends()
     assert (code, said.count("Traceback")) == (1, 0), said
     assert re.search("the plan is refused: alice would send bob .* alice's share of the mod", said)
     assert re.search(r"where: operation '\S+' of the plan", said)
     assert one.status()["phase"] == "failed"
-    assert not list(scene.cache.rglob("*schedule*"))
+    assert not list(processes.cache.rglob("*schedule*"))
     assert sockets(tmp_path, one) == []
     done = {line.split()[0] for file in tmp_path.glob("sockets-*") for line in file.open()}
     # A library that the builder imports binds one, to see whether the machine has IPv6.
@@ -152,10 +152,10 @@ def test_a_party_does_not_start_with_a_plan_that_its_own_audit_refuses(
 @pytest.mark.slow
 def test_a_party_with_its_own_plan_opens_its_port(tmp_path: Path) -> None:
     """And is overheard: the test of the test."""
-    one, scene = alone(tmp_path, "alice", {"__init__.py": OVERHEARD})
+    one, processes = alone(tmp_path, "alice", {"__init__.py": OVERHEARD})
     assert "did not come" in one.ends()[1]
-    assert list(scene.cache.rglob("*.schedule"))
-    own = scene.hosts[0]
+    assert list(processes.cache.rglob("*.schedule"))
+    own = processes.hosts[0]
     assert f"socket.bind {(own.host, own.port)}" in sockets(tmp_path, one)
 
 

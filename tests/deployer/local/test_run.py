@@ -15,12 +15,12 @@ import pytest
 from deployer.local.run import run_local
 from party.agreement.job import PARTIES, Job, load_job
 from party.process.errors import InputError, JobError
-from tests.runtime.scene import ENDLESS, PATIENCE_S, Scene
+from tests.harness.processes import ENDLESS, PATIENCE_S, Processes
 
 
-def loaded(scene: Scene) -> tuple[Job, dict[str, Path]]:
-    tables = {party: scene.directory / f"{party}.csv" for party in ("alice", "bob")}
-    return load_job(scene.directory / "job.yaml"), tables
+def loaded(processes: Processes) -> tuple[Job, dict[str, Path]]:
+    tables = {party: processes.directory / f"{party}.csv" for party in ("alice", "bob")}
+    return load_job(processes.directory / "job.yaml"), tables
 
 
 def deployer(
@@ -37,23 +37,23 @@ def deployer(
     )
 
 
-def command_line(scene: Scene) -> list[object]:
-    files = scene.directory
-    line: list[object] = ["run", files / "job.yaml", "--cache", scene.cache]
+def command_line(processes: Processes) -> list[object]:
+    files = processes.directory
+    line: list[object] = ["run", files / "job.yaml", "--cache", processes.cache]
     return [*line, "--alice", files / "alice.csv", "--bob", files / "bob.csv"]
 
 
-def test_a_library_call_returns_the_model_and_the_report(scene: Scene) -> None:
+def test_a_library_call_returns_the_model_and_the_report(processes: Processes) -> None:
     seen: list[str] = []
     result = run_local(
-        *loaded(scene),
-        scene.directory / "out",
-        cache=scene.cache,
+        *loaded(processes),
+        processes.directory / "out",
+        cache=processes.cache,
         progress=lambda status: seen.append(status["phase"]),
     )
-    assert result.model == json.loads((scene.directory / "out/alice/model.json").read_text())
+    assert result.model == json.loads((processes.directory / "out/alice/model.json").read_text())
     assert len(result.model["weights"]) == 2
-    report = json.loads((scene.directory / "out/report.json").read_text())
+    report = json.loads((processes.directory / "out/report.json").read_text())
     assert report == result.report
     assert {*report["times"]} >= {"import_s", "build_s", "connect_s", "step_s", "whole_s"}
     assert report["bytes"] == sum(
@@ -64,30 +64,30 @@ def test_a_library_call_returns_the_model_and_the_report(scene: Scene) -> None:
     assert "done" in seen
 
 
-def test_the_command_prints_the_weights_by_name(scene: Scene) -> None:
-    room = scene.directory / "room"
+def test_the_command_prints_the_weights_by_name(processes: Processes) -> None:
+    room = processes.directory / "room"
     room.mkdir()
-    process = deployer(*command_line(scene), "--output", scene.directory / "out", room=room)
+    process = deployer(*command_line(processes), "--output", processes.directory / "out", room=room)
     said, words = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, words) == (0, "")
-    model = json.loads((scene.directory / "out/alice/model.json").read_text())
+    model = json.loads((processes.directory / "out/alice/model.json").read_text())
     for name, weight in zip(model["features"], model["weights"], strict=True):
         assert f"{name:<9}  {weight:+.6f}\n" in said
     assert f"intercept  {model['intercept']:+.6f}\n" in said
     assert not list(room.iterdir()), "the keys are gone"
 
 
-def test_wrong_input_of_one_party_ends_all_with_its_words(scene: Scene) -> None:
-    path = scene.directory / "bob.csv"
+def test_wrong_input_of_one_party_ends_all_with_its_words(processes: Processes) -> None:
+    path = processes.directory / "bob.csv"
     path.write_text(path.read_text().replace("\n1\n", "\n7\n", 1))
     begin = time.monotonic()
-    process = deployer(*command_line(scene), "--output", scene.directory / "out")
+    process = deployer(*command_line(processes), "--output", processes.directory / "out")
     _, words = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert words.startswith("error: bob: ") and f"where: {path}" in words
     assert "7" not in words.splitlines()[0].removeprefix("error: bob: ")
     assert time.monotonic() - begin < 30, "nobody waits for who will not come"
-    assert not (scene.directory / "out/alice/model.json").exists()
+    assert not (processes.directory / "out/alice/model.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,13 @@ def test_wrong_usage_is_refused(tmp_path: Path, words: list[str], what: str) -> 
     assert process.returncode == 2 and what in said
 
 
-def test_a_table_that_is_not_there_is_said(scene: Scene) -> None:
-    job, tables = loaded(scene)
+def test_a_table_that_is_not_there_is_said(processes: Processes) -> None:
+    job, tables = loaded(processes)
     with pytest.raises(InputError, match="there is no table for bob") as caught:
-        run_local(job, tables | {"bob": scene.directory / "no.csv"}, scene.directory / "out")
-    assert caught.value.where == str(scene.directory / "no.csv")
+        run_local(
+            job, tables | {"bob": processes.directory / "no.csv"}, processes.directory / "out"
+        )
+    assert caught.value.where == str(processes.directory / "no.csv")
 
 
 def pid_of(party: str, parent: int) -> int:
@@ -126,8 +128,8 @@ def pid_of(party: str, parent: int) -> int:
 
 @pytest.mark.parametrize("ended", ["server", "deployer"])
 def test_nothing_is_left_when_it_is_ended(tmp_path: Path, cache: Path, ended: str) -> None:
-    scene = Scene(tmp_path, cache, **ENDLESS)
-    process = deployer(*command_line(scene), "--output", tmp_path / "out")
+    processes = Processes(tmp_path, cache, **ENDLESS)
+    process = deployer(*command_line(processes), "--output", tmp_path / "out")
     try:
         status = tmp_path / "out/server/status.json"
         end = time.monotonic() + PATIENCE_S
@@ -147,37 +149,37 @@ def test_nothing_is_left_when_it_is_ended(tmp_path: Path, cache: Path, ended: st
         assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     finally:
         process.kill()
-        scene.close()
+        processes.close()
 
 
 def test_a_time_limit_is_said_once(tmp_path: Path, cache: Path) -> None:
-    scene = Scene(tmp_path, cache, **ENDLESS)
-    scene.close()
+    processes = Processes(tmp_path, cache, **ENDLESS)
+    processes.close()
     with pytest.raises(JobError, match="the time limit has passed"):
-        run_local(*loaded(scene), tmp_path / "out", cache=cache, time_limit_s=0.5)
+        run_local(*loaded(processes), tmp_path / "out", cache=cache, time_limit_s=0.5)
 
 
-def test_the_schedules_can_be_read(scene: Scene) -> None:
-    process = deployer(*command_line(scene), "--explain")
+def test_the_schedules_can_be_read(processes: Processes) -> None:
+    process = deployer(*command_line(processes), "--explain")
     said, words = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, words) == (0, "")
     for party in PARTIES:
         assert f"schedule of {party}, plan " in said
-    assert not (scene.directory / "out").exists()
+    assert not (processes.directory / "out").exists()
 
 
 @pytest.mark.slow
 def test_the_tensorflow_runtime_gives_the_same_model_and_says_whom_it_trusts(
-    scene: Scene,
+    processes: Processes,
 ) -> None:
-    sealed = run_local(*loaded(scene), scene.directory / "a", cache=scene.cache)
+    sealed = run_local(*loaded(processes), processes.directory / "a", cache=processes.cache)
     process = deployer(
-        *command_line(scene), "--output", scene.directory / "b", "--runtime", "tensorflow"
+        *command_line(processes), "--output", processes.directory / "b", "--runtime", "tensorflow"
     )
     _, words = process.communicate(timeout=300)
     assert process.returncode == 0
     assert "warning: the tensorflow runtime trusts the coordinator" in words
-    model = json.loads((scene.directory / "b/alice/model.json").read_text())
+    model = json.loads((processes.directory / "b/alice/model.json").read_text())
     assert model["plan"] == sealed.model["plan"]
     for a, b in zip(model["weights"], sealed.model["weights"], strict=True):
         assert abs(a - b) < 0.01

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from io import BufferedReader
 
 from party.agreement.hosts import Address, format_hosts
-from tests.attacks.siege import Siege
+from tests.harness.processes import Processes
 
 Change = Callable[[bytes, bool], bytes]
 """Makes of a piece, which goes to Alice or not, whatever goes on to the other end."""
@@ -88,11 +88,11 @@ class Relay:
 
 
 @contextlib.contextmanager
-def relayed(siege: Siege, cut: Cut = tls_records) -> Iterator[Relay]:
+def relayed(processes: Processes, cut: Cut = tls_records) -> Iterator[Relay]:
     """Between Alice and whoever is started with ``config=RELAYED``."""
-    made = Relay(siege.address("alice"), cut=cut)
-    hosts = (made.address, *siege.hosts[1:])
-    (siege.directory / RELAYED).write_text(format_hosts(hosts))
+    made = Relay(processes.address("alice"), cut=cut)
+    hosts = (made.address, *processes.hosts[1:])
+    (processes.directory / RELAYED).write_text(format_hosts(hosts))
     try:
         yield made
     finally:

@@ -1,23 +1,13 @@
-"""A job under attack: real parties as processes, and strangers who record every byte."""
+"""A hostile network: strangers who record every byte that a party says to them."""
 
 from __future__ import annotations
 
-import json
 import random
-import resource
 import socket
 import ssl
-import time
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 
 from party.agreement.hosts import Address
-from party.agreement.job import PARTIES, load_job
-from party.models.logistic_regression.reference import fit
-from party.table import read_table
-from tests.runtime.scene import PATIENCE_S, Running, Scene
 
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 """How a ClientHello begins."""
@@ -25,61 +15,9 @@ HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 HANGS_UP_WITHIN_S = 20.0
 """Twice what a party gives a stranger, on a busy machine."""
 
-FILES = 1024
-"""How many files a process may have open where nobody has raised the usual limit."""
-
 _RECORDS = range(20, 24)  # change cipher spec, alert, handshake, application data
 _ALERT = 21
 _LONGEST_RECORD = 16384 + 256
-
-
-class Siege(Scene):
-    """Three parties, some of which wait while something is done to them."""
-
-    def waits(self, *parties: str, **change: str) -> list[Running]:
-        """Start parties, and see that they wait for the others with their ports open."""
-        started = [self.start(party, **change) for party in parties]
-        for one in started:
-            one.reaches("joining")
-            one.says("waiting for" if one.party == "server" else "is ready; joining")
-            if one.party != "server":
-                self._is_open(self.address(one.party))
-        return started
-
-    def address(self, party: str) -> Address:
-        """Where a party listens."""
-        return self.hosts[PARTIES.index(party)]
-
-    def completes(self) -> None:
-        """Let those start who have not, and see the job done with the right result."""
-        here = {one.party for one in self.running if one.process.poll() is None}
-        for party in PARTIES:
-            if party not in here:
-                self.start(party)
-        for one in self.running[-3:]:
-            assert one.ends() == (0, ""), one.party
-        self.is_right()
-
-    def is_right(self) -> None:
-        """Alice's model is what training in the clear gives."""
-        model = json.loads((self.directory / "out/alice/model.json").read_text())
-        job = load_job(self.directory / "job.yaml")
-        x = read_table(self.directory / "alice.csv", job, "alice")
-        y = read_table(self.directory / "bob.csv", job, "bob")
-        clear = fit(job, x.matrix, y.matrix)
-        secure = np.array([*model["weights"], model["intercept"]])
-        assert np.linalg.norm(secure - clear) < 1e-2 * np.linalg.norm(clear)
-
-    @staticmethod
-    def _is_open(address: Address) -> None:
-        end = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                socket.create_connection((address.host, address.port), 5).close()
-                return
-            except ConnectionRefusedError:
-                assert time.monotonic() < end
-                time.sleep(0.02)
 
 
 @dataclass
@@ -220,18 +158,6 @@ def converse(
     except TimeoutError:
         pass
     return met
-
-
-def limit_files(running: Running) -> None:
-    """Let a process have no more files open than is usual."""
-    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
-
-
-def resident_bytes(running: Running, field: str = "VmRSS") -> int:
-    """A process's memory now (``VmRSS``) or at its highest (``VmHWM``)."""
-    status = Path(f"/proc/{running.process.pid}/status").read_text()
-    (line,) = [line for line in status.splitlines() if line.startswith(f"{field}:")]
-    return int(line.split()[1]) * 1024
 
 
 def alive(connections: list[socket.socket]) -> list[socket.socket]:

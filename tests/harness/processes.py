@@ -6,19 +6,24 @@ import contextlib
 import json
 import os
 import random
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from deployer.certs import authority as certs
 from deployer.local.run import free_ports
 from party.agreement.hosts import Address, format_hosts
-from party.agreement.job import PARTIES
+from party.agreement.job import PARTIES, load_job
+from party.models.logistic_regression.reference import fit
+from party.table import read_table
 
 ROWS = 64
 JOB: dict[str, Any] = {
@@ -33,6 +38,9 @@ ENDLESS = {"training": JOB["training"] | {"epochs": 1_000_000}}
 """Of the same plan, and longer than any test."""
 
 PATIENCE_S = 120.0
+
+FILES = 1024
+"""How many files a process may have open where nobody has raised the usual limit."""
 
 
 class Running:
@@ -88,7 +96,7 @@ class Running:
         self.process.send_signal(number)
 
 
-class Scene:
+class Processes:
     """Everything three parties need, in a directory of its own."""
 
     def __init__(self, directory: Path, cache: Path, **change: Any) -> None:
@@ -144,6 +152,51 @@ class Scene:
         alice, bob, server = (self.start(party, *more, **change) for party in PARTIES)
         return alice, bob, server
 
+    def waits(self, *parties: str, **change: str) -> list[Running]:
+        """Start parties, and see that they wait for the others with their ports open."""
+        started = [self.start(party, **change) for party in parties]
+        for one in started:
+            one.reaches("joining")
+            one.says("waiting for" if one.party == "server" else "is ready; joining")
+            if one.party != "server":
+                self._is_open(self.address(one.party))
+        return started
+
+    def address(self, party: str) -> Address:
+        """Where a party listens."""
+        return self.hosts[PARTIES.index(party)]
+
+    def completes(self) -> None:
+        """Let those start who have not, and see the job done with the right result."""
+        here = {one.party for one in self.running if one.process.poll() is None}
+        for party in PARTIES:
+            if party not in here:
+                self.start(party)
+        for one in self.running[-3:]:
+            assert one.ends() == (0, ""), one.party
+        self.is_right()
+
+    def is_right(self) -> None:
+        """Alice's model is what training in the clear gives."""
+        model = json.loads((self.directory / "out/alice/model.json").read_text())
+        job = load_job(self.directory / "job.yaml")
+        x = read_table(self.directory / "alice.csv", job, "alice")
+        y = read_table(self.directory / "bob.csv", job, "bob")
+        clear = fit(job, x.matrix, y.matrix)
+        secure = np.array([*model["weights"], model["intercept"]])
+        assert np.linalg.norm(secure - clear) < 1e-2 * np.linalg.norm(clear)
+
+    @staticmethod
+    def _is_open(address: Address) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                socket.create_connection((address.host, address.port), 5).close()
+                return
+            except ConnectionRefusedError:
+                assert time.monotonic() < end
+                time.sleep(0.02)
+
     def close(self) -> None:
         """End whatever still runs."""
         for one in self.running:
@@ -164,3 +217,15 @@ def party_command(*words: str, directory: Path) -> subprocess.CompletedProcess[s
         check=False,
         env=os.environ | {"PYTHONPATH": str(Path.cwd())},
     )
+
+
+def limit_files(running: Running) -> None:
+    """Let a process have no more files open than is usual."""
+    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
+
+
+def resident_bytes(running: Running, field: str = "VmRSS") -> int:
+    """A process's memory now (``VmRSS``) or at its highest (``VmHWM``)."""
+    status = Path(f"/proc/{running.process.pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith(f"{field}:")]
+    return int(line.split()[1]) * 1024
