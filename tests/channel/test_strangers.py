@@ -21,7 +21,7 @@ from party.channel.hello import hello
 from party.identity import identity
 from tests.harness.joins import JOB, PLAN, Joins
 from tests.harness.keys import write_keys
-from tests.harness.links import descriptors, message, tls
+from tests.harness.links import LIMIT_S, descriptors, message, tls
 
 # The module, not the function of the same name.
 limits = __import__("party.channel.join", fromlist=["STAGE_S"])
@@ -242,7 +242,7 @@ def test_who_floods_from_one_place_crowds_out_itself(
 @pytest.mark.usefixtures("short_stages")
 def test_a_connection_that_says_nothing_is_hung_up_on(joins: Joins) -> None:
     alice = joins.start("alice")
-    with joins.dial(timeout_s=5) as one:
+    with joins.dial(timeout_s=LIMIT_S) as one:
         assert one.recv(1) == b""
     alice.says("did not shake hands within")
     joins.everybody_joins()
@@ -254,10 +254,10 @@ def test_slow_bytes_are_hung_up_on(joins: Joins) -> None:
     begin = time.monotonic()
     with joins.dial() as one, contextlib.suppress(ConnectionError):
         one.sendall(BEGUN)
-        while time.monotonic() < begin + 5:
+        while time.monotonic() < begin + LIMIT_S:
             one.sendall(b"\0")
             time.sleep(0.05)
-    assert time.monotonic() < begin + 3
+    assert time.monotonic() < begin + LIMIT_S, "nobody hangs up"
     joins.everybody_joins()
 
 
