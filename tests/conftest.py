@@ -1,7 +1,34 @@
-"""What holds for all tests."""
+"""What holds for all tests: a plan for all that run parties, and a scene for each."""
 
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from party.agreement.job import Job
+from party.compiler.driver import build
+from tests.harness.processes import JOB, Processes
 
 # A property is about what is computed, never about how fast a busy machine does it.
 settings.register_profile("kit", deadline=None)
 settings.load_profile("kit")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds the plan of the usual job, whatever its rows and epochs."""
+    directory = tmp_path_factory.mktemp("cache")
+    build(Job.model_validate_json(json.dumps(JOB)), directory, range(3))
+    return directory
+
+
+@pytest.fixture
+def processes(tmp_path: Path, cache: Path) -> Iterator[Processes]:
+    """The usual job."""
+    made = Processes(tmp_path, cache)
+    yield made
+    made.close()

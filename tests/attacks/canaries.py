@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from party.agreement.job import PARTIES, Job, load_job
 from party.agreement.order import order
-from tests.runtime.scene import JOB, ROWS, Scene
+from tests.harness.processes import JOB, ROWS, Processes
 
 TRAINING: dict[str, Any] = JOB["training"] | {"batch_size": 32}
 """The labels of a batch are enough to be told from chance."""
@@ -77,7 +77,7 @@ class Canary:
     pattern: bytes
 
 
-class Planted(Scene):
+class Planted(Processes):
     """A job whose tables and keys are easily recognised."""
 
     def __init__(self, directory: Path, cache: Path, **change: Any) -> None:

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from party.agreement.job import Job
-from party.compiler.driver import build
-from tests.attacks.siege import Siege
-from tests.runtime.scene import JOB
+from tests.harness.processes import Processes
 
 Tried = Callable[[int, str], None]
 
 _tried: list[tuple[str, int, str]] = []
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that holds the plan of the usual job, whatever its rows and epochs."""
-    directory = tmp_path_factory.mktemp("cache")
-    build(Job.model_validate_json(json.dumps(JOB)), directory, range(3))
-    return directory
-
-
 @pytest.fixture
-def siege(tmp_path: Path, cache: Path) -> Iterator[Siege]:
+def processes(tmp_path: Path, cache: Path) -> Iterator[Processes]:
     """The usual job's parties."""
-    made = Siege(tmp_path, cache)
+    made = Processes(tmp_path, cache)
     yield made
     made.close()
 

@@ -21,8 +21,7 @@ from party.native.instructions import Op, Type
 from party.native.library import library
 from party.plan.parameters import PlanParameters
 from party.schedule import Schedule, cache
-from tests.attacks.siege import Siege
-from tests.runtime.scene import PATIENCE_S
+from tests.harness.processes import PATIENCE_S, Processes
 
 HEAD = struct.Struct("<QII")
 """What a message begins with: its step, its key, and how many bytes follow."""
@@ -57,24 +56,24 @@ class Intruder:
         heard: by party, how many bytes came from it after the join.
     """
 
-    def __init__(self, siege: Siege, party: Party) -> None:
-        self.siege, self.party = siege, party
-        job = load_job(siege.directory / "job.yaml")
+    def __init__(self, processes: Processes, party: Party) -> None:
+        self.processes, self.party = processes, party
+        job = load_job(processes.directory / "job.yaml")
         self.steps = job.steps
         parameters = PlanParameters.of(job)
         self.schedules: dict[str, Schedule] = {}
         for index, name in enumerate(PARTIES):
-            found = cache.load(cache.path(siege.cache, parameters, index), index)
+            found = cache.load(cache.path(processes.cache, parameters, index), index)
             assert found is not None
             self.schedules[name] = found
         index = PARTIES.index(party)
         self.joined = join(
             job,
             party,
-            siege.hosts,
-            load_keys(siege.directory / "keys" / party, job.name, party),
+            processes.hosts,
+            load_keys(processes.directory / "keys" / party, job.name, party),
             self.schedules[party].plan_digest,
-            listen(siege.hosts[index]) if index < 2 else None,
+            listen(processes.hosts[index]) if index < 2 else None,
             PATIENCE_S,
             lambda text, awaited: None,
         )
@@ -212,13 +211,13 @@ def _ready(connection: Connection, event: int) -> None:
 
 
 @contextlib.contextmanager
-def intruder(siege: Siege, party: Party = "bob", **options: str) -> Iterator[Intruder]:
+def intruder(processes: Processes, party: Party = "bob", **options: str) -> Iterator[Intruder]:
     """The other two are started, with these options and under a limit of memory, and join it."""
     for other in PARTIES:
         if other != party:
-            victim = siege.start(other, **options).process.pid
+            victim = processes.start(other, **options).process.pid
             resource.prlimit(victim, resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    made = Intruder(siege, party)
+    made = Intruder(processes, party)
     try:
         yield made
     finally:

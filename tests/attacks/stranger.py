@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from party.agreement.hosts import Address
-from tests.runtime.scene import PATIENCE_S
+from tests.harness.processes import PATIENCE_S
 
 
 def does(deed: str, address: Address, *about: Any) -> subprocess.CompletedProcess[str]:

@@ -21,12 +21,12 @@ from party.plan import Plan
 from party.plan.parameters import PlanParameters
 from party.schedule import cache as store
 from party.schedule.schedule import schedule
-from tests import compiler
 from tests.attacks.conftest import Tried
-from tests.attacks.siege import Encounter, Siege, knock
 from tests.audit.mutants import Mutator
-from tests.channel.meeting import message, tls
-from tests.runtime.scene import JOB, Running
+from tests.harness import plans
+from tests.harness.links import message, tls
+from tests.harness.network import Encounter, knock
+from tests.harness.processes import JOB, Processes, Running
 
 TRAINING: dict[str, Any] = JOB["training"]
 JOBS: dict[str, dict[str, Any]] = {
@@ -63,9 +63,9 @@ WORDS = {
 }
 
 
-def refused(siege: Siege, field: str) -> None:
+def refused(processes: Processes, field: str) -> None:
     """Everybody has ended, for that field; nobody trained."""
-    for one in siege.running:
+    for one in processes.running:
         code, said = one.ends()
         assert (code, said.count("Traceback")) == (1, 0), said
         assert f"{field}: " in said and " disagree" in said, said
@@ -79,30 +79,32 @@ def refused(siege: Siege, field: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("odd", "field"), list(zip(cycle(PARTIES), JOBS)))
 def test_a_party_with_another_job_is_refused(
-    siege: Siege, odd: str, field: str, tried: Tried
+    processes: Processes, odd: str, field: str, tried: Tried
 ) -> None:
-    other = siege.write_job("other.yaml", **JOBS[field])
+    other = processes.write_job("other.yaml", **JOBS[field])
     for party in PARTIES:
-        siege.start(party, job=other.name if party == odd else "job.yaml")
-    refused(siege, field)
+        processes.start(party, job=other.name if party == odd else "job.yaml")
+    refused(processes, field)
     tried(1, f"jobs of which {odd} changed {field}")
 
 
 @pytest.mark.parametrize("field", WORDS)
 @pytest.mark.parametrize("odd", PARTIES)
 def test_a_party_that_says_another_thing_is_refused(
-    siege: Siege, odd: str, field: str, tried: Tried
+    processes: Processes, odd: str, field: str, tried: Tried
 ) -> None:
     for party in PARTIES:
         if party != odd:
-            siege.start(party)
+            processes.start(party)
     options = ["--job", "job.yaml", "--config", "config.json", "--keys", f"keys/{odd}"]
-    options += ["--output", f"out/{odd}", "--cache", str(siege.cache), "--wait", "60"]
+    options += ["--output", f"out/{odd}", "--cache", str(processes.cache), "--wait", "60"]
     if odd != "server":
         options += ["--table", f"{odd}.csv"]
     command = [sys.executable, "-c", CHANGED.format(change=WORDS[field]), odd, *options]
-    siege.running.append(Running(odd, command, siege.directory / "out" / odd, siege.directory))
-    refused(siege, field)
+    processes.running.append(
+        Running(odd, command, processes.directory / "out" / odd, processes.directory)
+    )
+    refused(processes, field)
     tried(1, f"jobs in which {odd} has another {field}")
 
 
@@ -118,11 +120,11 @@ def changed_hello(party: str, field: str, plan: str) -> dict[str, Any]:
     return words
 
 
-def told(siege: Siege, party: str, words: dict[str, Any]) -> Encounter:
+def told(processes: Processes, party: str, words: dict[str, Any]) -> Encounter:
     """What Alice tells a party that says this, and then listens until it is hung up on."""
-    keys = siege.directory / "keys" / party
+    keys = processes.directory / "keys" / party
     context = tls(keys, keys / "ca.crt")
-    return knock(siege.address("alice"), context, message(json.dumps(words).encode()))
+    return knock(processes.address("alice"), context, message(json.dumps(words).encode()))
 
 
 def said(met: Encounter) -> list[dict[str, Any]]:
@@ -138,12 +140,12 @@ def said(met: Encounter) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("odd", "field"), list(zip(cycle(PARTIES[1:]), [*JOBS, *WORDS, "plan"])))
 def test_who_differs_is_told_a_hello_and_a_refusal_and_nothing_more(
-    siege: Siege, odd: str, field: str, tried: Tried
+    processes: Processes, odd: str, field: str, tried: Tried
 ) -> None:
     """Alice has a table; the others have real keys, and decrypt all that she says until she ends.
     The one who agrees with her hears the same."""
-    siege.waits("alice")
-    found = store.load(store.path(siege.cache, AGREED, 0), 0)
+    processes.waits("alice")
+    found = store.load(store.path(processes.cache, AGREED, 0), 0)
     assert found is not None
     own = hello(HONEST, "alice", found.plan_digest)
     theirs: dict[str, dict[str, Any]] = {
@@ -153,14 +155,14 @@ def test_who_differs_is_told_a_hello_and_a_refusal_and_nothing_more(
     error = difference(own, theirs[odd])
     assert error is not None
     with ThreadPoolExecutor() as pool:
-        listening = [pool.submit(told, siege, party, theirs[party]) for party in theirs]
+        listening = [pool.submit(told, processes, party, theirs[party]) for party in theirs]
     for one in listening:
         first, last = said(one.result())
         assert len(bytes.fromhex(first.pop("run"))) == 16, "a nonce"
         assert first == {name: value for name, value in own.items() if name != "run"}
         assert last == {"type": "refusal", "what": error.what, "hint": error.hint}
         assert one.result().ended == "closed"
-    refused(siege, field)
+    refused(processes, field)
     tried(2, f"connections on which all was decrypted that is said where {odd} has another {field}")
 
 
@@ -169,7 +171,7 @@ CHANGES = {"a mask dropped": "drop", "an operation more, that shows another part
 
 def with_one_thing_changed(kind: str, odd: int) -> Plan:
     """A plan of which the odd party's own part is another."""
-    plan = compiler.plan(AGREED)
+    plan = plans.plan(AGREED)
     honest = schedule(plan, odd)
     for mutant in Mutator(plan).of_kind(kind):
         if len(schedule(changed := mutant.plan, odd).step) != len(honest.step):
@@ -181,7 +183,7 @@ def with_one_thing_changed(kind: str, odd: int) -> Plan:
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("odd", PARTIES)
 def test_a_party_that_runs_another_plan_is_refused(
-    siege: Siege, odd: str, change: str, tmp_path: Path, tried: Tried
+    processes: Processes, odd: str, change: str, tmp_path: Path, tried: Tried
 ) -> None:
     """Its software is as it should be; the schedule that it made itself, past its audit, is not."""
     number = PARTIES.index(odd)
@@ -189,7 +191,7 @@ def test_a_party_that_runs_another_plan_is_refused(
     plan = with_one_thing_changed(CHANGES[change], number)
     store.save(store.path(own, AGREED, number), schedule(plan, number))
     for party in PARTIES:
-        siege.start(party, cache=str(own if party == odd else siege.cache))
-    refused(siege, "plan")
-    assert any(plan.digest[:12] in event["event"] for event in siege.running[number].events())
+        processes.start(party, cache=str(own if party == odd else processes.cache))
+    refused(processes, "plan")
+    assert any(plan.digest[:12] in event["event"] for event in processes.running[number].events())
     tried(1, f"jobs in which {odd} runs a plan with {change}")

@@ -29,8 +29,7 @@ from party.compiler.driver import build
 from party.native.instructions import Type
 from tests.attacks.conftest import Tried
 from tests.attacks.intruder import HEAD, Frame, Intruder, intruder
-from tests.attacks.siege import Siege, resident_bytes
-from tests.runtime.scene import ENDLESS, JOB
+from tests.harness.processes import ENDLESS, JOB, Processes, resident_bytes
 
 ABORT, ALIVE = 0xFFFFFFFF, 0xFFFFFFFE
 PROTOCOLS = ("pond", "aby3", "securenn")
@@ -177,10 +176,10 @@ def first_wrong(words: bytes, due: list[Frame]) -> tuple[Frame, Frame]:
 
 
 def ends_named(
-    siege: Siege, attacker: Intruder, victim: str, told: str, leaves: bool = False
+    processes: Processes, attacker: Intruder, victim: str, told: str, leaves: bool = False
 ) -> None:
     """The victim says what happened; the third party ends too, and knows of whom it was."""
-    for one in sorted(siege.running, key=lambda one: one.party != victim):
+    for one in sorted(processes.running, key=lambda one: one.party != victim):
         if leaves and one.party != victim:
             attacker.close()  # who else would be waited for, as long as silence is borne
         code, words = one.ends()
@@ -200,10 +199,10 @@ def ends_named(
     ],
 )
 def test_a_frame_that_is_not_due_ends_its_receiver_with_what_was(
-    siege: Siege, chance: random.Random, tried: Tried, protocol: str, mischief: Mischief
+    processes: Processes, chance: random.Random, tried: Tried, protocol: str, mischief: Mischief
 ) -> None:
-    siege.write_job("job.yaml", protocol=protocol)
-    with intruder(siege) as bob:
+    processes.write_job("job.yaml", protocol=protocol)
+    with intruder(processes) as bob:
         bob.behaves(AT, chance)
         due = bob.frames("alice", AT)
         words = mischief(due, chance)
@@ -211,7 +210,7 @@ def test_a_frame_that_is_not_due_ends_its_receiver_with_what_was(
         bob.send("alice", words)
         bob.send("server", wire(bob.frames("server", AT), chance))
         told = rf"error: bob sent {came}, where {one} was due at step {AT + 1} of {bob.steps}\b"
-        ends_named(siege, bob, "alice", told)
+        ends_named(processes, bob, "alice", told)
     tried(1, f"runs of {protocol} with a frame: {mischief.__name__.replace('_', ' ')}")
 
 
@@ -219,9 +218,9 @@ def test_a_frame_that_is_not_due_ends_its_receiver_with_what_was(
     ("attacker", "victim"), [(a, v) for a in PARTIES for v in PARTIES if a != v]
 )
 def test_no_party_may_say_to_another_what_is_not_due(
-    siege: Siege, chance: random.Random, tried: Tried, attacker: Party, victim: str
+    processes: Processes, chance: random.Random, tried: Tried, attacker: Party, victim: str
 ) -> None:
-    with intruder(siege, attacker) as one:
+    with intruder(processes, attacker) as one:
         one.behaves(AT, chance)
         if due := one.frames(victim, AT):
             one.send(victim, another_key(due, chance))
@@ -230,41 +229,41 @@ def test_no_party_may_say_to_another_what_is_not_due(
             one.send(victim, wire([Frame(AT, 1000, 8)], chance))
             one.behaves(one.steps + 1, chance, first=AT)
             told = rf"{attacker} sent more than was agreed \(step {AT}, message 1000, 8 bytes\)"
-        ends_named(siege, one, victim, told, leaves=not due)
+        ends_named(processes, one, victim, told, leaves=not due)
     tried(1, f"runs in which {attacker} sends {victim} another frame")
 
 
 def test_what_one_party_is_to_say_cannot_come_from_another(
-    siege: Siege, chance: random.Random, tried: Tried
+    processes: Processes, chance: random.Random, tried: Tried
 ) -> None:
     """Bob sends Alice the third server's frames, right in step, key and size."""
-    with intruder(siege) as bob:
+    with intruder(processes) as bob:
         bob.behaves(AT, chance)
         due = bob.frames("alice", AT)
         bob.send("alice", wire(bob.frames("alice", AT, of="server"), chance))
-        ends_named(siege, bob, "alice", rf"bob sent .* where {due[0]} was due at step 3 of")
+        ends_named(processes, bob, "alice", rf"bob sent .* where {due[0]} was due at step 3 of")
     tried(1, "runs with another party's frames")
 
 
 def test_a_frame_cut_off_by_the_end_of_its_sender_is_a_death(
-    siege: Siege, chance: random.Random, tried: Tried
+    processes: Processes, chance: random.Random, tried: Tried
 ) -> None:
-    with intruder(siege) as bob:
+    with intruder(processes) as bob:
         bob.behaves(AT, chance)
         bob.send("alice", wire(bob.frames("alice", AT), chance)[:-5])
         bob.close()
-        ends_named(siege, bob, "alice", r"error: bob went away at step \d+ of \d+")
+        ends_named(processes, bob, "alice", r"error: bob went away at step \d+ of \d+")
     tried(1, "runs with a frame cut off")
 
 
 @pytest.mark.parametrize("culprit", [0, 1, 2, 3, 2**64 - 1])
 def test_who_gives_up_is_named_whomever_it_blames(
-    siege: Siege, chance: random.Random, tried: Tried, culprit: int
+    processes: Processes, chance: random.Random, tried: Tried, culprit: int
 ) -> None:
-    with intruder(siege) as bob:
+    with intruder(processes) as bob:
         bob.behaves(AT, chance)
         bob.send("alice", HEAD.pack(culprit, ABORT, 0))
-        alice, server = siege.running
+        alice, server = processes.running
         code, words = alice.ends()
         assert code == 1 and re.match("error: bob (gave up|sent more than was agreed)", words)
         code, words = server.ends()
@@ -273,22 +272,24 @@ def test_who_gives_up_is_named_whomever_it_blames(
 
 
 def test_a_word_after_the_last_one_is_too_much(
-    siege: Siege, chance: random.Random, tried: Tried
+    processes: Processes, chance: random.Random, tried: Tried
 ) -> None:
-    with intruder(siege) as bob:
+    with intruder(processes) as bob:
         bob.behaves(bob.steps + 1, chance)
         bob.send("alice", wire([Frame(bob.steps + 1, 0, 8)], chance))
         told = rf"bob sent more than was agreed \(step {bob.steps + 1}, message 0, 8 bytes\)"
-        ends_named(siege, bob, "alice", told + " at the end", leaves=True)
+        ends_named(processes, bob, "alice", told + " at the end", leaves=True)
     tried(1, "runs with a frame after the last")
 
 
-def test_who_runs_ahead_is_not_read(siege: Siege, chance: random.Random, tried: Tried) -> None:
+def test_who_runs_ahead_is_not_read(
+    processes: Processes, chance: random.Random, tried: Tried
+) -> None:
     """While Alice waits for the third server, Bob sends her all of a long job: she reads a window
     of it, and the rest waits at Bob."""
-    siege.write_job("job.yaml", **ENDLESS)
-    with intruder(siege) as bob:
-        alice, server = siege.running
+    processes.write_job("job.yaml", **ENDLESS)
+    with intruder(processes) as bob:
+        alice, server = processes.running
         alice.reaches("running")
         server.signal(signal.SIGSTOP)
         before, steps = resident_bytes(alice), itertools.count()
@@ -316,8 +317,8 @@ MANY_KEYS = 20_000
 """Half a megabyte. Of either so much was read: rings and buffers on the way hold less."""
 
 
-def end_by_their_limit(siege: Siege) -> None:
-    for one in siege.running:
+def end_by_their_limit(processes: Processes) -> None:
+    for one in processes.running:
         code, words = one.ends()
         # whose limit is a moment later hears of Alice's
         reasons = ("the time limit has passed", "because of", "alice gave up at")
@@ -326,24 +327,24 @@ def end_by_their_limit(siege: Siege) -> None:
 
 @pytest.mark.parametrize("steps", [AT, None])
 def test_signs_of_life_without_end_do_not_outlive_a_time_limit(
-    siege: Siege, chance: random.Random, tried: Tried, steps: int | None
+    processes: Processes, chance: random.Random, tried: Tried, steps: int | None
 ) -> None:
     """In the middle of a run, and after its last step."""
-    with intruder(siege, time_limit=str(LIMIT_S)) as bob:
+    with intruder(processes, time_limit=str(LIMIT_S)) as bob:
         bob.behaves(bob.steps + 1 if steps is None else steps, chance)
         with bob.repeating(lambda: bob.send("alice", ALIVES)) as sent:
-            end_by_their_limit(siege)
+            end_by_their_limit(processes)
     assert sent.count > MANY_BYTES
     tried(sent.count // HEAD.size, "signs of life without end")
 
 
 def test_new_keys_without_end_do_not_outlive_a_time_limit(
-    siege: Siege, chance: random.Random, tried: Tried
+    processes: Processes, chance: random.Random, tried: Tried
 ) -> None:
     """TLS 1.3 lets a peer change its keys at any time, and as often as it likes."""
-    with intruder(siege, time_limit=str(LIMIT_S)) as bob:
+    with intruder(processes, time_limit=str(LIMIT_S)) as bob:
         bob.behaves(AT, chance)
         with bob.repeating(lambda: bob.change_keys("alice")) as sent:
-            end_by_their_limit(siege)
+            end_by_their_limit(processes)
     assert sent.count > MANY_KEYS
     tried(sent.count, "changes of keys without end")

@@ -16,26 +16,26 @@ from typing import Any
 import pytest
 
 from tests.attacks.conftest import Tried
-from tests.attacks.siege import Siege, speak
 from tests.attacks.stranger import DEEDS, does, gets
-from tests.runtime.scene import ENDLESS, ROWS, Running
+from tests.harness.network import speak
+from tests.harness.processes import ENDLESS, ROWS, Processes, Running
 
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """How a client of TensorFlow's servers begins."""
 
 
-def all_deeds(siege: Siege) -> list[subprocess.CompletedProcess[str]]:
+def all_deeds(processes: Processes) -> list[subprocess.CompletedProcess[str]]:
     """All that a stranger can do to the tensorflow runtime, done to Bob at once."""
     held = (1, "bob/table", "float32")
     about: dict[str, tuple[Any, ...]] = {
-        "read a file": (1, str(siege.directory / "bob.csv")),
+        "read a file": (1, str(processes.directory / "bob.csv")),
         "read": held,
         "add up": ({"1": "bob/share0"}, "int64"),
         "write": (*held, [[1.0]] * ROWS),
         "end": (1,),
     }
     assert about.keys() == DEEDS.keys()
-    bob = siege.address("bob")
+    bob = processes.address("bob")
     with ThreadPoolExecutor(len(about)) as pool:
         return list(pool.map(lambda deed: does(deed, bob, *about[deed]), about))
 
@@ -63,34 +63,34 @@ def listening(running: Running) -> set[int]:
 def test_a_sealed_party_listens_for_its_peers_alone_and_runs_nothing(
     tmp_path: Path, cache: Path, tried: Tried
 ) -> None:
-    siege = Siege(tmp_path, cache, **ENDLESS)
+    processes = Processes(tmp_path, cache, **ENDLESS)
     try:
-        (bob,) = siege.waits("bob")
-        assert listening(bob) == {siege.address("bob").port}
-        speak(siege.address("bob"), HTTP2).gave_nothing_away()
-        done = all_deeds(siege)
+        (bob,) = processes.waits("bob")
+        assert listening(bob) == {processes.address("bob").port}
+        speak(processes.address("bob"), HTTP2).gave_nothing_away()
+        done = all_deeds(processes)
         assert [(one.returncode, one.stdout) for one in done] == [(1, "")] * len(DEEDS)
 
-        alice, server = siege.start("alice"), siege.start("server")
+        alice, server = processes.start("alice"), processes.start("server")
         for one in (alice, bob, server):
             one.reaches("running", step=10)
-            assert listening(one) <= {siege.address(one.party).port}
-        done = all_deeds(siege)
+            assert listening(one) <= {processes.address(one.party).port}
+        done = all_deeds(processes)
         assert [(one.returncode, one.stdout) for one in done] == [(1, "")] * len(DEEDS)
         assert bob.process.poll() is None, "it trains on"
         tried(2 * len(DEEDS), "graphs sent to a sealed party")
     finally:
-        siege.close()
+        processes.close()
 
 
 @pytest.mark.slow
 def test_the_tensorflow_runtime_loses_to_the_same_attack(tmp_path: Path, cache: Path) -> None:
     """As its documentation says: the test of the test."""
-    siege = Siege(tmp_path, cache, **ENDLESS)
+    processes = Processes(tmp_path, cache, **ENDLESS)
     try:
-        _, bob, _ = siege.start_all("--runtime", "tensorflow")
+        _, bob, _ = processes.start_all("--runtime", "tensorflow")
         bob.reaches("running")
         file = tmp_path / "bob.csv"
-        assert gets("read a file", siege.address("bob"), 1, str(file)) == file.read_text()
+        assert gets("read a file", processes.address("bob"), 1, str(file)) == file.read_text()
     finally:
-        siege.close()
+        processes.close()

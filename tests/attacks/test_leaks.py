@@ -61,7 +61,7 @@ from tests.attacks.canaries import (
     watched,
 )
 from tests.attacks.conftest import Tried
-from tests.runtime.scene import JOB
+from tests.harness.processes import JOB
 
 SEEDS_LOOKED_FOR = 500
 """Of each process: all of a job of ten steps, and the first of one without an end."""
@@ -100,9 +100,9 @@ def known_seeds(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, cache: Path, temporary: Path, known_seeds: None) -> Iterator[Planted]:
+def processes(tmp_path: Path, cache: Path, temporary: Path, known_seeds: None) -> Iterator[Planted]:
     """A job with planted values."""
-    (tmp_path / "scene").mkdir()
+    (tmp_path / "processes").mkdir()
     made = Planted(tmp_path / "scene", cache)
     yield made
     made.close()
@@ -130,21 +130,21 @@ def served(number: int) -> dict[str, bytes]:
     return found
 
 
-def start(scene: Planted, *more: str) -> None:
+def start(processes: Planted, *more: str) -> None:
     for number, party in enumerate(PARTIES):
-        scene.start(party, *more, status=f"127.0.0.{5 + number}:18090")
+        processes.start(party, *more, status=f"127.0.0.{5 + number}:18090")
 
 
-def everything(scene: Planted, temporary: Path) -> dict[str, bytes]:
+def everything(processes: Planted, temporary: Path) -> dict[str, bytes]:
     """All that a run touches, but the tables and the keys themselves."""
-    found = files_in(scene.directory / "out") | files_in(scene.cache) | files_in(temporary)
-    for one in scene.running:
+    found = files_in(processes.directory / "out") | files_in(processes.cache) | files_in(temporary)
+    for one in processes.running:
         for file in (one.log, one.words):
             found[str(file)] = file.read_bytes()
         for pid in descendants(one.process.pid):
             found |= of_process(pid)
     for name in ("job.yaml", "config.json"):
-        found[name] = (scene.directory / name).read_bytes()
+        found[name] = (processes.directory / name).read_bytes()
     return found
 
 
@@ -152,12 +152,12 @@ def leaks(found: dict[str, bytes], sought: Search) -> list[str]:
     return [leak for place, content in found.items() for leak in sightings(place, content, sought)]
 
 
-def pids(scene: Planted) -> list[int]:
-    return [one.process.pid for one in scene.running]
+def pids(processes: Planted) -> list[int]:
+    return [one.process.pid for one in processes.running]
 
 
-def seeds(scene: Planted) -> list[Canary]:
-    return list(of_seeds(pids(scene), SEEDS_LOOKED_FOR))
+def seeds(processes: Planted) -> list[Canary]:
+    return list(of_seeds(pids(processes), SEEDS_LOOKED_FOR))
 
 
 def ran(module: str, seen: dict[str, bytes]) -> list[int]:
@@ -175,23 +175,23 @@ def assert_looked_into(seen: dict[str, bytes], pids: Iterable[int]) -> None:
             assert seen.get(f"/proc/{pid}/{name}"), f"{name} of {pid} was never read"
 
 
-def held(scene: Planted) -> Any:
+def held(processes: Planted) -> Any:
     """Alice's table as she holds it."""
-    job = load_job(scene.directory / "job.yaml")
-    return load(scene.directory / "alice.csv", job, "alice").matrix
+    job = load_job(processes.directory / "job.yaml")
+    return load(processes.directory / "alice.csv", job, "alice").matrix
 
 
-def standardised(scene: Planted) -> Any:
-    table = scene.features
+def standardised(processes: Planted) -> Any:
+    table = processes.features
     return (table - table.mean(0)) / table.std(0)
 
 
-def csv(scene: Planted, party: str) -> bytes:
-    return (scene.directory / f"{party}.csv").read_bytes()
+def csv(processes: Planted, party: str) -> bytes:
+    return (processes.directory / f"{party}.csv").read_bytes()
 
 
-def private_key(scene: Planted, encoding: serialization.Encoding) -> bytes:
-    pem = (scene.directory / "keys/bob/tls.key").read_bytes()
+def private_key(processes: Planted, encoding: serialization.Encoding) -> bytes:
+    pem = (processes.directory / "keys/bob/tls.key").read_bytes()
     key: Any = serialization.load_pem_private_key(pem, None)
     as_is = serialization.NoEncryption()
     return bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, as_is))
@@ -252,20 +252,20 @@ FEATURES: dict[str, Callable[[Planted], bytes]] = {
 }
 
 
-def batch(scene: Planted, number: int = 3) -> Any:
+def batch(processes: Planted, number: int = 3) -> Any:
     """The rows of a batch in the order that the parties take them."""
     epoch, half = divmod(number, 2)
-    return np.split(order(load_job(scene.directory / "job.yaml"), epoch), 2)[half]
+    return np.split(order(load_job(processes.directory / "job.yaml"), epoch), 2)[half]
 
 
-def taken(scene: Planted, number: int = 3) -> Any:
+def taken(processes: Planted, number: int = 3) -> Any:
     """The labels of a batch."""
-    return np.array(scene.labels)[batch(scene, number)]
+    return np.array(processes.labels)[batch(processes, number)]
 
 
 def of_kind(kind: str) -> Callable[[Planted], bytes]:
     """A batch's labels as numbers of a kind."""
-    return lambda scene: bytes(taken(scene).astype(kind).tobytes())
+    return lambda processes: bytes(taken(processes).astype(kind).tobytes())
 
 
 LABELS: dict[str, Callable[[Planted], bytes]] = {
@@ -471,33 +471,33 @@ def test_nothing_private_shows_while_a_plan_is_built(
 
 @pytest.mark.parametrize("runtime", ["sealed", "tensorflow"])
 def test_the_model_is_in_one_file_of_alices_and_nowhere_else(
-    scene: Planted, temporary: Path, runtime: str, tried: Tried
+    processes: Planted, temporary: Path, runtime: str, tried: Tried
 ) -> None:
-    start(scene, "--stay", "--runtime", runtime)
-    for one in scene.running:
+    start(processes, "--stay", "--runtime", runtime)
+    for one in processes.running:
         one.reaches("done")
-    own = scene.directory / "out/alice/model.json"
+    own = processes.directory / "out/alice/model.json"
     assert stat.S_IMODE(own.stat().st_mode) == 0o600
     weights = list(of_model(read_model(own.parent)))
-    sought = Search(scene.canaries() + seeds(scene) + weights)
-    found = everything(scene, temporary)
-    assert_looked_into(found, pids(scene))
+    sought = Search(processes.canaries() + seeds(processes) + weights)
+    found = everything(processes, temporary)
+    assert_looked_into(found, pids(processes))
     for number in range(3):
         found |= served(number)
     written = found.pop(str(own))
     assert sightings("", written, Search(weights))
     assert leaks(found, sought) == []
     assert list(temporary.iterdir()) == []
-    names = {Path(name).name for name in files_in(scene.directory / "out")}
+    names = {Path(name).name for name in files_in(processes.directory / "out")}
     assert names == {"status.json", "report.json", "model.json", ".lock"}
     tried(len(found) * sought.size, f"searches for a planted value after a {runtime} job was done")
 
 
-def in_memory(scene: Planted, sought: Search) -> tuple[dict[str, set[str]], int]:
+def in_memory(processes: Planted, sought: Search) -> tuple[dict[str, set[str]], int]:
     """Of each party, what planted values are in its memory; and in how many pieces it came."""
     held: dict[str, set[str]] = {}
     pieces = 0
-    for one in scene.running:
+    for one in processes.running:
         held[one.party] = set()
         for piece in memory_of(one.process.pid):
             found = sought.found(piece)
@@ -511,11 +511,11 @@ def in_memory(scene: Planted, sought: Search) -> tuple[dict[str, set[str]], int]
     ("runtime", "when"), [("sealed", "running"), ("sealed", "done"), ("tensorflow", "done")]
 )
 def test_no_party_has_anything_of_anothers_in_its_memory(
-    endless: Planted, scene: Planted, runtime: str, when: str, tried: Tried
+    endless: Planted, processes: Planted, runtime: str, when: str, tried: Tried
 ) -> None:
     """Each has its own there, so that the search finds what there is; but a table only while it is
     needed. What is short could be there by chance: a party's memory holds all kinds of things."""
-    played = endless if when == "running" else scene
+    played = endless if when == "running" else processes
     start(played, "--stay", "--runtime", runtime)
     for one in played.running:
         one.reaches(when, step=1)
@@ -551,23 +551,23 @@ def test_a_party_draws_the_seeds_that_are_searched_for_and_the_server_gets_no_ot
     assert held["server"] == {"server"}
 
 
-def drawn_in(scene: Planted, pid: int) -> set[str]:
+def drawn_in(processes: Planted, pid: int) -> set[str]:
     """Whose seeds are in a process."""
     pieces = list(memory_of(pid))
-    of = {one.party: SEED_TEXT + one.process.pid.to_bytes(8, "little") for one in scene.running}
+    of = {one.party: SEED_TEXT + one.process.pid.to_bytes(8, "little") for one in processes.running}
     return {party for party, seed in of.items() if any(seed in piece for piece in pieces)}
 
 
 def test_a_local_run_leaves_no_key_and_shows_no_value(
-    scene: Planted, temporary: Path, tried: Tried
+    processes: Planted, temporary: Path, tried: Tried
 ) -> None:
     """The deployer holds the keys of all three, in a directory of its own that goes with it."""
-    output = scene.directory / "local"
+    output = processes.directory / "local"
     command = [sys.executable, "-c", "from deployer.cli import main; main()", "run", "job.yaml"]
-    command += ["--output", str(output), "--cache", str(scene.cache)]
+    command += ["--output", str(output), "--cache", str(processes.cache)]
     process = subprocess.Popen(
         command,
-        cwd=scene.directory,
+        cwd=processes.directory,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -593,19 +593,19 @@ def test_a_local_run_leaves_no_key_and_shows_no_value(
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    with watched(lambda: [process.pid]) as processes:
+    with watched(lambda: [process.pid]) as looked:
         said, words = process.communicate(timeout=240)
     watcher.join()
     assert process.returncode == 0, words
     assert open_to_others == set()
-    started, readers = ran("party", processes), ran("party.table", processes)
+    started, readers = ran("party", looked), ran("party.table", looked)
     assert len(started) == 3 and len(readers) == 2
-    assert_looked_into(processes, [process.pid, *started, *readers])
+    assert_looked_into(looked, [process.pid, *started, *readers])
     assert list(temporary.iterdir()) == []
     own = output / "alice/model.json"
-    canaries = scene.canaries() + list(of_seeds(started, SEEDS_LOOKED_FOR))
+    canaries = processes.canaries() + list(of_seeds(started, SEEDS_LOOKED_FOR))
     sought = Search(canaries + list(of_model(read_model(own.parent))))
-    found = seen | processes | files_in(output) | files_in(scene.cache) | {"stderr": words}
+    found = seen | looked | files_in(output) | files_in(processes.cache) | {"stderr": words}
     found.pop(str(own))
     assert leaks(found, sought) == []
     # Whoever runs all three at once is shown Alice's weights, and nothing else.
@@ -724,31 +724,31 @@ def without_commas(lines: list[str]) -> None:
     ids=lambda spoil: spoil.__name__,
 )
 def test_what_is_wrong_with_a_table_is_said_without_its_values(
-    scene: Planted, party: str, spoil: Callable[[list[str]], None]
+    processes: Planted, party: str, spoil: Callable[[list[str]], None]
 ) -> None:
     if party == "bob" and spoil is without_commas:
         pytest.skip("a single column has no commas")
-    table = scene.directory / f"{party}.csv"
+    table = processes.directory / f"{party}.csv"
     lines = table.read_text().splitlines()
     spoil(lines)
     table.write_text("\n".join(lines) + "\n")
     with pytest.raises(InputError) as caught:
-        load(table, load_job(scene.directory / "job.yaml"), party)  # type: ignore[arg-type]
+        load(table, load_job(processes.directory / "job.yaml"), party)  # type: ignore[arg-type]
     said = "\n".join(map(str, (caught.value, caught.value.where, caught.value.hint)))
-    sought = Search(one for one in scene.canaries() if one.owner == party)
+    sought = Search(one for one in processes.canaries() if one.owner == party)
     assert sightings("the error", said.encode(), sought) == []
     assert "8888" not in said and "1e999" not in said
 
 
 @pytest.mark.parametrize("harm", ["cut", "turned", "for another", "padded", "not even PEM"])
-def test_what_is_wrong_with_a_key_is_said_without_the_key(scene: Planted, harm: str) -> None:
-    keys = scene.directory / "keys/alice"
-    sought = Search(one for one in scene.canaries() if "the private key" in one.what)
+def test_what_is_wrong_with_a_key_is_said_without_the_key(processes: Planted, harm: str) -> None:
+    keys = processes.directory / "keys/alice"
+    sought = Search(one for one in processes.canaries() if "the private key" in one.what)
     pem = (keys / "tls.key").read_text()
     changed = {
         "cut": pem[: len(pem) // 2],
         "turned": "\n".join(reversed(pem.splitlines())),
-        "for another": (scene.directory / "keys/bob/tls.key").read_text(),
+        "for another": (processes.directory / "keys/bob/tls.key").read_text(),
         "padded": pem + pem * 400,
         "not even PEM": pem.splitlines()[1],
     }
@@ -771,9 +771,9 @@ def test_an_error_of_our_own_is_said_without_what_it_holds(
     assert "7301" not in told.err + told.out and "Traceback" not in told.err
 
 
-def test_what_strangers_are_served_is_phase_and_counts(scene: Planted) -> None:
-    start(scene, "--stay")
-    for one in scene.running:
+def test_what_strangers_are_served_is_phase_and_counts(processes: Planted) -> None:
+    start(processes, "--stay")
+    for one in processes.running:
         one.reaches("done")
     for number in range(3):
         found = served(number)

@@ -13,38 +13,40 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.conftest import Tried
-from tests.attacks.relay import RELAYED, Relay, relayed
-from tests.attacks.siege import Siege, is_tls
-from tests.runtime.scene import ENDLESS
+from tests.harness.network import is_tls
+from tests.harness.processes import ENDLESS, Processes
+from tests.harness.relay import RELAYED, Relay, relayed
 
 
 @pytest.fixture
-def relay(siege: Siege) -> Iterator[Relay]:
+def relay(processes: Processes) -> Iterator[Relay]:
     """Between Alice and whoever is started with ``config=relayed.json``."""
-    with relayed(siege) as made:
+    with relayed(processes) as made:
         yield made
 
 
-def through_the_relay(siege: Siege) -> None:
+def through_the_relay(processes: Processes) -> None:
     """Alice as usual; the others reach her through the relay."""
-    siege.start("alice")
+    processes.start("alice")
     for party in ("bob", "server"):
-        own = siege.address(party)
-        siege.start(party, config=RELAYED, listen=str(own))
+        own = processes.address(party)
+        processes.start(party, config=RELAYED, listen=str(own))
 
 
-def test_who_reads_everything_reads_nothing(siege: Siege, relay: Relay, tried: Tried) -> None:
+def test_who_reads_everything_reads_nothing(
+    processes: Processes, relay: Relay, tried: Tried
+) -> None:
     """Neither the job's words, nor the parties' names, nor a cell of a table or a weight."""
-    through_the_relay(siege)
-    siege.completes()
+    through_the_relay(processes)
+    processes.completes()
     assert relay.connections >= 2
     seen = bytes(relay.carried[True]), bytes(relay.carried[False])
-    model = json.loads((siege.directory / "out/alice/model.json").read_text())
+    model = json.loads((processes.directory / "out/alice/model.json").read_text())
     words = ["spiffe", *(f'"{name}"' for name in ("tiny", "alice", "bob", "server", "hello"))]
     words += [f'"{name}"' for name in ("age", "amount", "fraud")]
     words += [model["plan"], model["job"], *map(str, model["weights"])]
     # what is shorter than five bytes would be found in random ones by chance
-    words += [cell for line in _table(siege) for cell in line.split(",") if len(cell) > 4]
+    words += [cell for line in _table(processes) for cell in line.split(",") if len(cell) > 4]
     assert len(words) > 20 and min(map(len, words)) > 4
     for carried in seen:
         assert len(carried) > 10_000 and is_tls(carried)
@@ -53,8 +55,8 @@ def test_who_reads_everything_reads_nothing(siege: Siege, relay: Relay, tried: T
     tried(sum(map(len, seen)), "bytes read on the way between the parties")
 
 
-def _table(siege: Siege) -> list[str]:
-    return Path(siege.directory / "alice.csv").read_text().splitlines()
+def _table(processes: Processes) -> list[str]:
+    return Path(processes.directory / "alice.csv").read_text().splitlines()
 
 
 class Once:
@@ -119,7 +121,7 @@ HANDSHAKES = [
 
 
 def test_a_handshake_changed_on_the_way_is_tried_again(
-    siege: Siege, relay: Relay, tried: Tried
+    processes: Processes, relay: Relay, tried: Tried
 ) -> None:
     """Whatever is done to the handshakes, nobody falls for it; once it ends, the job is done."""
     changes = [Once(*one) for one in HANDSHAKES]
@@ -133,9 +135,9 @@ def test_a_handshake_changed_on_the_way_is_tried_again(
         return present(record, to_alice)
 
     relay.change = change
-    siege.start("alice")
-    siege.start("bob", config=RELAYED, listen=str(siege.address("bob")))
-    siege.completes()
+    processes.start("alice")
+    processes.start("bob", config=RELAYED, listen=str(processes.address("bob")))
+    processes.completes()
     assert all(one.done for one in changes)
     assert relay.connections > len(HANDSHAKES)
     tried(len(HANDSHAKES), "handshakes between two parties changed on the way")
@@ -146,13 +148,13 @@ def test_a_handshake_changed_on_the_way_is_tried_again(
     "what", [changed, shortened, dropped, repeated, after_a_forged_end, after_plain_text]
 )
 def test_a_run_changed_on_the_way_ends_at_both_ends(
-    siege: Siege, relay: Relay, tried: Tried, to_alice: bool, what: Callable[[bytes], bytes]
+    processes: Processes, relay: Relay, tried: Tried, to_alice: bool, what: Callable[[bytes], bytes]
 ) -> None:
-    siege.write_job("job.yaml", **ENDLESS)
+    processes.write_job("job.yaml", **ENDLESS)
     relay.change = Once(500, to_alice, what)
-    alice = siege.start("alice")
-    bob = siege.start("bob", config=RELAYED, listen=str(siege.address("bob")))
-    server = siege.start("server")
+    alice = processes.start("alice")
+    bob = processes.start("bob", config=RELAYED, listen=str(processes.address("bob")))
+    server = processes.start("server")
     for one in (alice, bob, server):
         code, words = one.ends()
         assert code == 1 and "at step" in words, words

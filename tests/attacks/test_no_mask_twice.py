@@ -16,7 +16,7 @@ from party.agreement.job import PARTIES
 from party.plan import Plan
 from tests.attacks.conftest import Tried
 from tests.attacks.transcripts import Seen, Spot, Theatre, bits_of, blocks, messages, worlds
-from tests.compiler import small_plan
+from tests.harness.plans import small_plan
 
 STEPS = 60
 

@@ -26,39 +26,28 @@ from deployer.certs import authority as certs
 from party.agreement.hosts import Address
 from party.identity import identity
 from tests.attacks.conftest import Tried
-from tests.attacks.siege import (
-    HELLO,
-    Encounter,
-    Meddling,
-    Siege,
-    alive,
-    converse,
-    is_tls,
-    knock,
-    limit_files,
-    resident_bytes,
-    speak,
-)
-from tests.channel.meeting import message, tls, write_keys
-from tests.runtime.scene import JOB, party_command
+from tests.harness.keys import write_keys
+from tests.harness.links import message, tls
+from tests.harness.network import HELLO, Encounter, Meddling, alive, converse, is_tls, knock, speak
+from tests.harness.processes import JOB, Processes, limit_files, party_command, resident_bytes
 
 EACH = 5
 """Times that each certificate is tried."""
 
-Maker = Callable[[Siege, Path], Path | None]
+Maker = Callable[[Processes, Path], Path | None]
 """Makes an attacker's key directory; None for who has no certificate."""
 
 
-def nothing(siege: Siege, folder: Path) -> None:
+def nothing(processes: Processes, folder: Path) -> None:
     return None
 
 
-def forged(siege: Siege, folder: Path) -> Path:
+def forged(processes: Processes, folder: Path) -> Path:
     certs.make_all(JOB["name"], folder, days=1, authority_days=1)
     return folder / "bob"
 
 
-def signed_by_itself(siege: Siege, folder: Path) -> Path:
+def signed_by_itself(processes: Processes, folder: Path) -> Path:
     authority = certs.make_authority(JOB["name"])
     certs.write_files(
         folder,
@@ -71,14 +60,14 @@ def signed_by_itself(siege: Siege, folder: Path) -> Path:
     return folder
 
 
-def signed_by_a_party(siege: Siege, folder: Path) -> Path:
+def signed_by_a_party(processes: Processes, folder: Path) -> Path:
     """Bob makes himself an authority: his certificate signs one for the third server."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     from party.identity import read_certificates
 
-    bob = siege.directory / "keys/bob"
+    bob = processes.directory / "keys/bob"
     key = serialization.load_pem_private_key((bob / "tls.key").read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     own = certs.Authority(read_certificates(bob / "tls.crt")[0], key)
@@ -93,7 +82,7 @@ def issued(
 ) -> Maker:
     """By the job's own authority, which was fooled."""
 
-    def make(siege: Siege, folder: Path) -> Path:
+    def make(processes: Processes, folder: Path) -> Path:
         now = datetime.now(UTC).replace(microsecond=0)
         both = (
             ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -102,7 +91,7 @@ def issued(
         other = (ExtendedKeyUsageOID.CODE_SIGNING,)
         return write_keys(
             folder,
-            certs.read_authority(siege.directory / "keys/authority"),
+            certs.read_authority(processes.directory / "keys/authority"),
             uris,
             None if begins is None else now + begins,
             None if ends is None else now + ends,
@@ -135,37 +124,37 @@ CERTIFICATES: dict[str, Maker] = {
 }
 
 
-def test_no_other_certificate_gets_in(siege: Siege, tried: Tried) -> None:
-    siege.waits("alice")
-    authority = siege.directory / "keys/authority/ca.crt"
+def test_no_other_certificate_gets_in(processes: Processes, tried: Tried) -> None:
+    processes.waits("alice")
+    authority = processes.directory / "keys/authority/ca.crt"
     for number, (name, make) in enumerate(CERTIFICATES.items()):
-        keys = make(siege, siege.directory / f"attacker{number}")
+        keys = make(processes, processes.directory / f"attacker{number}")
         for _ in range(EACH):
-            met = knock(siege.address("alice"), tls(keys, authority))
+            met = knock(processes.address("alice"), tls(keys, authority))
             print(f"{name}: {met.ended}")
             met.gave_nothing_away()
-    siege.completes()
+    processes.completes()
     tried(EACH * len(CERTIFICATES), "handshakes with 16 kinds of wrong certificate")
 
 
-def test_who_answers_in_alices_place_hears_nothing(siege: Siege, tried: Tried) -> None:
+def test_who_answers_in_alices_place_hears_nothing(processes: Processes, tried: Tried) -> None:
     """The dialling end checks as much as the listening one."""
-    authority = siege.directory / "keys/authority/ca.crt"
+    authority = processes.directory / "keys/authority/ca.crt"
     impostors: dict[str, ssl.SSLContext] = {}
     for number, name in enumerate(
         ("of another authority of the same name", "expired", "not yet valid", "of another job")
     ):
-        keys = CERTIFICATES[name](siege, siege.directory / f"attacker{number}")
+        keys = CERTIFICATES[name](processes, processes.directory / f"attacker{number}")
         assert keys is not None
         impostors[name] = _server(keys, authority)
-    impostors["of the third server"] = _server(siege.directory / "keys/server", authority)
-    old = _server(siege.directory / "keys/alice", authority)
+    impostors["of the third server"] = _server(processes.directory / "keys/server", authority)
+    old = _server(processes.directory / "keys/alice", authority)
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     impostors["Alice's own, stolen, but TLS 1.2"] = old
 
-    bob = siege.start("bob")
+    bob = processes.start("bob")
     with socket.create_server(
-        (siege.address("alice").host, siege.address("alice").port)
+        (processes.address("alice").host, processes.address("alice").port)
     ) as listener:
         listener.settimeout(30)
         for context in impostors.values():
@@ -182,7 +171,7 @@ def test_who_answers_in_alices_place_hears_nothing(siege: Siege, tried: Tried) -
                 with contextlib.suppress(ConnectionError):
                     assert is_tls(raw.recv(65536)), "no more than a ClientHello"
     assert bob.process.poll() is None
-    siege.completes()
+    processes.completes()
     tried(len(impostors) + 4, "answers to a dialling party by impostors")
 
 
@@ -197,18 +186,21 @@ def _server(keys: Path, authority: Path) -> ssl.SSLContext:
 OLD = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2)
 
 
-def test_not_even_a_partys_own_key_opens_older_tls(siege: Siege, tried: Tried) -> None:
-    siege.waits("alice")
-    keys, authority = siege.directory / "keys/bob", siege.directory / "keys/authority/ca.crt"
-    with lenient(siege.directory / "keys/alice", authority) as control:
+def test_not_even_a_partys_own_key_opens_older_tls(processes: Processes, tried: Tried) -> None:
+    processes.waits("alice")
+    keys, authority = (
+        processes.directory / "keys/bob",
+        processes.directory / "keys/authority/ca.crt",
+    )
+    with lenient(processes.directory / "keys/alice", authority) as control:
         for version in OLD:
             context = tls(keys, authority)
             _allow(context, version, version)
             assert knock(control, context).version == version.name.replace("_", ".")
-            met = knock(siege.address("alice"), context)
+            met = knock(processes.address("alice"), context)
             assert met.version is None
             met.gave_nothing_away()
-    siege.completes()
+    processes.completes()
     tried(len(OLD), "handshakes with Bob's key by TLS 1.0, 1.1 and 1.2")
 
 
@@ -218,16 +210,19 @@ bytes, of which the second is 70, protocol_version."""
 
 
 def test_a_hello_of_older_tls_gets_an_alert_where_a_lenient_server_goes_on(
-    siege: Siege, tried: Tried
+    processes: Processes, tried: Tried
 ) -> None:
     """The very same bytes are said to Alice and to a server with her certificate that takes any
     version: what that one refuses too says nothing of Alice, and is not counted as a downgrade."""
-    siege.waits("alice")
+    processes.waits("alice")
     taken = refused = 0
-    keys, authority = siege.directory / "keys/alice", siege.directory / "keys/authority/ca.crt"
+    keys, authority = (
+        processes.directory / "keys/alice",
+        processes.directory / "keys/authority/ca.crt",
+    )
     with lenient(keys, authority) as control:
         for words in hellos():
-            met = speak(siege.address("alice"), words)
+            met = speak(processes.address("alice"), words)
             met.gave_nothing_away()
             if is_server_hello(speak(control, words).wire):
                 taken += 1
@@ -235,7 +230,7 @@ def test_a_hello_of_older_tls_gets_an_alert_where_a_lenient_server_goes_on(
             else:
                 refused += 1
                 assert met.wire[:1] in (b"", b"\x15"), "an alert, and no ServerHello"
-    siege.completes()
+    processes.completes()
     assert taken >= len(VERSIONS) * len(SUITES_OF_ALL) * len(TAKEN), "hellos that are good ones"
     tried(taken, "hellos of TLS 1.0 to 1.2 that a lenient server takes up")
     tried(refused, "other hellos, which the lenient server refuses too")
@@ -333,32 +328,37 @@ PLAIN = [
 RANDOM_WORDS = 500
 
 
-def test_plain_text_and_random_bytes_are_hung_up_on(siege: Siege, tried: Tried) -> None:
-    siege.waits("alice")
+def test_plain_text_and_random_bytes_are_hung_up_on(processes: Processes, tried: Tried) -> None:
+    processes.waits("alice")
     chance = random.Random(1)
     words = [*PLAIN]
     for _ in range(RANDOM_WORDS):
         start = chance.choice((b"", b"\x16", HELLO[: chance.randrange(len(HELLO) + 1)]))
         words.append(start + chance.randbytes(chance.randrange(2000)))
     for one in words:
-        speak(siege.address("alice"), one).gave_nothing_away()
-    siege.completes()
+        speak(processes.address("alice"), one).gave_nothing_away()
+    processes.completes()
     tried(len(words), "conversations in plain text and random bytes")
 
 
 MEDDLED = 300
 
 
-def test_a_handshake_that_is_meddled_with_comes_to_nothing(siege: Siege, tried: Tried) -> None:
+def test_a_handshake_that_is_meddled_with_comes_to_nothing(
+    processes: Processes, tried: Tried
+) -> None:
     """Bob's own handshake, of which somebody on the way changes, drops or repeats something."""
-    siege.waits("alice")
-    keys, authority = siege.directory / "keys/bob", siege.directory / "keys/authority/ca.crt"
+    processes.waits("alice")
+    keys, authority = (
+        processes.directory / "keys/bob",
+        processes.directory / "keys/authority/ca.crt",
+    )
     context, chance, came = tls(keys, authority), random.Random(2), 0
     for _ in range(MEDDLED):
-        met = knock(siege.address("alice"), context, meddle=Meddling(chance))
+        met = knock(processes.address("alice"), context, meddle=Meddling(chance))
         met.gave_nothing_away()
         came += met.version is not None
-    siege.completes()
+    processes.completes()
     assert came, "some were spoilt only after the client had done its part"
     tried(MEDDLED, "handshakes with Bob's key, meddled with on the way")
 
@@ -368,24 +368,24 @@ STRANGERS, HANDSHAKES = 256, 64
 hands, as docs/security.md has it."""
 
 
-def test_connections_held_open_keep_nobody_out(siege: Siege, tried: Tried) -> None:
+def test_connections_held_open_keep_nobody_out(processes: Processes, tried: Tried) -> None:
     """Of more than a party bears as many as it does are held when the others come."""
-    (alice,) = siege.waits("alice")
+    (alice,) = processes.waits("alice")
     limit_files(alice)
-    with held(siege, 300, b"") as silent, held(siege, 300, HELLO) as begun:
-        all_are_served(siege)
+    with held(processes, 300, b"") as silent, held(processes, 300, HELLO) as begun:
+        all_are_served(processes)
         assert len(alive(begun)) <= HANDSHAKES
         count = len(alive(silent + begun))
         assert HANDSHAKES < count <= STRANGERS, "the oldest of too many make room"
-        siege.completes()
+        processes.completes()
     tried(600, "connections opened to be held, of which the oldest made room")
     tried(count, "connections held open when the others came")
 
 
 @contextlib.contextmanager
-def held(siege: Siege, count: int, words: bytes) -> Iterator[list[socket.socket]]:
+def held(processes: Processes, count: int, words: bytes) -> Iterator[list[socket.socket]]:
     """Connections to Alice that say so much, and no more."""
-    address = siege.address("alice")
+    address = processes.address("alice")
     with contextlib.ExitStack() as stack:
         made = []
         for _ in range(count):
@@ -397,26 +397,28 @@ def held(siege: Siege, count: int, words: bytes) -> Iterator[list[socket.socket]
         yield made
 
 
-def all_are_served(siege: Siege) -> None:
+def all_are_served(processes: Processes) -> None:
     """Whoever came before has had its turn: Alice takes one after the other."""
-    authority = siege.directory / "keys/authority/ca.crt"
-    knock(siege.address("alice"), tls(None, authority)).gave_nothing_away()
+    authority = processes.directory / "keys/authority/ca.crt"
+    knock(processes.address("alice"), tls(None, authority)).gave_nothing_away()
 
 
 FLOOD, SOURCES = 10_000, 250
 
 
 @pytest.mark.parametrize("sources", [1, SOURCES])
-def test_ten_thousand_connections_keep_nobody_out(siege: Siege, tried: Tried, sources: int) -> None:
+def test_ten_thousand_connections_keep_nobody_out(
+    processes: Processes, tried: Tried, sources: int
+) -> None:
     """From one address or from many, before the others come and until they are there."""
-    (alice,) = siege.waits("alice")
+    (alice,) = processes.waits("alice")
     limit_files(alice)
     before = resident_bytes(alice)
-    with Flood(siege, sources) as flood:
+    with Flood(processes, sources) as flood:
         flood.reaches(FLOOD)
         taken = resident_bytes(alice, "VmHWM") - before
         came = flood.knocked
-        siege.completes()
+        processes.completes()
     assert flood.knocked > came, "it went on while the others came"
     print(f"memory: {taken / 2**20:.1f} MiB")
     assert taken < 20 * 2**20, f"{HANDSHAKES} handshakes at a time, and no more"
@@ -427,9 +429,9 @@ class Flood(threading.Thread):
     """Opens connections, each with the beginning of a handshake, as fast as it can, until it is
     ended or Alice listens no more, because the others are there."""
 
-    def __init__(self, siege: Siege, sources: int) -> None:
+    def __init__(self, processes: Processes, sources: int) -> None:
         super().__init__(daemon=True)
-        self.address, self.sources = siege.address("alice"), sources
+        self.address, self.sources = processes.address("alice"), sources
         self.knocked = self.opened = 0
         self.ended = threading.Event()
 
@@ -470,13 +472,13 @@ class Flood(threading.Thread):
             time.sleep(0.01)
 
 
-def test_slow_bytes_keep_nobody_out(siege: Siege, tried: Tried) -> None:
+def test_slow_bytes_keep_nobody_out(processes: Processes, tried: Tried) -> None:
     """A byte now and then, on as many connections as may shake hands, from before the others come
     until the end."""
-    siege.waits("alice")
+    processes.waits("alice")
     ended, dripped = threading.Event(), 0
-    with held(siege, 200, HELLO) as slow:
-        all_are_served(siege)
+    with held(processes, 200, HELLO) as slow:
+        all_are_served(processes)
         count = len(alive(slow))
         assert 0 < count <= HANDSHAKES
 
@@ -490,7 +492,7 @@ def test_slow_bytes_keep_nobody_out(siege: Siege, tried: Tried) -> None:
         thread = threading.Thread(target=drip)
         thread.start()
         try:
-            siege.completes()
+            processes.completes()
         finally:
             ended.set()
             thread.join()
@@ -498,25 +500,28 @@ def test_slow_bytes_keep_nobody_out(siege: Siege, tried: Tried) -> None:
     tried(count, "connections that drip a byte each tenth of a second when the others come")
 
 
-def test_a_partys_keys_used_twice_make_no_second_party(siege: Siege, tried: Tried) -> None:
+def test_a_partys_keys_used_twice_make_no_second_party(processes: Processes, tried: Tried) -> None:
     """Bob's own keys on two machines: who comes first is Bob, the other says whom it met."""
-    siege.waits("alice", "bob")
-    bob = siege.running[-1]
+    processes.waits("alice", "bob")
+    bob = processes.running[-1]
     bob.says("waiting for server")
-    keys, authority = siege.directory / "keys/bob", siege.directory / "keys/authority/ca.crt"
+    keys, authority = (
+        processes.directory / "keys/bob",
+        processes.directory / "keys/authority/ca.crt",
+    )
     met: list[Encounter] = []
     for _ in range(20):
-        met.append(knock(siege.address("alice"), tls(keys, authority)))
+        met.append(knock(processes.address("alice"), tls(keys, authority)))
     for one in met:
         assert one.plain == message(b'{"type":"taken"}') and one.ended == "closed"
-    elsewhere = f"127.0.0.9:{siege.address('bob').port}"
+    elsewhere = f"127.0.0.9:{processes.address('bob').port}"
     options = "--job job.yaml --config config.json --keys keys/bob --table bob.csv --wait 2"
     twin = party_command(
         *("bob", *options.split(), "--output", "out/reference", "--listen", elsewhere),
-        *("--cache", str(siege.cache)),
-        directory=siege.directory,
+        *("--cache", str(processes.cache)),
+        directory=processes.directory,
     )
     assert twin.returncode == 1
     assert "it has a connection from another bob already" in twin.stderr
-    siege.completes()
+    processes.completes()
     tried(21, "connections with the keys of a party that is there")

@@ -20,10 +20,9 @@ import pytest
 from party.agreement.job import Party, load_job
 from party.agreement.order import order
 from party.table import read_table
-from tests.attacks.relay import RELAYED, as_it_comes, relayed
-from tests.attacks.siege import FILES, Siege, limit_files
 from tests.attacks.stranger import does, gets
-from tests.runtime.scene import ENDLESS, JOB
+from tests.harness.processes import ENDLESS, FILES, JOB, Processes, limit_files
+from tests.harness.relay import RELAYED, as_it_comes, relayed
 
 pytestmark = pytest.mark.slow
 
@@ -33,79 +32,81 @@ SCALE = 2**13
 
 
 @pytest.fixture
-def siege(tmp_path: Path, cache: Path) -> Iterator[Siege]:
-    made = Siege(tmp_path, cache, **ENDLESS)
+def processes(tmp_path: Path, cache: Path) -> Iterator[Processes]:
+    made = Processes(tmp_path, cache, **ENDLESS)
     yield made
     made.close()
 
 
-def table(siege: Siege, party: Party) -> Any:
+def table(processes: Processes, party: Party) -> Any:
     """What a party holds."""
-    job = load_job(siege.directory / "job.yaml")
-    return read_table(siege.directory / f"{party}.csv", job, party).matrix
+    job = load_job(processes.directory / "job.yaml")
+    return read_table(processes.directory / f"{party}.csv", job, party).matrix
 
 
-def right(siege: Siege, weights: Any) -> float:
+def right(processes: Processes, weights: Any) -> float:
     """The part of the rows whose labels a model tells."""
-    return float(np.mean((table(siege, "alice") @ weights > 0) == table(siege, "bob").ravel()))
+    return float(
+        np.mean((table(processes, "alice") @ weights > 0) == table(processes, "bob").ravel())
+    )
 
 
-def all_end_well(siege: Siege) -> None:
+def all_end_well(processes: Processes) -> None:
     """As far as they can see."""
-    for one in siege.running:
+    for one in processes.running:
         code, said = one.ends()
         assert code == 0, (one.party, said)
 
 
-def test_a_stranger_without_a_certificate_reads_both_tables(siege: Siege) -> None:
+def test_a_stranger_without_a_certificate_reads_both_tables(processes: Processes) -> None:
     """Sealed: ``test_outsiders.test_no_other_certificate_gets_in``."""
-    for one in siege.start_all("--runtime", "tensorflow"):
+    for one in processes.start_all("--runtime", "tensorflow"):
         one.reaches("running")
     for task, party in enumerate(HOLDERS):
-        got = gets("read", siege.address(party), task, f"{party}/table", "float32")
-        assert np.array_equal(got, table(siege, party))
+        got = gets("read", processes.address(party), task, f"{party}/table", "float32")
+        assert np.array_equal(got, table(processes, party))
 
 
-def test_a_stranger_has_the_model_before_alice_does(siege: Siege) -> None:
+def test_a_stranger_has_the_model_before_alice_does(processes: Processes) -> None:
     """It is the sum of what lies in two processes.
 
     Sealed: ``test_leaks.test_the_model_is_in_one_file_of_alices_and_nowhere_else``.
     """
-    alice, *_ = siege.start_all("--runtime", "tensorflow")
+    alice, *_ = processes.start_all("--runtime", "tensorflow")
     alice.reaches("running", step=800)
     names = {str(task): f"{party}/share0" for task, party in enumerate(HOLDERS)}
     for _ in range(20):  # of which some fall between two steps, and read both of the same
-        shares = gets("add up", siege.address("alice"), names, "int64")
+        shares = gets("add up", processes.address("alice"), names, "int64")
         weights = np.array(shares, np.int64).ravel() / SCALE
         if np.abs(weights).max() < 100:
             break
-    assert right(siege, weights) > 0.9
+    assert right(processes, weights) > 0.9
 
 
-def test_a_stranger_chooses_what_is_learnt_and_nobody_notices(siege: Siege) -> None:
+def test_a_stranger_chooses_what_is_learnt_and_nobody_notices(processes: Processes) -> None:
     """He turns Bob's labels round where they lie. All three end as if all were well.
 
     Sealed: ``test_injection``.
     """
-    siege.write_job("job.yaml", training=JOB["training"] | {"epochs": 20})
-    bob, _ = (siege.start(party, "--runtime", "tensorflow") for party in ("bob", "server"))
+    processes.write_job("job.yaml", training=JOB["training"] | {"epochs": 20})
+    bob, _ = (processes.start(party, "--runtime", "tensorflow") for party in ("bob", "server"))
     bob.says("waiting for alice")
-    labels = 1 - table(siege, "bob")
-    gets("write", siege.address("bob"), 1, "bob/table", "float32", labels.tolist())
-    alice = siege.start("alice", "--runtime", "tensorflow")
-    all_end_well(siege)
+    labels = 1 - table(processes, "bob")
+    gets("write", processes.address("bob"), 1, "bob/table", "float32", labels.tolist())
+    alice = processes.start("alice", "--runtime", "tensorflow")
+    all_end_well(processes)
     model = json.loads((alice.output / "model.json").read_text())
-    assert right(siege, np.array([*model["weights"], model["intercept"]])) < 0.1
+    assert right(processes, np.array([*model["weights"], model["intercept"]])) < 0.1
 
 
-def test_a_stranger_ends_a_party_as_if_its_work_were_done(siege: Siege) -> None:
+def test_a_stranger_ends_a_party_as_if_its_work_were_done(processes: Processes) -> None:
     """Whoever looks after Bob's process sees that it has ended with exit code 0.
 
     Sealed: ``test_injection``.
     """
-    alice, bob, _ = siege.start_all("--runtime", "tensorflow")
+    alice, bob, _ = processes.start_all("--runtime", "tensorflow")
     alice.reaches("running")
-    does("end", siege.address("bob"), 1)
+    does("end", processes.address("bob"), 1)
     assert bob.ends()[0] == 0
     code, words = alice.ends()
     assert code == 1 and "went away" in words
@@ -113,15 +114,15 @@ def test_a_stranger_ends_a_party_as_if_its_work_were_done(siege: Siege) -> None:
 
 
 def test_who_is_on_the_way_reads_and_changes_what_he_likes_and_nobody_notices(
-    siege: Siege,
+    processes: Processes,
 ) -> None:
     """Bob is told other rows than Alice, so that her features meet others' labels. All three end as
     if all were well, and the model is worthless.
 
     Sealed: ``test_network``.
     """
-    siege.write_job("job.yaml")
-    job = load_job(siege.directory / "job.yaml")
+    processes.write_job("job.yaml")
+    job = load_job(processes.directory / "job.yaml")
     batches = [
         batch.astype("<i4").tobytes()
         for epoch in range(job.training.epochs)
@@ -134,41 +135,41 @@ def test_who_is_on_the_way_reads_and_changes_what_he_likes_and_nobody_notices(
             piece = piece.replace(batch, wrong)
         return piece
 
-    with relayed(siege, as_it_comes) as relay:
+    with relayed(processes, as_it_comes) as relay:
         relay.change = other_rows
         for party in ("alice", "bob", "server"):
             config = RELAYED if party == "bob" else "config.json"
-            siege.start(party, "--runtime", "tensorflow", config=config)
-        all_end_well(siege)
+            processes.start(party, "--runtime", "tensorflow", config=config)
+        all_end_well(processes)
     asked, told = bytes(relay.carried[True]), bytes(relay.carried[False])
     assert b"/job:tfe/replica:0/task:0" in asked, "nothing is encrypted"
     assert sum(batch in told for batch in batches) > len(batches) // 2
     with pytest.raises(AssertionError):
-        siege.is_right()
+        processes.is_right()
 
 
-def test_parties_that_agreed_on_different_jobs_do_not_notice(siege: Siege) -> None:
+def test_parties_that_agreed_on_different_jobs_do_not_notice(processes: Processes) -> None:
     """Sealed: ``test_changed_party``."""
-    siege.write_job("job.yaml")
-    siege.write_job("other.yaml", training=JOB["training"] | {"learning_rate": 0.25})
+    processes.write_job("job.yaml")
+    processes.write_job("other.yaml", training=JOB["training"] | {"learning_rate": 0.25})
     for party in ("alice", "bob", "server"):
         job = "other.yaml" if party == "bob" else "job.yaml"
-        siege.start(party, "--runtime", "tensorflow", job=job)
-    all_end_well(siege)
-    siege.is_right()  # what Alice asked for, whatever Bob had agreed on
+        processes.start(party, "--runtime", "tensorflow", job=job)
+    all_end_well(processes)
+    processes.is_right()  # what Alice asked for, whatever Bob had agreed on
 
 
-def test_connections_that_say_nothing_end_a_party(siege: Siege) -> None:
+def test_connections_that_say_nothing_end_a_party(processes: Processes) -> None:
     """Each holds a file open, as many as come: where the usual 1,024 are allowed, the process dies
     of the next that it would open.
 
     Sealed: ``test_outsiders.test_connections_held_open_keep_nobody_out``, within the same limit.
     """
-    bob = siege.start("bob", "--runtime", "tensorflow")
+    bob = processes.start("bob", "--runtime", "tensorflow")
     limit_files(bob)
     bob.reaches("joining")
     bob.says("waiting for alice")
-    address = siege.address("bob")
+    address = processes.address("bob")
     with contextlib.ExitStack() as stack:
         for _ in range(2 * FILES):
             try:

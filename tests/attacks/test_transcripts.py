@@ -40,7 +40,7 @@ from tests.attacks.transcripts import (
 )
 from tests.audit.conftest import PROTOCOLS
 from tests.audit.conftest import job as audited_job
-from tests.compiler import small_plan
+from tests.harness.plans import small_plan
 from tests.schedule.oracle import with_injected_seeds
 
 STEPS = 2400

@@ -23,7 +23,8 @@ from party.plan.cut import cut
 from party.plan.graph import Operation
 from party.schedule import schedule
 from party.schedule.schedule import Place
-from tests.trio import LIMIT_S, Trio
+from tests.harness.executors import ScheduledParties
+from tests.harness.links import LIMIT_S
 
 Array = npt.NDArray[Any]
 Seen = dict[str, Array]
@@ -88,11 +89,11 @@ class Theatre:
         self.plan = plan
         shown, self.kept = _showing(plan)
         parts = [schedule(shown, party, observed=True) for party in range(3)]
-        self.trio = Trio(parts, directory)
+        self.parties = ScheduledParties(parts, directory)
         self.steps = 0
         for party, part in enumerate(parts):
             for name, place in part.fed.items():
-                self.trio.write(party, place, (fed or {})[name])
+                self.parties.write(party, place, (fed or {})[name])
 
     def train(self, world: World, steps: int) -> list[Seen]:
         """What each party saw of a training, from the start on."""
@@ -126,12 +127,12 @@ class Theatre:
                     done.result()
                 self.steps += 1
                 for party, seen in enumerate(places):
-                    arena = self.trio.arenas[party]
+                    arena = self.parties.arenas[party]
                     pieces = [arena[p.offset : p.offset + p.bytes] for _, _, p in seen]
                     if pieces:
                         np.concatenate(pieces, out=rooms[party][step])
                 if opening:
-                    opened.append(self.trio.reveal(self.steps))
+                    opened.append(self.parties.reveal(self.steps))
         views = [_apart(room, seen) for room, seen in zip(rooms, places, strict=True)]
         if opening:
             views[0]["the model"] = np.array(opened)
@@ -142,8 +143,8 @@ class Theatre:
         return [name for name, _, _ in self._places(party) if name.startswith("message")]
 
     def _step(self, party: int, rows: Array, table: Array | None) -> None:
-        self.trio.executors[party].run(
-            self.trio.schedules[party].step,
+        self.parties.executors[party].run(
+            self.parties.schedules[party].step,
             self.steps,
             1,
             rows if table is not None else None,
@@ -159,11 +160,11 @@ class Theatre:
         shares.append(w - sum(shares, np.zeros_like(w)))
         for party, count in enumerate(own):
             for number in range(count):
-                place = self.trio.schedules[party].state[number]
-                self.trio.write(party, place, shares[(party + number) % len(shares)])
+                place = self.parties.schedules[party].state[number]
+                self.parties.write(party, place, shares[(party + number) % len(shares)])
 
     def _places(self, party: int) -> Iterable[tuple[str, Operation, Place]]:
-        part = self.trio.schedules[party]
+        part = self.parties.schedules[party]
         for message in part.messages[0]:
             if message.receiver == party:
                 name = f"message {message.key} {message.tensor}"

@@ -10,7 +10,7 @@ import pytest
 from party.agreement.job import Job, Training
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
-from tests import compiler
+from tests.harness import plans
 
 PROTOCOLS = ("pond", "aby3", "securenn")
 
@@ -68,7 +68,7 @@ def job(protocol: str, features: int = 4, batch: int = 6, learning_rate: float =
 
 def plan_of(agreed: Job) -> Plan:
     """The job's plan, as it is built, built once."""
-    return compiler.plan(PlanParameters.of(agreed))
+    return plans.plan(PlanParameters.of(agreed))
 
 
 @pytest.fixture(params=PROTOCOLS)

@@ -1,4 +1,4 @@
-"""Keys of one job for all tests of the join, and a meeting for each."""
+"""Keys of one job for all tests of the join, and three parties that may join for each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployer.certs import authority as certs
-from tests.channel.meeting import JOB, Meeting
+from tests.harness.joins import JOB, Joins
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +20,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def meeting(keys: Path) -> Iterator[Meeting]:
+def joins(keys: Path) -> Iterator[Joins]:
     """Three parties' addresses, and a way to let each join."""
-    made = Meeting(keys)
+    made = Joins(keys)
     yield made
     made.close()

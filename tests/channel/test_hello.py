@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from party.agreement.job import Job
 from party.channel.hello import checked_hello, checked_refusal, difference, hello, refusal
-from tests.channel.meeting import JOB, PLAN
+from tests.harness.joins import JOB, PLAN
 
 
 def pair(job: Job = JOB, plan: str = PLAN) -> tuple[dict[str, Any], dict[str, Any]]:

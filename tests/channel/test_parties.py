@@ -15,22 +15,23 @@ from party.agreement.hosts import Address
 from party.channel import listen
 from party.channel.hello import hello
 from party.process.errors import InputError, JobError
-from tests.channel.meeting import JOB, PLAN, Meeting, message
 from tests.channel.test_strangers import channel_as
+from tests.harness.joins import JOB, PLAN, Joins
+from tests.harness.links import message
 
 HELLO = message(json.dumps(hello(JOB, "bob", PLAN)).encode())
 READY = message(json.dumps({"type": "ready", "run": "0" * 64}).encode())
 
 
-def test_ready_without_end_does_not_outlive_the_wait(meeting: Meeting, keys: Path) -> None:
-    alice = meeting.attend("alice", wait_s=2)
+def test_ready_without_end_does_not_outlive_the_wait(joins: Joins, keys: Path) -> None:
+    alice = joins.start("alice", wait_s=2)
     ended = threading.Event()
 
     def flood() -> None:
         while not ended.is_set():
             with (
                 contextlib.suppress(ssl.SSLError, OSError),
-                channel_as(meeting, "bob", keys) as one,
+                channel_as(joins, "bob", keys) as one,
             ):
                 one.sendall(HELLO)
                 while not ended.is_set():
@@ -46,18 +47,16 @@ def test_ready_without_end_does_not_outlive_the_wait(meeting: Meeting, keys: Pat
         thread.join()
 
 
-def test_who_comes_and_goes_all_the_time_is_told_of_now_and_then(
-    meeting: Meeting, keys: Path
-) -> None:
-    alice = meeting.attend("alice", wait_s=20)
+def test_who_comes_and_goes_all_the_time_is_told_of_now_and_then(joins: Joins, keys: Path) -> None:
+    alice = joins.start("alice", wait_s=20)
     for _ in range(50):
-        with channel_as(meeting, "bob", keys) as one:
+        with channel_as(joins, "bob", keys) as one:
             one.sendall(HELLO)
             one.recv(4)
     alice.says("bob went away before the start")
     time.sleep(0.3)
     assert alice.told().count("bob went away before the start") == 1
-    meeting.everybody_joins()
+    joins.everybody_joins()
 
 
 @pytest.mark.parametrize("host", ["192.0.2.7", "nobody.invalid"])

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from deployer.certs import authority as certs
 from party.channel.hello import hello
 from party.identity import identity
-from tests.channel.meeting import JOB, PLAN, Meeting, descriptors, message, tls, write_keys
+from tests.harness.joins import JOB, PLAN, Joins
+from tests.harness.keys import write_keys
+from tests.harness.links import LIMIT_S, descriptors, message, tls
 
 # The module, not the function of the same name.
 limits = __import__("party.channel.join", fromlist=["STAGE_S"])
@@ -30,37 +32,37 @@ def short_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "STAGE_S", 0.5)
 
 
-def is_refused(meeting: Meeting, context: ssl.SSLContext, party: str = "alice") -> bool:
+def is_refused(joins: Joins, context: ssl.SSLContext, party: str = "alice") -> bool:
     """Whether a TLS client gets not one byte, and is hung up on."""
     try:
-        with meeting.dial(party) as raw, context.wrap_socket(raw) as one:
+        with joins.dial(party) as raw, context.wrap_socket(raw) as one:
             return one.recv(1) == b""
     except (ssl.SSLError, ConnectionError):
         return True
 
 
 @contextlib.contextmanager
-def channel_as(meeting: Meeting, party: str, keys: Path) -> Iterator[ssl.SSLSocket]:
+def channel_as(joins: Joins, party: str, keys: Path) -> Iterator[ssl.SSLSocket]:
     """A connection to Alice with a party's real keys, after the handshake."""
     context = tls(keys / party, keys / party / "ca.crt")
-    with meeting.dial() as raw, context.wrap_socket(raw) as one:
+    with joins.dial() as raw, context.wrap_socket(raw) as one:
         one.settimeout(5)
         yield one
 
 
-def test_no_certificate_is_refused(meeting: Meeting, keys: Path) -> None:
-    meeting.attend("alice")
-    assert is_refused(meeting, tls(None, keys / "authority" / "ca.crt"))
-    meeting.everybody_joins()
+def test_no_certificate_is_refused(joins: Joins, keys: Path) -> None:
+    joins.start("alice")
+    assert is_refused(joins, tls(None, keys / "authority" / "ca.crt"))
+    joins.everybody_joins()
 
 
 def test_a_certificate_of_another_authority_is_refused(
-    meeting: Meeting, keys: Path, tmp_path: Path
+    joins: Joins, keys: Path, tmp_path: Path
 ) -> None:
     certs.make_all(JOB.name, tmp_path / "forged", days=1, authority_days=1)
-    meeting.attend("alice")
-    assert is_refused(meeting, tls(tmp_path / "forged" / "bob", keys / "authority" / "ca.crt"))
-    meeting.everybody_joins()
+    joins.start("alice")
+    assert is_refused(joins, tls(tmp_path / "forged" / "bob", keys / "authority" / "ca.crt"))
+    joins.everybody_joins()
 
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -82,7 +84,7 @@ OWN = [identity(JOB.name, "bob")]
     ids=["expired", "not yet", "eve", "oneself", "longer", "other job", "two names", "no name"],
 )
 def test_a_certificate_that_names_no_party_now_is_refused(
-    meeting: Meeting,
+    joins: Joins,
     keys: Path,
     tmp_path: Path,
     uris: list[str],
@@ -91,61 +93,61 @@ def test_a_certificate_that_names_no_party_now_is_refused(
 ) -> None:
     authority = certs.read_authority(keys / "authority")
     odd = write_keys(tmp_path / "odd", authority, uris, begins, ends)
-    meeting.attend("alice")
-    assert is_refused(meeting, tls(odd, keys / "authority" / "ca.crt"))
-    meeting.everybody_joins()
+    joins.start("alice")
+    assert is_refused(joins, tls(odd, keys / "authority" / "ca.crt"))
+    joins.everybody_joins()
 
 
-def test_tls_1_2_is_refused(meeting: Meeting, keys: Path) -> None:
-    meeting.attend("alice")
+def test_tls_1_2_is_refused(joins: Joins, keys: Path) -> None:
+    joins.start("alice")
     old = tls(keys / "bob", keys / "authority" / "ca.crt", ssl.TLSVersion.TLSv1_2)
-    assert is_refused(meeting, old)
-    meeting.everybody_joins()
+    assert is_refused(joins, old)
+    joins.everybody_joins()
 
 
 @pytest.mark.parametrize(
     "words", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff", b"\0" * 1000, b"SSH-2.0-x\r\n"]
 )
-def test_plain_text_is_hung_up_on(meeting: Meeting, words: bytes) -> None:
-    alice = meeting.attend("alice")
-    with meeting.dial() as one:
+def test_plain_text_is_hung_up_on(joins: Joins, words: bytes) -> None:
+    alice = joins.start("alice")
+    with joins.dial() as one:
         one.sendall(words)
         one.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionError):
             while one.recv(1000):
                 pass
     alice.says("refused 1 connection")
-    meeting.everybody_joins()
+    joins.everybody_joins()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pieces=st.lists(st.binary(min_size=1, max_size=600), max_size=4))
-def test_random_bytes_are_hung_up_on(meeting: Meeting, pieces: list[bytes]) -> None:
-    if not meeting.attendances:
-        meeting.attend("alice", wait_s=60)
-    with meeting.dial() as one, contextlib.suppress(OSError):
+def test_random_bytes_are_hung_up_on(joins: Joins, pieces: list[bytes]) -> None:
+    if not joins.started:
+        joins.start("alice", wait_s=60)
+    with joins.dial() as one, contextlib.suppress(OSError):
         for piece in pieces:
             one.sendall(piece)
         one.shutdown(socket.SHUT_WR)
         while one.recv(1000):
             pass
-    assert meeting.attendances[0].is_alive()
+    assert joins.started[0].is_alive()
 
 
-def test_the_party_that_stood_random_bytes_still_joins(meeting: Meeting) -> None:
-    meeting.attend("alice")
+def test_the_party_that_stood_random_bytes_still_joins(joins: Joins) -> None:
+    joins.start("alice")
     for size in range(1, 200):
-        with meeting.dial() as one, contextlib.suppress(ConnectionError):
+        with joins.dial() as one, contextlib.suppress(ConnectionError):
             one.sendall(b"\x16\x03\x01" + bytes(size))
-    meeting.everybody_joins()
+    joins.everybody_joins()
 
 
-def test_connections_held_open_keep_nobody_out(meeting: Meeting) -> None:
-    meeting.attend("alice")
+def test_connections_held_open_keep_nobody_out(joins: Joins) -> None:
+    joins.start("alice")
     with contextlib.ExitStack() as held:
         for _ in range(400):
-            held.enter_context(meeting.dial())
-        meeting.everybody_joins()
+            held.enter_context(joins.dial())
+        joins.everybody_joins()
 
 
 STRANGERS, HANDSHAKES = 256, 64
@@ -159,10 +161,10 @@ def long_stages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def crowd(meeting: Meeting, keys: Path) -> Iterator[Crowd]:
+def crowd(joins: Joins, keys: Path) -> Iterator[Crowd]:
     """Strangers at Alice, who waits."""
-    meeting.attend("alice", wait_s=600)
-    made = Crowd(meeting, keys / "authority" / "ca.crt")
+    joins.start("alice", wait_s=600)
+    made = Crowd(joins, keys / "authority" / "ca.crt")
     yield made
     made.close()
 
@@ -170,13 +172,13 @@ def crowd(meeting: Meeting, keys: Path) -> Iterator[Crowd]:
 class Crowd:
     """Connections from some addresses of this machine, held open."""
 
-    def __init__(self, meeting: Meeting, authority: Path) -> None:
-        self.meeting, self.authority = meeting, authority
+    def __init__(self, joins: Joins, authority: Path) -> None:
+        self.joins, self.authority = joins, authority
         self.made: list[socket.socket] = []
 
     def come(self, count: int, source: str, words: bytes = b"") -> list[socket.socket]:
         """So many more, which say this and no more."""
-        place = self.meeting.hosts[0]
+        place = self.joins.hosts[0]
         for _ in range(count):
             one = socket.create_connection((place.host, place.port), 10, (source, 0))
             one.sendall(words)
@@ -185,7 +187,7 @@ class Crowd:
 
     def alive(self, among: list[socket.socket]) -> int:
         """How many were not hung up on, once all that came before were served."""
-        assert is_refused(self.meeting, tls(None, self.authority)), "a stranger, served in turn"
+        assert is_refused(self.joins, tls(None, self.authority)), "a stranger, served in turn"
         return sum(map(lives, among))
 
     def close(self) -> None:
@@ -210,57 +212,57 @@ BEGUN = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 
 
 @pytest.mark.usefixtures("long_stages")
-def test_no_more_strangers_are_borne_than_is_said(meeting: Meeting, crowd: Crowd) -> None:
+def test_no_more_strangers_are_borne_than_is_said(joins: Joins, crowd: Crowd) -> None:
     count = crowd.alive(crowd.come(400, "127.0.1.1"))
     # Whoever looked, when all were served, was one of them.
     assert STRANGERS - 2 <= count <= STRANGERS
-    meeting.everybody_joins()
+    joins.everybody_joins()
 
 
 @pytest.mark.usefixtures("long_stages")
-def test_no_more_handshakes_are_under_way_than_is_said(meeting: Meeting, crowd: Crowd) -> None:
+def test_no_more_handshakes_are_under_way_than_is_said(joins: Joins, crowd: Crowd) -> None:
     before = descriptors()
     count = crowd.alive(crowd.come(300, "127.0.1.1", BEGUN))
     assert HANDSHAKES - 2 <= count <= HANDSHAKES
     assert descriptors() - before - 300 <= HANDSHAKES + 8, "of both ends, which are in one process"
-    meeting.everybody_joins()
+    joins.everybody_joins()
 
 
 @pytest.mark.usefixtures("long_stages")
 @pytest.mark.parametrize("words", [b"", BEGUN], ids=["silent", "shaking hands"])
 def test_who_floods_from_one_place_crowds_out_itself(
-    meeting: Meeting, crowd: Crowd, words: bytes
+    joins: Joins, crowd: Crowd, words: bytes
 ) -> None:
     quiet = crowd.come(1, "127.0.0.9", words)
     crowd.come(400, "127.0.1.1", words)
     assert crowd.alive(quiet) == 1, "though it is the oldest of all"
-    meeting.everybody_joins()
+    joins.everybody_joins()
 
 
 @pytest.mark.usefixtures("short_stages")
-def test_a_connection_that_says_nothing_is_hung_up_on(meeting: Meeting) -> None:
-    alice = meeting.attend("alice")
-    with meeting.dial(timeout_s=5) as one:
+def test_a_connection_that_says_nothing_is_hung_up_on(joins: Joins) -> None:
+    alice = joins.start("alice")
+    with joins.dial(timeout_s=LIMIT_S) as one:
         assert one.recv(1) == b""
     alice.says("did not shake hands within")
-    meeting.everybody_joins()
+    joins.everybody_joins()
 
 
 @pytest.mark.usefixtures("short_stages")
-def test_slow_bytes_are_hung_up_on(meeting: Meeting) -> None:
-    meeting.attend("alice")
+def test_slow_bytes_are_hung_up_on(joins: Joins) -> None:
+    joins.start("alice")
     begin = time.monotonic()
-    with meeting.dial() as one, contextlib.suppress(ConnectionError):
+    with joins.dial() as one, contextlib.suppress(ConnectionError):
         one.sendall(BEGUN)
-        while time.monotonic() < begin + 5:
+        while time.monotonic() < begin + LIMIT_S:
             one.sendall(b"\0")
             time.sleep(0.05)
-    assert time.monotonic() < begin + 3
-    meeting.everybody_joins()
+    assert time.monotonic() < begin + LIMIT_S, "nobody hangs up"
+    joins.everybody_joins()
 
 
-def flood(meeting: Meeting, count: int) -> None:
-    meeting.attend("alice", wait_s=60)
+def flood(joins: Joins, count: int) -> None:
+    joins.start("alice", wait_s=60)
     ended = threading.Event()
     tried = 0
 
@@ -269,7 +271,7 @@ def flood(meeting: Meeting, count: int) -> None:
         opened: list[socket.socket] = []
         while not ended.is_set() and tried < count:
             with contextlib.suppress(OSError):
-                opened.append(meeting.dial(timeout_s=0.5))
+                opened.append(joins.dial(timeout_s=0.5))
                 opened[-1].sendall(b"\x16\x03\x01\x02\x00")
             tried += 1
             if len(opened) > 300:
@@ -282,40 +284,40 @@ def flood(meeting: Meeting, count: int) -> None:
     try:
         while attacker.is_alive() and tried < count // 2:
             time.sleep(0.01)
-        meeting.everybody_joins()  # in the middle of it
+        joins.everybody_joins()  # in the middle of it
     finally:
         ended.set()
         attacker.join()
     assert tried >= count // 2
 
 
-def test_a_thousand_connections_keep_nobody_out(meeting: Meeting) -> None:
-    flood(meeting, 2000)
+def test_a_thousand_connections_keep_nobody_out(joins: Joins) -> None:
+    flood(joins, 2000)
 
 
 @pytest.mark.slow
-def test_ten_thousand_connections_keep_nobody_out(meeting: Meeting) -> None:
-    flood(meeting, 20_000)
+def test_ten_thousand_connections_keep_nobody_out(joins: Joins) -> None:
+    flood(joins, 20_000)
 
 
-def test_a_connection_of_a_party_that_is_there_is_refused(meeting: Meeting, keys: Path) -> None:
-    alice = meeting.attend("alice")
-    meeting.attend("bob")
+def test_a_connection_of_a_party_that_is_there_is_refused(joins: Joins, keys: Path) -> None:
+    alice = joins.start("alice")
+    joins.start("bob")
     alice.says("waiting for server (")
-    with channel_as(meeting, "bob", keys) as second:
+    with channel_as(joins, "bob", keys) as second:
         size = int.from_bytes(second.recv(4), "little")
         assert json.loads(second.recv(size)) == {"type": "taken"}
         assert second.recv(1) == b""
-    meeting.everybody_joins()
+    joins.everybody_joins()
 
 
-def test_a_party_whose_place_is_taken_waits_until_it_is_free(meeting: Meeting, keys: Path) -> None:
-    alice = meeting.attend("alice")
-    with channel_as(meeting, "bob", keys):
-        bob = meeting.attend("bob")
+def test_a_party_whose_place_is_taken_waits_until_it_is_free(joins: Joins, keys: Path) -> None:
+    alice = joins.start("alice")
+    with channel_as(joins, "bob", keys):
+        bob = joins.start("bob")
         alice.says("bob is connected already")
         assert bob.is_alive() and alice.is_alive()
-    meeting.everybody_joins()
+    joins.everybody_joins()
 
 
 good = json.dumps(hello(JOB, "bob", PLAN)).encode()
@@ -345,37 +347,35 @@ ready = json.dumps({"type": "ready", "run": "0" * 64}).encode()
     ],
 )
 def test_a_party_that_says_nonsense_loses_its_connection_and_nothing_else(
-    meeting: Meeting, keys: Path, words: bytes
+    joins: Joins, keys: Path, words: bytes
 ) -> None:
-    alice = meeting.attend("alice")
+    alice = joins.start("alice")
     with (
         contextlib.suppress(ssl.SSLError, ConnectionError),
-        channel_as(meeting, "bob", keys) as one,
+        channel_as(joins, "bob", keys) as one,
     ):
         one.sendall(words) if words else None
         one.unwrap() if not words else None
         while one.recv(1000):
             pass
     assert alice.is_alive()
-    meeting.everybody_joins()
+    joins.everybody_joins()
 
 
 @pytest.mark.usefixtures("short_stages")
-def test_a_party_that_never_says_hello_is_hung_up_on(meeting: Meeting, keys: Path) -> None:
-    meeting.attend("alice")
-    with channel_as(meeting, "bob", keys) as one:
+def test_a_party_that_never_says_hello_is_hung_up_on(joins: Joins, keys: Path) -> None:
+    joins.start("alice")
+    with channel_as(joins, "bob", keys) as one:
         one.sendall(message(good)[:100])
         with contextlib.suppress(ssl.SSLError, ConnectionError):
             while one.recv(1000):
                 pass
-    meeting.everybody_joins()
+    joins.everybody_joins()
 
 
-def test_nothing_but_hello_and_ready_leaves_before_all_are_ready(
-    meeting: Meeting, keys: Path
-) -> None:
-    meeting.attend("alice", wait_s=3)
-    with channel_as(meeting, "bob", keys) as one:
+def test_nothing_but_hello_and_ready_leaves_before_all_are_ready(joins: Joins, keys: Path) -> None:
+    joins.start("alice", wait_s=3)
+    with channel_as(joins, "bob", keys) as one:
         one.sendall(message(good))
         got = b""
         one.settimeout(2)
@@ -392,16 +392,16 @@ def test_nothing_but_hello_and_ready_leaves_before_all_are_ready(
 
 
 def test_a_dialled_party_must_be_the_one_that_was_meant(
-    meeting: Meeting, keys: Path, tmp_path: Path
+    joins: Joins, keys: Path, tmp_path: Path
 ) -> None:
     # The third server's certificate answers at Alice's address.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(keys / "server" / "tls.crt", keys / "server" / "tls.key")
     context.load_verify_locations(keys / "authority" / "ca.crt")
     context.verify_mode = ssl.CERT_REQUIRED
-    alice = meeting.hosts[0]
+    alice = joins.hosts[0]
     with socket.create_server((alice.host, alice.port)) as listener:
-        bob = meeting.attend("bob", wait_s=2)
+        bob = joins.start("bob", wait_s=2)
         listener.settimeout(5)
         raw, _ = listener.accept()
         with context.wrap_socket(raw, server_side=True) as one:

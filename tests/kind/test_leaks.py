@@ -28,9 +28,9 @@ from tests.attacks.canaries import (
     plant_tables,
     sightings,
 )
+from tests.harness.processes import ROWS
 from tests.kind.cluster import CHART, PARTIES, Cluster, Deployment
 from tests.kind.conftest import example_job, plain_values
-from tests.runtime.scene import ROWS
 
 WORD = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 """What may be base64."""

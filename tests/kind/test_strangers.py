@@ -16,7 +16,7 @@ import pytest
 
 from deployer.certs import authority as certs
 from party.identity import identity
-from tests.channel.meeting import write_keys
+from tests.harness.keys import write_keys
 from tests.kind.cluster import PARTIES, Cluster, Deployment
 from tests.kind.conftest import example_job, plain_values
 

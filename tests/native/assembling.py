@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from party.native import Executor
 from party.native.instructions import INSTRUCTION, Mode, Op, Type
+from tests.harness.executors import aligned
 
 Array = npt.NDArray[Any]
 
@@ -42,11 +43,17 @@ def program(*instructions: Any) -> Array:
     return np.array(list(instructions), INSTRUCTION)
 
 
-def aligned(size: int) -> npt.NDArray[np.uint8]:
-    """Zeros where an arena may be, followed by what must not be touched."""
-    raw = np.zeros(size + 64, np.uint8)
-    skip = -raw.ctypes.data % 64
-    return raw[skip : skip + size]
+def send(peer: int, key: int, at: int, size: int) -> list[Any]:
+    """Queue a message and let it go."""
+    return [
+        instruction(Op.SEND, inputs=[at], p=[peer, key, size]),
+        instruction(Op.FLUSH, p=[peer]),
+    ]
+
+
+def receive(peer: int, key: int, at: int, size: int) -> list[Any]:
+    """Wait for a message."""
+    return [instruction(Op.RECV, out=at, p=[peer, key, size])]
 
 
 class Room:

@@ -9,13 +9,13 @@ import pytest
 
 from deployer.certs import authority as certs
 from party.native import Context
-from tests.native.parties import Parties
-from tests.trio import contexts
+from tests.harness.executors import Parties
+from tests.harness.keys import contexts
 
 
 @pytest.fixture(scope="session")
 def authority() -> certs.Authority:
-    return certs.make_authority("trio")
+    return certs.make_authority("exchange")
 
 
 @pytest.fixture(scope="session")

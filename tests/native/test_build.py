@@ -29,7 +29,7 @@ def build(directory: Path, *command: str, **environment: str) -> subprocess.Comp
 def project(tmp_path: Path) -> Path:
     """A copy of the sources and of the tests, without anything that was built."""
     ignored = shutil.ignore_patterns("*.so", "__pycache__")
-    for name in ("party", "deployer", "tests/native", "tests/channel"):
+    for name in ("party", "deployer", "tests/native", "tests/harness"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from party.native import Executor, Kind, RunError, library
 from party.native.instructions import Mode, Op, Type
 from party.process.errors import InputError, JobError
-from tests.native.assembling import NOBODY, Room, aligned, compute, instruction, program, read
+from tests.harness.executors import aligned
+from tests.native.assembling import NOBODY, Room, compute, instruction, program, read
 
 Array = npt.NDArray[Any]
 

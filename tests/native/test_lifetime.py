@@ -7,7 +7,8 @@ import socket
 from pathlib import Path
 
 from party.native import Connection
-from tests.trio import contexts, shake
+from tests.harness.keys import contexts
+from tests.harness.links import shake
 
 
 def test_a_connection_outlives_the_context_it_was_made_from(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from deployer.certs import authority as certs
 from party.native import ChannelError, Connection, Context, Want
-from tests.channel.meeting import write_keys
-from tests.trio import contexts, shake
+from tests.harness.keys import contexts, write_keys
+from tests.harness.links import shake
 
 Ends = tuple[socket.socket, socket.socket]
 NOW = datetime.datetime.now(datetime.UTC)
@@ -76,8 +76,8 @@ def test_two_parties_of_a_job_know_each_other(tls: list[Context], ends: Ends) ->
         Connection(tls[1], ends[1].fileno(), False),
     )
     shake(one, other)
-    assert one.peer_identity() == "spiffe://trio/bob"
-    assert other.peer_identity() == "spiffe://trio/alice"
+    assert one.peer_identity() == "spiffe://exchange/bob"
+    assert other.peer_identity() == "spiffe://exchange/alice"
     assert one.read(10) is Want.READ
     assert other.write(b"hello") == 5
     assert one.read(3) == b"hel"
@@ -186,7 +186,9 @@ def test_a_write_that_is_held_up_goes_on_later(tls: list[Context], ends: Ends) -
 def test_a_peer_of_another_authority_is_refused(
     tls: list[Context], ends: Ends, tmp_path: Path
 ) -> None:
-    other = write_keys(tmp_path / "other", certs.make_authority("trio"), ["spiffe://trio/bob"])
+    other = write_keys(
+        tmp_path / "other", certs.make_authority("exchange"), ["spiffe://exchange/bob"]
+    )
     (theirs, ours) = (context(other), tls[0])
     at_server, at_client = stranger(ends, ours, theirs)
     assert at_client == "the peer's certificate is from an unknown authority"
@@ -211,12 +213,12 @@ def test_a_certificate_out_of_its_time_is_refused(
     seen: str,
     told: str,
 ) -> None:
-    good = context(write_keys(tmp_path / "good", authority, ["spiffe://trio/alice"]))
+    good = context(write_keys(tmp_path / "good", authority, ["spiffe://exchange/alice"]))
     bad = context(
         write_keys(
             tmp_path / "bad",
             authority,
-            ["spiffe://trio/bob"],
+            ["spiffe://exchange/bob"],
             NOW + begins * DAY,
             NOW + ends_ * DAY,
         )
@@ -232,23 +234,23 @@ def test_a_certificate_for_another_use_is_refused(
 ) -> None:
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    good = context(write_keys(tmp_path / "good", authority, ["spiffe://trio/alice"]))
+    good = context(write_keys(tmp_path / "good", authority, ["spiffe://exchange/alice"]))
     only_server = write_keys(
         tmp_path / "bad",
         authority,
-        ["spiffe://trio/bob"],
+        ["spiffe://exchange/bob"],
         usages=[ExtendedKeyUsageOID.SERVER_AUTH],
     )
     at_server, _ = stranger(ends, good, context(only_server))
     assert at_server == "the peer's certificate is not meant for this use"
 
 
-@pytest.mark.parametrize("uris", [[], ["spiffe://trio/bob", "spiffe://trio/alice"]])
+@pytest.mark.parametrize("uris", [[], ["spiffe://exchange/bob", "spiffe://exchange/alice"]])
 def test_a_certificate_names_exactly_one_identity(
     authority: certs.Authority, ends: Ends, tmp_path: Path, uris: list[str]
 ) -> None:
     contexts = [
-        context(write_keys(tmp_path / "alice", authority, ["spiffe://trio/alice"])),
+        context(write_keys(tmp_path / "alice", authority, ["spiffe://exchange/alice"])),
         context(write_keys(tmp_path / "bob", authority, uris)),
     ]
     one, other = (
@@ -257,14 +259,16 @@ def test_a_certificate_names_exactly_one_identity(
     )
     shake(one, other)
     assert "exactly one identity" in said(one.peer_identity)
-    assert other.peer_identity() == "spiffe://trio/alice"
+    assert other.peer_identity() == "spiffe://exchange/alice"
 
 
 def test_a_peer_that_refuses_us_is_quoted_though_it_has_hung_up(
     authority: certs.Authority, ends: Ends, tmp_path: Path
 ) -> None:
-    ours = write_keys(tmp_path / "ours", authority, ["spiffe://trio/alice"])
-    theirs = write_keys(tmp_path / "theirs", certs.make_authority("trio"), ["spiffe://trio/bob"])
+    ours = write_keys(tmp_path / "ours", authority, ["spiffe://exchange/alice"])
+    theirs = write_keys(
+        tmp_path / "theirs", certs.make_authority("exchange"), ["spiffe://exchange/bob"]
+    )
     (theirs / "ca.crt").unlink()
     (theirs / "ca.crt").write_bytes((ours / "ca.crt").read_bytes())
     one = Connection(context(ours), ends[0].fileno(), True)

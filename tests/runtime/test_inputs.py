@@ -10,55 +10,57 @@ from pathlib import Path
 import pytest
 
 from deployer.certs import authority as certs
-from tests.runtime.scene import JOB, Scene, party_command
+from tests.harness.processes import JOB, Processes, party_command
 
 
-def wrong_job(scene: Scene) -> None:
-    scene.write_job("job.yaml", epochs=3)
+def wrong_job(processes: Processes) -> None:
+    processes.write_job("job.yaml", epochs=3)
 
 
-def wrong_hosts(scene: Scene) -> None:
-    (scene.directory / "config.json").write_text('{"server0": "here"}')
+def wrong_hosts(processes: Processes) -> None:
+    (processes.directory / "config.json").write_text('{"server0": "here"}')
 
 
-def no_keys(scene: Scene) -> None:
-    shutil.rmtree(scene.directory / "keys/bob")
+def no_keys(processes: Processes) -> None:
+    shutil.rmtree(processes.directory / "keys/bob")
 
 
-def open_key(scene: Scene) -> None:
-    (scene.directory / "keys/bob/tls.key").chmod(0o644)
+def open_key(processes: Processes) -> None:
+    (processes.directory / "keys/bob/tls.key").chmod(0o644)
 
 
-def key_of_another(scene: Scene) -> None:
-    shutil.copy(scene.directory / "keys/alice/tls.key", scene.directory / "keys/bob/tls.key")
+def key_of_another(processes: Processes) -> None:
+    shutil.copy(
+        processes.directory / "keys/alice/tls.key", processes.directory / "keys/bob/tls.key"
+    )
 
 
-def keys_of_another(scene: Scene) -> None:
-    shutil.rmtree(scene.directory / "keys/bob")
-    shutil.copytree(scene.directory / "keys/alice", scene.directory / "keys/bob")
+def keys_of_another(processes: Processes) -> None:
+    shutil.rmtree(processes.directory / "keys/bob")
+    shutil.copytree(processes.directory / "keys/alice", processes.directory / "keys/bob")
 
 
-def other_authority(scene: Scene) -> None:
-    certs.make_all(JOB["name"], scene.directory / "others", 1, 1)
-    shutil.copy(scene.directory / "others/bob/ca.crt", scene.directory / "keys/bob/ca.crt")
+def other_authority(processes: Processes) -> None:
+    certs.make_all(JOB["name"], processes.directory / "others", 1, 1)
+    shutil.copy(processes.directory / "others/bob/ca.crt", processes.directory / "keys/bob/ca.crt")
 
 
-def bad_label(scene: Scene) -> None:
-    path = scene.directory / "bob.csv"
+def bad_label(processes: Processes) -> None:
+    path = processes.directory / "bob.csv"
     path.write_text(path.read_text().replace("\n1\n", "\n7\n", 1))
 
 
-def missing_row(scene: Scene) -> None:
-    path = scene.directory / "bob.csv"
+def missing_row(processes: Processes) -> None:
+    path = processes.directory / "bob.csv"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
 
 
-def no_table(scene: Scene) -> None:
-    (scene.directory / "bob.csv").unlink()
+def no_table(processes: Processes) -> None:
+    (processes.directory / "bob.csv").unlink()
 
 
-def file_for_output(scene: Scene) -> None:
-    (scene.directory / "out").write_text("")
+def file_for_output(processes: Processes) -> None:
+    (processes.directory / "out").write_text("")
 
 
 @pytest.mark.parametrize(
@@ -78,16 +80,16 @@ def file_for_output(scene: Scene) -> None:
     ],
 )
 def test_wrong_input_is_refused(
-    scene: Scene, spoil: Callable[[Scene], None], what: str, where: str
+    processes: Processes, spoil: Callable[[Processes], None], what: str, where: str
 ) -> None:
-    spoil(scene)
-    code, words = scene.start("bob").ends()
+    spoil(processes)
+    code, words = processes.start("bob").ends()
     assert code == 2
     lines = words.splitlines()
     assert lines[0].startswith("error: ") and what in lines[0]
     assert lines[1].startswith("  where: ") and where in lines[1]
     assert "Traceback" not in words
-    status = scene.directory / "out/bob/status.json"
+    status = processes.directory / "out/bob/status.json"
     if status.exists():
         assert json.loads(status.read_text())["phase"] == "failed"
 
@@ -108,15 +110,15 @@ def test_wrong_usage_is_refused(tmp_path: Path, words: list[str], what: str) -> 
 
 
 @pytest.mark.parametrize("option", ["listen", "status"])
-def test_a_wrong_address_is_refused(scene: Scene, option: str) -> None:
-    code, words = scene.start("alice", **{option: "here"}).ends()
+def test_a_wrong_address_is_refused(processes: Processes, option: str) -> None:
+    code, words = processes.start("alice", **{option: "here"}).ends()
     assert code == 2
     assert f"error: 'here' is not host:port\n  where: --{option}\n" in words
 
 
-def test_a_result_that_is_not_there_yet_is_said(scene: Scene) -> None:
-    alice = scene.start("alice")
+def test_a_result_that_is_not_there_yet_is_said(processes: Processes) -> None:
+    alice = processes.start("alice")
     alice.reaches("joining")
-    done = party_command("result", "--output", str(alice.output), directory=scene.directory)
+    done = party_command("result", "--output", str(alice.output), directory=processes.directory)
     assert done.returncode == 1
     assert "there is no model yet: the job is joining" in done.stderr

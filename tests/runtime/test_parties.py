@@ -18,24 +18,24 @@ import pytest
 from party.agreement.job import PARTIES, load_job
 from party.models.logistic_regression.reference import fit
 from party.table import read_table
-from tests.runtime.scene import ENDLESS, JOB, Running, Scene, party_command
+from tests.harness.processes import ENDLESS, JOB, Processes, Running, party_command
 
 PROMPT_S = 30.0
 """Far less than any limit of the product, and enough on a busy machine."""
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Scene]:
+def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Processes]:
     """A job that three commands did, by hand."""
-    scene = Scene(tmp_path_factory.mktemp("finished"), cache)
-    for one in scene.start_all():
+    processes = Processes(tmp_path_factory.mktemp("finished"), cache)
+    for one in processes.start_all():
         assert one.ends() == (0, "")
-    yield scene
-    scene.close()
+    yield processes
+    processes.close()
 
 
-def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(finished: Scene) -> None:
-    scene, parties = finished, finished.running
+def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(finished: Processes) -> None:
+    processes, parties = finished, finished.running
     alice, bob, server = (one.output for one in parties)
 
     model = json.loads((alice / "model.json").read_text())
@@ -43,15 +43,15 @@ def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(finished: S
         *("model", "features", "mean", "scale", "weights", "intercept"),
         *("job", "plan", "protocol", "versions"),
     }
-    job = load_job(scene.directory / "job.yaml")
+    job = load_job(processes.directory / "job.yaml")
     assert model["features"] == JOB["features"]
     assert model["job"] == job.digest
     assert stat.S_IMODE((alice / "model.json").stat().st_mode) == 0o600
     assert not (bob / "model.json").exists()
     assert not (server / "model.json").exists()
 
-    x = read_table(scene.directory / "alice.csv", job, "alice")
-    y = read_table(scene.directory / "bob.csv", job, "bob")
+    x = read_table(processes.directory / "alice.csv", job, "alice")
+    y = read_table(processes.directory / "bob.csv", job, "bob")
     clear = fit(job, x.matrix, y.matrix)
     secure = np.array([*model["weights"], model["intercept"]])
     assert np.linalg.norm(secure - clear) < 1e-2 * np.linalg.norm(clear)
@@ -67,32 +67,32 @@ def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(finished: S
     runs = {json.loads((one.output / "report.json").read_text())["run"] for one in parties}
     assert len(runs) == 1
 
-    shown = party_command("result", "--output", str(alice), directory=scene.directory)
+    shown = party_command("result", "--output", str(alice), directory=processes.directory)
     assert json.loads(shown.stdout) == model
-    shown = party_command("status", "--output", str(bob), directory=scene.directory)
+    shown = party_command("status", "--output", str(bob), directory=processes.directory)
     assert json.loads(shown.stdout)["phase"] == "done"
-    shown = party_command("result", "--output", str(bob), directory=scene.directory)
+    shown = party_command("result", "--output", str(bob), directory=processes.directory)
     assert (shown.returncode, shown.stdout) == (1, "")
     assert "bob does not get the model of this job" in shown.stderr
 
 
-def test_no_value_and_no_weight_is_logged(finished: Scene) -> None:
-    scene, parties = finished, finished.running
-    model = json.loads((scene.directory / "out/alice/model.json").read_text())
+def test_no_value_and_no_weight_is_logged(finished: Processes) -> None:
+    processes, parties = finished, finished.running
+    model = json.loads((processes.directory / "out/alice/model.json").read_text())
     secrets = [f"{value:.4f}"[:6] for value in [*model["weights"], *model["mean"]]]
-    cells = (scene.directory / "alice.csv").read_text().replace("\n", ",").split(",")
+    cells = (processes.directory / "alice.csv").read_text().replace("\n", ",").split(",")
     for one in parties:
         for word in [one.log.read_text(), one.words.read_text(), json.dumps(one.status())]:
             assert not any(secret in word for secret in [*secrets, *cells[2:-1]])
 
 
-def test_a_party_that_was_killed_before_the_start_may_come_again(scene: Scene) -> None:
-    alice, bob = scene.start("alice"), scene.start("bob")
+def test_a_party_that_was_killed_before_the_start_may_come_again(processes: Processes) -> None:
+    alice, bob = processes.start("alice"), processes.start("bob")
     alice.says("waiting for server")
     bob.signal(signal.SIGKILL)
     bob.ends()
     alice.says("bob went away before the start")
-    late = scene.start("bob"), scene.start("server")
+    late = processes.start("bob"), processes.start("server")
     for one in (alice, *late):
         assert one.ends()[0] == 0
 
@@ -115,9 +115,9 @@ KILLED = [
 def test_a_party_that_dies_ends_the_others_with_who_and_when(
     tmp_path: Path, cache: Path, killed: str
 ) -> None:
-    scene = Scene(tmp_path, cache, **ENDLESS)
+    processes = Processes(tmp_path, cache, **ENDLESS)
     try:
-        parties: dict[str, Running] = dict(zip(PARTIES, scene.start_all(), strict=True))
+        parties: dict[str, Running] = dict(zip(PARTIES, processes.start_all(), strict=True))
         for one in parties.values():
             one.reaches("running", step=1)
         parties[killed].signal(signal.SIGKILL)
@@ -130,15 +130,15 @@ def test_a_party_that_dies_ends_the_others_with_who_and_when(
             assert parties[party].status()["message"] in words
         assert time.monotonic() - begin < PROMPT_S
     finally:
-        scene.close()
+        processes.close()
 
 
 def test_a_party_that_is_stopped_says_so_at_once_and_ends_the_others(
     tmp_path: Path, cache: Path
 ) -> None:
-    scene = Scene(tmp_path, cache, **ENDLESS)
+    processes = Processes(tmp_path, cache, **ENDLESS)
     try:
-        alice, bob, server = scene.start_all()
+        alice, bob, server = processes.start_all()
         for one in (alice, bob, server):
             one.reaches("running", step=1)
         bob.signal(signal.SIGTERM)
@@ -150,16 +150,16 @@ def test_a_party_that_is_stopped_says_so_at_once_and_ends_the_others(
             assert code == 1 and names_who_and_when("bob", words), words
         assert time.monotonic() - begin < PROMPT_S
     finally:
-        scene.close()
+        processes.close()
 
 
 def test_a_time_limit_ends_a_run(tmp_path: Path, cache: Path) -> None:
-    scene = Scene(tmp_path, cache, **ENDLESS)
+    processes = Processes(tmp_path, cache, **ENDLESS)
     try:
         alice, bob, server = (
-            scene.start("alice", time_limit="0.5"),
-            scene.start("bob"),
-            scene.start("server"),
+            processes.start("alice", time_limit="0.5"),
+            processes.start("bob"),
+            processes.start("server"),
         )
         code, words = alice.ends()
         assert code == 1 and "the time limit has passed" in words and "at step" in words
@@ -167,28 +167,32 @@ def test_a_time_limit_ends_a_run(tmp_path: Path, cache: Path) -> None:
             code, words = other.ends()
             assert code == 1 and names_who_and_when("alice", words), words
     finally:
-        scene.close()
+        processes.close()
 
 
-def test_a_stop_while_waiting_is_a_stop(scene: Scene) -> None:
-    alice = scene.start("alice")
+def test_a_stop_while_waiting_is_a_stop(processes: Processes) -> None:
+    alice = processes.start("alice")
     alice.reaches("joining")
     alice.signal(signal.SIGINT)
     assert alice.ends() == (1, "error: stopped while waiting for the others\n")
     assert alice.status()["phase"] == "failed"
 
 
-def test_nobody_comes(scene: Scene) -> None:
-    code, words = scene.start("server", wait="0.5").ends()
+def test_nobody_comes(processes: Processes) -> None:
+    code, words = processes.start("server", wait="0.5").ends()
     assert code == 1
-    alice, bob, _ = scene.hosts
+    alice, bob, _ = processes.hosts
     assert "error: alice and bob did not come within 0.5 s" in words
     assert f"alice at {alice}: Connection refused; bob at {bob}: Connection refused" in words
 
 
-def test_parties_with_other_jobs_refuse_each_other(scene: Scene) -> None:
-    scene.write_job("other.yaml", training=JOB["training"] | {"epochs": 6})
-    parties = scene.start("alice"), scene.start("bob", job="other.yaml"), scene.start("server")
+def test_parties_with_other_jobs_refuse_each_other(processes: Processes) -> None:
+    processes.write_job("other.yaml", training=JOB["training"] | {"epochs": 6})
+    parties = (
+        processes.start("alice"),
+        processes.start("bob", job="other.yaml"),
+        processes.start("server"),
+    )
     for one in parties:
         code, words = one.ends()
         assert code == 1
@@ -197,9 +201,9 @@ def test_parties_with_other_jobs_refuse_each_other(scene: Scene) -> None:
         assert one.status()["phase"] == "failed"
 
 
-def test_a_party_stays_for_its_cluster_and_does_no_job_twice(scene: Scene) -> None:
+def test_a_party_stays_for_its_cluster_and_does_no_job_twice(processes: Processes) -> None:
     parties = [
-        scene.start(party, "--stay", status=f"127.0.0.{5 + n}:18080")
+        processes.start(party, "--stay", status=f"127.0.0.{5 + n}:18080")
         for n, party in enumerate(PARTIES)
     ]
     for one in parties:
@@ -226,7 +230,7 @@ def test_a_party_stays_for_its_cluster_and_does_no_job_twice(scene: Scene) -> No
     for one in parties:
         one.signal(signal.SIGTERM)
         assert one.ends() == (0, "")
-    again = scene.start("alice", "--stay", status="127.0.0.5:18080")
+    again = processes.start("alice", "--stay", status="127.0.0.5:18080")
     again.says("this job was done before")
     assert ask("/readyz") == "done\n"
     assert again.status() == before
@@ -234,14 +238,14 @@ def test_a_party_stays_for_its_cluster_and_does_no_job_twice(scene: Scene) -> No
     assert again.ends() == (0, "")
 
     # A changed job is a new run.
-    scene.write_job("job.yaml", training=JOB["training"] | {"epochs": 6})
-    again = scene.start("alice", "--stay")
+    processes.write_job("job.yaml", training=JOB["training"] | {"epochs": 6})
+    again = processes.start("alice", "--stay")
     again.reaches("joining")
 
 
-def test_two_parties_do_not_share_an_output(scene: Scene) -> None:
-    first = scene.start("alice")
+def test_two_parties_do_not_share_an_output(processes: Processes) -> None:
+    first = processes.start("alice")
     first.reaches("joining")
-    code, words = scene.start("bob", output="out/alice").ends()
+    code, words = processes.start("bob", output="out/alice").ends()
     assert code == 2 and "another party is running with this output directory" in words
     assert first.process.poll() is None

@@ -11,8 +11,8 @@ import numpy as np
 
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
-from tests import compiler
-from tests.compiler import compiled
+from tests.harness import plans
+from tests.harness.plans import compiled
 
 
 def with_injected_seeds(plan: Plan) -> Plan:
@@ -35,7 +35,7 @@ class Uncut:
     @property
     def plan(self) -> Plan:
         """The plan of the same graph."""
-        return compiler.plan(self.parameters)
+        return plans.plan(self.parameters)
 
     def step(self, state: State, batches: dict[int, Any], seeds: dict[str, Any]) -> State:
         """The shares after one step."""

@@ -15,7 +15,7 @@ from party.plan.graph import Operation
 from party.process.errors import JobError
 from party.schedule.assembler import Assembler, Value, lay_out
 from party.schedule.lowering import LOWERINGS, lower
-from tests.compiler import compiled
+from tests.harness.plans import compiled
 
 INTS = np.array([[0, 1, -1, 7], [2**62, -(2**63), 2**63 - 1, -8]], np.int64)
 OTHER = np.array([[3, -1, 5, 2], [-7, 2, 3, -3]], np.int64)

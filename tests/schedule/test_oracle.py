@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from party.plan.parameters import PlanParameters
 from party.schedule import schedule, verify
-from tests import compiler
+from tests.harness import plans
+from tests.harness.executors import ScheduledParties
 from tests.schedule.oracle import Uncut, with_injected_seeds
-from tests.trio import Trio
 
 PROTOCOLS = ("pond", "aby3", "securenn")
 SHAPES = ((1, 1, 1, 9), (3, 5, 1, 7), (16, 128, 1, 10), (7, 33, 819, 20))
@@ -57,44 +57,44 @@ def test_three_schedules_and_the_uncut_graph_agree_bit_for_bit(
     rows = draw.permutation(steps * batch).astype(np.int32)
 
     fed_plan = with_injected_seeds(whole.plan)
-    trio = _trio(fed_plan, tmp_path_factory.mktemp("keys"))
+    parties = _parties(fed_plan, tmp_path_factory.mktemp("keys"))
     expected = [
         [np.zeros(place.bytes // 8, np.int64).reshape(-1, 1) for place in s.state]
-        for s in trio.schedules
+        for s in parties.schedules
     ]
     for step in range(steps):
         seeds = whole.fresh_seeds()
-        for party, part in enumerate(trio.schedules):
+        for party, part in enumerate(parties.schedules):
             for name, place in part.fed.items():
-                trio.write(party, place, seeds[name])
+                parties.write(party, place, seeds[name])
         picked = rows[step * batch : (step + 1) * batch]
         batches = {party: table[picked] for party, table in tables.items()}
         expected = whole.step(expected, batches, seeds)
-        trio.steps(step, 1, tables, np.ascontiguousarray(picked))
-        for party, part in enumerate(trio.schedules):
-            found = [trio.read(party, place).view(np.int64) for place in part.state]
+        parties.steps(step, 1, tables, np.ascontiguousarray(picked))
+        for party, part in enumerate(parties.schedules):
+            found = [parties.read(party, place).view(np.int64) for place in part.state]
             for share, wanted in zip(found, expected[party], strict=True):
                 np.testing.assert_array_equal(share, wanted.reshape(-1))
-    np.testing.assert_array_equal(trio.reveal(steps), whole.reveal(expected).reshape(-1))
+    np.testing.assert_array_equal(parties.reveal(steps), whole.reveal(expected).reshape(-1))
 
 
-def _trio(plan: object, directory: Path) -> Trio:
+def _parties(plan: object, directory: Path) -> ScheduledParties:
     schedules = [schedule(plan, party) for party in range(3)]  # type: ignore[arg-type]
     for part in schedules:
         verify(part)
-    return Trio(schedules, directory)
+    return ScheduledParties(schedules, directory)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_plan_is_the_same_whoever_builds_it_and_when(protocol: str) -> None:
     parameters = uncut(protocol, *SHAPES[1]).parameters
-    here = compiler.plan(parameters)
+    here = plans.plan(parameters)
     again = _built_in_a_fresh_process(parameters)
     assert again == here.digest
 
 
 def _built_in_a_fresh_process(parameters: PlanParameters) -> str:
-    compiler.plan(replace(parameters, features=parameters.features + 1))  # other work in between
+    plans.plan(replace(parameters, features=parameters.features + 1))  # other work in between
     code = (
         "import sys, json; from party.compiler.build import build;"
         "from party.plan.parameters import PlanParameters;"

@@ -16,7 +16,7 @@ from party.native.instructions import INSTRUCTION, Op, Type
 from party.plan.cut import Message
 from party.process.errors import JobError
 from party.schedule import Schedule, cache, schedule, verify
-from tests.compiler import small_plan
+from tests.harness.plans import small_plan
 
 PROTOCOLS = ("pond", "aby3")
 FAR = 1 << 40

@@ -31,7 +31,9 @@ MODULES = (
     "tensor.native_prime_test",
 )
 
-OTHER_GENERATOR = "knows the answers of libsodium's generator; tests/compat knows those of ours"
+OTHER_GENERATOR = (
+    "knows the answers of libsodium's generator; tests/compiler/compat knows those of ours"
+)
 NO_KERAS = "wants tf-encrypted's Keras, which the package leaves out"
 NO_FILES = "wants an operation that writes files, and the package has none"
 

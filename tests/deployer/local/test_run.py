@@ -1,0 +1,185 @@
+"""``deployer run``: one command, three processes, the weights; or one error and nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deployer.local.run import run_local
+from party.agreement.job import PARTIES, Job, load_job
+from party.process.errors import InputError, JobError
+from tests.harness.processes import ENDLESS, PATIENCE_S, Processes
+
+
+def loaded(processes: Processes) -> tuple[Job, dict[str, Path]]:
+    tables = {party: processes.directory / f"{party}.csv" for party in ("alice", "bob")}
+    return load_job(processes.directory / "job.yaml"), tables
+
+
+def deployer(
+    *words: object, room: Path | None = None, cwd: Path | None = None
+) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", "from deployer.cli import main; main()", *map(str, words)]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())} | ({"TMPDIR": str(room)} if room else {}),
+    )
+
+
+def command_line(processes: Processes) -> list[object]:
+    files = processes.directory
+    line: list[object] = ["run", files / "job.yaml", "--cache", processes.cache]
+    return [*line, "--alice", files / "alice.csv", "--bob", files / "bob.csv"]
+
+
+def test_a_library_call_returns_the_model_and_the_report(processes: Processes) -> None:
+    seen: list[str] = []
+    result = run_local(
+        *loaded(processes),
+        processes.directory / "out",
+        cache=processes.cache,
+        progress=lambda status: seen.append(status["phase"]),
+    )
+    assert result.model == json.loads((processes.directory / "out/alice/model.json").read_text())
+    assert len(result.model["weights"]) == 2
+    report = json.loads((processes.directory / "out/report.json").read_text())
+    assert report == result.report
+    assert {*report["times"]} >= {"import_s", "build_s", "connect_s", "step_s", "whole_s"}
+    assert report["bytes"] == sum(
+        one["traffic"]["bytes_sent"] for one in report["parties"].values()
+    )
+    assert report["messages"] > 0 and report["rounds"] > 0
+    assert all(0 < report["peak_bytes"][party] < 80 * 2**20 for party in PARTIES)
+    assert "done" in seen
+
+
+def test_the_command_prints_the_weights_by_name(processes: Processes) -> None:
+    room = processes.directory / "room"
+    room.mkdir()
+    process = deployer(*command_line(processes), "--output", processes.directory / "out", room=room)
+    said, words = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, words) == (0, "")
+    model = json.loads((processes.directory / "out/alice/model.json").read_text())
+    for name, weight in zip(model["features"], model["weights"], strict=True):
+        assert f"{name:<9}  {weight:+.6f}\n" in said
+    assert f"intercept  {model['intercept']:+.6f}\n" in said
+    assert not list(room.iterdir()), "the keys are gone"
+
+
+def test_wrong_input_of_one_party_ends_all_with_its_words(processes: Processes) -> None:
+    path = processes.directory / "bob.csv"
+    path.write_text(path.read_text().replace("\n1\n", "\n7\n", 1))
+    begin = time.monotonic()
+    process = deployer(*command_line(processes), "--output", processes.directory / "out")
+    _, words = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2
+    assert words.startswith("error: bob: ") and f"where: {path}" in words
+    assert "7" not in words.splitlines()[0].removeprefix("error: bob: ")
+    assert time.monotonic() - begin < 30, "nobody waits for who will not come"
+    assert not (processes.directory / "out/alice/model.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["nowhere.yaml"], "cannot read the job: No such file or directory"),
+        (["--protocol", "spdz"], "Invalid value for '--protocol'"),
+        (["--runtime", "magic"], "Invalid value for '--runtime'"),
+    ],
+)
+def test_wrong_usage_is_refused(tmp_path: Path, words: list[str], what: str) -> None:
+    process = deployer("run", *words, cwd=tmp_path)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2 and what in said
+
+
+def test_a_table_that_is_not_there_is_said(processes: Processes) -> None:
+    job, tables = loaded(processes)
+    with pytest.raises(InputError, match="there is no table for bob") as caught:
+        run_local(
+            job, tables | {"bob": processes.directory / "no.csv"}, processes.directory / "out"
+        )
+    assert caught.value.where == str(processes.directory / "no.csv")
+
+
+def pid_of(party: str, parent: int) -> int:
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit():
+            try:
+                line = (directory / "cmdline").read_bytes().split(b"\0")
+                above = (directory / "stat").read_text().rpartition(")")[2].split()[1]
+            except OSError:
+                continue
+            if int(above) == parent and party.encode() in line:
+                return int(directory.name)
+    raise AssertionError(f"{party} does not run")
+
+
+@pytest.mark.parametrize("ended", ["server", "deployer"])
+def test_nothing_is_left_when_it_is_ended(tmp_path: Path, cache: Path, ended: str) -> None:
+    processes = Processes(tmp_path, cache, **ENDLESS)
+    process = deployer(*command_line(processes), "--output", tmp_path / "out")
+    try:
+        status = tmp_path / "out/server/status.json"
+        end = time.monotonic() + PATIENCE_S
+        while not status.exists() or json.loads(status.read_text())["phase"] != "running":
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        pids = [pid_of(party, process.pid) for party in PARTIES]
+        if ended == "server":
+            os.kill(pids[2], signal.SIGKILL)
+        else:
+            process.send_signal(signal.SIGINT)
+        _, words = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 1
+        assert words.startswith(
+            "error: server was ended by SIGKILL" if ended == "server" else "error: stopped"
+        )
+        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    finally:
+        process.kill()
+        processes.close()
+
+
+def test_a_time_limit_is_said_once(tmp_path: Path, cache: Path) -> None:
+    processes = Processes(tmp_path, cache, **ENDLESS)
+    processes.close()
+    with pytest.raises(JobError, match="the time limit has passed"):
+        run_local(*loaded(processes), tmp_path / "out", cache=cache, time_limit_s=0.5)
+
+
+def test_the_schedules_can_be_read(processes: Processes) -> None:
+    process = deployer(*command_line(processes), "--explain")
+    said, words = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, words) == (0, "")
+    for party in PARTIES:
+        assert f"schedule of {party}, plan " in said
+    assert not (processes.directory / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_tensorflow_runtime_gives_the_same_model_and_says_whom_it_trusts(
+    processes: Processes,
+) -> None:
+    sealed = run_local(*loaded(processes), processes.directory / "a", cache=processes.cache)
+    process = deployer(
+        *command_line(processes), "--output", processes.directory / "b", "--runtime", "tensorflow"
+    )
+    _, words = process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert "warning: the tensorflow runtime trusts the coordinator" in words
+    model = json.loads((processes.directory / "b/alice/model.json").read_text())
+    assert model["plan"] == sealed.model["plan"]
+    for a, b in zip(model["weights"], sealed.model["weights"], strict=True):
+        assert abs(a - b) < 0.01

@@ -1,0 +1,152 @@
+"""Executors in this process, which talk to each other or to a peer that a test plays."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from party.native import Context, Executor
+from party.schedule import Place, Schedule, arena
+from tests.harness.keys import contexts
+from tests.harness.links import LIMIT_S, Links
+from tests.harness.tasks import Task
+
+ALICE, BOB, SERVER = range(3)
+ABORT, ALIVE = 0xFFFFFFFF, 0xFFFFFFFE
+
+
+def frame(step: int, key: int, payload: bytes = b"", size: int | None = None) -> bytes:
+    """A message as it is on the wire."""
+    return struct.pack("<QII", step, key, len(payload) if size is None else size) + payload
+
+
+def aligned(size: int) -> npt.NDArray[np.uint8]:
+    """Zeros where an arena may be, followed by what must not be touched."""
+    raw = np.zeros(size + 64, np.uint8)
+    skip = -raw.ctypes.data % 64
+    return raw[skip : skip + size]
+
+
+class Parties(Links):
+    """Three parties on their links. Executors come to be with ``seat``.
+
+    Attributes:
+        arenas, executors: by party.
+    """
+
+    def __init__(self, tls: Sequence[Context]) -> None:
+        super().__init__(tls)
+        self.arenas: dict[int, npt.NDArray[np.uint8]] = {}
+        self.executors: dict[int, Executor] = {}
+
+    def seat(
+        self, party: int, size: int, window: int = 1 << 16, peers: Sequence[int] = (0, 1, 2)
+    ) -> Executor:
+        """An executor for the party, with so large an arena, of which each byte is the party."""
+        memory = aligned(size)
+        memory[:] = party
+        return self._seat(party, memory, np.zeros(1, np.int32), (window,) * 3, peers)
+
+    def _seat(
+        self,
+        party: int,
+        memory: npt.NDArray[np.uint8],
+        pool: npt.NDArray[np.int32],
+        windows: Sequence[int],
+        peers: Sequence[int] = (0, 1, 2),
+    ) -> Executor:
+        links = [c if k in peers else None for k, c in enumerate(self.connections[party])]
+        made = Executor(memory, pool, links, party, windows)
+        self.arenas[party], self.executors[party] = memory, made
+        return made
+
+    def run(
+        self,
+        party: int,
+        code: npt.NDArray[Any],
+        steps: int = 1,
+        first: int = 0,
+        limit_s: float = LIMIT_S,
+        silence_s: float = LIMIT_S,
+        finish: bool = False,
+        rows: npt.NDArray[np.int32] | None = None,
+        table: npt.NDArray[np.float32] | None = None,
+    ) -> Task:
+        """Lets a party run its code, in a thread of its own."""
+        executor = self.executors[party]
+
+        def work() -> None:
+            executor.run(code, first, steps, rows, table, limit_s, silence_s)
+            if finish:
+                executor.finish(limit_s, silence_s)
+
+        return Task(work)
+
+    def finish(self, party: int, limit_s: float = LIMIT_S, silence_s: float = LIMIT_S) -> Task:
+        """Lets a party end its connections."""
+        return Task(lambda: self.executors[party].finish(limit_s, silence_s))
+
+    def close(self) -> None:
+        """End what still runs."""
+        for executor in self.executors.values():
+            executor.stop()
+        super().close()
+
+
+class ScheduledParties(Parties):
+    """The three parties of a plan, each with its arena and its executor.
+
+    Attributes:
+        schedules: by party.
+    """
+
+    def __init__(self, schedules: list[Schedule], directory: Path) -> None:
+        super().__init__(contexts(directory))
+        self.schedules = schedules
+        for party, made in enumerate(schedules):
+            self._seat(party, arena(made), made.index, made.window)
+
+    def steps(
+        self, first: int, count: int, tables: dict[int, Any], rows: npt.NDArray[np.int32]
+    ) -> None:
+        """Training steps over the rows, batch after batch."""
+        self._all(
+            [
+                self.run(
+                    party,
+                    made.step,
+                    count,
+                    first,
+                    rows=rows if party in tables else None,
+                    table=tables.get(party),
+                )
+                for party, made in enumerate(self.schedules)
+            ]
+        )
+
+    def reveal(self, step: int) -> npt.NDArray[np.int64]:
+        """The opened model, in fixed point, at the party that receives it."""
+        self._all([self.run(p, made.reveal, 1, step) for p, made in enumerate(self.schedules)])
+        (party,) = [p for p in range(3) if self.schedules[p].result is not None]
+        place = self.schedules[party].result
+        assert place is not None
+        return self.read(party, place).view(np.int64)
+
+    @staticmethod
+    def _all(tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            task.well()
+
+    def read(self, party: int, place: Place) -> npt.NDArray[np.uint8]:
+        """A copy of a place in a party's arena."""
+        return self.arenas[party][place.offset : place.offset + place.bytes].copy()
+
+    def write(self, party: int, place: Place, value: npt.NDArray[Any]) -> None:
+        """Fills a place in a party's arena."""
+        raw = np.frombuffer(np.ascontiguousarray(value).tobytes(), np.uint8)
+        self.arenas[party][place.offset : place.offset + place.bytes] = raw
