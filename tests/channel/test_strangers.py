@@ -17,17 +17,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployer.certs import authority as certs
-from party.channel.hello import hello
+from party.channel import admission
+from party.channel.agreement import hello
 from party.identity import identity
 from tests.channel.meeting import JOB, PLAN, Meeting, descriptors, message, tls, write_keys
-
-# The module, not the function of the same name.
-limits = __import__("party.channel.join", fromlist=["STAGE_S"])
 
 
 @pytest.fixture
 def short_stages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "STAGE_S", 0.5)
+    monkeypatch.setattr(admission, "STAGE_S", 0.5)
 
 
 def is_refused(meeting: Meeting, context: ssl.SSLContext, party: str = "alice") -> bool:
@@ -155,7 +153,7 @@ STRANGERS, HANDSHAKES = 256, 64
 @pytest.fixture
 def long_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is hung up on had to make room, however busy the machine is."""
-    monkeypatch.setattr(limits, "STAGE_S", 600.0)
+    monkeypatch.setattr(admission, "STAGE_S", 600.0)
 
 
 @pytest.fixture
