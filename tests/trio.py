@@ -14,6 +14,7 @@ import numpy.typing as npt
 from deployer.certs import authority as certs
 from party.agreement.job import PARTIES
 from party.native import Connection, Context, Executor, Want
+from party.native.channel import REKEY_RECORDS
 from party.schedule import Place, Schedule, arena
 
 LIMIT_S = 60.0
@@ -27,8 +28,14 @@ def contexts(directory: Path, job_name: str = "trio") -> list[Context]:
         folder = directory / party
         folder.mkdir(mode=0o700)
         certs.write_files(folder, certs.make_party(authority, party))
-        made.append(Context(folder / "ca.crt", folder / "tls.crt", folder / "tls.key"))
+        made.append(context(folder))
     return made
+
+
+def context(folder: Path, rekey_records: int = REKEY_RECORDS) -> Context:
+    """A TLS context of the keys in a directory, whatever they are."""
+    files = [(folder / name).read_bytes() for name in ("ca.crt", "tls.crt", "tls.key")]
+    return Context(files[0], files[1], files[2], rekey_records)
 
 
 class Trio:

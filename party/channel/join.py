@@ -105,7 +105,7 @@ def join(
     try:
         context = Context(keys.authority, keys.certificate, keys.key)
     except ChannelError as error:
-        raise InputError(f"the keys cannot be used: {error}", str(keys.key.parent)) from None
+        raise InputError(f"the keys cannot be used: {error}", str(keys.directory)) from None
     attempt = _Join(job, party, hosts, hello(job, party, plan_digest), context, listener, report)
     try:
         return attempt.run(wait_s)

@@ -21,6 +21,7 @@ enum {
     WRITE_BYTES = 128 * 1024, /* records gathered for one system call */
     READ_BYTES = 128 * 1024,  /* what one system call may read */
     CHAIN_DEPTH = 4,
+    LARGEST_PEM = 1 << 20,
     MOST_FETCHES = 4, /* in one call: a peer may send what is no message for as long as it likes */
 };
 
@@ -270,8 +271,68 @@ static int configure(SSL_CTX *tls) {
            SSL_CTX_set1_groups_list(tls, "X25519:P-256");
 }
 
-kit_context *kit_context_new(const char *ca, const char *certificate, const char *key,
-                             int64_t rekey, char text[KIT_TEXT_BYTES]) {
+static BIO *reader(kit_pem pem) {
+    const int whole = pem.text && pem.bytes >= 0 && pem.bytes <= LARGEST_PEM;
+    return whole ? BIO_new_mem_buf(pem.text, (int)pem.bytes) : NULL;
+}
+
+/* The certificates in a text, at least one; NULL where there is none, or any other block. OpenSSL's
+ * own readers take what stands in other blocks too, such as the authority of a TRUSTED CERTIFICATE.
+ */
+static STACK_OF(X509) * certificates_in(kit_pem pem) {
+    BIO *bio = reader(pem);
+    STACK_OF(X509) *found = sk_X509_new_null();
+    int whole = bio && found;
+    while (whole) {
+        char *name = NULL, *header = NULL;
+        unsigned char *bytes = NULL;
+        long length = 0;
+        if (!PEM_read_bio(bio, &name, &header, &bytes, &length)) {
+            whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE &&
+                    sk_X509_num(found) > 0;
+            break;
+        }
+        const unsigned char *at = bytes;
+        const int plain = strcmp(name, PEM_STRING_X509) == 0 && !*header;
+        X509 *one = plain ? d2i_X509(NULL, &at, length) : NULL;
+        whole = one && at == bytes + length && sk_X509_push(found, one) > 0;
+        if (!whole)
+            X509_free(one);
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+        OPENSSL_free(bytes);
+    }
+    BIO_free(bio);
+    if (whole) {
+        ERR_clear_error(); /* that there are no more blocks is none */
+        return found;
+    }
+    sk_X509_pop_free(found, X509_free);
+    return NULL;
+}
+
+static int trust(SSL_CTX *tls, const STACK_OF(X509) * authorities) {
+    return sk_X509_num(authorities) == 1 &&
+           X509_STORE_add_cert(SSL_CTX_get_cert_store(tls), sk_X509_value(authorities, 0));
+}
+
+static int show_certificates(SSL_CTX *tls, const STACK_OF(X509) * chain) {
+    if (SSL_CTX_use_certificate(tls, sk_X509_value(chain, 0)) != 1)
+        return 0;
+    for (int i = 1; i < sk_X509_num(chain); i++)
+        if (!SSL_CTX_add1_chain_cert(tls, sk_X509_value(chain, i)))
+            return 0;
+    return 1;
+}
+
+static EVP_PKEY *private_key_in(kit_pem pem) {
+    BIO *bio = reader(pem);
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, NULL) : NULL;
+    BIO_free(bio);
+    return key;
+}
+
+kit_context *kit_context_new(const kit_keys *keys, int64_t rekey, char text[KIT_TEXT_BYTES]) {
     ERR_clear_error();
     kit_context *context = calloc(1, sizeof *context);
     if (!context) {
@@ -280,24 +341,29 @@ kit_context *kit_context_new(const char *ca, const char *certificate, const char
     }
     context->rekey = rekey;
     context->tls = SSL_CTX_new(TLS_method());
+    STACK_OF(X509) *authorities = NULL, *chain = NULL;
+    EVP_PKEY *key = NULL;
     const char *trouble = NULL;
     if (!CRYPTO_THREAD_run_once(&once, make_socket_method) || !socket_method || !context->tls ||
         !configure(context->tls))
         trouble = "this OpenSSL cannot do what is needed: %s";
-    else if (!SSL_CTX_load_verify_file(context->tls, ca))
+    else if (!(authorities = certificates_in(keys->authority)) || !trust(context->tls, authorities))
         trouble = "the authority's certificate cannot be read: %s";
-    else if (SSL_CTX_use_certificate_chain_file(context->tls, certificate) != 1)
+    else if (!(chain = certificates_in(keys->certificate)) ||
+             !show_certificates(context->tls, chain))
         trouble = "the certificate cannot be read: %s";
-    else if (SSL_CTX_use_PrivateKey_file(context->tls, key, SSL_FILETYPE_PEM) != 1)
-        trouble = ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH
-                      ? "the private key is not the certificate's: %s"
-                      : "the private key cannot be read: %s";
-    else if (SSL_CTX_check_private_key(context->tls) != 1)
+    else if (!(key = private_key_in(keys->key)))
+        trouble = "the private key cannot be read: %s";
+    else if (SSL_CTX_use_PrivateKey(context->tls, key) != 1 ||
+             SSL_CTX_check_private_key(context->tls) != 1)
         trouble = "the private key is not the certificate's: %s";
+    EVP_PKEY_free(key);
+    sk_X509_pop_free(authorities, X509_free);
+    sk_X509_pop_free(chain, X509_free);
     if (!trouble)
         return context;
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-    say(text, trouble, reason ? reason : "no PEM inside");
+    say(text, trouble, reason ? reason : "it is not plain PEM, or more than it should be");
     ERR_clear_error();
     kit_context_free(context);
     return NULL;

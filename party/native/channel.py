@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from enum import Enum, auto
-from pathlib import Path
 
-from party.native.library import TEXT_BYTES, library
+from party.native.library import TEXT_BYTES, Keys, Pem, library
 from party.process.errors import JobError
 
 REKEY_RECORDS = 1 << 21
@@ -35,29 +33,24 @@ _WANTS = {_DONE: Want.DONE, _WANT_READ: Want.READ, _WANT_WRITE: Want.WRITE}
 class Context:
     """Our own certificate and key, and the one authority whose certificates we accept.
 
-    Parameters are paths of PEM files. Raises ChannelError where one cannot be used.
+    Parameters are PEM texts, not files: what was checked is what is used. Raises ChannelError where
+    one cannot be used.
     """
 
     def __init__(
         self,
-        ca: str | os.PathLike[str],
-        certificate: str | os.PathLike[str],
-        key: str | os.PathLike[str],
+        authority: bytes,
+        certificate: bytes,
+        key: bytes,
         rekey_records: int = REKEY_RECORDS,
     ) -> None:
         self._handle: int | None = None
-        for path in (ca, certificate, key):
-            try:
-                with Path(path).open("rb"):
-                    pass
-            except OSError as problem:
-                raise ChannelError(f"cannot be read: {problem.strerror}", str(path)) from None
         self._library = library()
         text = ctypes.create_string_buffer(TEXT_BYTES)
-        paths = (os.fsencode(path) for path in (ca, certificate, key))
-        self._handle = self._library.kit_context_new(*paths, rekey_records, text)
+        keys = Keys(*(Pem(one, len(one)) for one in (authority, certificate, key)))
+        self._handle = self._library.kit_context_new(ctypes.byref(keys), rekey_records, text)
         if not self._handle:
-            raise ChannelError(text.value.decode(errors="replace"), str(Path(key).parent))
+            raise ChannelError(text.value.decode(errors="replace"))
 
     def __del__(self) -> None:
         if self._handle:

@@ -15,7 +15,7 @@ from party.native import ChannelError, Connection, Context, Kind
 from party.native.instructions import Op, Type
 from tests.native.assembling import Array, aligned, instruction, program, read
 from tests.native.parties import ABORT, ALICE, ALIVE, BOB, SERVER, Parties, frame, receive, send
-from tests.trio import contexts
+from tests.trio import context, contexts
 
 BIG = 3 << 20
 
@@ -187,8 +187,8 @@ def test_any_sequence_of_messages_arrives(tls: list[Context], data: st.DataObjec
 def test_keys_are_renewed_on_the_way(tmp_path: Path) -> None:
     made = contexts(tmp_path)
     often = [
-        Context(d / "ca.crt", d / "tls.crt", d / "tls.key", rekey_records=3)
-        for d in (tmp_path / p for p in ("alice", "bob", "server"))
+        context(folder, rekey_records=3)
+        for folder in (tmp_path / p for p in ("alice", "bob", "server"))
     ]
     assert len(made) == 3
     parties = Parties(often)
