@@ -7,6 +7,7 @@ keeps none of the parties out.
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -36,6 +37,29 @@ Stranger = TypeVar("Stranger", bound=_Stranger)
 def deadline() -> float:
     """When a connection that enters its next stage now must have left it."""
     return time.monotonic() + STAGE_S
+
+
+_SITE_BITS = 64
+"""Of an IPv6 address, which name a network: the rest is anybody's in it to choose."""
+
+
+def unmapped(host: str) -> str:
+    """An address as people write it: one of IPv4 that a socket of IPv6 shows is one of IPv4."""
+    address = ipaddress.ip_address(host)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def source(host: str) -> str:
+    """Who counts as one: an address of IPv4, or a network of IPv6, of which a single machine may
+    have every address."""
+    address = ipaddress.ip_address(unmapped(host))
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    network = int(address) >> (128 - _SITE_BITS) << (128 - _SITE_BITS)
+    # Of addresses on the link itself the interface is a part.
+    scope = f"%{address.scope_id}" if address.scope_id else ""
+    return f"{ipaddress.IPv6Address(network)}{scope}/{_SITE_BITS}"
 
 
 def crowded_out(strangers: Sequence[Stranger], limit: int) -> Stranger | None:

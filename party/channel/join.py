@@ -129,7 +129,7 @@ class _Link:
     socket: socket.socket
     stage: _Stage
     address: str
-    source: str
+    source: str = ""  # of who dialled us
     deadline: float = field(default_factory=admission.deadline)
     dialled: _Dial | None = None
     connection: Connection | None = None
@@ -320,9 +320,7 @@ class _Join:
             self._later(dial, error.strerror or "no socket")
             return
         one.setblocking(False)
-        link = _Link(
-            one, _Stage.CONNECTING, address=str(dial.address), source=str(place[0]), dialled=dial
-        )
+        link = _Link(one, _Stage.CONNECTING, address=str(dial.address), dialled=dial)
         self.links[one.fileno()] = link
         with self._losing(link):
             sockets.begin_connecting(one, place)
@@ -356,12 +354,11 @@ class _Join:
             self._make_room(self._strangers(), STRANGERS)
             one.setblocking(False)
             sockets.tune(one)
-            source = str(place[0])
             self.links[one.fileno()] = _Link(
                 one,
                 _Stage.SILENT,
-                address=str(Address(source.removeprefix("::ffff:"), place[1])),
-                source=source,
+                address=str(Address(admission.unmapped(place[0]), place[1])),
+                source=admission.source(place[0]),
             )
 
     def _strangers(self) -> list[_Link]:

@@ -11,15 +11,18 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployer.certs import authority as certs
-from party.channel import admission
+from party.agreement.hosts import Address
+from party.channel import admission, listen
 from party.channel.agreement import hello
 from party.identity import identity
+from tests.channel import meeting as meetings
 from tests.channel.meeting import JOB, PLAN, Meeting, descriptors, message, tls, write_keys
 
 
@@ -232,6 +235,39 @@ def test_who_floods_from_one_place_crowds_out_itself(
     quiet = crowd.come(1, "127.0.0.9", words)
     crowd.come(400, "127.0.1.1", words)
     assert crowd.alive(quiet) == 1, "though it is the oldest of all"
+    meeting.everybody_joins()
+
+
+class Elsewhere(socket.socket):
+    """A listening socket whose first guest comes from one network of IPv6, all others from another
+    one, each from an address of its own; who looks, at the end, is from the first."""
+
+    accepted = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        one, _ = super().accept()
+        self.accepted += 1
+        if self.accepted == 1:
+            return one, ("2001:db8:0:1::1", 1, 0, 0)
+        return one, (f"2001:db8:0:2::{self.accepted:x}", 1, 0, 0)
+
+
+@pytest.mark.usefixtures("long_stages")
+def test_who_floods_from_one_network_of_ipv6_crowds_out_itself(
+    meeting: Meeting, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listen_elsewhere(address: Address) -> socket.socket:
+        own = listen(address)
+        return Elsewhere(fileno=own.detach())
+
+    monkeypatch.setattr(meetings, "listen", listen_elsewhere)
+    meeting.attend("alice", wait_s=600)
+    monkeypatch.undo()
+    crowd = Crowd(meeting, keys / "authority" / "ca.crt")
+    quiet = crowd.come(1, "127.0.0.9")
+    crowd.come(400, "127.0.1.1")
+    assert crowd.alive(quiet) == 1, "though it is the oldest of all"
+    crowd.close()
     meeting.everybody_joins()
 
 
