@@ -6,7 +6,6 @@ import contextlib
 import errno
 import ipaddress
 import os
-import re
 import select
 import socket
 import threading
@@ -24,6 +23,7 @@ Place = tuple[int, Any]
 Asker = TypeVar("Asker")
 
 _NUMERIC = socket.AI_NUMERICHOST
+_ALL_V6, _ALL_V4 = "::", "0.0.0.0"  # noqa: S104 - as ``listen`` says
 
 
 def listen(address: Address, or_everywhere: bool = True) -> socket.socket:
@@ -31,22 +31,24 @@ def listen(address: Address, or_everywhere: bool = True) -> socket.socket:
     machine's, at its port on all addresses: behind a Service or a router one's own entry in the
     hosts map belongs to that. Raises InputError where that cannot be had.
 
+    ``[::]`` stands for all addresses of IPv6 and of IPv4, on a machine without IPv6 for those of
+    IPv4; ``0.0.0.0`` for those of IPv4 alone.
+
     ``or_everywhere=False`` is for what is to be heard nowhere but where it was said."""
     places: list[Place] = []
     with contextlib.suppress(OSError):
-        named = re.search("[a-z]", address.host) and address.host != "localhost"
         # A machine's own name often stands for its loopback address, where no peer finds it.
         places = [
             (family, place)
             for family, place in lookup(address)
-            if not (named and ipaddress.ip_address(place[0]).is_loopback)
+            if not (_is_name(address) and ipaddress.ip_address(place[0]).is_loopback)
         ]
-    if or_everywhere:
-        places.append((socket.AF_INET6, ("::", address.port)))
-        places.append((socket.AF_INET, ("0.0.0.0", address.port)))  # noqa: S104 - said above
+    if or_everywhere or address.host == _ALL_V6:
+        places.append((socket.AF_INET6, (_ALL_V6, address.port)))
+        places.append((socket.AF_INET, (_ALL_V4, address.port)))
     problem = "it is no address of this machine"
     for family, place in places:
-        everywhere = place[0] == "::" and socket.has_dualstack_ipv6()
+        everywhere = place[0] == _ALL_V6 and socket.has_dualstack_ipv6()
         try:
             return socket.create_server(
                 place[:2], family=family, backlog=1024, dualstack_ipv6=everywhere
@@ -58,6 +60,14 @@ def listen(address: Address, or_everywhere: bool = True) -> socket.socket:
     raise InputError(
         f"cannot listen on {address}: {problem}", hint="choose another port or end who has it"
     )
+
+
+def _is_name(address: Address) -> bool:
+    try:
+        ipaddress.ip_address(address.host)
+    except ValueError:
+        return address.host != "localhost"
+    return False
 
 
 def lookup(address: Address, flags: int = 0) -> list[Place]:
