@@ -33,7 +33,7 @@ AUTHORITY, CERTIFICATE, KEY = "ca.crt", "tls.crt", "tls.key"
 
 _LARGEST = 64 * 1024
 _MAKE = "make keys with: deployer certs new --job JOB --output DIR"
-_RENEW = "get a new one: deployer certs renew, or certs request and certs sign"
+_RENEW = "get a new one: deployer certs renew, then certs sign at the authority's holder"
 
 
 def identity(job_name: str, party: str) -> str:

@@ -207,7 +207,13 @@ def of_keys(place: Place, job_name: str) -> Iterator[Check]:
     left = (expires - datetime.now(UTC)).total_seconds() / 86400
     says = f"valid until {expires:%Y-%m-%d %H:%M} UTC"
     if left < _SOON_DAYS:
-        yield Check(place.party, "keys", Outcome.WARNING, says, f"deployer certs renew, then {put}")
+        yield Check(
+            place.party,
+            "keys",
+            Outcome.WARNING,
+            says,
+            f"deployer certs renew, certs sign, then {put}",
+        )
     else:
         yield Check(place.party, "keys", Outcome.OK, says)
 
