@@ -92,7 +92,7 @@ def put_keys(place: Place, directory: Path, job_name: str, force: bool = False) 
         raise InputError(
             f"there is another key of {place.party} already",
             f"Secret {place.keys_secret}, namespace {place.namespace}, {place.cluster}",
-            "put this one in its place with --force; the party reads it when it starts anew",
+            "put this one in its place with --force; the party reads it when it starts or waits",
         )
     change = place.cluster.apply(wanted, force)
     place.cluster.touch(place.pod, place.namespace)

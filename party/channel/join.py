@@ -43,7 +43,7 @@ from party.channel.agreement import (
 )
 from party.channel.codec import LinkError, Messages
 from party.identity import Keys, party_of
-from party.native import ChannelError, Connection, Context, Want
+from party.native import AuthorityError, ChannelError, Connection, Context, Want
 from party.process.errors import InputError, JobError, KitError, printable
 
 CLOSING_S = 2.0
@@ -51,6 +51,12 @@ CLOSING_S = 2.0
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 1.0
 _MOST_READIES = 64  # on one connection: each stands for another party's coming and going
+
+_RECENT_S = 30.0  # who dials tries again within seconds: what is older may be over
+_ONE_AUTHORITY = "give all three parties keys of the job's one authority; ca.crt is the same at all"
+
+Reload = Callable[[Keys], Keys | None]
+"""Told the keys in use, gives those that took their place, or None: see ``identity.reloaded``."""
 
 Report = Callable[[str, Sequence[Party]], None]
 """Told, about once a second, how the join stands and which parties are still awaited: a text that
@@ -93,24 +99,29 @@ def join(
     listener: socket.socket | None,
     wait_s: float,
     report: Report,
+    reload: Reload = lambda _: None,
 ) -> Joined:
     """Connect to both other parties and agree with them.
 
     ``listener`` is where higher parties find this one, see ``listen``; the third server needs none.
-    It is closed on return.
+    It is closed on return. ``reload`` is asked for new keys about once a second.
 
     Raises JobError when the parties disagree, or when one is missing after ``wait_s`` seconds;
     InputError when the keys are wrong.
     """
-    try:
-        context = Context(keys.authority, keys.certificate, keys.key)
-    except ChannelError as error:
-        raise InputError(f"the keys cannot be used: {error}", str(keys.directory)) from None
-    attempt = _Join(job, party, hosts, hello(job, party, plan_digest), context, listener, report)
+    own_hello = hello(job, party, plan_digest)
+    attempt = _Join(job, party, hosts, own_hello, keys, listener, report, reload)
     try:
         return attempt.run(wait_s)
     finally:
         attempt.close()
+
+
+def _context(keys: Keys) -> Context:
+    try:
+        return Context(keys.authority, keys.certificate, keys.key)
+    except ChannelError as error:
+        raise InputError(f"the keys cannot be used: {error}", str(keys.directory)) from None
 
 
 class _Stage(Enum):
@@ -163,6 +174,14 @@ class _Dial:
     problem: str = "not tried yet"
 
 
+@dataclass(frozen=True)
+class _Mismatch:
+    """Certificates of two authorities."""
+
+    words: str
+    seen: float = field(default_factory=time.monotonic)
+
+
 class _Join:
     def __init__(
         self,
@@ -170,12 +189,16 @@ class _Join:
         party: Party,
         hosts: Hosts,
         own_hello: dict[str, Any],
-        context: Context,
+        keys: Keys,
         listener: socket.socket | None,
         report: Report,
+        reload: Reload,
     ) -> None:
         self.job, self.party, self.hosts = job, party, hosts
-        self.hello, self.context, self.report = own_hello, context, report
+        self.hello, self.report, self.reload = own_hello, report, reload
+        self.keys, self.context = keys, _context(keys)
+        self.keys_problem = ""  # of keys that took the place of those in use
+        self.mismatches: dict[Party | None, _Mismatch] = {}  # by whom they are about, if known
         self.listener = listener
         if listener is not None:
             listener.setblocking(False)
@@ -210,6 +233,7 @@ class _Join:
             if now - started > wait_s and self.failure is None:
                 raise self._nobody_came(wait_s)
             if now >= next_report and self.failure is None:
+                self._take_up_new_keys()
                 self._tell(now - started, wait_s)
                 next_report = now + 1.0
             self._serve(min(next_report, self._next_event(), started + wait_s) - now)
@@ -285,8 +309,33 @@ class _Join:
             yield
         except OSError as problem:
             self._lose(link, problem.strerror or type(problem).__name__)
+        except AuthorityError as problem:
+            self._lose(link, self._note_mismatch(link, problem))
         except (ChannelError, LinkError) as problem:
             self._lose(link, str(problem))
+
+    def _note_mismatch(self, link: _Link, problem: AuthorityError) -> str:
+        """Whose authority is another than ours, as far as that can be known.
+
+        Where we dialled, it is whom we dialled. Who dials us and refuses our certificate has shown
+        none. And nobody vouches for the name in a certificate of another authority: it is good for
+        a report, with the address beside it, and for nothing else.
+        """
+        if link.dialled is not None:
+            whose: Party | None = link.dialled.party
+        elif problem.ours_is_refused:
+            whose = None
+        else:
+            whose = party_of(problem.claim, self.job.name)
+            if whose not in self._expected(link):
+                return str(problem)
+        if problem.ours_is_refused:
+            words = f"{whose or 'the peer'} says that our certificate is of another authority"
+        else:
+            words = f"{whose}'s certificate is of another authority"
+        seen_at = "" if link.dialled is not None else f" ({link.address})"
+        self.mismatches[whose] = _Mismatch(words + seen_at)
+        return words
 
     def _expire(self, now: float) -> None:
         for link in [link for link in self.links.values() if now > link.deadline]:
@@ -332,6 +381,9 @@ class _Join:
 
     def _later(self, dial: _Dial, problem: str) -> None:
         dial.problem, dial.busy = problem, False
+        former = self.mismatches.get(dial.party)
+        if former is not None and former.words != problem:
+            del self.mismatches[dial.party]
         if dial.places:  # the name's next address, at once
             dial.next_try = 0.0
             return
@@ -440,6 +492,7 @@ class _Join:
             link.hello, link.stage, link.deadline = theirs, _Stage.AGREED, float("inf")
             if link.dialled:
                 link.dialled.delay = _FIRST_RETRY_S
+            self.mismatches.pop(link.party, None)
             self._name_run()
         elif link.stage is _Stage.AGREED and (run := checked_ready(message)) is not None:
             link.ready = run
@@ -481,6 +534,36 @@ class _Join:
             del self.links[link.socket.fileno()]
         taken = tuple(link.socket for link in self.peers.values())
         return Joined((found[0], found[1], found[2]), self.run_name, taken)
+
+    # Keys that are put right while we wait.
+
+    def _take_up_new_keys(self) -> None:
+        try:
+            found = self.reload(self.keys)
+            context = self.context if found is None else _context(found)
+        except InputError as error:
+            self.keys_problem = f"the new keys cannot be used: {error.what}"
+            return
+        self.keys_problem = ""
+        if found is None:
+            return
+        same_authority = found.authority == self.keys.authority
+        self.keys, self.context = found, context
+        self.mismatches.clear()
+        if not same_authority:
+            self._start_again()
+        for dial in self.dials:
+            dial.delay = _FIRST_RETRY_S
+            dial.next_try = 0.0
+        self.report("the keys were replaced, and the new ones are in use", self._awaited())
+
+    def _start_again(self) -> None:
+        """Close all connections: whoever is at the other end was let in by another authority."""
+        for link in list(self.links.values()):
+            self._drop(link)
+            if link.dialled is not None:
+                self._later(link.dialled, "the keys were replaced")
+        self._name_run()
 
     # Ends.
 
@@ -556,13 +639,24 @@ class _Join:
                 where.append(f"{party} is connected, but waits for somebody itself")
             elif dial is not None:
                 where.append(f"{party} at {dial.address}: {dial.problem}")
+            elif (mismatch := self._mismatch_of(party)) is not None:
+                where.append(f"{party} dials {own}, and did not come: {mismatch.words}")
             else:
                 where.append(f"{party} dials {own}, and did not come{self.refusals.last}")
+        hint = "start the missing party, or look there for what keeps it"
+        if any(map(self._mismatch_of, awaited)):
+            hint = _ONE_AUTHORITY
         return JobError(
-            f"{' and '.join(awaited)} did not come within {wait_s:g} s",
-            "; ".join(where),
-            "start the missing party, or look there for what keeps it",
+            f"{' and '.join(awaited)} did not come within {wait_s:g} s", "; ".join(where), hint
         )
+
+    def _mismatch_of(self, party: Party) -> _Mismatch | None:
+        """What is known of a party's authority; of one that dials us also what nameless peers say,
+        of whom it may be one."""
+        known = self.mismatches.get(party)
+        if known is None and party not in [dial.party for dial in self.dials]:
+            known = self.mismatches.get(None)
+        return known
 
     # What is reported.
 
@@ -584,6 +678,9 @@ class _Join:
 
     def _tell(self, waited_s: float, wait_s: float) -> None:
         awaited = self._awaited()
-        self.report(f"waiting for {', '.join(awaited)} ({waited_s:.0f} s of {wait_s:.0f})", awaited)
+        since = time.monotonic() - _RECENT_S
+        what = [one.words for one in self.mismatches.values() if one.seen > since]
+        what = [f"waiting for {', '.join(awaited)} ({waited_s:.0f} s of {wait_s:.0f})", *what]
+        self.report("; ".join([*what, *filter(None, [self.keys_problem])]), awaited)
         if (news := self.refusals.news(time.monotonic())) is not None:
             self.report(news, awaited)

@@ -45,6 +45,8 @@ struct kit_connection {
     size_t arrived, taken;
     int fetches; /* in this call */
     int deaf;    /* reading has failed, and would only look like the end if it were tried again */
+    int authority;
+    char claim[KIT_TEXT_BYTES];
     char error[KIT_TEXT_BYTES];
 };
 
@@ -54,19 +56,28 @@ static void say(char text[KIT_TEXT_BYTES], const char *format, const char *detai
     snprintf(text, KIT_TEXT_BYTES, format, detail);
 }
 
-static const char *certificate_trouble(long code) {
+static int of_unknown_authority(long code) {
     switch (code) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-        return "the peer's certificate has expired";
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        return "the peer's certificate is not valid yet (is a clock wrong?)";
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static const char *certificate_trouble(long code) {
+    if (of_unknown_authority(code))
         return "the peer's certificate is from an unknown authority";
+    switch (code) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        return "the peer's certificate has expired";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return "the peer's certificate is not valid yet (is a clock wrong?)";
     case X509_V_ERR_INVALID_PURPOSE:
         return "the peer's certificate is not meant for this use";
     case X509_V_ERR_CERT_REVOKED:
@@ -111,11 +122,18 @@ static const char *alert_trouble(int reason) {
     }
 }
 
-static void explain(char text[KIT_TEXT_BYTES], long verified, int error) {
+static void explain(kit_connection *c, int error) {
+    const long verified = SSL_get_verify_result(c->tls);
     const unsigned long code = ERR_peek_last_error();
+    const int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
     const char *words = certificate_trouble(verified);
-    if (!words && ERR_GET_LIB(code) == ERR_LIB_SSL)
-        words = alert_trouble(ERR_GET_REASON(code));
+    char *text = c->error;
+    if (of_unknown_authority(verified))
+        c->authority = KIT_THEIRS_UNKNOWN;
+    else if (!words && reason == SSL_R_TLSV1_ALERT_UNKNOWN_CA)
+        c->authority = KIT_OURS_UNKNOWN;
+    if (!words)
+        words = alert_trouble(reason);
     if (words)
         say(text, "%s", words);
     else if (verified != X509_V_OK)
@@ -256,12 +274,55 @@ static int refuse_passphrase(char *out, int capacity, int writing, void *data) {
     return -1;
 }
 
+/* The one URI in a certificate's subject alternative names: its length, or KIT_FAILED. */
+static int one_uri(const X509 *certificate, char *out, int capacity, const char **trouble) {
+    ERR_set_mark();
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    const ASN1_IA5STRING *uri = NULL;
+    int found = 0;
+    for (int i = 0; i < (names ? sk_GENERAL_NAME_num(names) : 0); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_URI) {
+            uri = name->d.uniformResourceIdentifier;
+            found++;
+        }
+    }
+    int length = KIT_FAILED;
+    if (found != 1)
+        *trouble = "the peer's certificate does not name exactly one identity (URI)";
+    else if (ASN1_STRING_length(uri) >= capacity ||
+             memchr(ASN1_STRING_get0_data(uri), 0, (size_t)ASN1_STRING_length(uri)))
+        *trouble = "the identity in the peer's certificate is malformed";
+    else {
+        length = ASN1_STRING_length(uri);
+        memcpy(out, ASN1_STRING_get0_data(uri), (size_t)length);
+        out[length] = 0;
+    }
+    GENERAL_NAMES_free(names);
+    ERR_pop_to_mark();
+    return length;
+}
+
+/* Called by OpenSSL for each certificate of a peer. It decides nothing; a certificate of another
+ * authority, which OpenSSL forgets, is asked for its name first. */
+static int keep_claim(int accepted, X509_STORE_CTX *store) {
+    const X509 *leaf = X509_STORE_CTX_get0_cert(store);
+    SSL *tls = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    kit_connection *c = tls ? SSL_get_app_data(tls) : NULL;
+    if (!accepted && c && leaf && of_unknown_authority(X509_STORE_CTX_get_error(store))) {
+        const char *trouble = NULL;
+        if (one_uri(leaf, c->claim, sizeof c->claim, &trouble) == KIT_FAILED)
+            c->claim[0] = 0;
+    }
+    return accepted;
+}
+
 static int configure(SSL_CTX *tls) {
     SSL_CTX_set_options(tls, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_CLEANSE_PLAINTEXT);
     SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, keep_claim);
     SSL_CTX_set_verify_depth(tls, CHAIN_DEPTH);
     SSL_CTX_set_default_passwd_cb(tls, refuse_passphrase);
     return SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) &&
@@ -394,6 +455,7 @@ kit_connection *kit_connection_new(kit_context *context, int fd, int server,
     BIO_set_data(bio, c);
     BIO_set_init(bio, 1);
     SSL_set_bio(c->tls, bio, bio);
+    SSL_set_app_data(c->tls, c);
     if (server)
         SSL_set_accept_state(c->tls);
     else
@@ -429,7 +491,7 @@ static int outcome(kit_connection *c, int result) {
         return KIT_CLOSED;
     default:
         if (!c->error[0]) /* what came first is the reason */
-            explain(c->error, SSL_get_verify_result(c->tls), error);
+            explain(c, error);
         return KIT_FAILED;
     }
 }
@@ -452,29 +514,10 @@ int kit_connection_peer(kit_connection *c, char *out, int capacity) {
         say(c->error, "%s", "the peer's certificate is not verified");
         return KIT_FAILED;
     }
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    const ASN1_IA5STRING *uri = NULL;
-    int found = 0;
-    for (int i = 0; i < (names ? sk_GENERAL_NAME_num(names) : 0); i++) {
-        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        if (name->type == GEN_URI) {
-            uri = name->d.uniformResourceIdentifier;
-            found++;
-        }
-    }
-    int length = KIT_FAILED;
-    if (found != 1)
-        say(c->error, "%s", "the peer's certificate does not name exactly one identity (URI)");
-    else if (ASN1_STRING_length(uri) >= capacity ||
-             memchr(ASN1_STRING_get0_data(uri), 0, (size_t)ASN1_STRING_length(uri)))
-        say(c->error, "%s", "the identity in the peer's certificate is malformed");
-    else {
-        length = ASN1_STRING_length(uri);
-        memcpy(out, ASN1_STRING_get0_data(uri), (size_t)length);
-        out[length] = 0;
-    }
-    GENERAL_NAMES_free(names);
-    ERR_clear_error();
+    const char *trouble = NULL;
+    const int length = one_uri(certificate, out, capacity, &trouble);
+    if (trouble)
+        say(c->error, "%s", trouble);
     return length;
 }
 
@@ -518,7 +561,7 @@ int64_t kit_connection_write(kit_connection *c, const void *data, int64_t bytes)
 int kit_connection_flush(kit_connection *c) {
     const int sent = send_gathered(c);
     if (sent == KIT_FAILED && !c->error[0]) {
-        /* A peer that refuses us says why before it hangs up. */
+        /* A peer that refuses us says why before it closes the connection. */
         const int error = errno;
         uint8_t byte;
         size_t got;
@@ -528,7 +571,7 @@ int kit_connection_flush(kit_connection *c) {
             ERR_clear_error();
         else
             c->deaf = SSL_get_error(c->tls, result) == SSL_ERROR_SSL;
-        explain(c->error, SSL_get_verify_result(c->tls), error);
+        explain(c, error);
     }
     return sent;
 }
@@ -556,6 +599,14 @@ int kit_connection_fd(const kit_connection *c) {
 
 int64_t kit_connection_writes(const kit_connection *c) {
     return c->writes;
+}
+
+int kit_connection_authority(const kit_connection *c) {
+    return c->authority;
+}
+
+const char *kit_connection_claim(const kit_connection *c) {
+    return c->claim;
 }
 
 const char *kit_connection_error(const kit_connection *c) {

@@ -78,6 +78,19 @@ int kit_connection_fd(const kit_connection *connection);
 /* System calls that wrote. */
 int64_t kit_connection_writes(const kit_connection *connection);
 
+/* Whether an authority ended the handshake, and whose: a peer of another authority than ours is the
+ * usual error where several organisations set something up. */
+enum kit_authority {
+    KIT_SAME_AUTHORITY = 0,
+    KIT_THEIRS_UNKNOWN = 1, /* the peer's certificate is of another authority than ours */
+    KIT_OURS_UNKNOWN = 2,   /* the peer says that ours is of another than its own */
+};
+int kit_connection_authority(const kit_connection *connection);
+
+/* Whom a certificate of another authority names, empty if nobody. Only for words: nobody whom we
+ * trust vouches for it. */
+const char *kit_connection_claim(const kit_connection *connection);
+
 /* Why the last call said KIT_FAILED. */
 const char *kit_connection_error(const kit_connection *connection);
 

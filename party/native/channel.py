@@ -6,7 +6,7 @@ import ctypes
 from enum import Enum, auto
 
 from party.native.library import TEXT_BYTES, Keys, Pem, library
-from party.process.errors import JobError
+from party.process.errors import JobError, printable
 
 REKEY_RECORDS = 1 << 21
 """Records sent under one key; AES-GCM's own limit is some 2**24.5 (RFC 8446, 5.5)."""
@@ -18,6 +18,20 @@ class ChannelError(JobError):
     """A connection that cannot be made, or broke."""
 
 
+class AuthorityError(ChannelError):
+    """The certificates of the two ends are of different authorities.
+
+    Attributes:
+        ours_is_refused: whether it is the peer that says so.
+        claim: whom the peer's certificate names, if any. Only for words: nobody vouches for it.
+    """
+
+    def __init__(self, what: str, ours_is_refused: bool, claim: str) -> None:
+        super().__init__(what)
+        self.ours_is_refused = ours_is_refused
+        self.claim = claim
+
+
 class Want(Enum):
     """What a call on a connection waits for before it can go on."""
 
@@ -27,6 +41,7 @@ class Want(Enum):
 
 
 _DONE, _WANT_READ, _WANT_WRITE, _CLOSED = 0, -1, -2, -3
+_SAME_AUTHORITY, _OURS_UNKNOWN = 0, 2
 _WANTS = {_DONE: Want.DONE, _WANT_READ: Want.READ, _WANT_WRITE: Want.WRITE}
 
 
@@ -149,4 +164,11 @@ class Connection:
 
     def _error(self) -> ChannelError:
         text: bytes = self._library.kit_connection_error(self.handle)
-        return ChannelError(text.decode(errors="replace"))
+        what = text.decode(errors="replace")
+        authority: int = self._library.kit_connection_authority(self.handle)
+        if authority == _SAME_AUTHORITY:
+            return ChannelError(what)
+        claim: bytes = self._library.kit_connection_claim(self.handle)
+        return AuthorityError(
+            what, authority == _OURS_UNKNOWN, printable(claim.decode(errors="replace"))
+        )

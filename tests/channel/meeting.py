@@ -23,7 +23,7 @@ from deployer.local.run import free_ports
 from party.agreement.hosts import Address, Hosts
 from party.agreement.job import PARTIES, Job, Training
 from party.channel import Joined, join, listen
-from party.identity import load_keys
+from party.identity import load_keys, reloaded
 from party.process.errors import JobError
 
 JOB = Job(
@@ -64,6 +64,7 @@ class Attendance(threading.Thread):
                 self.listener,
                 self.wait_s,
                 self._heard,
+                reload=reloaded,
             )
         except BaseException as error:
             self.failure = error

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from deployer.certs import authority as certs
 from party.identity import load_keys
-from party.native import ChannelError, Connection, Context, Want
+from party.native import AuthorityError, ChannelError, Connection, Context, Want
 from party.process.errors import InputError
 from tests.channel.meeting import write_keys
 from tests.trio import context, contexts, shake
@@ -192,6 +192,26 @@ def test_a_peer_of_another_authority_is_refused(
     at_server, at_client = stranger(ends, ours, theirs)
     assert at_client == "the peer's certificate is from an unknown authority"
     assert at_server == "the peer says that our certificate is from an unknown authority"
+
+
+def test_whom_a_certificate_of_another_authority_names_is_known_and_not_believed(
+    tls: list[Context], ends: Ends, tmp_path: Path
+) -> None:
+    other = write_keys(tmp_path / "other", certs.make_authority("trio"), ["spiffe://trio/bob"])
+    one = Connection(tls[0], ends[0].fileno(), True)
+    settings = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    settings.load_cert_chain(other / "tls.crt", other / "tls.key")
+    client = python_client(ends, settings)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    one.handshake()
+    client.do_handshake()
+    with pytest.raises(AuthorityError) as caught:
+        one.handshake()
+    assert not caught.value.ours_is_refused
+    assert caught.value.claim == "spiffe://trio/bob"
+    assert said(one.peer_identity) == "the peer's certificate is not verified"
+    client.detach()
 
 
 @pytest.mark.parametrize("at_fault", ["server", "client"])
