@@ -4,12 +4,20 @@ An identity is a SPIFFE ID, ``spiffe://<job>/<party>``, the single URI among the
 of an X.509 certificate's subject (SPIFFE X.509-SVID, RFC 5280). One authority per job signs the
 three; addresses stand in none of them. A key directory holds what a ``kubernetes.io/tls`` Secret
 does: ``ca.crt``, ``tls.crt`` and ``tls.key``.
+
+Each file is read once. What is checked is written as PEM again, and that is what TLS is given: no
+other reader's idea of the file, and no file put in its place meanwhile, can be used unchecked.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
+import re
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +33,7 @@ AUTHORITY, CERTIFICATE, KEY = "ca.crt", "tls.crt", "tls.key"
 
 _LARGEST = 64 * 1024
 _MAKE = "make keys with: deployer certs new --job JOB --output DIR"
-_RENEW = "get a new one: deployer certs renew, or certs request and certs sign"
+_RENEW = "get a new one: deployer certs renew, then certs sign at the authority's holder"
 
 
 def identity(job_name: str, party: str) -> str:
@@ -43,37 +51,81 @@ def party_of(name: str, job_name: str) -> Party | None:
 
 @dataclass(frozen=True)
 class Keys:
-    """A party's key directory, checked."""
+    """A party's key directory, as it was checked.
 
-    authority: Path
-    certificate: Path
-    key: Path
+    Attributes:
+        authority, certificate, key: PEM texts, made of what was checked.
+        identity: whose they are.
+        expires: the end of the first certificate to end.
+        directory: where they were read.
+        digest: of the files as they were read.
+    """
+
+    authority: bytes = field(repr=False)
+    certificate: bytes = field(repr=False)
+    key: bytes = field(repr=False)
     identity: str
     expires: datetime
+    directory: Path
+    job_name: str
+    party: Party
+    digest: str
+
+    def files(self) -> dict[str, bytes]:
+        """A key directory's files."""
+        return {AUTHORITY: self.authority, CERTIFICATE: self.certificate, KEY: self.key}
 
 
 def load_keys(directory: Path, job_name: str, party: Party, now: datetime | None = None) -> Keys:
-    """Check a key directory for a party of a job.
+    """Read and check a key directory for a party of a job.
 
     The files must be there, the key for its owner's eyes only and the certificate's own; the
     certificate must be valid now, for this party of this job, for both ends of a connection, and
     signed by the authority beside it. Raises InputError, with file and remedy, for the first thing
     that is not so.
     """
+    return check_keys(_read_directory(directory, party), directory, job_name, party, now)
+
+
+def reloaded(keys: Keys) -> Keys | None:
+    """The keys that have taken the place of these in their directory; None if the files are the
+    same. Raises InputError, as ``load_keys``, for files that changed and cannot be used."""
+    files = _read_directory(keys.directory, keys.party)
+    if _digest(files) == keys.digest:
+        return None
+    return check_keys(files, keys.directory, keys.job_name, keys.party)
+
+
+def check_keys(
+    files: Mapping[str, bytes],
+    directory: Path,
+    job_name: str,
+    party: Party,
+    now: datetime | None = None,
+) -> Keys:
+    """Check the contents of a party's key directory; ``directory`` names it in errors.
+
+    Raises InputError for the first thing that is wrong.
+    """
     from cryptography.hazmat.primitives import serialization
 
-    authority_file, certificate_file, key_file = (
-        directory / name for name in (AUTHORITY, CERTIFICATE, KEY)
-    )
-    for file in (authority_file, certificate_file, key_file):
-        if not file.is_file():
-            raise InputError(f"{party}'s key directory has no {file.name}", str(directory), _MAKE)
-    _check_private(key_file)
-
-    authorities = read_certificates(authority_file)
-    chain = read_certificates(certificate_file)
+    key_file = directory / KEY
+    authorities = certificates_in(files[AUTHORITY], directory / AUTHORITY)
+    chain = certificates_in(files[CERTIFICATE], directory / CERTIFICATE)
+    blocks = _check_blocks(files[KEY], key_file, _KEY_BLOCKS, "a private key")
+    if blocks > 1:
+        raise InputError(
+            f"the file holds {blocks} keys, and a party has one",
+            str(key_file),
+            f"leave the one of the certificate {CERTIFICATE}",
+        )
     try:
-        key = serialization.load_pem_private_key(_read(key_file), password=None)
+        key = serialization.load_pem_private_key(files[KEY], password=None)
+        text = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
     except TypeError:
         raise InputError(
             "the key is locked with a passphrase", str(key_file), "store it without one, mode 0600"
@@ -89,9 +141,17 @@ def load_keys(directory: Path, job_name: str, party: Party, now: datetime | None
             "put the key and the certificate that were made together side by side",
         )
     check_certificate(chain, authorities, job_name, party, now or datetime.now(UTC), directory)
-    expires: datetime = min(certificate.not_valid_after_utc for certificate in chain)
-    own = identity(job_name, party)
-    return Keys(authority_file, certificate_file, key_file, own, expires)
+    return Keys(
+        authority=_pem(authorities),
+        certificate=_pem(chain),
+        key=text,
+        identity=identity(job_name, party),
+        expires=min(certificate.not_valid_after_utc for certificate in chain),
+        directory=directory,
+        job_name=job_name,
+        party=party,
+        digest=_digest(files),
+    )
 
 
 def check_certificate(
@@ -168,33 +228,97 @@ def identities_in(certificate: x509.Certificate) -> list[str]:
 
 
 def read_certificates(file: Path) -> list[x509.Certificate]:
-    """The certificates in a PEM file, at least one; InputError if there is none."""
-    from cryptography import x509
-
+    """The certificates in a PEM file, at least one; InputError if there is none, or more than
+    certificates."""
     try:
-        return x509.load_pem_x509_certificates(_read(file))
-    except InputError:
-        raise
-    except Exception:  # what the parser raises differs from version to version
-        raise InputError("the file holds no certificate in PEM", str(file), _MAKE) from None
-
-
-def _read(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(_LARGEST + 1)
+        return certificates_in(_read(file), file)
     except OSError as error:
         raise InputError(f"cannot read the file: {error.strerror}", str(file)) from None
+
+
+def certificates_in(text: bytes, file: Path) -> list[x509.Certificate]:
+    """The certificates in a PEM text, at least one; ``file`` names it in errors.
+
+    Raises InputError if there is none, or any other block: OpenSSL takes an authority from a
+    ``TRUSTED CERTIFICATE`` too, which nobody has checked.
+    """
+    from cryptography import x509
+
+    blocks = _check_blocks(text, file, _CERTIFICATE_BLOCKS, "certificates")
+    try:
+        found = x509.load_pem_x509_certificates(text)
+    except Exception:  # what the parser raises differs from version to version
+        found = []
+    if not found or len(found) != blocks:
+        raise InputError("the file holds no certificate in PEM", str(file), _MAKE)
+    return found
+
+
+_CERTIFICATE_BLOCKS = (b"CERTIFICATE",)
+_KEY_BLOCKS = (b"PRIVATE KEY", b"EC PRIVATE KEY", b"RSA PRIVATE KEY", b"ENCRYPTED PRIVATE KEY")
+
+
+def _check_blocks(text: bytes, file: Path, allowed: tuple[bytes, ...], what: str) -> int:
+    """How many PEM blocks there are, all of the kinds that are allowed; InputError else."""
+    beginnings = [line.rstrip() for line in re.findall(rb"-----BEGIN[^\r\n]*", text)]
+    for line in beginnings:
+        if line not in [b"-----BEGIN " + one + b"-----" for one in allowed]:
+            name = line.removeprefix(b"-----BEGIN").strip(b" -").decode("ascii", "replace")
+            raise InputError(
+                f"the file holds a block {printable(name, 40)!r}, and may hold {what} alone",
+                str(file),
+                "take that block out of the file",
+            )
+    return len(beginnings)
+
+
+def _pem(certificates: list[x509.Certificate]) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    parts = [hashlib.sha256(files[name]).digest() for name in (AUTHORITY, CERTIFICATE, KEY)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _read_directory(directory: Path, party: Party) -> dict[str, bytes]:
+    """The files of a key directory, each opened once."""
+    found = {}
+    for name in (AUTHORITY, CERTIFICATE, KEY):
+        try:
+            found[name] = _read(directory / name, private=name == KEY)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise InputError(
+                f"{party}'s key directory has no {name}", str(directory), _MAKE
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"cannot read the file: {error.strerror}",
+                str(directory / name),
+                "let the user who runs this read it, and nobody else",
+            ) from None
+    return found
+
+
+def _read(file: Path, private: bool = False) -> bytes:
+    """A file's content, and, where it is private, that of nobody else's file. Raises OSError."""
+    # Whatever stands under that name, opening it may not block.
+    number = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(number, "rb") as stream:
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if private:
+            _check_private(file, status)
+        content = stream.read(_LARGEST + 1)
     if len(content) > _LARGEST:
         raise InputError(f"the file is larger than {_LARGEST} bytes", str(file), _MAKE)
     return content
 
 
-def _check_private(file: Path) -> None:
-    try:
-        status = file.stat()
-    except OSError as error:
-        raise InputError(f"cannot read the file: {error.strerror}", str(file)) from None
+def _check_private(file: Path, status: os.stat_result) -> None:
     mode = stat.S_IMODE(status.st_mode)
     # A Secret mounted with an fsGroup belongs to root and is read by the pod's group: 0440.
     allowed = 0o740 if status.st_uid == 0 else 0o700

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import shutil
+import textwrap
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -169,6 +171,78 @@ def test_a_second_authority_could_speak_for_every_party_and_is_refused(
     error = refusal(keys)
     assert error.what == "there are 2 certificates, and a job has one authority"
     assert error.where == str(keys / "ca.crt")
+
+
+def block(label: str, der: bytes) -> bytes:
+    """A PEM block of any name."""
+    lines = textwrap.wrap(base64.b64encode(der).decode(), 64)
+    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""]).encode()
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("name", ["ca.crt", "tls.crt", "tls.key"])
+@pytest.mark.parametrize(
+    "label",
+    ["TRUSTED CERTIFICATE", "X509 CERTIFICATE", "X509 CRL", "EC PARAMETERS", "certificate", "\x07"],
+)
+def test_what_openssl_could_take_unchecked_is_refused(
+    keys: Path, name: str, label: str, first: bool
+) -> None:
+    rogue = certs.make_authority("fraud").certificate
+    hidden = block(label, rogue.public_bytes(serialization.Encoding.DER))
+    own = (keys / name).read_bytes()
+    (keys / name).write_bytes(hidden + own if first else own + hidden)
+    error = refusal(keys)
+    assert error.where == str(keys / name)
+    assert error.what.startswith("the file holds a block") and error.what.isprintable()
+
+
+def test_a_second_key_is_refused(keys: Path) -> None:
+    other = certs.pem(ec.generate_private_key(ec.SECP256R1()))
+    (keys / "tls.key").write_bytes((keys / "tls.key").read_bytes() + other)
+    assert refusal(keys).what == "the file holds 2 keys, and a party has one"
+
+
+def test_what_is_used_is_made_of_what_was_checked(keys: Path) -> None:
+    """Words around the blocks, as openssl writes them, are left out; and so is all that hides."""
+    plain = {name: (keys / name).read_bytes() for name in ("ca.crt", "tls.crt", "tls.key")}
+    for name, text in plain.items():
+        (keys / name).write_bytes(b"Certificate:\n    Data:\n" + text + b"\nthe end")
+    assert load_keys(keys, "fraud", "bob").files() == plain
+
+
+@pytest.mark.parametrize("name", ["ca.crt", "tls.crt", "tls.key"])
+def test_each_file_is_read_once(
+    keys: Path, name: str, monkeypatch: pytest.MonkeyPatch, authority: certs.Authority
+) -> None:
+    """Whatever is put in its place meanwhile, all checks see the same bytes."""
+    rogue = certs.make_party(certs.make_authority("fraud"), "bob")
+    before = (keys / name).read_bytes()
+    opened: list[Path] = []
+    real = os.open
+
+    def open_and_replace(path: Path, *rest: int) -> int:
+        number = real(path, *rest)
+        if Path(path).name == name:
+            opened.append(path)
+            (keys / "new").write_bytes(rogue[name])
+            (keys / "new").chmod(0o666)
+            (keys / "new").replace(keys / name)
+        return number
+
+    monkeypatch.setattr(os, "open", open_and_replace)
+    assert load_keys(keys, "fraud", "bob").files()[name] == before
+    assert opened == [keys / name]
+
+
+def test_no_key_is_shown_where_keys_are(keys: Path) -> None:
+    assert "PRIVATE" not in repr(load_keys(keys, "fraud", "bob"))
+
+
+def test_what_is_no_file_is_refused_and_does_not_block(keys: Path) -> None:
+    (keys / "tls.crt").unlink()
+    os.mkfifo(keys / "tls.crt")
+    assert refusal(keys).what == "bob's key directory has no tls.crt"
 
 
 def test_what_a_certificate_says_is_shown_without_what_moves_a_cursor(

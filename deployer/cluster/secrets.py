@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deployer.cluster.client import Change, Object
 from deployer.cluster.target import Place
-from party.identity import AUTHORITY, CERTIFICATE, KEY, load_keys
+from party.identity import load_keys
 from party.process.errors import InputError, JobError, KitError
 from party.table.parts import MANIFEST, Manifest
 
@@ -86,15 +86,13 @@ def put_keys(place: Place, directory: Path, job_name: str, force: bool = False) 
     Raises InputError for keys that are not this party's of this job, and for a Secret that is there
     already with another key, unless ``force``: what exists is never overwritten unasked.
     """
-    load_keys(directory, job_name, place.party)
-    files = {name: (directory / name).read_bytes() for name in (AUTHORITY, CERTIFICATE, KEY)}
-    wanted = keys_secret(place, files)
+    wanted = keys_secret(place, load_keys(directory, job_name, place.party).files())
     there = place.cluster.read("v1", "Secret", place.keys_secret, place.namespace)
     if there is not None and not force and there.get("data") != wanted["data"]:
         raise InputError(
             f"there is another key of {place.party} already",
             f"Secret {place.keys_secret}, namespace {place.namespace}, {place.cluster}",
-            "put this one in its place with --force; the party reads it when it starts anew",
+            "put this one in its place with --force; the party reads it when it starts or waits",
         )
     change = place.cluster.apply(wanted, force)
     place.cluster.touch(place.pod, place.namespace)

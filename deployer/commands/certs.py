@@ -20,7 +20,6 @@ from deployer.certs.authority import (
     issue,
     make_all,
     make_authority,
-    make_party,
     make_request,
     new_directory,
     pem,
@@ -101,7 +100,28 @@ def request(
 
     Example: deployer certs request bob --job job.yaml --output keys
     """
-    key, asked = make_request(load_job(job).name, party)
+    _make_request(load_job(job).name, party, output)
+
+
+@app.command()
+def renew(
+    directory: Annotated[
+        Path, typer.Argument(help="The party's present key directory.", show_default=False)
+    ],
+    output: OutputOption,
+) -> None:
+    """Make a new key, and a request to sign it, for the party of a key directory.
+
+    It is made at the party, and only the request goes to the authority: certs sign.
+
+    Example: deployer certs renew keys/bob --output keys/bob-2
+    """
+    job_name, party = _named_in(directory)
+    _make_request(job_name, party, output)
+
+
+def _make_request(job_name: str, party: Party, output: Path) -> None:
+    key, asked = make_request(job_name, party)
     with new_directory(output) as directory:
         write_files(directory, {KEY: pem(key), REQUEST: pem(asked)})
     print(f"made {output}: send {REQUEST} to the authority, and put the {CERTIFICATE} and")
@@ -131,24 +151,6 @@ def sign(
     with new_directory(output) as directory:
         write_files(directory, files)
     print(f"made {output}: send both files to {party}")
-
-
-@app.command()
-def renew(
-    directory: Annotated[Path, typer.Argument(help="The key directory.", show_default=False)],
-    authority: AuthorityOption,
-    output: OutputOption,
-    days: DaysOption = PARTY_DAYS,
-) -> None:
-    """Make a new key and certificate for the party of an existing key directory.
-
-    Example: deployer certs renew keys/bob --authority keys/authority --output keys/bob-2
-    """
-    signer = read_authority(authority)
-    party = _party_in(directory, signer.job_name)
-    with new_directory(output) as made:
-        write_files(made, make_party(signer, party, days))
-    print(f"made {output}: {party}'s new key directory")
 
 
 @app.command()
@@ -191,20 +193,20 @@ def put(
     print(f"Secret {place.keys_secret} in namespace {place.namespace}, {place.cluster}: {change}")
 
 
-def _party_in(directory: Path, job_name: str | None = None) -> Party:
+def _named_in(directory: Path) -> tuple[str, Party]:
+    """The job and the party that a key directory's certificate names."""
     leaf = read_certificates(directory / CERTIFICATE)[0]
     for name in identities_in(leaf):
-        domain, _, party = name.removeprefix("spiffe://").partition("/")
-        if party in PARTIES and job_name in (None, domain):
-            return party
-    of_job = f" of the job {job_name!r}" if job_name else ""
-    raise InputError(f"the certificate names no party{of_job}", str(directory / CERTIFICATE))
+        job_name = name.removeprefix("spiffe://").partition("/")[0]
+        for known in PARTIES:
+            if name == identity(job_name, known):
+                return job_name, known
+    raise InputError("the certificate names no party", str(directory / CERTIFICATE))
 
 
 def _described(directory: Path) -> dict[str, str]:
-    party = _party_in(directory)
+    job_name, party = _named_in(directory)
     leaf = read_certificates(directory / CERTIFICATE)[0]
-    job_name = identities_in(leaf)[0].removeprefix("spiffe://").partition("/")[0]
     if (directory / KEY).exists():
         load_keys(directory, job_name, party)
     else:  # as the authority's answer to a request, before it is put beside its key

@@ -33,12 +33,12 @@ from deployer.commands.apply import wanted
 from deployer.doctor.network_probe import CLOSED, OPEN, UNKNOWN, attempt, connect
 from deployer.manifests.render import Plan
 from party.agreement.job import PARTIES, parse_job
-from party.identity import AUTHORITY, CERTIFICATE, KEY, check_certificate
+from party.identity import AUTHORITY, CERTIFICATE, KEY, check_keys
 from party.process.errors import InputError, KitError
 from party.table.parts import MANIFEST, Manifest
 
 if TYPE_CHECKING:
-    from cryptography import x509
+    pass
 
 app = new_app()
 
@@ -207,39 +207,25 @@ def of_keys(place: Place, job_name: str) -> Iterator[Check]:
     left = (expires - datetime.now(UTC)).total_seconds() / 86400
     says = f"valid until {expires:%Y-%m-%d %H:%M} UTC"
     if left < _SOON_DAYS:
-        yield Check(place.party, "keys", Outcome.WARNING, says, f"deployer certs renew, then {put}")
+        yield Check(
+            place.party,
+            "keys",
+            Outcome.WARNING,
+            says,
+            f"deployer certs renew, certs sign, then {put}",
+        )
     else:
         yield Check(place.party, "keys", Outcome.OK, says)
 
 
 def _checked_keys(place: Place, secret: Object, job_name: str) -> datetime:
     """When a party's certificate expires. Raises InputError for what the party would refuse."""
-    from cryptography.hazmat.primitives import serialization
-
     where = Path(f"Secret {place.keys_secret}")
     files = _data(secret)
     for name in (AUTHORITY, CERTIFICATE, KEY):
         if name not in files:
             raise InputError(f"there is no {name} in it", str(where))
-    authorities = _certificates(files[AUTHORITY], where / AUTHORITY)
-    chain = _certificates(files[CERTIFICATE], where / CERTIFICATE)
-    try:
-        key = serialization.load_pem_private_key(files[KEY], password=None)
-    except Exception:  # what the parser raises differs from version to version
-        raise InputError("its key is not a private key in PEM", str(where / KEY)) from None
-    if key.public_key() != chain[0].public_key():
-        raise InputError("its key is not that of its certificate", str(where))
-    check_certificate(chain, authorities, job_name, place.party, datetime.now(UTC), where)
-    return min(one.not_valid_after_utc for one in chain)
-
-
-def _certificates(text: bytes, where: Path) -> list[x509.Certificate]:
-    from cryptography import x509
-
-    try:
-        return x509.load_pem_x509_certificates(text)
-    except Exception:  # what the parser raises differs from version to version
-        raise InputError("it is not a certificate in PEM", str(where)) from None
+    return check_keys(files, where, job_name, place.party).expires
 
 
 def of_table(place: Place, job_name: str) -> Iterator[Check]:

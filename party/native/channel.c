@@ -21,6 +21,7 @@ enum {
     WRITE_BYTES = 128 * 1024, /* records gathered for one system call */
     READ_BYTES = 128 * 1024,  /* what one system call may read */
     CHAIN_DEPTH = 4,
+    LARGEST_PEM = 1 << 20,
     MOST_FETCHES = 4, /* in one call: a peer may send what is no message for as long as it likes */
 };
 
@@ -44,6 +45,8 @@ struct kit_connection {
     size_t arrived, taken;
     int fetches; /* in this call */
     int deaf;    /* reading has failed, and would only look like the end if it were tried again */
+    int authority;
+    char claim[KIT_TEXT_BYTES];
     char error[KIT_TEXT_BYTES];
 };
 
@@ -53,19 +56,28 @@ static void say(char text[KIT_TEXT_BYTES], const char *format, const char *detai
     snprintf(text, KIT_TEXT_BYTES, format, detail);
 }
 
-static const char *certificate_trouble(long code) {
+static int of_unknown_authority(long code) {
     switch (code) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-        return "the peer's certificate has expired";
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        return "the peer's certificate is not valid yet (is a clock wrong?)";
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static const char *certificate_trouble(long code) {
+    if (of_unknown_authority(code))
         return "the peer's certificate is from an unknown authority";
+    switch (code) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+        return "the peer's certificate has expired";
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return "the peer's certificate is not valid yet (is a clock wrong?)";
     case X509_V_ERR_INVALID_PURPOSE:
         return "the peer's certificate is not meant for this use";
     case X509_V_ERR_CERT_REVOKED:
@@ -110,11 +122,18 @@ static const char *alert_trouble(int reason) {
     }
 }
 
-static void explain(char text[KIT_TEXT_BYTES], long verified, int error) {
+static void explain(kit_connection *c, int error) {
+    const long verified = SSL_get_verify_result(c->tls);
     const unsigned long code = ERR_peek_last_error();
+    const int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
     const char *words = certificate_trouble(verified);
-    if (!words && ERR_GET_LIB(code) == ERR_LIB_SSL)
-        words = alert_trouble(ERR_GET_REASON(code));
+    char *text = c->error;
+    if (of_unknown_authority(verified))
+        c->authority = KIT_THEIRS_UNKNOWN;
+    else if (!words && reason == SSL_R_TLSV1_ALERT_UNKNOWN_CA)
+        c->authority = KIT_OURS_UNKNOWN;
+    if (!words)
+        words = alert_trouble(reason);
     if (words)
         say(text, "%s", words);
     else if (verified != X509_V_OK)
@@ -255,12 +274,55 @@ static int refuse_passphrase(char *out, int capacity, int writing, void *data) {
     return -1;
 }
 
+/* The one URI in a certificate's subject alternative names: its length, or KIT_FAILED. */
+static int one_uri(const X509 *certificate, char *out, int capacity, const char **trouble) {
+    ERR_set_mark();
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    const ASN1_IA5STRING *uri = NULL;
+    int found = 0;
+    for (int i = 0; i < (names ? sk_GENERAL_NAME_num(names) : 0); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_URI) {
+            uri = name->d.uniformResourceIdentifier;
+            found++;
+        }
+    }
+    int length = KIT_FAILED;
+    if (found != 1)
+        *trouble = "the peer's certificate does not name exactly one identity (URI)";
+    else if (ASN1_STRING_length(uri) >= capacity ||
+             memchr(ASN1_STRING_get0_data(uri), 0, (size_t)ASN1_STRING_length(uri)))
+        *trouble = "the identity in the peer's certificate is malformed";
+    else {
+        length = ASN1_STRING_length(uri);
+        memcpy(out, ASN1_STRING_get0_data(uri), (size_t)length);
+        out[length] = 0;
+    }
+    GENERAL_NAMES_free(names);
+    ERR_pop_to_mark();
+    return length;
+}
+
+/* Called by OpenSSL for each certificate of a peer. It decides nothing; a certificate of another
+ * authority, which OpenSSL forgets, is asked for its name first. */
+static int keep_claim(int accepted, X509_STORE_CTX *store) {
+    const X509 *leaf = X509_STORE_CTX_get0_cert(store);
+    SSL *tls = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    kit_connection *c = tls ? SSL_get_app_data(tls) : NULL;
+    if (!accepted && c && leaf && of_unknown_authority(X509_STORE_CTX_get_error(store))) {
+        const char *trouble = NULL;
+        if (one_uri(leaf, c->claim, sizeof c->claim, &trouble) == KIT_FAILED)
+            c->claim[0] = 0;
+    }
+    return accepted;
+}
+
 static int configure(SSL_CTX *tls) {
     SSL_CTX_set_options(tls, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_CLEANSE_PLAINTEXT);
     SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, keep_claim);
     SSL_CTX_set_verify_depth(tls, CHAIN_DEPTH);
     SSL_CTX_set_default_passwd_cb(tls, refuse_passphrase);
     return SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) &&
@@ -270,8 +332,68 @@ static int configure(SSL_CTX *tls) {
            SSL_CTX_set1_groups_list(tls, "X25519:P-256");
 }
 
-kit_context *kit_context_new(const char *ca, const char *certificate, const char *key,
-                             int64_t rekey, char text[KIT_TEXT_BYTES]) {
+static BIO *reader(kit_pem pem) {
+    const int whole = pem.text && pem.bytes >= 0 && pem.bytes <= LARGEST_PEM;
+    return whole ? BIO_new_mem_buf(pem.text, (int)pem.bytes) : NULL;
+}
+
+/* The certificates in a text, at least one; NULL where there is none, or any other block. OpenSSL's
+ * own readers take what stands in other blocks too, such as the authority of a TRUSTED CERTIFICATE.
+ */
+static STACK_OF(X509) * certificates_in(kit_pem pem) {
+    BIO *bio = reader(pem);
+    STACK_OF(X509) *found = sk_X509_new_null();
+    int whole = bio && found;
+    while (whole) {
+        char *name = NULL, *header = NULL;
+        unsigned char *bytes = NULL;
+        long length = 0;
+        if (!PEM_read_bio(bio, &name, &header, &bytes, &length)) {
+            whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE &&
+                    sk_X509_num(found) > 0;
+            break;
+        }
+        const unsigned char *at = bytes;
+        const int plain = strcmp(name, PEM_STRING_X509) == 0 && !*header;
+        X509 *one = plain ? d2i_X509(NULL, &at, length) : NULL;
+        whole = one && at == bytes + length && sk_X509_push(found, one) > 0;
+        if (!whole)
+            X509_free(one);
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+        OPENSSL_free(bytes);
+    }
+    BIO_free(bio);
+    if (whole) {
+        ERR_clear_error(); /* that there are no more blocks is none */
+        return found;
+    }
+    sk_X509_pop_free(found, X509_free);
+    return NULL;
+}
+
+static int trust(SSL_CTX *tls, const STACK_OF(X509) * authorities) {
+    return sk_X509_num(authorities) == 1 &&
+           X509_STORE_add_cert(SSL_CTX_get_cert_store(tls), sk_X509_value(authorities, 0));
+}
+
+static int show_certificates(SSL_CTX *tls, const STACK_OF(X509) * chain) {
+    if (SSL_CTX_use_certificate(tls, sk_X509_value(chain, 0)) != 1)
+        return 0;
+    for (int i = 1; i < sk_X509_num(chain); i++)
+        if (!SSL_CTX_add1_chain_cert(tls, sk_X509_value(chain, i)))
+            return 0;
+    return 1;
+}
+
+static EVP_PKEY *private_key_in(kit_pem pem) {
+    BIO *bio = reader(pem);
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, NULL) : NULL;
+    BIO_free(bio);
+    return key;
+}
+
+kit_context *kit_context_new(const kit_keys *keys, int64_t rekey, char text[KIT_TEXT_BYTES]) {
     ERR_clear_error();
     kit_context *context = calloc(1, sizeof *context);
     if (!context) {
@@ -280,24 +402,29 @@ kit_context *kit_context_new(const char *ca, const char *certificate, const char
     }
     context->rekey = rekey;
     context->tls = SSL_CTX_new(TLS_method());
+    STACK_OF(X509) *authorities = NULL, *chain = NULL;
+    EVP_PKEY *key = NULL;
     const char *trouble = NULL;
     if (!CRYPTO_THREAD_run_once(&once, make_socket_method) || !socket_method || !context->tls ||
         !configure(context->tls))
         trouble = "this OpenSSL cannot do what is needed: %s";
-    else if (!SSL_CTX_load_verify_file(context->tls, ca))
+    else if (!(authorities = certificates_in(keys->authority)) || !trust(context->tls, authorities))
         trouble = "the authority's certificate cannot be read: %s";
-    else if (SSL_CTX_use_certificate_chain_file(context->tls, certificate) != 1)
+    else if (!(chain = certificates_in(keys->certificate)) ||
+             !show_certificates(context->tls, chain))
         trouble = "the certificate cannot be read: %s";
-    else if (SSL_CTX_use_PrivateKey_file(context->tls, key, SSL_FILETYPE_PEM) != 1)
-        trouble = ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH
-                      ? "the private key is not the certificate's: %s"
-                      : "the private key cannot be read: %s";
-    else if (SSL_CTX_check_private_key(context->tls) != 1)
+    else if (!(key = private_key_in(keys->key)))
+        trouble = "the private key cannot be read: %s";
+    else if (SSL_CTX_use_PrivateKey(context->tls, key) != 1 ||
+             SSL_CTX_check_private_key(context->tls) != 1)
         trouble = "the private key is not the certificate's: %s";
+    EVP_PKEY_free(key);
+    sk_X509_pop_free(authorities, X509_free);
+    sk_X509_pop_free(chain, X509_free);
     if (!trouble)
         return context;
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-    say(text, trouble, reason ? reason : "no PEM inside");
+    say(text, trouble, reason ? reason : "it is not plain PEM, or more than it should be");
     ERR_clear_error();
     kit_context_free(context);
     return NULL;
@@ -328,6 +455,7 @@ kit_connection *kit_connection_new(kit_context *context, int fd, int server,
     BIO_set_data(bio, c);
     BIO_set_init(bio, 1);
     SSL_set_bio(c->tls, bio, bio);
+    SSL_set_app_data(c->tls, c);
     if (server)
         SSL_set_accept_state(c->tls);
     else
@@ -363,7 +491,7 @@ static int outcome(kit_connection *c, int result) {
         return KIT_CLOSED;
     default:
         if (!c->error[0]) /* what came first is the reason */
-            explain(c->error, SSL_get_verify_result(c->tls), error);
+            explain(c, error);
         return KIT_FAILED;
     }
 }
@@ -386,29 +514,10 @@ int kit_connection_peer(kit_connection *c, char *out, int capacity) {
         say(c->error, "%s", "the peer's certificate is not verified");
         return KIT_FAILED;
     }
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    const ASN1_IA5STRING *uri = NULL;
-    int found = 0;
-    for (int i = 0; i < (names ? sk_GENERAL_NAME_num(names) : 0); i++) {
-        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        if (name->type == GEN_URI) {
-            uri = name->d.uniformResourceIdentifier;
-            found++;
-        }
-    }
-    int length = KIT_FAILED;
-    if (found != 1)
-        say(c->error, "%s", "the peer's certificate does not name exactly one identity (URI)");
-    else if (ASN1_STRING_length(uri) >= capacity ||
-             memchr(ASN1_STRING_get0_data(uri), 0, (size_t)ASN1_STRING_length(uri)))
-        say(c->error, "%s", "the identity in the peer's certificate is malformed");
-    else {
-        length = ASN1_STRING_length(uri);
-        memcpy(out, ASN1_STRING_get0_data(uri), (size_t)length);
-        out[length] = 0;
-    }
-    GENERAL_NAMES_free(names);
-    ERR_clear_error();
+    const char *trouble = NULL;
+    const int length = one_uri(certificate, out, capacity, &trouble);
+    if (trouble)
+        say(c->error, "%s", trouble);
     return length;
 }
 
@@ -452,7 +561,7 @@ int64_t kit_connection_write(kit_connection *c, const void *data, int64_t bytes)
 int kit_connection_flush(kit_connection *c) {
     const int sent = send_gathered(c);
     if (sent == KIT_FAILED && !c->error[0]) {
-        /* A peer that refuses us says why before it hangs up. */
+        /* A peer that refuses us says why before it closes the connection. */
         const int error = errno;
         uint8_t byte;
         size_t got;
@@ -462,7 +571,7 @@ int kit_connection_flush(kit_connection *c) {
             ERR_clear_error();
         else
             c->deaf = SSL_get_error(c->tls, result) == SSL_ERROR_SSL;
-        explain(c->error, SSL_get_verify_result(c->tls), error);
+        explain(c, error);
     }
     return sent;
 }
@@ -490,6 +599,14 @@ int kit_connection_fd(const kit_connection *c) {
 
 int64_t kit_connection_writes(const kit_connection *c) {
     return c->writes;
+}
+
+int kit_connection_authority(const kit_connection *c) {
+    return c->authority;
+}
+
+const char *kit_connection_claim(const kit_connection *c) {
+    return c->claim;
 }
 
 const char *kit_connection_error(const kit_connection *c) {

@@ -26,11 +26,21 @@ enum kit_want {
 typedef struct kit_context kit_context;
 typedef struct kit_connection kit_connection;
 
-/* From three PEM files: the authority that vouches for peers, our own certificate (chain) and its
- * private key. After `rekey` records written the sending key is renewed. NULL with words in text
- * when something is wrong with them. */
-kit_context *kit_context_new(const char *ca, const char *certificate, const char *key,
-                             int64_t rekey, char text[KIT_TEXT_BYTES]);
+/* A text in PEM, which need not end with a zero. */
+typedef struct {
+    const char *text;
+    int64_t bytes;
+} kit_pem;
+
+/* The one authority that vouches for peers, our own certificate (chain) and its private key. */
+typedef struct {
+    kit_pem authority, certificate, key;
+} kit_keys;
+
+/* After `rekey` records written the sending key is renewed. NULL with words in text when something
+ * is wrong with the keys: certificates stand in plain CERTIFICATE blocks and beside nothing else.
+ */
+kit_context *kit_context_new(const kit_keys *keys, int64_t rekey, char text[KIT_TEXT_BYTES]);
 void kit_context_free(kit_context *context);
 
 /* Takes the connected socket `fd` as server or client; the descriptor stays the caller's to close.
@@ -67,6 +77,19 @@ int kit_connection_fd(const kit_connection *connection);
 
 /* System calls that wrote. */
 int64_t kit_connection_writes(const kit_connection *connection);
+
+/* Whether an authority ended the handshake, and whose: a peer of another authority than ours is the
+ * usual error where several organisations set something up. */
+enum kit_authority {
+    KIT_SAME_AUTHORITY = 0,
+    KIT_THEIRS_UNKNOWN = 1, /* the peer's certificate is of another authority than ours */
+    KIT_OURS_UNKNOWN = 2,   /* the peer says that ours is of another than its own */
+};
+int kit_connection_authority(const kit_connection *connection);
+
+/* Whom a certificate of another authority names, empty if nobody. Only for words: nobody whom we
+ * trust vouches for it. */
+const char *kit_connection_claim(const kit_connection *connection);
 
 /* Why the last call said KIT_FAILED. */
 const char *kit_connection_error(const kit_connection *connection);

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from enum import Enum, auto
-from pathlib import Path
 
-from party.native.library import TEXT_BYTES, library
-from party.process.errors import JobError
+from party.native.library import TEXT_BYTES, Keys, Pem, library
+from party.process.errors import JobError, printable
 
 REKEY_RECORDS = 1 << 21
 """Records sent under one key; AES-GCM's own limit is some 2**24.5 (RFC 8446, 5.5)."""
@@ -20,6 +18,20 @@ class ChannelError(JobError):
     """A connection that cannot be made, or broke."""
 
 
+class AuthorityError(ChannelError):
+    """The certificates of the two ends are of different authorities.
+
+    Attributes:
+        ours_is_refused: whether it is the peer that says so.
+        claim: whom the peer's certificate names, if any. Only for words: nobody vouches for it.
+    """
+
+    def __init__(self, what: str, ours_is_refused: bool, claim: str) -> None:
+        super().__init__(what)
+        self.ours_is_refused = ours_is_refused
+        self.claim = claim
+
+
 class Want(Enum):
     """What a call on a connection waits for before it can go on."""
 
@@ -29,35 +41,31 @@ class Want(Enum):
 
 
 _DONE, _WANT_READ, _WANT_WRITE, _CLOSED = 0, -1, -2, -3
+_SAME_AUTHORITY, _OURS_UNKNOWN = 0, 2
 _WANTS = {_DONE: Want.DONE, _WANT_READ: Want.READ, _WANT_WRITE: Want.WRITE}
 
 
 class Context:
     """Our own certificate and key, and the one authority whose certificates we accept.
 
-    Parameters are paths of PEM files. Raises ChannelError where one cannot be used.
+    Parameters are PEM texts, not files: what was checked is what is used. Raises ChannelError where
+    one cannot be used.
     """
 
     def __init__(
         self,
-        ca: str | os.PathLike[str],
-        certificate: str | os.PathLike[str],
-        key: str | os.PathLike[str],
+        authority: bytes,
+        certificate: bytes,
+        key: bytes,
         rekey_records: int = REKEY_RECORDS,
     ) -> None:
         self._handle: int | None = None
-        for path in (ca, certificate, key):
-            try:
-                with Path(path).open("rb"):
-                    pass
-            except OSError as problem:
-                raise ChannelError(f"cannot be read: {problem.strerror}", str(path)) from None
         self._library = library()
         text = ctypes.create_string_buffer(TEXT_BYTES)
-        paths = (os.fsencode(path) for path in (ca, certificate, key))
-        self._handle = self._library.kit_context_new(*paths, rekey_records, text)
+        keys = Keys(*(Pem(one, len(one)) for one in (authority, certificate, key)))
+        self._handle = self._library.kit_context_new(ctypes.byref(keys), rekey_records, text)
         if not self._handle:
-            raise ChannelError(text.value.decode(errors="replace"), str(Path(key).parent))
+            raise ChannelError(text.value.decode(errors="replace"))
 
     def __del__(self) -> None:
         if self._handle:
@@ -156,4 +164,11 @@ class Connection:
 
     def _error(self) -> ChannelError:
         text: bytes = self._library.kit_connection_error(self.handle)
-        return ChannelError(text.decode(errors="replace"))
+        what = text.decode(errors="replace")
+        authority: int = self._library.kit_connection_authority(self.handle)
+        if authority == _SAME_AUTHORITY:
+            return ChannelError(what)
+        claim: bytes = self._library.kit_connection_claim(self.handle)
+        return AuthorityError(
+            what, authority == _OURS_UNKNOWN, printable(claim.decode(errors="replace"))
+        )

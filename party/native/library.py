@@ -68,6 +68,18 @@ class Counters(ctypes.Structure):
     )
 
 
+class Pem(ctypes.Structure):
+    """A text in PEM (``kit_pem``)."""
+
+    _fields_ = (("text", c_char_p), ("bytes", c_int64))
+
+
+class Keys(ctypes.Structure):
+    """What a TLS context is made of (``kit_keys``)."""
+
+    _fields_ = (("authority", Pem), ("certificate", Pem), ("key", Pem))
+
+
 class Program(ctypes.Structure):
     """What an executor is asked to run (``kit_program``)."""
 
@@ -88,7 +100,7 @@ class Program(ctypes.Structure):
 
 _FUNCTIONS = {
     "kit_cpu_level": (c_int, ()),
-    "kit_context_new": (c_void_p, (c_char_p, c_char_p, c_char_p, c_int64, c_char_p)),
+    "kit_context_new": (c_void_p, (POINTER(Keys), c_int64, c_char_p)),
     "kit_context_free": (None, (c_void_p,)),
     "kit_connection_new": (c_void_p, (c_void_p, c_int, c_int, c_char_p)),
     "kit_connection_free": (None, (c_void_p,)),
@@ -98,6 +110,8 @@ _FUNCTIONS = {
     "kit_connection_write": (c_int64, (c_void_p, c_char_p, c_int64)),
     "kit_connection_flush": (c_int, (c_void_p,)),
     "kit_connection_close_notify": (c_int, (c_void_p,)),
+    "kit_connection_authority": (c_int, (c_void_p,)),
+    "kit_connection_claim": (c_char_p, (c_void_p,)),
     "kit_connection_error": (c_char_p, (c_void_p,)),
     "kit_executor_new": (
         c_void_p,

@@ -16,6 +16,7 @@ from party.agreement.job import PARTIES, Job
 from party.agreement.order import blocks
 from party.channel import join, listen
 from party.compiler import prepared
+from party.identity import reloaded
 from party.models.registry import model_of
 from party.native import Executor, Kind, RunError
 from party.plan.parameters import PlanParameters
@@ -56,6 +57,7 @@ def train(assignment: Assignment) -> Outcome:
         listener,
         assignment.wait_s,
         status.waiting,
+        reload=reloaded,
     )
     clock.lap("connect_s")
 

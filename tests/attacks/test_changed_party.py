@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from party.agreement.job import PARTIES, Job
-from party.channel.hello import difference, hello
+from party.channel.agreement import difference, hello
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
 from party.schedule import cache as store
@@ -42,8 +42,8 @@ JOBS: dict[str, dict[str, Any]] = {
 CHANGED = """
 import runpy
 import sys
-import party.channel.hello
-honest = party.channel.hello.hello
+import party.channel.agreement
+honest = party.channel.agreement.hello
 def changed(*given):
     words = honest(*given)
     {change}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from party.agreement.job import Job
-from party.channel.hello import checked_hello, checked_refusal, difference, hello, refusal
+from party.channel.agreement import checked_hello, checked_refusal, difference, hello, refusal
 from tests.harness.joins import JOB, PLAN
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
 import re
+import socket
 import time
 from itertools import permutations
 from typing import Any
@@ -137,3 +141,58 @@ def test_an_address_that_is_not_this_machines_stands_for_all_of_them() -> None:
         assert one.getsockname()[0] in ("::", "0.0.0.0")
     with listen(Address("127.0.0.1", 0)) as one:
         assert one.getsockname()[0] == "127.0.0.1"
+
+
+LOOPBACKS = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+
+
+def families(port: int | None = None) -> set[str]:
+    """The loopback addresses that this machine has, or at which somebody listens."""
+    found = set()
+    for family, host in LOOPBACKS.items():
+        with contextlib.suppress(OSError), socket.socket(family) as one:
+            one.bind((host, 0)) if port is None else one.connect((host, port))
+            found.add(host)
+    return found
+
+
+@pytest.mark.parametrize("or_everywhere", [True, False])
+def test_all_addresses_are_those_of_both_families(or_everywhere: bool) -> None:
+    with listen(Address("::", 0), or_everywhere) as one:
+        assert families(one.getsockname()[1]) == families()
+
+
+@pytest.mark.parametrize("or_everywhere", [True, False])
+def test_all_addresses_of_ipv4_are_no_more(or_everywhere: bool) -> None:
+    with listen(Address("0.0.0.0", 0), or_everywhere) as one:
+        assert families(one.getsockname()[1]) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("or_everywhere", [True, False])
+def test_a_machine_without_ipv6_listens_on_ipv4(
+    or_everywhere: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WithoutIpv6(socket.socket):
+        def __init__(self, family: int = -1, *rest: Any, **named: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+            super().__init__(family, *rest, **named)
+
+    monkeypatch.setattr(socket, "socket", WithoutIpv6)
+    with listen(Address("::", 0), or_everywhere) as one:
+        port = one.getsockname()[1]
+        assert one.getsockname()[0] == "0.0.0.0"
+        monkeypatch.undo()
+        assert families(port) == {"127.0.0.1"}
+
+
+def test_parties_may_meet_over_ipv6_and_ipv4_at_once(joins: Joins) -> None:
+    _, bob, server = joins.hosts
+    hosts = {host: Address(host, joins.hosts[0].port) for host in families()}
+    joins.hosts = (Address("::", joins.hosts[0].port), bob, server)
+    joins.start("alice")
+    # Bob dials Alice by IPv6, where there is one; the third server by IPv4.
+    joins.hosts = (hosts.get("::1", hosts["127.0.0.1"]), bob, server)
+    joins.start("bob")
+    joins.hosts = (hosts["127.0.0.1"], bob, server)
+    joins.everybody_joins()

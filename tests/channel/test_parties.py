@@ -13,7 +13,7 @@ import pytest
 
 from party.agreement.hosts import Address
 from party.channel import listen
-from party.channel.hello import hello
+from party.channel.agreement import hello
 from party.process.errors import InputError, JobError
 from tests.channel.test_strangers import channel_as
 from tests.harness.joins import JOB, PLAN, Joins

@@ -11,25 +11,26 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployer.certs import authority as certs
-from party.channel.hello import hello
+from party.agreement.hosts import Address
+from party.channel import admission, listen
+from party.channel.agreement import hello
 from party.identity import identity
+from tests.harness import joins as joins_module
 from tests.harness.joins import JOB, PLAN, Joins
 from tests.harness.keys import write_keys
 from tests.harness.links import LIMIT_S, descriptors, message, tls
 
-# The module, not the function of the same name.
-limits = __import__("party.channel.join", fromlist=["STAGE_S"])
-
 
 @pytest.fixture
 def short_stages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "STAGE_S", 0.5)
+    monkeypatch.setattr(admission, "STAGE_S", 0.5)
 
 
 def is_refused(joins: Joins, context: ssl.SSLContext, party: str = "alice") -> bool:
@@ -157,7 +158,7 @@ STRANGERS, HANDSHAKES = 256, 64
 @pytest.fixture
 def long_stages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is hung up on had to make room, however busy the machine is."""
-    monkeypatch.setattr(limits, "STAGE_S", 600.0)
+    monkeypatch.setattr(admission, "STAGE_S", 600.0)
 
 
 @pytest.fixture
@@ -236,6 +237,39 @@ def test_who_floods_from_one_place_crowds_out_itself(
     quiet = crowd.come(1, "127.0.0.9", words)
     crowd.come(400, "127.0.1.1", words)
     assert crowd.alive(quiet) == 1, "though it is the oldest of all"
+    joins.everybody_joins()
+
+
+class Elsewhere(socket.socket):
+    """A listening socket whose first guest comes from one network of IPv6, all others from another
+    one, each from an address of its own; who looks, at the end, is from the first."""
+
+    accepted = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        one, _ = super().accept()
+        self.accepted += 1
+        if self.accepted == 1:
+            return one, ("2001:db8:0:1::1", 1, 0, 0)
+        return one, (f"2001:db8:0:2::{self.accepted:x}", 1, 0, 0)
+
+
+@pytest.mark.usefixtures("long_stages")
+def test_who_floods_from_one_network_of_ipv6_crowds_out_itself(
+    joins: Joins, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listen_elsewhere(address: Address) -> socket.socket:
+        own = listen(address)
+        return Elsewhere(fileno=own.detach())
+
+    monkeypatch.setattr(joins_module, "listen", listen_elsewhere)
+    joins.start("alice", wait_s=600)
+    monkeypatch.undo()
+    crowd = Crowd(joins, keys / "authority" / "ca.crt")
+    quiet = crowd.come(1, "127.0.0.9")
+    crowd.come(400, "127.0.1.1")
+    assert crowd.alive(quiet) == 1, "though it is the oldest of all"
+    crowd.close()
     joins.everybody_joins()
 
 

@@ -14,7 +14,7 @@ from deployer.local.run import free_ports
 from party.agreement.hosts import Address, Hosts
 from party.agreement.job import PARTIES, Job, Training
 from party.channel import Joined, join, listen
-from party.identity import load_keys
+from party.identity import load_keys, reloaded
 from party.process.errors import JobError
 from tests.harness.links import LIMIT_S
 from tests.harness.tasks import Task
@@ -52,6 +52,7 @@ class Joining(Task):
             self.listener,
             self.wait_s,
             self._heard,
+            reload=reloaded,
         )
 
     def _heard(self, text: str, awaited: Sequence[str]) -> None:

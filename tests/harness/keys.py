@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from deployer.certs import authority as certs
 from party.agreement.job import PARTIES
 from party.native import Context
+from party.native.channel import REKEY_RECORDS
 
 
 def contexts(directory: Path, job_name: str = "exchange") -> list[Context]:
@@ -23,8 +24,14 @@ def contexts(directory: Path, job_name: str = "exchange") -> list[Context]:
         folder = directory / party
         folder.mkdir(mode=0o700)
         certs.write_files(folder, certs.make_party(authority, party))
-        made.append(Context(folder / "ca.crt", folder / "tls.crt", folder / "tls.key"))
+        made.append(context(folder))
     return made
+
+
+def context(folder: Path, rekey_records: int = REKEY_RECORDS) -> Context:
+    """A TLS context of the keys in a directory, whatever they are."""
+    files = [(folder / name).read_bytes() for name in ("ca.crt", "tls.crt", "tls.key")]
+    return Context(files[0], files[1], files[2], rekey_records)
 
 
 def write_keys(

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import yaml
+from party.models.logistic_regression.reference import fit
 
 from deployer.certs import authority as certs
 from deployer.local.run import free_ports
 from party.agreement.hosts import Address, format_hosts
 from party.agreement.job import PARTIES, load_job
-from party.models.logistic_regression.reference import fit
 from party.table import read_table
 
 ROWS = 64

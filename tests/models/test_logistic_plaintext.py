@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from party.models.logistic_regression.reference import SIGMOID, fit, reach_limit, score
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from party.agreement.job import PARTIES, Job, load_job
-from party.models.logistic_regression.reference import SIGMOID, fit, reach_limit, score
 from party.table import Table, read_table
 
 PROTOCOLS = ("pond", "aby3", "securenn")

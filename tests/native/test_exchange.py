@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from party.native import ChannelError, Connection, Context, Kind
 from party.native.instructions import Op, Type
 from tests.harness.executors import ABORT, ALICE, ALIVE, BOB, SERVER, Parties, aligned, frame
-from tests.harness.keys import contexts
+from tests.harness.keys import context, contexts
 from tests.harness.links import LIMIT_S
 from tests.harness.tasks import Task
 from tests.native.assembling import Array, instruction, program, read, receive, send
@@ -192,8 +192,8 @@ def test_any_sequence_of_messages_arrives(tls: list[Context], data: st.DataObjec
 def test_keys_are_renewed_on_the_way(tmp_path: Path) -> None:
     made = contexts(tmp_path)
     often = [
-        Context(d / "ca.crt", d / "tls.crt", d / "tls.key", rekey_records=3)
-        for d in (tmp_path / p for p in ("alice", "bob", "server"))
+        context(folder, rekey_records=3)
+        for folder in (tmp_path / p for p in ("alice", "bob", "server"))
     ]
     assert len(made) == 3
     parties = Parties(often)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime
 import os
@@ -10,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,8 +20,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from deployer.certs import authority as certs
-from party.native import ChannelError, Connection, Context, Want
-from tests.harness.keys import contexts, write_keys
+from party.identity import load_keys
+from party.native import AuthorityError, ChannelError, Connection, Context, Want
+from party.process.errors import InputError
+from tests.harness.keys import context, contexts, write_keys
 from tests.harness.links import shake
 
 Ends = tuple[socket.socket, socket.socket]
@@ -36,10 +40,6 @@ def ends() -> Iterator[Ends]:
     yield one, other
     one.close()
     other.close()
-
-
-def context(directory: Path) -> Context:
-    return Context(directory / "ca.crt", directory / "tls.crt", directory / "tls.key")
 
 
 def said(work: Callable[[], object], times: int = 20) -> str:
@@ -91,7 +91,8 @@ import ctypes, select, socket, sys
 from party.native import Connection, Context, Want
 from party.native.library import library
 folder, number = sys.argv[1:]
-context = Context(*(f"{folder}/{name}" for name in ("ca.crt", "tls.crt", "tls.key")))
+names = ("ca.crt", "tls.crt", "tls.key")
+context = Context(*(open(f"{folder}/{name}", "rb").read() for name in names))
 end = socket.socket(fileno=int(number))
 connection = Connection(context, end.fileno(), True)
 while connection.handshake() is not Want.DONE:
@@ -193,6 +194,26 @@ def test_a_peer_of_another_authority_is_refused(
     at_server, at_client = stranger(ends, ours, theirs)
     assert at_client == "the peer's certificate is from an unknown authority"
     assert at_server == "the peer says that our certificate is from an unknown authority"
+
+
+def test_whom_a_certificate_of_another_authority_names_is_known_and_not_believed(
+    tls: list[Context], ends: Ends, tmp_path: Path
+) -> None:
+    other = write_keys(tmp_path / "other", certs.make_authority("trio"), ["spiffe://trio/bob"])
+    one = Connection(tls[0], ends[0].fileno(), True)
+    settings = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    settings.load_cert_chain(other / "tls.crt", other / "tls.key")
+    client = python_client(ends, settings)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    one.handshake()
+    client.do_handshake()
+    with pytest.raises(AuthorityError) as caught:
+        one.handshake()
+    assert not caught.value.ours_is_refused
+    assert caught.value.claim == "spiffe://trio/bob"
+    assert said(one.peer_identity) == "the peer's certificate is not verified"
+    client.detach()
 
 
 @pytest.mark.parametrize("at_fault", ["server", "client"])
@@ -365,15 +386,68 @@ def test_a_peer_that_hangs_up_in_the_handshake(tls: list[Context], ends: Ends) -
 # Keys that cannot be used.
 
 
-@pytest.mark.parametrize("name", ["ca.crt", "tls.crt", "tls.key"])
-def test_a_key_file_that_is_missing_or_broken_is_named(keys: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ca.crt", "the authority's certificate cannot be read"),
+        ("tls.crt", "the certificate cannot be read"),
+        ("tls.key", "the private key cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"-----BEGIN CERTIFICATE-----\n"])
+def test_a_key_file_that_is_missing_or_broken_is_named(
+    keys: Path, name: str, words: str, content: bytes
+) -> None:
     (keys / name).chmod(0o600)
-    (keys / name).write_text("nothing of the kind")
-    assert "cannot be read" in said(lambda: context(keys))
+    (keys / name).write_bytes(content)
+    assert words in said(lambda: context(keys))
     (keys / name).unlink()
-    error = said(lambda: context(keys))
-    assert "cannot be read: No such file" in error
-    assert name in error
+    with pytest.raises(InputError, match=f"no {name}"):
+        load_keys(keys, "trio", "alice")
+
+
+def block(label: str, der: bytes) -> bytes:
+    """A PEM block of any name."""
+    lines = textwrap.wrap(base64.b64encode(der).decode(), 64)
+    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""]).encode()
+
+
+@pytest.mark.parametrize("label", ["TRUSTED CERTIFICATE", "X509 CERTIFICATE", "CERTIFICATE"])
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+def test_an_authority_in_another_block_is_not_taken(keys: Path, label: str, first: bool) -> None:
+    rogue = certs.make_authority("trio").certificate
+    hidden = block(label, rogue.public_bytes(serialization.Encoding.DER))
+    own = (keys / "ca.crt").read_bytes()
+    (keys / "ca.crt").write_bytes(hidden + own if first else own + hidden)
+    openssl = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    openssl.load_verify_locations(keys / "ca.crt")
+    assert len(openssl.get_ca_certs()) == 2, "OpenSSL itself takes it, unasked"
+    assert "the authority's certificate cannot be read" in said(lambda: context(keys))
+
+
+def test_keys_that_are_replaced_after_the_check_are_not_used(
+    authority: certs.Authority, ends: Ends, tmp_path: Path
+) -> None:
+    folder = tmp_path / "alice"
+    certs.write_files(folder, certs.make_party(authority, "alice"))
+    checked = load_keys(folder, "trio", "alice")
+    rogue = certs.make_authority("trio")
+    for name, content in certs.make_party(rogue, "alice").items():
+        (folder / name).write_bytes(content)
+
+    ours = Context(checked.authority, checked.certificate, checked.key)
+    honest = context(write_keys(tmp_path / "bob", authority, ["spiffe://trio/bob"]))
+    one = Connection(ours, ends[0].fileno(), True)
+    other = Connection(honest, ends[1].fileno(), False)
+    shake(one, other)
+    assert other.peer_identity() == "spiffe://trio/alice"
+
+    theirs = context(write_keys(tmp_path / "rogue", rogue, ["spiffe://trio/bob"]))
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(False)
+    with pair[0], pair[1]:
+        assert "unknown authority" in " ".join(stranger(pair, ours, theirs))
 
 
 def test_a_key_that_is_not_the_certificates_is_refused(

@@ -14,9 +14,9 @@ from urllib.error import HTTPError
 
 import numpy as np
 import pytest
+from party.models.logistic_regression.reference import fit
 
 from party.agreement.job import PARTIES, load_job
-from party.models.logistic_regression.reference import fit
 from party.table import read_table
 from tests.harness.processes import ENDLESS, JOB, Processes, Running, party_command
 

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "channel.h"
+#include "keys.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -310,12 +311,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     const char *keys = getenv("FUZZ_KEYS");
     CLAIM(keys);
     for (int who = 0; who < 2; who++) {
-        char ca[4096], certificate[4096], key[4096], text[KIT_TEXT_BYTES];
-        const char *party = who ? "bob" : "alice";
-        snprintf(ca, sizeof ca, "%s/%s/ca.crt", keys, party);
-        snprintf(certificate, sizeof certificate, "%s/%s/tls.crt", keys, party);
-        snprintf(key, sizeof key, "%s/%s/tls.key", keys, party);
-        contexts[who] = kit_context_new(ca, certificate, key, REKEY, text);
+        contexts[who] = context_of(keys, who ? "bob" : "alice", REKEY);
         CLAIM(contexts[who]);
     }
     return 0;

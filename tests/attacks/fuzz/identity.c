@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "channel.h"
+#include "keys.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -44,14 +45,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc, (void)argv;
     const char *keys = getenv("FUZZ_KEYS");
     CLAIM(keys);
-    char ca[4096], certificate[4096], key[4096], text[KIT_TEXT_BYTES];
-    snprintf(ca, sizeof ca, "%s/alice/ca.crt", keys);
-    snprintf(certificate, sizeof certificate, "%s/alice/tls.crt", keys);
-    snprintf(key, sizeof key, "%s/alice/tls.key", keys);
-    context = kit_context_new(ca, certificate, key, 1000, text);
+    char text[KIT_TEXT_BYTES], certificate[4096];
+    context = context_of(keys, "alice", 1000);
     CLAIM(context);
     connection = kit_connection_new(context, 0, 1, text);
     CLAIM(connection);
+    snprintf(certificate, sizeof certificate, "%s/alice/tls.crt", keys);
     FILE *file = fopen(certificate, "r");
     CLAIM(file && (own = PEM_read_X509(file, NULL, NULL, NULL)));
     fclose(file);

@@ -220,10 +220,41 @@ def test_renewal_makes_a_new_key_and_leaves_the_old_one(tmp_path: Path, job: Pat
     keys = tmp_path / "keys"
     run("new", "--job", job, "--output", keys)
     before = tree(keys)
-    run("renew", keys / "bob", "--authority", keys / "authority", "--output", keys / "bob-2")
+    run("renew", keys / "bob", "--output", keys / "bob-2")
+    sign(keys, keys / "bob-2/tls.csr")
+    shutil.copytree(keys / "answer", keys / "bob-2", dirs_exist_ok=True)
+    shutil.rmtree(keys / "answer")
     assert {name: text for name, text in tree(keys).items() if "bob-2" not in name} == before
     load_keys(keys / "bob-2", "fraud", "bob")
     assert (keys / "bob-2/tls.key").read_bytes() != (keys / "bob/tls.key").read_bytes()
+
+
+def test_a_renewed_key_never_leaves_the_party(tmp_path: Path, job: Path) -> None:
+    """The party has its old directory alone, the authority's holder the authority and a request."""
+    run("new", "--job", job, "--output", tmp_path / "keys")
+    party, holder = tmp_path / "party", tmp_path / "holder"
+    shutil.copytree(tmp_path / "keys/bob", party / "old")
+    shutil.copytree(tmp_path / "keys/authority", holder / "authority")
+    shutil.rmtree(tmp_path / "keys")
+    run("renew", party / "old", "--output", party / "new")
+    assert sorted(tree(party / "new")) == ["tls.csr", "tls.key"]
+    shutil.copy(party / "new/tls.csr", holder / "bob.csr")
+    sign(holder, holder / "bob.csr")
+    keys_there = [name for name, text in tree(holder).items() if b"PRIVATE KEY" in text]
+    assert keys_there == ["authority/ca.key"]
+    shutil.copytree(holder / "answer", party / "new", dirs_exist_ok=True)
+    renewed = load_keys(party / "new", "fraud", "bob")
+    assert renewed.key == (party / "new/tls.key").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "uris", [[], ["spiffe://fraud/eve"], ["https://fraud/bob"], ["spiffe://fraud/bob/x"]]
+)
+def test_what_names_no_party_cannot_be_renewed(tmp_path: Path, uris: list[str]) -> None:
+    odd = write_keys(tmp_path / "odd", certs.make_authority("fraud"), uris)
+    with pytest.raises(InputError, match="the certificate names no party"):
+        run("renew", odd, "--output", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(
@@ -233,7 +264,7 @@ def test_renewal_makes_a_new_key_and_leaves_the_old_one(tmp_path: Path, job: Pat
         ["authority", "--job", "job.yaml"],
         ["request", "bob", "--job", "job.yaml"],
         ["sign", "bob", "keys/bob/tls.csr", "--authority", "keys/authority"],
-        ["renew", "keys/bob", "--authority", "keys/authority"],
+        ["renew", "keys/bob"],
     ],
 )
 def test_nothing_that_exists_is_overwritten(

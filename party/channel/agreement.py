@@ -1,4 +1,13 @@
-"""What a party says first to another, and what it makes of the other's words."""
+"""The agreement: what the parties say to each other before they start, and what follows from it.
+
+    {"type": "hello", "protocol_version": 1, "party": ..., "run": nonce, "versions": {...},
+     "job": digest, "job_fields": {field: value as JSON text}, "plan": digest}
+    {"type": "ready", "run": digest of the three nonces}
+    {"type": "refusal", "what": why this party will not start, "hint": what to do about it}
+    {"type": "taken"}                                     another connection of this party lives
+
+No connection is touched here: messages go in and come out.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +16,7 @@ import hashlib
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from party.agreement.job import PARTIES, Job, Party
@@ -140,6 +150,29 @@ def checked_refusal(message: dict[str, Any]) -> tuple[str, str] | None:
     if not isinstance(what, str) or not isinstance(hint, str):
         return None
     return printable(what, _WHAT_BYTES), printable(hint, _HINT_BYTES)
+
+
+TAKEN: dict[str, Any] = {"type": "taken"}
+"""Said to a party that has a living connection already."""
+
+
+def ready(run: str) -> dict[str, Any]:
+    """The words with which a party says that it is ready for a run."""
+    return {"type": "ready", "run": run}
+
+
+def checked_ready(message: dict[str, Any]) -> str | None:
+    """The run that another is ready for; None if the message says no such thing."""
+    run = message.get("run")
+    return run if message.get("type") == "ready" and isinstance(run, str) else None
+
+
+def run_name(hellos: Mapping[Party, dict[str, Any]]) -> str | None:
+    """The name of the run that three hellos begin; None while one is missing."""
+    if len(hellos) < len(PARTIES):
+        return None
+    nonces = "|".join(hellos[party]["run"] for party in PARTIES)
+    return hashlib.sha256(nonces.encode()).hexdigest()
 
 
 def _is_text(value: object, shape: re.Pattern[str] = _WHOLE) -> bool:

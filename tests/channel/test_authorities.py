@@ -1,0 +1,150 @@
+"""Parties of two authorities say whose is another's, and go on once the keys are put right."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployer.certs import authority as certs
+from party.agreement.job import PARTIES
+from party.identity import identity
+from party.process.errors import JobError
+from tests.channel.meeting import JOB, Meeting, tls, write_keys
+from tests.channel.test_strangers import is_refused
+
+FILES = ("ca.crt", "tls.crt", "tls.key")
+
+
+@pytest.fixture
+def meeting(keys: Path, tmp_path: Path) -> Iterator[Meeting]:
+    """Parties whose key directories are this test's own."""
+    shutil.copytree(keys, tmp_path / "keys")
+    made = Meeting(tmp_path / "keys")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> Path:
+    """Keys of all three parties under another authority for the same job."""
+    certs.make_all(JOB.name, tmp_path / "others", days=1, authority_days=1)
+    return tmp_path / "others"
+
+
+def put(source: Path, target: Path) -> None:
+    """Replace the files of a key directory, each at once, as an operator would."""
+    for name in FILES:
+        shutil.copy2(source / name, target / "coming")
+        (target / "coming").replace(target / name)
+
+
+def test_a_party_of_another_authority_is_named_and_taken_up_once_its_keys_are_right(
+    meeting: Meeting, keys: Path, others: Path
+) -> None:
+    put(others / "bob", meeting.keys / "bob")
+    alice, bob, server = (meeting.attend(party, wait_s=60) for party in PARTIES)
+    bob.says("alice's certificate is of another authority")
+    server.says("waiting for bob (")
+    server.says("; bob's certificate is of another authority")
+    # Bob, who dials, refuses Alice before he has shown a certificate: she cannot know who it is.
+    alice.says("; the peer says that our certificate is of another authority (127.0.0.1:")
+    put(keys / "bob", meeting.keys / "bob")
+    bob.says("the keys were replaced, and the new ones are in use")
+    meeting.everybody_joins()
+
+
+def test_a_wait_for_a_party_of_another_authority_ends_with_that(
+    meeting: Meeting, others: Path
+) -> None:
+    put(others / "bob", meeting.keys / "bob")
+    where = {}
+    for one in [meeting.attend(party, wait_s=6) for party in PARTIES]:
+        with pytest.raises(JobError) as caught:
+            one.outcome()
+        where[one.party] = caught.value.where or ""
+        assert "keys of the job's one authority" in (caught.value.hint or "")
+    addresses = dict(zip(PARTIES, meeting.hosts, strict=True))
+    alices, bobs = (f"{party}'s certificate is of another authority" for party in PARTIES[:2])
+    assert f"alice at {addresses['alice']}: {alices}" in where["bob"]
+    assert f"bob at {addresses['bob']}: {bobs}" in where["server"]
+    said = "and did not come: the peer says that our certificate is of another authority (127.0.0.1"
+    assert f"bob dials {addresses['alice']}, {said}" in where["alice"]
+    assert f"server dials {addresses['bob']}, {said}" in where["bob"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        (identity(JOB.name, "bob"), "; bob's certificate is of another authority (127.0.0.1:"),
+        (identity(JOB.name, "alice"), "the peer's certificate is from an unknown authority (1)"),
+        (identity("other", "bob"), "the peer's certificate is from an unknown authority (1)"),
+        ("x" * 5000, "the peer's certificate is from an unknown authority (1)"),
+    ],
+    ids=["bob", "oneself", "another job's", "endless"],
+)
+def test_a_stranger_who_calls_himself_a_party_is_reported_with_his_address_and_no_more(
+    meeting: Meeting, tmp_path: Path, uri: str, words: str
+) -> None:
+    rogue = write_keys(tmp_path / "rogue", certs.make_authority(JOB.name), [uri])
+    alice = meeting.attend("alice", wait_s=60)
+    assert is_refused(meeting, tls(rogue, meeting.keys / "alice" / "ca.crt"))
+    alice.says(words)
+    meeting.everybody_joins()
+
+
+def test_new_keys_that_cannot_be_used_are_reported_and_the_present_ones_stay(
+    meeting: Meeting, keys: Path, others: Path
+) -> None:
+    alice = meeting.attend("alice", wait_s=60)
+    alice.says("waiting for bob, server (")
+    shutil.copy(others / "alice" / "tls.key", meeting.keys / "alice" / "tls.key")
+    alice.says("; the new keys cannot be used: the key is not that of the certificate")
+    meeting.attend("server", wait_s=60)
+    alice.says("waiting for bob (")
+    put(keys / "alice", meeting.keys / "alice")
+    meeting.everybody_joins()
+    assert "were replaced" not in alice.told(), "they are the same as before"
+
+
+def test_a_renewed_certificate_costs_no_connection(meeting: Meeting) -> None:
+    alice, server = (meeting.attend(party, wait_s=60) for party in ("alice", "server"))
+    alice.says("waiting for bob (")
+    own = certs.read_authority(meeting.keys / "authority")
+    renewed = meeting.keys / "renewed"
+    certs.write_files(renewed, certs.make_party(own, "alice"))
+    put(renewed, meeting.keys / "alice")
+    alice.says("the keys were replaced")
+    meeting.everybody_joins()
+    assert "went away" not in alice.told() + server.told()
+
+
+def test_whom_a_former_authority_let_in_is_not_kept(meeting: Meeting, others: Path) -> None:
+    alice, server = (meeting.attend(party, wait_s=60) for party in ("alice", "server"))
+    alice.says("waiting for bob (")
+    put(others / "alice", meeting.keys / "alice")
+    alice.says("the keys were replaced")
+    alice.says("waiting for bob, server (")
+    server.says("alice's certificate is of another authority")
+    for party in ("bob", "server"):
+        put(others / party, meeting.keys / party)
+    meeting.everybody_joins()
+
+
+def test_who_closes_a_connection_after_another_authoritys_alert_is_awaited_on(
+    meeting: Meeting,
+) -> None:
+    """An alert is anybody's to send: it is reported, and decides nothing."""
+    alice = meeting.attend("alice", wait_s=60)
+    unknown_authority = b"\x15\x03\x03\x00\x02\x02\x30"
+    with meeting.dial() as one, contextlib.suppress(OSError):
+        one.sendall(unknown_authority)
+        one.shutdown(socket.SHUT_WR)
+        while one.recv(1000):
+            pass
+    alice.says("refused 1 connection")
+    meeting.everybody_joins()
