@@ -117,12 +117,12 @@ def audit(plan: Plan, job: Job) -> Report:
         _placed(program)
         _read_by_rows(plan, program)
         _carried(plan, program)
-        numbering = Numbering(program, _alike(plan, program))
+        numbering = Numbering(program, alike(plan, program))
         flows = Flows(program, numbering)
         _written_alike(plan, program, numbering)
         opened = _revealed(plan, program)
         revealed += opened
-        made = cut(program, targets=_kept(program))
+        made = cut(program, targets=kept(program))
         _kept_at_home(program, made)
         views = tuple(view(part, numbering, flows) for part in made.parts)
         for each in views:
@@ -148,7 +148,7 @@ def _shared(plan: Plan) -> None:
             raise JobError(f"the plan is refused: {value.name!r} is shared as no integers")
 
 
-def _kept(program: Program) -> tuple[tuple[str, ...], ...]:
+def kept(program: Program) -> tuple[tuple[str, ...], ...]:
     """For each party, what it keeps of the program: its shares after it, and nothing opened."""
     return tuple(
         tuple(slot.operation for slot in program.writes if slot.share.party == party)
@@ -220,7 +220,7 @@ def _carried(plan: Plan, program: Program) -> None:
             )
 
 
-def _alike(plan: Plan, program: Program) -> dict[str, str]:
+def alike(plan: Plan, program: Program) -> dict[str, str]:
     """Placeholders of parts that an earlier placeholder holds too, and that one's name.
 
     That they are alike is true before the first program, since all shares are zero then, and is

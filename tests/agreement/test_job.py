@@ -27,7 +27,7 @@ def changed(old: str, new: str) -> str:
 
 def test_the_example_is_a_job() -> None:
     job = load_job(Path(__file__).parents[2] / "examples/fraud/job.yaml")
-    assert (job.rows, len(job.features), job.steps) == (7000, 16, 540)
+    assert (job.rows, len(job.features_of("alice")), job.steps) == (7000, 16, 540)
 
 
 @pytest.mark.parametrize(

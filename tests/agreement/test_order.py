@@ -5,11 +5,18 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from party.agreement.job import Job, Training
-from party.agreement.order import order
+from party.agreement.order import blocks
+
+
+def order(job: Job, epoch: int) -> NDArray[np.int32]:
+    """The rows of an epoch's whole batches, one batch after the other."""
+    return job.batches(epoch).reshape(-1)
 
 
 def job(rows: int, batch_size: int, seed: int = 0) -> Job:
@@ -58,3 +65,12 @@ def test_every_row_has_its_turn() -> None:
 def test_rows_fall_evenly_over_an_epoch() -> None:
     places = np.array([np.argsort(order(job(100, 1, seed), 0)) for seed in range(400)])
     assert np.abs(places.mean(axis=0) - 49.5).max() < 5 * 28.9 / 20
+
+
+@pytest.mark.parametrize(("rows", "size"), [(1, 1), (10, 10), (10, 3), (9, 3), (4097, 4096)])
+def test_blocks_take_every_row_and_none_twice_but_to_fill_the_last(rows: int, size: int) -> None:
+    found = blocks(rows, size)
+    assert found.shape[1] == size
+    assert set(found.reshape(-1).tolist()) == set(range(rows))
+    assert all(len(set(block)) == size for block in found.tolist())
+    assert found.size - rows < size

@@ -1,4 +1,4 @@
-"""Small plans made by hand, of values that are all of one length."""
+"""Small programs made by hand, of values that are all of one length."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from party.plan.graph import Operation, Plan
-from party.plan.parameters import PlanParameters
-
-PARAMETERS = PlanParameters("pond", "logistic-regression", 1, 1, 1, 1, "alice")
+from party.plan.graph import Operation, Program, Share, Slot
 
 
 @dataclass
 class Circuit:
-    """A plan in the making; each method adds an operation and returns its name.
+    """A program in the making; each method adds an operation and returns its name.
 
     Args:
         dtype: of all values, ``bool`` or an integer type.
@@ -100,16 +97,13 @@ class Circuit:
         both = self.add("ConcatV2", party, x, y, self.constant(0), shape=(4,))
         return self.picked(both, (0, 3), party)
 
-    def plan(self, received: list[str], party: int) -> Plan:
-        """The plan in which a party ends up with some values, and so receives others' ones."""
-        state: list[list[tuple[str, str]]] = [[], [], []]
-        for holder, name in self._secrets:
-            state[holder].append((name, name))
-        kept = self.secret(party)
-        state[party] += [(kept, name) for name in received]
-        needed = {kept, *received, *(name for _, name in self._secrets)}
+    def program(self, received: list[str], party: int) -> Program:
+        """The program in which a party ends up with some values, and so receives others' ones."""
+        held = tuple(Slot(name, Share(name, holder, 0)) for holder, name in self._secrets)
+        kept = tuple(Slot(name, Share(f"kept{i}", party, 0)) for i, name in enumerate(received))
+        needed = {*received, *(name for _, name in self._secrets)}
         for operation in reversed(self.operations):
             if operation.name in needed:
                 needed.update(operation.inputs)
         operations = tuple(o for o in self.operations if o.name in needed)
-        return Plan(PARAMETERS, operations, {}, tuple(map(tuple, state)), kept, 1)
+        return Program("circuit", operations, (), held, (*held, *kept), ())

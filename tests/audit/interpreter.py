@@ -1,4 +1,4 @@
-"""Runs a plan many times at once in NumPy: what each operation gives, one row a run.
+"""Runs a program many times at once in NumPy: what each operation gives, one row a run.
 
 It shares no code with the audit. The meaning of elementwise operations and of layouts is taken from
 lowering, which tests of its own hold against TensorFlow.
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from party.plan.graph import Operation, Plan
+from party.plan.graph import Operation, Program
 from party.schedule.assembler import Assembler, Value
 from party.schedule.lowering import _BINARY, _UNARY, lower
 
@@ -34,17 +34,17 @@ Step = Callable[[dict[str, Rows]], Rows]
 
 
 class Interpreter:
-    """A plan made ready to be run.
+    """A program made ready to be run.
 
     Args:
-        plan: the plan; it stands for one step and the opening of the model.
+        program: the program.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, program: Program) -> None:
+        self.program = program
         self.public: dict[str, Array] = {}
         self._steps: list[tuple[Operation, int, Step | None]] = []
-        for operation in plan.operations:
+        for operation in program.operations:
             if operation.party is None and operation.kind != "MatMul":
                 self.public[operation.name] = self._folded(operation)
             else:
@@ -112,7 +112,7 @@ class Interpreter:
 
     def _step(self, operation: Operation) -> Step:
         kind, dtype, names = operation.kind, operation.dtype, operation.inputs
-        sources = [self.plan.by_name[name] for name in names]
+        sources = [self.program.by_name[name] for name in names]
         shapes = [source.shape for source in sources]
         if kind in _BINARY or kind in ("Select", "SelectV2"):
             function = np.where if kind not in _BINARY else _BINARY[kind][1]

@@ -1,18 +1,20 @@
 """Judges plans that pass the audit although something was changed in them: what do parties see?
 
-A changed plan is harmless for a party if it has all that it is given there in the original plan
+A changed program is harmless for a party if it has all that it is given there in the original one
 anyway, or else if all secrets of the others can be exchanged under its view (see ``witness``).
 Neither looks at the audit's reasons.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from party.audit.audit import alike, kept
 from party.plan.cut import Part, cut
-from party.plan.graph import Operation, Plan
+from party.plan.graph import Operation, Plan, Program
 from tests.audit.interpreter import Interpreter, Rows, pseudorandom
 from tests.audit.witness import Unfit, Witness, other_secrets
 
@@ -21,50 +23,57 @@ RUNS = 4
 
 @dataclass
 class Judge:
-    """Knows what each party has in the original plan."""
+    """Knows what each party has in one program of the original plan."""
 
-    original: Plan
+    plan: Plan
+    name: str
     seed: int = 0
+    _alike: Mapping[str, str] = field(init=False)
     _fed: dict[str, Rows] = field(init=False)
     _held: list[set[bytes]] = field(init=False)
-    _opened: set[bytes] = field(init=False)
+    _opened: list[set[bytes]] = field(init=False)
 
     def __post_init__(self) -> None:
+        original = self.plan.by_name[self.name]
         rng = np.random.default_rng(self.seed)
-        self._fed = other_secrets(self.original, -1, RUNS, rng)
-        made = self._run(self.original)
+        self._alike = alike(self.plan, original)
+        self._fed = other_secrets(original, self._alike, -1, RUNS, rng)
+        made = self._run(original)
         self._held = [
             {_bytes(made[name]) for name in _given(part) | {o.name for o in part.operations}}
-            for part in _step(self.original)
+            for part in _run_of(original)
         ]
-        (received,) = (_given(part) for part in _reveal(self.original) if _given(part))
-        self._opened = {_bytes(made[name]) for name in received}
+        self._opened = [
+            {_bytes(made[name]) for name in _given(part)} for part in _opening(original)
+        ]
 
     def harmless(self, plan: Plan) -> bool:
-        """Whether no party is shown anything by this plan that it is not by the original one."""
-        made = self._run(plan)
-        opened = {_bytes(made[name]) for part in _reveal(plan) for name in _given(part)}
-        if not opened <= self._opened:
-            return False
+        """Whether no party is shown anything by this plan's program that it is not by the original
+        one."""
+        program = plan.by_name[self.name]
+        made = self._run(program)
+        for part, opened in zip(_opening(program), self._opened, strict=True):
+            if not {_bytes(made[name]) for name in _given(part)} <= opened:
+                return False
         witness: Witness | None = None
-        for part, held in zip(_step(plan), self._held, strict=True):
+        for part, held in zip(_run_of(program), self._held, strict=True):
             if {_bytes(made[name]) for name in _given(part)} <= held:
                 continue
-            witness = witness or Witness(plan, RUNS, self.seed)
+            witness = witness or Witness(program, self._alike, RUNS, self.seed)
             try:
                 witness.exchange(part)
             except Unfit:
                 return False
         return True
 
-    def _run(self, plan: Plan) -> dict[str, Rows]:
-        interpreter = Interpreter(plan)
+    def _run(self, program: Program) -> dict[str, Rows]:
+        interpreter = Interpreter(program)
 
         def drawn(operation: Operation, seeds: Rows) -> Rows:
             return interpreter.in_range(operation, pseudorandom(operation, seeds))
 
-        fed = {name: rows for name, rows in self._fed.items() if name in plan.by_name}
-        for o in plan.operations:
+        fed = {name: rows for name, rows in self._fed.items() if name in program.by_name}
+        for o in program.operations:
             if o.kind == "Placeholder" and o.name not in fed:
                 fed[o.name] = np.zeros((RUNS, o.size), o.dtype)
         return interpreter.run(RUNS, fed, drawn)
@@ -76,13 +85,17 @@ def _given(part: Part) -> set[str]:
     return received | {o.name for o in part.operations if o.kind == "KitSeed"}
 
 
-def _step(plan: Plan) -> tuple[Part, ...]:
-    return cut(plan, tuple(tuple(after for _, after in pairs) for pairs in plan.state)).parts
+def _run_of(program: Program) -> tuple[Part, ...]:
+    return cut(program, targets=kept(program)).parts
 
 
-def _reveal(plan: Plan) -> tuple[Part, ...]:
-    at = plan.by_name[plan.result].party
-    return cut(plan, tuple((plan.result,) if p == at else () for p in range(3))).parts
+def _opening(program: Program) -> tuple[Part, ...]:
+    at = [[], [], []]  # type: list[list[str]]
+    for opening in program.opens:
+        party = program.by_name[opening.operation].party
+        assert party is not None
+        at[party].append(opening.operation)
+    return cut(program, targets=tuple(map(tuple, at))).parts
 
 
 def _bytes(rows: Rows) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 
 from party.agreement.job import PARTIES
 from party.plan.cut import Part, cut
-from party.plan.graph import Operation, Plan
+from party.plan.graph import Opening, Operation, Plan, Program
 
 _MASKING = ("Add", "AddV2", "Sub", "BitwiseXor", "NotEqual")
 
@@ -52,24 +52,34 @@ class Mutant:
     Attributes:
         kind: one of ``KINDS``.
         what: which one.
-        make: makes the plan.
+        program: in which of the programs.
+        original: the plan.
+        make: makes the program.
     """
 
     kind: str
     what: str
-    make: Callable[[], Plan]
+    program: str
+    original: Plan
+    make: Callable[[], Program]
 
     @property
     def plan(self) -> Plan:
-        """The plan, made anew each time."""
-        return self.make()
+        """The plan, made again each time."""
+        return with_program(self.original, self.make())
 
 
 @dataclass(frozen=True, eq=False)
 class Mutator:
-    """All mutants of a plan."""
+    """All mutants of one program of a plan."""
 
     plan: Plan
+    name: str
+
+    @property
+    def program(self) -> Program:
+        """The program as it is."""
+        return self.plan.by_name[self.name]
 
     def of_kind(self, kind: str) -> Iterator[Mutant]:
         """The mutants of one of ``KINDS``."""
@@ -78,7 +88,7 @@ class Mutator:
 
     def dropped(self) -> Iterator[Mutant]:
         """A mask that is not put on, or a random term left out of a sum."""
-        for operation in self.plan.operations:
+        for operation in self.program.operations:
             operands = self._operands_of_sum(operation)
             for i, mask in enumerate(operands):
                 if mask in self._random and operation.party is not None:
@@ -89,7 +99,7 @@ class Mutator:
         self, operation: Operation, operands: tuple[str, ...], dropped: int
     ) -> list[Operation]:
         """What is left of a sum without one operand."""
-        mask, rest = (self.plan.by_name[operands[i]] for i in (dropped, 1 - dropped))
+        mask, rest = (self.program.by_name[operands[i]] for i in (dropped, 1 - dropped))
         if rest.shape == operation.shape:
             return [replace(operation, kind="Identity", inputs=(rest.name,))]
         zeros = _constant("mutant/zeros", np.zeros(mask.shape, mask.dtype))
@@ -112,7 +122,7 @@ class Mutator:
         """Random values of too small a range."""
         for uniforms in self._drawn():
             first = uniforms[0]
-            high = self.plan.by_name[first.inputs[3]]
+            high = self.program.by_name[first.inputs[3]]
             ring = np.iinfo(first.dtype)
             whole = high.value is not None and int(high.value) == ring.max
             for label, limit in {"half": 0, "low bits": 1 << (first.dtype.itemsize * 4)}.items():
@@ -132,7 +142,7 @@ class Mutator:
                 name = uniforms[0].name
                 yield self._with("narrow", f"one row of {name}", _one_row(uniforms, axis))
                 yield self._with("narrow", f"one of {name} again", _one_again(uniforms, axis))
-        slices = [o for o in self.plan.operations if o.kind == "StridedSlice"]
+        slices = [o for o in self.program.operations if o.kind == "StridedSlice"]
         for one in slices:
             for other in slices:
                 same = (one.inputs[0], one.shape) == (other.inputs[0], other.shape)
@@ -143,8 +153,8 @@ class Mutator:
     def swapped(self) -> Iterator[Mutant]:
         """Two masks, each in the place of the other, at the one party that puts them on."""
         uses = [
-            (operation, i, self.plan.by_name[mask])
-            for operation in self.plan.operations
+            (operation, i, self.program.by_name[mask])
+            for operation in self.program.operations
             for i, mask in enumerate(self._operands_of_sum(operation))
             if mask in self._random and operation.party is not None
         ]
@@ -154,7 +164,7 @@ class Mutator:
                 if apart and one.party == other.party and _alike(mask, second):
                     changed = [self._masked(one, i, second.name), self._masked(other, k, mask.name)]
                     what = f"{mask.name} and {second.name} in {one.name} and {other.name}"
-                    if _ordered(self.plan, changed):
+                    if _ordered(self.program, changed):
                         yield self._with("swap", what, changed)
                         break
 
@@ -174,7 +184,7 @@ class Mutator:
 
     def seeds_repeated(self) -> Iterator[Mutant]:
         """A seed in another one's place."""
-        seeds = [o for o in self.plan.operations if o.kind == "KitSeed"]
+        seeds = [o for o in self.program.operations if o.kind == "KitSeed"]
         for one in seeds:
             for other in seeds:
                 if one is not other:
@@ -182,7 +192,7 @@ class Mutator:
 
     def misplaced(self) -> Iterator[Mutant]:
         """An operation at another party."""
-        for operation in self.plan.operations:
+        for operation in self.program.operations:
             for party in range(len(PARTIES)):
                 if operation.party not in (None, party):
                     what = f"{operation.name} at {PARTIES[party]}"
@@ -190,7 +200,7 @@ class Mutator:
 
     def sent(self) -> Iterator[Mutant]:
         """A value that another party gets to see as well."""
-        for operation in self.plan.operations:
+        for operation in self.program.operations:
             for party in range(len(PARTIES)):
                 read = operation.party not in (None, party) and self._last(operation, party)
                 if read:
@@ -199,10 +209,10 @@ class Mutator:
 
     def exchanged(self) -> Iterator[Mutant]:
         """Of two values that a party sends to the others, each goes to the other one's receiver."""
-        by_name = self.plan.by_name
+        by_name = self.program.by_name
         crossing = dict.fromkeys(
             (name, o.party)
-            for o in self.plan.operations
+            for o in self.program.operations
             for name in o.inputs
             if by_name[name].party not in (None, o.party)
         )
@@ -214,7 +224,7 @@ class Mutator:
                     changed = self._reading({(one.name, receiver): other.name}) + self._reading(
                         {(other.name, second): one.name}
                     )
-                    if _ordered(self.plan, changed):
+                    if _ordered(self.program, changed):
                         yield self._with("receiver", f"{one.name} for {other.name}", changed)
                         break
 
@@ -222,13 +232,13 @@ class Mutator:
         """The operations of a party that read something, with what they read in its place."""
         return [
             replace(o, inputs=tuple(instead.get((name, o.party), name) for name in o.inputs))
-            for o in self.plan.operations
+            for o in self.program.operations
             if any((name, o.party) in instead for name in o.inputs)
         ]
 
     def otherwise_computed(self) -> Iterator[Mutant]:
         """Another operation on the same operands, or the wrong one of two chosen."""
-        for o in self.plan.operations:
+        for o in self.program.operations:
             if o.party is not None:
                 for kind in _OTHERS.get(o.kind, ()):
                     yield self._with("kind", f"{kind} at {o.name}", [replace(o, kind=kind)])
@@ -241,7 +251,7 @@ class Mutator:
 
     def misshaped(self) -> Iterator[Mutant]:
         """An operation that says another type or shape than it makes."""
-        for o in self.plan.operations:
+        for o in self.program.operations:
             rows = o.shape[0] + 1 if o.shape else 2
             grown = replace(o, shape=(rows, *o.shape[1:]))
             yield self._with("shape", f"more rows of {o.name}", [grown])
@@ -249,26 +259,30 @@ class Mutator:
                 yield self._with("shape", f"another type of {o.name}", [_retyped(o)])
 
     def opened(self) -> Iterator[Mutant]:
-        """Something else in the place of the model."""
-        result = self.plan.by_name[self.plan.result]
-        for operation in self.plan.operations:
-            if operation.party is not None and operation.name != result.name:
+        """Something else in the place of the model, or beside it."""
+        results = {opening.operation for opening in self.program.opens}
+        value, to = next(
+            (opening.value, program.by_name[opening.operation].party)
+            for program in self.plan.programs
+            for opening in program.opens
+        )
+        for operation in self.program.operations:
+            if operation.party is not None and operation.name not in results:
                 again = replace(
-                    result,
-                    name="opened",
-                    kind="Identity",
-                    inputs=(operation.name,),
-                    dtype=operation.dtype,
-                    shape=operation.shape,
+                    operation, name="opened", kind="Identity", party=to, inputs=(operation.name,)
                 )
-                yield Mutant("open", operation.name, partial(self._opening, again))
+                again = replace(again, attributes={}, value=None)
+                what = f"{operation.name} in {self.name}"
+                make = partial(self._opening, again, Opening("opened", value))
+                yield Mutant("open", what, self.name, self.plan, make)
 
     def _with(self, kind: str, what: str, changed: list[Operation]) -> Mutant:
-        return Mutant(kind, what, partial(with_operations, self.plan, changed))
+        make = partial(with_operations, self.program, changed)
+        return Mutant(kind, f"{what} ({self.name})", self.name, self.plan, make)
 
-    def _opening(self, result: Operation) -> Plan:
-        operations = (*self.plan.operations, result)
-        return replace(self.plan, operations=operations, result=result.name)
+    def _opening(self, result: Operation, opening: Opening) -> Program:
+        operations = (*self.program.operations, result)
+        return replace(self.program, operations=operations, opens=(opening,))
 
     def _with_range(self, uniforms: list[Operation], low: int, limit: int, label: str) -> Mutant:
         bounds = [
@@ -282,7 +296,7 @@ class Mutator:
     def _instead(self, kind: str, one: str, other: str) -> Mutant:
         changed = [
             replace(o, inputs=tuple(other if name == one else name for name in o.inputs))
-            for o in self.plan.operations
+            for o in self.program.operations
             if one in o.inputs
         ]
         return self._with(kind, f"{other} for {one}", changed)
@@ -295,7 +309,7 @@ class Mutator:
             name = todo.pop()
             if name not in before:
                 before.add(name)
-                todo += self.plan.by_name[name].inputs
+                todo += self.program.by_name[name].inputs
         return next(
             (
                 o
@@ -324,7 +338,7 @@ class Mutator:
         """Of a seed nothing may be read but what grows from it: that, at another party."""
         chain: list[Operation] = []
         while operation.name in self._keys:
-            reader = next(o for o in self.plan.operations if operation.name in o.inputs)
+            reader = next(o for o in self.program.operations if operation.name in o.inputs)
             name = chain[-1].name if chain else operation.name
             inputs = tuple(name if n == operation.name else n for n in reader.inputs)
             chain.append(replace(reader, name=f"sent/{reader.name}", party=party, inputs=inputs))
@@ -336,7 +350,7 @@ class Mutator:
             return operation.inputs
         if operation.kind != "LogicalAnd":
             return ()
-        either, not_both = (self.plan.by_name[name] for name in operation.inputs)
+        either, not_both = (self.program.by_name[name] for name in operation.inputs)
         exclusive = (either.kind, not_both.kind) == ("LogicalOr", "LogicalNot")
         return either.inputs if exclusive else ()
 
@@ -345,7 +359,7 @@ class Mutator:
         """What depends on seeds and on nobody's data."""
         private: set[str] = set()
         drawn: set[str] = set()
-        for o in self.plan.operations:
+        for o in self.program.operations:
             if o.kind == "Placeholder" or private.intersection(o.inputs):
                 private.add(o.name)
             elif o.kind == "KitUniform" or drawn.intersection(o.inputs):
@@ -356,25 +370,25 @@ class Mutator:
     def _keys(self) -> set[str]:
         """Seeds, and their sums with constants."""
         keys: set[str] = set()
-        for o in self.plan.operations:
+        for o in self.program.operations:
             if o.kind == "KitSeed" or (keys.intersection(o.inputs) and o.kind != "KitUniform"):
                 keys.add(o.name)
         return keys
 
     @cached_property
     def _step(self) -> tuple[Part, ...]:
-        return cut(self.plan, tuple(tuple(a for _, a in held) for held in self.plan.state)).parts
+        return cut(self.program).parts
 
     @cached_property
     def _streams(self) -> dict[tuple[str, bytes], list[Operation]]:
         """The operations that draw the same random values, by seed and nonce."""
         streams = defaultdict(list)
-        for o in self.plan.operations:
+        for o in self.program.operations:
             if o.kind == "KitUniform":
-                key = self.plan.by_name[o.inputs[1]]
+                key = self.program.by_name[o.inputs[1]]
                 nonce = b""
                 if key.kind != "KitSeed":
-                    seed, constant = (self.plan.by_name[name] for name in key.inputs)
+                    seed, constant = (self.program.by_name[name] for name in key.inputs)
                     assert constant.value is not None
                     key, nonce = seed, constant.value.tobytes()
                 streams[key.name, nonce].append(o)
@@ -441,22 +455,28 @@ def _one_again(uniforms: list[Operation], axis: int) -> list[Operation]:
     return [*where, *drawn, *picked]
 
 
-def _ordered(plan: Plan, changed: list[Operation]) -> bool:
+def _ordered(program: Program, changed: list[Operation]) -> bool:
     """Whether no operation waits for itself when some are changed."""
     try:
-        with_operations(plan, changed)
+        with_operations(program, changed)
     except ValueError:
         return False
     return True
 
 
-def with_operations(plan: Plan, changed: list[Operation]) -> Plan:
-    """The plan with some operations changed or added, each after what it reads.
+def with_operations(program: Program, changed: list[Operation]) -> Program:
+    """The program with some operations changed or added, each after what it reads.
 
     Raises ValueError where one waits for itself.
     """
-    by_name = {o.name: o for o in (*plan.operations, *changed)}
-    return replace(plan, operations=_in_order(tuple(by_name.values())))
+    by_name = {o.name: o for o in (*program.operations, *changed)}
+    return replace(program, operations=_in_order(tuple(by_name.values())))
+
+
+def with_program(plan: Plan, changed: Program) -> Plan:
+    """The plan with another program in the place of the one of its name."""
+    programs = tuple(changed if p.name == changed.name else p for p in plan.programs)
+    return replace(plan, programs=programs)
 
 
 def _all_and_each(uniforms: list[Operation]) -> list[list[Operation]]:

@@ -16,6 +16,7 @@ import pytest
 
 from party.agreement.job import Job
 from party.audit import audit
+from party.plan.graph import Share
 from party.process.errors import JobError
 from tests.audit.conftest import PROTOCOLS, ROWS, TALLY, counts, in_the_docs, job, plan_of
 from tests.audit.judge import Judge
@@ -26,12 +27,15 @@ A_FEW = 3
 
 @cache
 def mutants(protocol: str, kind: str) -> list[Mutant]:
-    return list(Mutator(plan_of(job(protocol))).of_kind(kind))
+    plan = plan_of(job(protocol))
+    return [
+        mutant for program in plan.programs for mutant in Mutator(plan, program.name).of_kind(kind)
+    ]
 
 
 @cache
-def judge(protocol: str) -> Judge:
-    return Judge(plan_of(job(protocol)))
+def judge(protocol: str, program: str) -> Judge:
+    return Judge(plan_of(job(protocol)), program)
 
 
 def try_all(agreed: Job, tried: list[Mutant]) -> Counter[str]:
@@ -44,7 +48,7 @@ def try_all(agreed: Job, tried: list[Mutant]) -> Counter[str]:
         if _is_refused(mutant, agreed):
             tally["refused"] += 1
             continue
-        harmless = judge(agreed.protocol).harmless(mutant.plan)
+        harmless = judge(agreed.protocol, mutant.program).harmless(mutant.plan)
         assert harmless, f"{mutant.kind} passes, and was not shown harmless: {mutant.what}"
         tally["harmless"] += 1
     return tally
@@ -91,18 +95,19 @@ def test_the_docs_counts_add_up() -> None:
 def test_a_weight_that_goes_out_unmasked_is_refused_by_name() -> None:
     agreed = job("pond")
     plan = plan_of(agreed)
-    (weights, _), *_ = plan.state[0]
-    masked = next(o for o in plan.operations if o.kind == "Sub" and o.inputs[0] == weights)
-    (mutant,) = (m for m in mutants("pond", "drop") if m.what.endswith(f"from {masked.name}"))
-    with pytest.raises(JobError, match=r"alice would send bob .* alice's share of the model"):
+    step = plan.by_name["step"]
+    (weights,) = (s.operation for s in step.reads if s.share == Share("weights0", 0, 0))
+    masked = next(o for o in step.operations if o.kind == "Sub" and o.inputs[0] == weights)
+    (mutant,) = (m for m in mutants("pond", "drop") if f"from {masked.name} (" in m.what)
+    with pytest.raises(JobError, match=r"alice would send bob .* alice's share of weights0"):
         audit(mutant.plan, agreed)
 
 
 def test_the_judge_does_not_take_everything_for_harmless() -> None:
     agreed = job("pond")
-    refused = [m.plan for m in mutants("pond", "drop") if _is_refused(m, agreed)]
+    refused = [m for m in mutants("pond", "drop") if _is_refused(m, agreed)]
     assert refused
-    assert not any(judge("pond").harmless(plan) for plan in refused)
+    assert not any(judge("pond", m.program).harmless(m.plan) for m in refused)
 
 
 def _is_refused(mutant: Mutant, agreed: Job) -> bool:

@@ -15,12 +15,12 @@ import numpy.typing as npt
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from party.plan.cut import Part, cut
+from party.plan.graph import Operation, Program
 
 from party.audit.flow import Flows
 from party.audit.numbering import Numbering
 from party.audit.view import view
-from party.plan.cut import Part, cut
-from party.plan.graph import Operation, Plan
 from tests.audit.circuits import Circuit
 from tests.audit.interpreter import Interpreter
 
@@ -28,29 +28,29 @@ Tree = Any
 """A leaf's name, or an operation and the trees of its inputs."""
 
 
-def received(plan: Plan) -> Part:
-    return cut(plan, tuple(tuple(after for _, after in pairs) for pairs in plan.state)).parts[0]
+def received(program: Program) -> Part:
+    return cut(program).parts[0]
 
 
-def passes(plan: Plan) -> bool:
-    numbering = Numbering(plan)
-    return not view(received(plan), numbering, Flows(plan, numbering)).leaks
+def passes(program: Program) -> bool:
+    numbering = Numbering(program)
+    return not view(received(program), numbering, Flows(program, numbering)).leaks
 
 
-def is_secret(plan: Plan) -> bool:
+def is_secret(program: Program) -> bool:
     """Whether alice's view has the same distribution for all secrets of the others."""
-    secrets = [o for o in plan.operations if o.kind == "Placeholder" and o.party != 0]
-    uniforms = [o for o in plan.operations if o.kind == "KitUniform"]
+    secrets = [o for o in program.operations if o.kind == "Placeholder" and o.party != 0]
+    uniforms = [o for o in program.operations if o.kind == "KitUniform"]
     bits = secrets[0].dtype.kind == "b"
     # Of a byte, three secrets will do: the claim is for all of them, a counter-example for one.
     others = _product([[False, True] if bits else [0, 1, -77]] * sum(o.size for o in secrets))
     streams = {o.inputs[1]: o for o in uniforms}
-    ranges = [range(*_bounds(plan, o)) for o in streams.values() for _ in range(o.size)]
+    ranges = [range(*_bounds(program, o)) for o in streams.values() for _ in range(o.size)]
     random = _product(ranges)
 
     runs = len(random) * len(others)
-    fed = {o.name: np.zeros((runs, 8), np.int32) for o in plan.operations if o.kind == "KitSeed"}
-    for o in plan.operations:
+    fed = {o.name: np.zeros((runs, 8), np.int32) for o in program.operations if o.kind == "KitSeed"}
+    for o in program.operations:
         if o.kind == "Placeholder" and o.party == 0:
             fed[o.name] = np.zeros((runs, o.size), o.dtype)
     at = 0
@@ -62,8 +62,8 @@ def is_secret(plan: Plan) -> bool:
         values[seed] = np.tile(random[:, at : at + o.size], (len(others), 1)).astype(o.dtype)
         at += o.size
 
-    made = Interpreter(plan).run(runs, fed, lambda o, seeds: values[o.inputs[1]])
-    messages = {m.tensor for inbox in received(plan).receives.values() for m in inbox}
+    made = Interpreter(program).run(runs, fed, lambda o, seeds: values[o.inputs[1]])
+    messages = {m.tensor for inbox in received(program).receives.values() for m in inbox}
     # Whoever is sent a seed knows what grows from it.
     seen = messages | {o.name for o in uniforms if o.inputs[1] in messages}
     columns = [made[name].astype(np.int8) for name in sorted(seen)]
@@ -79,8 +79,8 @@ def _equally_frequent(seen: npt.NDArray[np.int8], worlds: int) -> bool:
     return all(np.array_equal(one, other) for one, other in pairwise(counts))
 
 
-def _bounds(plan: Plan, uniform: Operation) -> tuple[int, int]:
-    low, high = (int(np.asarray(plan.by_name[name].value)) for name in uniform.inputs[2:])
+def _bounds(program: Program, uniform: Operation) -> tuple[int, int]:
+    low, high = (int(np.asarray(program.by_name[name].value)) for name in uniform.inputs[2:])
     ring = np.iinfo(uniform.dtype)
     return low, high + ((low, high) == (ring.min, ring.max))
 
@@ -112,11 +112,11 @@ def circuit_over_bytes() -> tuple[Circuit, dict[str, str]]:
     return circuit, leaves | {str(n): circuit.constant([n], np.int8) for n in (-1, 2, 3, 5)}
 
 
-def sending(made: tuple[Circuit, dict[str, str]], trees: Iterable[Tree]) -> Plan:
+def sending(made: tuple[Circuit, dict[str, str]], trees: Iterable[Tree]) -> Program:
     """The plan in which alice is sent what the trees say, all of it computed by bob."""
     circuit, leaves = made
     names = dict.fromkeys(_grown(circuit, leaves, tree) for tree in trees)
-    return circuit.plan(list(names), 0)
+    return circuit.program(list(names), 0)
 
 
 def _grown(circuit: Circuit, leaves: dict[str, str], tree: Tree) -> str:
@@ -159,9 +159,9 @@ BYTES = trees(
 )
 
 
-def sound(plan: Plan) -> bool:
+def sound(program: Program) -> bool:
     """Whether the audit does not let pass what is not secret."""
-    return not passes(plan) or is_secret(plan)
+    return not passes(program) or is_secret(program)
 
 
 DEPENDENT_PARTS = (
@@ -232,7 +232,7 @@ FLAWS: dict[str, list[Tree]] = {
 """What may be in a transfer instead; ``-`` is nothing."""
 
 
-def transfer(flaws: dict[str, Tree]) -> Plan:
+def transfer(flaws: dict[str, Tree]) -> Program:
     sent = TRANSFER | flaws
     return sending(circuit_over_bits(), [tree for tree in sent.values() if tree != "-"])
 

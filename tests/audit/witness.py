@@ -9,16 +9,18 @@ of their keys.) The audit's proof says where to look; whether it is right is see
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from party.audit.audit import kept
 from party.audit.flow import Flows
 from party.audit.numbering import Numbering
 from party.audit.view import Hidden, View, view
 from party.plan.cut import Part, cut
-from party.plan.graph import Plan
+from party.plan.graph import Program
 from tests.audit.interpreter import LAYOUTS, Draw, Interpreter, Rows, positions, pseudorandom
 
 Where = npt.NDArray[np.bool_]
@@ -28,11 +30,24 @@ class Unfit(Exception):
     """No randomness was found: nothing is shown."""
 
 
-def other_secrets(plan: Plan, party: int, runs: int, rng: np.random.Generator) -> dict[str, Rows]:
-    """New values for all that the others hold; for a party of -1, for all that there is."""
+def other_secrets(
+    program: Program, alike: Mapping[str, str], party: int, runs: int, rng: np.random.Generator
+) -> dict[str, Rows]:
+    """New values for all that only the others hold; for a party of -1, for all that there is.
+
+    A part that two parties hold (``alike``) gets the same value at both.
+    """
     fed: dict[str, Rows] = {}
-    for o in plan.operations:
-        if o.kind == "Placeholder" and o.party != party:
+    known = {
+        alike.get(o.name, o.name)
+        for o in program.operations
+        if o.kind == "Placeholder" and o.party == party
+    }
+    for o in program.operations:
+        first = alike.get(o.name, o.name)
+        if o.kind == "Placeholder" and first in fed:
+            fed[o.name] = fed[first]
+        elif o.kind == "Placeholder" and first not in known:
             if o.dtype.kind == "f":
                 fed[o.name] = rng.normal(0, 2, (runs, o.size)).astype(o.dtype)
             else:
@@ -48,25 +63,26 @@ class Witness:
     """The exchange of the others' secrets under the view of one party.
 
     Args:
-        plan: a plan that passes the audit.
+        program: of a plan that passes the audit.
+        alike: see ``party.audit.audit.alike``.
         runs: how many views to start from.
         seed: of secrets and randomness.
     """
 
-    plan: Plan
+    program: Program
+    alike: Mapping[str, str] = field(default_factory=dict)
     runs: int = 4
     seed: int = 0
     numbering: Numbering = field(init=False)
     flows: Flows = field(init=False)
 
     def __post_init__(self) -> None:
-        self.numbering = Numbering(self.plan)
-        self.flows = Flows(self.plan, self.numbering)
-        targets = tuple(tuple(after for _, after in pairs) for pairs in self.plan.state)
-        self.parts = cut(self.plan, targets).parts
-        self._interpreter = Interpreter(self.plan)
+        self.numbering = Numbering(self.program, self.alike)
+        self.flows = Flows(self.program, self.numbering)
+        self.parts = cut(self.program, targets=kept(self.program)).parts
+        self._interpreter = Interpreter(self.program)
         self._rng = np.random.default_rng(self.seed)
-        everything = other_secrets(self.plan, -1, self.runs, self._rng)
+        everything = other_secrets(self.program, self.alike, -1, self.runs, self._rng)
         tape = {
             number: self._interpreter.in_range(
                 term.operation, pseudorandom(term.operation, self._words())
@@ -85,7 +101,7 @@ class Witness:
         """
         found = view(part, self.numbering, self.flows)
         fed, tape = self.world
-        others = fed | other_secrets(self.plan, part.party, self.runs, self._rng)
+        others = fed | other_secrets(self.program, self.alike, part.party, self.runs, self._rng)
         other_tape = self._fitted(part, found, others, tape)
         back = self._fitted(part, found, fed, other_tape)
         if any(not np.array_equal(back[number], tape[number]) for number in tape):
@@ -242,7 +258,7 @@ class Witness:
     ) -> dict[str, Rows]:
         names = {
             o.name
-            for o in self.plan.operations
+            for o in self.program.operations
             if o.kind == "KitUniform" and self.numbering.number[o.name] in changed
         }
         return self._interpreter.rerun(made, names, fed, self._drawn(tape))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from party.agreement.order import blocks
 from party.native import Context, Executor
 from party.schedule import Place, Schedule, arena
 from tests.harness.keys import contexts
@@ -111,31 +112,44 @@ class ScheduledParties(Parties):
         for party, made in enumerate(schedules):
             self._seat(party, arena(made), made.index, made.window)
 
-    def steps(
-        self, first: int, count: int, tables: dict[int, Any], rows: npt.NDArray[np.int32]
+    def program(
+        self,
+        name: str,
+        first: int,
+        count: int = 1,
+        tables: dict[int, Any] | None = None,
+        rows: npt.NDArray[np.int32] | None = None,
     ) -> None:
-        """Training steps over the rows, batch after batch."""
+        """One program so many times over the rows, batch after batch."""
+        flat = None if rows is None else np.ascontiguousarray(rows.reshape(-1))
         self._all(
             [
                 self.run(
                     party,
-                    made.step,
+                    made.program(name).instructions,
                     count,
                     first,
-                    rows=rows if party in tables else None,
-                    table=tables.get(party),
+                    rows=flat,
+                    table=(tables or {}).get(party),
                 )
                 for party, made in enumerate(self.schedules)
             ]
         )
 
-    def reveal(self, step: int) -> npt.NDArray[np.int64]:
-        """The opened model, in fixed point, at the party that receives it."""
-        self._all([self.run(p, made.reveal, 1, step) for p, made in enumerate(self.schedules)])
-        (party,) = [p for p in range(3) if self.schedules[p].result is not None]
-        place = self.schedules[party].result
-        assert place is not None
-        return self.read(party, place).view(np.int64)
+    def share(self, tables: dict[int, Any], rows: int, size: int) -> int:
+        """All rows through the program that shares the tables; how many blocks that took."""
+        over = blocks(rows, size)
+        self.program("share", 0, len(over), tables, over)
+        return len(over)
+
+    def opened(self, step: int) -> dict[tuple[int, str], npt.NDArray[np.int64]]:
+        """What each party is given at the end, in fixed point, by party and value."""
+        self.program("open", step)
+        return {
+            (party, name): self.read(party, place).view(np.int64)
+            for party, made in enumerate(self.schedules)
+            for name, place in made.program("open").opened.items()
+        }
 
     @staticmethod
     def _all(tasks: Sequence[Task]) -> None:

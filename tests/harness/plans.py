@@ -6,12 +6,14 @@ TensorFlow beside it while it runs.
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
+from party.agreement.job import Job
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
 
@@ -49,6 +51,19 @@ def _build(parameters: PlanParameters) -> Plan:
     return build(parameters)
 
 
-def small_plan(protocol: str, features: int = 2, batch: int = 4) -> Plan:
-    """A plan of a few rows and columns."""
-    return plan(PlanParameters(protocol, "logistic-regression", features, batch, 5, 9, "alice"))
+def small_job(protocol: str, features: int = 2, batch: int = 4, **change: Any) -> Job:
+    """A job of a few rows and columns: features at Alice, the label at Bob."""
+    agreed: dict[str, Any] = {
+        "name": "small",
+        "protocol": protocol,
+        "rows": 3 * batch,
+        "features": [f"x{i}" for i in range(features)],
+        "label": "y",
+        "training": {"epochs": 1, "batch_size": batch, "learning_rate": batch * 5 / 512},
+    }
+    return Job.model_validate_json(json.dumps(agreed | change))
+
+
+def small_plan(protocol: str, features: int = 2, batch: int = 4, **change: Any) -> Plan:
+    """The plan of a job of a few rows and columns."""
+    return plan(PlanParameters.of(small_job(protocol, features, batch, **change)))

@@ -15,15 +15,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from party.models.logistic_regression.reference import fit
 
 from deployer.certs import authority as certs
 from deployer.local.run import free_ports
 from party.agreement.hosts import Address, format_hosts
 from party.agreement.job import PARTIES, load_job
-from party.table import read_table
+from tests.harness import plaintext
 
 ROWS = 64
 JOB: dict[str, Any] = {
@@ -180,11 +178,8 @@ class Processes:
         """Alice's model is what training in the clear gives."""
         model = json.loads((self.directory / "out/alice/model.json").read_text())
         job = load_job(self.directory / "job.yaml")
-        x = read_table(self.directory / "alice.csv", job, "alice")
-        y = read_table(self.directory / "bob.csv", job, "bob")
-        clear = fit(job, x.matrix, y.matrix)
-        secure = np.array([*model["weights"], model["intercept"]])
-        assert np.linalg.norm(secure - clear) < 1e-2 * np.linalg.norm(clear)
+        clear = plaintext.fit(job, plaintext.read_all(job, self.directory))
+        assert plaintext.distance(plaintext.received(model), clear) < 1e-2
 
     @staticmethod
     def _is_open(address: Address) -> None:

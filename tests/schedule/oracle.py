@@ -1,4 +1,4 @@
-"""The oracle: TensorFlow runs the uncut graph under the seeds that the schedules are given."""
+"""The oracle: TensorFlow runs the uncut graphs under the seeds that the schedules are given."""
 
 from __future__ import annotations
 
@@ -9,90 +9,129 @@ from typing import Any
 
 import numpy as np
 
-from party.plan import Plan
-from party.plan.parameters import PlanParameters
+from party.plan import Plan, PlanParameters, Program, Share
 from tests.harness import plans
 from tests.harness.plans import compiled
 
 
 def with_injected_seeds(plan: Plan) -> Plan:
     """The same plan, but for its seeds: they are fed instead of drawn."""
+    return replace(plan, programs=tuple(map(_injected, plan.programs)))
+
+
+def _injected(program: Program) -> Program:
     operations = tuple(
-        replace(o, kind="Placeholder") if o.kind == "KitSeed" else o for o in plan.operations
+        replace(o, kind="Placeholder", name=f"{program.name}/{o.name}") if o.kind == SEED else o
+        for o in program.operations
     )
-    return replace(plan, operations=operations)
+    seeds = {o.name for o in program.operations if o.kind == SEED}
+    renamed = tuple(
+        replace(o, inputs=tuple(f"{program.name}/{n}" if n in seeds else n for n in o.inputs))
+        for o in operations
+    )
+    return replace(program, operations=renamed)
 
 
-State = list[list[Any]]
+SEED = "KitSeed"
+
+State = dict[Share, Any]
+"""The whole of each share of the state."""
 
 
 @dataclass(frozen=True)
 class Uncut:
-    """The graph as it was built, in one TensorFlow session of another process."""
+    """The graphs as they were built, in TensorFlow sessions of another process."""
 
     parameters: PlanParameters
 
     @property
     def plan(self) -> Plan:
-        """The plan of the same graph."""
+        """The plan of the same graphs."""
         return plans.plan(self.parameters)
 
-    def step(self, state: State, batches: dict[int, Any], seeds: dict[str, Any]) -> State:
-        """The shares after one step."""
-        return compiled(_step, self.parameters, state, batches, seeds)
+    def fresh_state(self) -> State:
+        """What the state is before the first program."""
+        return {
+            Share(value.name, party, position): np.zeros(value.shape, value.dtype)
+            for value in self.plan.state
+            for party, held in enumerate(value.parts)
+            for position in range(len(held))
+        }
 
-    def reveal(self, state: State) -> Any:
-        """The opened model, in fixed point."""
-        return compiled(_reveal, self.parameters, state)
+    def run(
+        self,
+        name: str,
+        state: State,
+        tables: dict[int, Any],
+        rows: Any,
+        seeds: dict[str, Any],
+    ) -> tuple[State, dict[tuple[int, str], Any]]:
+        """The state after one run of a program over some rows, and what it opens."""
+        plan, program = self.plan, self.plan.by_name[name]
+        by_rows = {value.name for value in plan.state if value.by_rows}
+        feed = {
+            i.operation: tables[i.party][
+                rows, i.first : i.first + program.by_name[i.operation].shape[1]
+            ]
+            for i in program.inputs
+        }
+        for slot in program.reads:
+            whole = state[slot.share]
+            feed[slot.operation] = whole[rows] if slot.share.value in by_rows else whole
+        wanted = [slot.operation for slot in program.writes]
+        wanted += [opening.operation for opening in program.opens]
+        found = compiled(_run, self.parameters, name, wanted, feed, seeds)
+        after = {share: value.copy() for share, value in state.items()}
+        for slot, new in zip(program.writes, found, strict=False):
+            if slot.share.value in by_rows:
+                after[slot.share][rows] = new
+            else:
+                after[slot.share] = new
+        opened = {}
+        for opening, new in zip(program.opens, found[len(program.writes) :], strict=True):
+            party = program.by_name[opening.operation].party
+            assert party is not None
+            opened[party, opening.value] = new
+        return after, opened
 
-    def fresh_seeds(self) -> dict[str, Any]:
-        """For each seed of the plan, 32 random bytes."""
+    def fresh_seeds(self, name: str) -> dict[str, Any]:
+        """For each seed of a program, 32 random bytes."""
         return {
             o.name: np.frombuffer(secrets.token_bytes(32), np.int32)
-            for o in self.plan.operations
-            if o.kind == "KitSeed"
+            for o in self.plan.by_name[name].operations
+            if o.kind == SEED
         }
 
 
 @cache
-def _session(parameters: PlanParameters) -> tuple[Any, Plan]:
-    """A session of the whole graph, whose seeds are fed; names are those of the plan."""
+def _session(parameters: PlanParameters, name: str) -> Any:
+    """A session of a whole graph, whose seeds are fed; names are those of the plan."""
     import tensorflow as tf
 
-    from party.compiler.build import build, build_graph
+    from party.compiler.build import build_program
 
-    plan = build(parameters)
-    graph, _ = build_graph(parameters)
-    definition = graph.as_graph_def()
+    built = build_program(parameters, name)
+    program = built.extracted()
+    definition = built.graph.as_graph_def()
     for node in definition.node:
         node.device = ""
     whole = tf.Graph()
-    seeds = [o.name for o in plan.operations if o.kind == "KitSeed"]
+    seeds = [o.name for o in program.operations if o.kind == SEED]
     with whole.as_default():
         fed = {f"{n}:0": tf.compat.v1.placeholder(tf.int32, [8], f"fed/{n}") for n in seeds}
         tf.import_graph_def(definition, input_map=fed, name="")
-    return tf.compat.v1.Session(graph=whole), plan
+    return tf.compat.v1.Session(graph=whole)
 
 
-def _step(
-    parameters: PlanParameters, state: State, batches: dict[int, Any], seeds: dict[str, Any]
-) -> State:
-    session, plan = _session(parameters)
-    feed = {f"{plan.inputs[party]}:0": batch for party, batch in batches.items()}
-    feed |= {f"fed/{name}:0": seed for name, seed in seeds.items()}
-    names = [[f"{after}:0" for _, after in pairs] for pairs in plan.state]
-    result: State = session.run(names, feed | _fed(plan, state))
+def _run(
+    parameters: PlanParameters,
+    name: str,
+    wanted: list[str],
+    feed: dict[str, Any],
+    seeds: dict[str, Any],
+) -> list[Any]:
+    session = _session(parameters, name)
+    fed = {f"{key}:0": value for key, value in feed.items()}
+    fed |= {f"fed/{key}:0": seed for key, seed in seeds.items()}
+    result: list[Any] = session.run([f"{key}:0" for key in wanted], fed)
     return result
-
-
-def _reveal(parameters: PlanParameters, state: State) -> Any:
-    session, plan = _session(parameters)
-    return session.run(f"{plan.result}:0", _fed(plan, state))
-
-
-def _fed(plan: Plan, state: State) -> dict[str, Any]:
-    return {
-        f"{before}:0": share
-        for pairs, shares in zip(plan.state, state, strict=True)
-        for (before, _), share in zip(pairs, shares, strict=True)
-    }

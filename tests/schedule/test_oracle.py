@@ -1,33 +1,45 @@
-"""The three schedules compute what TensorFlow computes on the uncut graph, bit for bit."""
+"""The three schedules compute what TensorFlow computes on the uncut graphs, bit for bit."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from party.plan.parameters import PlanParameters
+from party.agreement.job import Job
+from party.plan import Plan, PlanParameters
 from party.schedule import schedule, verify
 from tests.harness import plans
 from tests.harness.executors import ScheduledParties
+from tests.harness.plans import small_job
 from tests.schedule.oracle import Uncut, with_injected_seeds
 
 PROTOCOLS = ("pond", "aby3", "securenn")
 SHAPES = ((1, 1, 1, 9), (3, 5, 1, 7), (16, 128, 1, 10), (7, 33, 819, 20))
 """Features, batch size, and the step width's factor and shift."""
 
+SPLIT = {"features": {"alice": ["a0", "a1"], "bob": ["b0", "b1", "b2"]}, "result": "both"}
+OTHERS: tuple[dict[str, Any], ...] = (
+    SPLIT,
+    SPLIT | {"model": "linear-regression", "result": "own"},
+    {"features": {"bob": ["b0", "b1"]}, "label": {"alice": "y"}, "result": "bob"},
+    SPLIT | {"label": {"alice": "y"}, "result": "nobody"},
+)
+"""Other models, holders and receivers."""
 
-def uncut(protocol: str, features: int, batch: int, factor: int, shift: int) -> Uncut:
-    return Uncut(
-        PlanParameters(protocol, "logistic-regression", features, batch, factor, shift, "alice")
-    )
+
+def parameters_of(protocol: str, shape: tuple[int, int, int, int]) -> PlanParameters:
+    features, batch, factor, shift = shape
+    found = PlanParameters.of(small_job(protocol, features, batch))
+    return replace(found, layout=replace(found.layout, step_factor=factor, step_shift=shift))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
@@ -38,48 +50,69 @@ def uncut(protocol: str, features: int, batch: int, factor: int, shift: int) -> 
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(random=st.integers(0, 2**32 - 1), size=st.sampled_from([0.1, 1.0, 4.0]))
-def test_three_schedules_and_the_uncut_graph_agree_bit_for_bit(
+def test_three_schedules_and_the_uncut_graphs_agree_bit_for_bit(
     protocol: str,
     shape: tuple[int, int, int, int],
     random: int,
     size: float,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    whole = uncut(protocol, *shape)
-    features, batch = shape[:2]
-    steps = 3
+    agree(parameters_of(protocol, shape), random, size, tmp_path_factory.mktemp("keys"))
+
+
+@pytest.mark.parametrize("change", OTHERS, ids=["split", "linear", "swapped", "kept"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_so_they_do_for_other_models_holders_and_receivers(
+    protocol: str, change: dict[str, Any], tmp_path: Path
+) -> None:
+    agree(PlanParameters.of(small_job(protocol, 3, 5, **change)), 1, 1.0, tmp_path)
+
+
+def agree(parameters: PlanParameters, random: int, size: float, directory: Path) -> None:
+    whole, layout = Uncut(parameters), parameters.layout
     draw = np.random.default_rng(random)
-    x = np.hstack([draw.normal(0, size, (steps * batch, features)), np.ones((steps * batch, 1))])
     tables = {
-        0: x.astype(np.float32),
-        1: draw.integers(0, 2, (steps * batch, 1)).astype(np.float32),
+        party: draw.normal(0, size, (layout.rows, layout.columns_of(party))).astype(np.float32)
+        for party in range(2)
+        if layout.columns_of(party)
     }
-    rows = draw.permutation(steps * batch).astype(np.int32)
-
-    fed_plan = with_injected_seeds(whole.plan)
-    parties = _parties(fed_plan, tmp_path_factory.mktemp("keys"))
-    expected = [
-        [np.zeros(place.bytes // 8, np.int64).reshape(-1, 1) for place in s.state]
-        for s in parties.schedules
-    ]
-    for step in range(steps):
-        seeds = whole.fresh_seeds()
+    for block in layout.blocks:
+        if block.intercept:
+            tables[block.party][:, block.features] = 1
+    tables[layout.label][:, -1] = draw.integers(0, 2, layout.rows)
+    parties = scheduled(with_injected_seeds(whole.plan), directory)
+    state = whole.fresh_state()
+    rows = draw.permutation(layout.rows).astype(np.int32)
+    steps = rows.reshape(-1, layout.batch_size)
+    blocks = [np.arange(layout.rows, dtype=np.int32)]
+    for number, (name, batch) in enumerate(
+        [("share", block) for block in blocks] + [("step", step) for step in steps]
+    ):
+        seeds = whole.fresh_seeds(name)
+        inject(parties, name, seeds)
+        state, _ = whole.run(name, state, tables, batch, seeds)
+        parties.program(name, number, 1, tables, np.ascontiguousarray(batch))
         for party, part in enumerate(parties.schedules):
-            for name, place in part.fed.items():
-                parties.write(party, place, seeds[name])
-        picked = rows[step * batch : (step + 1) * batch]
-        batches = {party: table[picked] for party, table in tables.items()}
-        expected = whole.step(expected, batches, seeds)
-        parties.steps(step, 1, tables, np.ascontiguousarray(picked))
-        for party, part in enumerate(parties.schedules):
-            found = [parties.read(party, place).view(np.int64) for place in part.state]
-            for share, wanted in zip(found, expected[party], strict=True):
-                np.testing.assert_array_equal(share, wanted.reshape(-1))
-    np.testing.assert_array_equal(parties.reveal(steps), whole.reveal(expected).reshape(-1))
+            for held in part.state:
+                found = parties.read(party, held.place).view(np.int64)
+                np.testing.assert_array_equal(found, state[held.share].reshape(-1))
+    _, opened = whole.run("open", state, tables, rows, {})
+    found = parties.opened(len(blocks) + len(steps))
+    assert found.keys() == opened.keys()
+    for key, value in opened.items():
+        np.testing.assert_array_equal(found[key], value.reshape(-1))
 
 
-def _parties(plan: object, directory: Path) -> ScheduledParties:
-    schedules = [schedule(plan, party) for party in range(3)]  # type: ignore[arg-type]
+def inject(parties: ScheduledParties, program: str, seeds: dict[str, Any]) -> None:
+    """Feeds the seeds of a program to the parties that would draw them."""
+    for party, part in enumerate(parties.schedules):
+        for name, place in part.fed.items():
+            if name.startswith(f"{program}/"):
+                parties.write(party, place, seeds[name.removeprefix(f"{program}/")])
+
+
+def scheduled(plan: Plan, directory: Path) -> ScheduledParties:
+    schedules = [schedule(plan, party) for party in range(3)]
     for part in schedules:
         verify(part)
     return ScheduledParties(schedules, directory)
@@ -87,21 +120,22 @@ def _parties(plan: object, directory: Path) -> ScheduledParties:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_plan_is_the_same_whoever_builds_it_and_when(protocol: str) -> None:
-    parameters = uncut(protocol, *SHAPES[1]).parameters
-    here = plans.plan(parameters)
-    again = _built_in_a_fresh_process(parameters)
+    agreed = small_job(protocol, 3, 5)
+    here = plans.plan(PlanParameters.of(agreed))
+    again = _built_in_a_fresh_process(agreed)
     assert again == here.digest
 
 
-def _built_in_a_fresh_process(parameters: PlanParameters) -> str:
-    plans.plan(replace(parameters, features=parameters.features + 1))  # other work in between
+def _built_in_a_fresh_process(agreed: Job) -> str:
+    plans.plan(PlanParameters.of(small_job(agreed.protocol, 4, 5)))  # other work in between
     code = (
-        "import sys, json; from party.compiler.build import build;"
+        "import sys; from party.compiler.build import build;"
+        "from party.agreement.job import Job;"
         "from party.plan.parameters import PlanParameters;"
-        "print(build(PlanParameters(**json.loads(sys.argv[1]))).digest)"
+        "print(build(PlanParameters.of(Job.model_validate_json(sys.argv[1]))).digest)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(asdict(parameters))],
+        [sys.executable, "-c", code, json.dumps(agreed.model_dump(mode="json"))],
         capture_output=True,
         text=True,
         check=True,

@@ -70,7 +70,7 @@ def read_as(dialect: Dialect, matrix: np.ndarray) -> Table:
     job = small_job(rows, columns, protocol="aby3")
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "table"
-        path.write_bytes(dialect.write(matrix, job.features))
+        path.write_bytes(dialect.write(matrix, job.features_of("alice")))
         return read_table(path, job, "alice")
 
 

@@ -1,4 +1,4 @@
-"""In a training step no seed is used for two draws, so that no mask hides two things."""
+"""In no program is a seed used for two draws, so that no mask hides two things."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections import defaultdict
 import pytest
 
 from party.plan.parameters import PlanParameters
-from tests.harness.plans import compiled
+from tests.harness.plans import compiled, small_job
 
 Draw = tuple[str, tuple[int, ...], str, int, int]
 """Where in the protocol it is made, the shape, the type and the interval of what is drawn."""
 
 
-def draws_by_seed(parameters: PlanParameters) -> dict[bytes, set[Draw]]:
-    """Runs one step's seeds on this machine; for each seed, what is drawn from it by whomever."""
+def draws_by_seed(parameters: PlanParameters, program: str) -> dict[bytes, set[Draw]]:
+    """Runs a program's seeds on this machine; for each seed, what is drawn from it by whomever."""
     import tensorflow as tf
 
-    from party.compiler.build import build_graph
+    from party.compiler.build import build_program
 
-    graph, _ = build_graph(parameters)
+    graph = build_program(parameters, program).graph
     uniforms = [op for op in graph.get_operations() if op.type == "KitUniform"]
     definition = graph.as_graph_def()
     for node in definition.node:
@@ -38,9 +38,9 @@ def draws_by_seed(parameters: PlanParameters) -> dict[bytes, set[Draw]]:
     return dict(draws)
 
 
+@pytest.mark.parametrize("program", ["share", "step"])
 @pytest.mark.parametrize("protocol", ["pond", "aby3", "securenn"])
-def test_no_seed_serves_two_draws(protocol: str) -> None:
-    parameters = PlanParameters(protocol, "logistic-regression", 5, 7, 5, 9, "alice")
-    draws = compiled(draws_by_seed, parameters)
-    assert len(draws) > 10
+def test_no_seed_serves_two_draws(protocol: str, program: str) -> None:
+    draws = compiled(draws_by_seed, PlanParameters.of(small_job(protocol, 5, 7)), program)
+    assert len(draws) > (10 if program == "step" else 0)
     assert [places for places in draws.values() if len(places) > 1] == []

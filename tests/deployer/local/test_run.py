@@ -51,8 +51,9 @@ def test_a_library_call_returns_the_model_and_the_report(processes: Processes) -
         cache=processes.cache,
         progress=lambda status: seen.append(status["phase"]),
     )
-    assert result.model == json.loads((processes.directory / "out/alice/model.json").read_text())
-    assert len(result.model["weights"]) == 2
+    model = json.loads((processes.directory / "out/alice/model.json").read_text())
+    assert result.models == {"alice": model}
+    assert len(result.models["alice"]["weights"]) == 2
     report = json.loads((processes.directory / "out/report.json").read_text())
     assert report == result.report
     assert {*report["times"]} >= {"import_s", "build_s", "connect_s", "step_s", "whole_s"}
@@ -180,6 +181,6 @@ def test_the_tensorflow_runtime_gives_the_same_model_and_says_whom_it_trusts(
     assert process.returncode == 0
     assert "warning: the tensorflow runtime trusts the coordinator" in words
     model = json.loads((processes.directory / "b/alice/model.json").read_text())
-    assert model["plan"] == sealed.model["plan"]
-    for a, b in zip(model["weights"], sealed.model["weights"], strict=True):
+    assert model["plan"] == sealed.models["alice"]["plan"]
+    for a, b in zip(model["weights"], sealed.models["alice"]["weights"], strict=True):
         assert abs(a - b) < 0.01

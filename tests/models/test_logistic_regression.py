@@ -7,15 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from party.models.logistic_regression.reference import SIGMOID, fit, reach_limit, score
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from party.agreement.job import PARTIES, Job, load_job
+from party.models import Model, model_of
+from party.protocols import ProtocolName, protocol_of
 from party.table import Table, read_table
 
-PROTOCOLS = ("pond", "aby3", "securenn")
+PROTOCOLS: tuple[ProtocolName, ...] = ("pond", "aby3", "securenn")
 EXAMPLE = Path(__file__).parents[2] / "examples/fraud"
+
+
+def model(job: Job) -> Model:
+    return model_of(job.parameters)
 
 
 @cache
@@ -39,17 +44,18 @@ def test_on_the_example_the_reference_is_as_good_as_plain_logistic_regression(
     expected = roc_auc_score(y, plain.decision_function(x[:, :-1]))
     assert expected == pytest.approx(0.657, abs=0.001)
 
-    weights = fit(job, x, labels.matrix)
+    weights = model(job).fit(job, x, labels.matrix)
     assert weights.shape == (17,)
-    assert roc_auc_score(y, score(weights, x)) == pytest.approx(expected, abs=0.002)
+    assert roc_auc_score(y, model(job).predict(weights, x)) == pytest.approx(expected, abs=0.002)
     cosine = weights[:-1] @ plain.coef_[0] / np.linalg.norm(weights[:-1])
     assert cosine / np.linalg.norm(plain.coef_) > 0.98
 
 
 def test_scores_are_probabilities_by_the_exact_sigmoid() -> None:
+    job, _, _ = example()
     weights = np.array([2.0, -1.0])
     x = np.array([[0.5, 1], [0, 1], [1e9, 1], [-1e9, 1]], np.float32)
-    np.testing.assert_allclose(score(weights, x), [0.5, 1 / (1 + np.e), 1, 0])
+    np.testing.assert_allclose(model(job).predict(weights, x), [0.5, 1 / (1 + np.e), 1, 0])
 
 
 @pytest.mark.parametrize(
@@ -57,16 +63,18 @@ def test_scores_are_probabilities_by_the_exact_sigmoid() -> None:
     [("pond", 6, 0.027), ("securenn", 6, 0.027), ("aby3", 60, 0.041)],
 )
 def test_each_approximation_follows_the_sigmoid_in_its_range(
-    protocol: str, range_: float, error: float
+    protocol: ProtocolName, range_: float, error: float
 ) -> None:
     t = np.linspace(-range_, range_, 10_001)
-    approximation = SIGMOID[protocol].value(t)
+    approximation = protocol_of(protocol).sigmoid.value(t)
     assert np.abs(approximation - 1 / (1 + np.exp(-t))).max() < error
-    np.testing.assert_allclose(approximation + SIGMOID[protocol].value(-t), 1, atol=1e-4)
+    np.testing.assert_allclose(
+        approximation + protocol_of(protocol).sigmoid.value(-t), 1, atol=1e-4
+    )
 
 
 def test_aby3_takes_the_piece_to_the_left_where_two_meet() -> None:
-    value = SIGMOID["aby3"].value
+    value = protocol_of("aby3").sigmoid.value
     ends = np.array([-4.0, -1.5, 1.5, 4.0])
     np.testing.assert_allclose(value(ends), [1e-4, 0.182, 0.818, 0.983], atol=1e-4)
     beyond = np.nextafter(ends, np.inf)
@@ -76,21 +84,22 @@ def test_aby3_takes_the_piece_to_the_left_where_two_meet() -> None:
 def test_the_rows_order_decides_where_an_unfinished_training_stands() -> None:
     job, features, labels = example()
     training = job.training.model_copy(update={"order_seed": 19})
-    other = fit(job.model_copy(update={"training": training}), features.matrix, labels.matrix)
-    ours = fit(job, features.matrix, labels.matrix)
+    changed = job.model_copy(update={"training": training})
+    other = model(job).fit(changed, features.matrix, labels.matrix)
+    ours = model(job).fit(job, features.matrix, labels.matrix)
     assert 1e-3 < np.linalg.norm(other - ours) < 0.5
 
 
 def test_a_row_within_the_reach_is_learnt_and_one_far_beyond_it_breaks_the_polynomial() -> None:
-    """Why tables are held to ``reach_limit``."""
+    """Why tables are held to ``row_limit``."""
     job, features, labels = example()
-    limit = reach_limit(job)
+    limit = model(job).row_limit(job)
     assert limit is not None and limit > np.square(features.matrix).sum(axis=1).max()
     for length, holds in ((0.9 * limit, True), (3 * limit, False)):
         x = features.matrix.copy()
         x[:, 0], x[5] = 0, 0  # a mark that this row alone bears
         x[5, [0, -1]] = np.sqrt(length - 1), 1
         with np.errstate(all="ignore"):
-            weights = fit(job, x, labels.matrix)
+            weights = model(job).fit(job, x, labels.matrix)
         assert bool(np.linalg.norm(weights) < 3) is holds
-    assert reach_limit(job.model_copy(update={"protocol": "aby3"})) is None
+    assert model(job).row_limit(job.model_copy(update={"protocol": "aby3"})) is None
