@@ -643,6 +643,8 @@ class _Join:
                 where.append(f"{party} dials {own}, and did not come: {mismatch.words}")
             else:
                 where.append(f"{party} dials {own}, and did not come{self.refusals.last}")
+        if self.keys_problem:
+            where.append(self.keys_problem)
         hint = "start the missing party, or look there for what keeps it"
         if any(map(self._mismatch_of, awaited)):
             hint = _ONE_AUTHORITY

@@ -190,9 +190,10 @@ def test_parties_may_meet_over_ipv6_and_ipv4_at_once(joins: Joins) -> None:
     _, bob, server = joins.hosts
     hosts = {host: Address(host, joins.hosts[0].port) for host in families()}
     joins.hosts = (Address("::", joins.hosts[0].port), bob, server)
-    joins.start("alice")
+    alice = joins.start("alice", wait_s=60)
     # Bob dials Alice by IPv6, where there is one; the third server by IPv4.
     joins.hosts = (hosts.get("::1", hosts["127.0.0.1"]), bob, server)
-    joins.start("bob")
+    joins.start("bob", wait_s=60)
+    alice.says("waiting for server (")
     joins.hosts = (hosts["127.0.0.1"], bob, server)
     joins.everybody_joins()

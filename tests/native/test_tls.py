@@ -199,7 +199,9 @@ def test_a_peer_of_another_authority_is_refused(
 def test_whom_a_certificate_of_another_authority_names_is_known_and_not_believed(
     tls: list[Context], ends: Ends, tmp_path: Path
 ) -> None:
-    other = write_keys(tmp_path / "other", certs.make_authority("trio"), ["spiffe://trio/bob"])
+    other = write_keys(
+        tmp_path / "other", certs.make_authority("exchange"), ["spiffe://exchange/bob"]
+    )
     one = Connection(tls[0], ends[0].fileno(), True)
     settings = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     settings.load_cert_chain(other / "tls.crt", other / "tls.key")
@@ -211,7 +213,7 @@ def test_whom_a_certificate_of_another_authority_names_is_known_and_not_believed
     with pytest.raises(AuthorityError) as caught:
         one.handshake()
     assert not caught.value.ours_is_refused
-    assert caught.value.claim == "spiffe://trio/bob"
+    assert caught.value.claim == "spiffe://exchange/bob"
     assert said(one.peer_identity) == "the peer's certificate is not verified"
     client.detach()
 
@@ -403,7 +405,7 @@ def test_a_key_file_that_is_missing_or_broken_is_named(
     assert words in said(lambda: context(keys))
     (keys / name).unlink()
     with pytest.raises(InputError, match=f"no {name}"):
-        load_keys(keys, "trio", "alice")
+        load_keys(keys, "exchange", "alice")
 
 
 def block(label: str, der: bytes) -> bytes:
@@ -415,7 +417,7 @@ def block(label: str, der: bytes) -> bytes:
 @pytest.mark.parametrize("label", ["TRUSTED CERTIFICATE", "X509 CERTIFICATE", "CERTIFICATE"])
 @pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
 def test_an_authority_in_another_block_is_not_taken(keys: Path, label: str, first: bool) -> None:
-    rogue = certs.make_authority("trio").certificate
+    rogue = certs.make_authority("exchange").certificate
     hidden = block(label, rogue.public_bytes(serialization.Encoding.DER))
     own = (keys / "ca.crt").read_bytes()
     (keys / "ca.crt").write_bytes(hidden + own if first else own + hidden)
@@ -430,19 +432,19 @@ def test_keys_that_are_replaced_after_the_check_are_not_used(
 ) -> None:
     folder = tmp_path / "alice"
     certs.write_files(folder, certs.make_party(authority, "alice"))
-    checked = load_keys(folder, "trio", "alice")
-    rogue = certs.make_authority("trio")
+    checked = load_keys(folder, "exchange", "alice")
+    rogue = certs.make_authority("exchange")
     for name, content in certs.make_party(rogue, "alice").items():
         (folder / name).write_bytes(content)
 
     ours = Context(checked.authority, checked.certificate, checked.key)
-    honest = context(write_keys(tmp_path / "bob", authority, ["spiffe://trio/bob"]))
+    honest = context(write_keys(tmp_path / "bob", authority, ["spiffe://exchange/bob"]))
     one = Connection(ours, ends[0].fileno(), True)
     other = Connection(honest, ends[1].fileno(), False)
     shake(one, other)
-    assert other.peer_identity() == "spiffe://trio/alice"
+    assert other.peer_identity() == "spiffe://exchange/alice"
 
-    theirs = context(write_keys(tmp_path / "rogue", rogue, ["spiffe://trio/bob"]))
+    theirs = context(write_keys(tmp_path / "rogue", rogue, ["spiffe://exchange/bob"]))
     pair = socket.socketpair()
     for end in pair:
         end.setblocking(False)
