@@ -12,12 +12,12 @@ import pytest
 from party.agreement.job import Job
 from party.audit import audit, signatures
 from party.plan import Plan
-from party.plan.graph import Operation
+from party.plan.graph import Opening, Operation, Private, Program, Share, Shared, Slot
 from party.process.errors import JobError
 from party.schedule.lowering import LOWERINGS
 from tests.audit.circuits import Circuit
 from tests.audit.conftest import job, plan_of
-from tests.audit.mutants import with_operations
+from tests.audit.mutants import with_operations, with_program
 
 
 @pytest.fixture
@@ -25,35 +25,75 @@ def agreed() -> Job:
     return job("pond")
 
 
+def step(plan: Plan) -> Program:
+    return plan.by_name["step"]
+
+
 def first(plan: Plan, kind: str, party: int | None) -> Operation:
-    return next(o for o in plan.operations if o.kind == kind and o.party == party)
+    return next(o for o in step(plan).operations if o.kind == kind and o.party == party)
+
+
+def changed(plan: Plan, *operations: Operation, name: str = "step") -> Plan:
+    """The plan with some operations of one program changed or added."""
+    return with_program(plan, with_operations(plan.by_name[name], list(operations)))
 
 
 def label(plan: Plan) -> Operation:
-    return plan.by_name[plan.inputs[1]]
+    share = plan.by_name["share"]
+    return share.by_name[share.inputs[0].operation]
 
 
-def at_alice(plan: Plan, operation: Operation) -> Plan:
-    """The plan in which alice holds one share more, which an operation makes."""
-    like = (operation.dtype, operation.shape)
-    held = Operation("held", "Placeholder", 0, (), *like)
-    shown = Operation("shown", "Identity", 0, (operation.name,), *like)
-    state = ((*plan.state[0], ("held", "shown")), *plan.state[1:])
-    return replace(plan, operations=(held, *plan.operations, shown), state=state)
+def share_of(plan: Plan, party: int) -> Slot:
+    """What the step leaves of a party's share of the weights."""
+    (slot,) = (s for s in step(plan).writes if s.share == Share("weights0", party, 0))
+    return slot
+
+
+def placeholder_of(plan: Plan, party: int, name: str = "step") -> str:
+    """The placeholder of a party's share of the weights."""
+    slots = plan.by_name[name].reads
+    (found,) = (s.operation for s in slots if s.share == Share("weights0", party, 0))
+    return found
+
+
+def at_alice(plan: Plan, operation: Operation, name: str = "step") -> Plan:
+    """The plan in which alice and bob share one value more; an operation makes alice's share."""
+    program = plan.by_name[name]
+    whole = operation.dtype.kind == "i"
+    dtype = operation.dtype if whole else np.dtype(np.int64)
+    like = (dtype, operation.shape)
+    held = Operation("held", "Placeholder", 1, (), *like)
+    shown = Operation("shown", "Identity" if whole else "Cast", 0, (operation.name,), *like)
+    more = replace(
+        program,
+        operations=(held, *program.operations, shown),
+        reads=(*program.reads, Slot("held", Share("more", 1, 0))),
+        writes=(
+            *program.writes,
+            Slot("shown", Share("more", 0, 0)),
+            Slot("held", Share("more", 1, 0)),
+        ),
+    )
+    value = Shared("more", operation.shape, dtype.name, ((0,), (1,), ()))
+    return with_program(replace(plan, state=(*plan.state, value)), more)
 
 
 def with_share_after(plan: Plan, party: int, made: str) -> Plan:
-    """The plan in which another operation makes a party's first share after the step."""
-    state = list(plan.state)
-    (before, _), *more = state[party]
-    state[party] = ((before, made), *more)
-    return replace(plan, state=tuple(state))
+    """The plan in which another operation makes a party's share of the weights after the step."""
+    old = share_of(plan, party)
+    writes = tuple(replace(s, operation=made) if s is old else s for s in step(plan).writes)
+    return with_program(plan, replace(step(plan), writes=writes))
+
+
+def opening(plan: Plan) -> tuple[Program, Operation]:
+    program = plan.by_name["open"]
+    return program, program.by_name[program.opens[0].operation]
 
 
 def with_sum_of(plan: Plan, kind: str, times: int) -> Plan:
     """The plan in which a share goes through operations, one after another, before it is opened."""
-    share, _ = plan.state[0][0]
-    result, name = plan.by_name[plan.result], share
+    _, result = opening(plan)
+    name = share = placeholder_of(plan, 0, "open")
     chain: list[Operation] = []
     for i in range(times):
         inputs = (name, name) if kind == "AddV2" else (name,)
@@ -61,90 +101,136 @@ def with_sum_of(plan: Plan, kind: str, times: int) -> Plan:
         chain.append(replace(result, name=name, kind=kind, inputs=inputs))
     opened = tuple(name if source == share else source for source in result.inputs)
     assert opened != result.inputs
-    return with_operations(plan, [*chain, replace(result, inputs=opened)])
+    return changed(plan, *chain, replace(result, inputs=opened), name="open")
 
 
 def reads_labels(plan: Plan) -> Plan:
-    return at_alice(plan, label(plan))
+    return at_alice(plan, label(plan), "share")
 
 
 def computes_on_labels(plan: Plan) -> Plan:
-    return at_alice(plan, next(o for o in plan.operations if label(plan).name in o.inputs))
+    share = plan.by_name["share"]
+    return at_alice(
+        plan, next(o for o in share.operations if label(plan).name in o.inputs), "share"
+    )
 
 
 def batch_of_another_type(plan: Plan) -> Plan:
-    return with_operations(plan, [replace(label(plan), dtype=np.dtype(np.int32))])
+    return changed(plan, replace(label(plan), dtype=np.dtype(np.int32)), name="share")
 
 
 def batch_of_more_rows(plan: Plan) -> Plan:
-    return with_operations(plan, [replace(label(plan), shape=(label(plan).shape[0] + 1, 1))])
+    more = replace(label(plan), shape=(label(plan).shape[0] + 1, 1))
+    return changed(plan, more, name="share")
+
+
+def batch_of_other_columns(plan: Plan) -> Plan:
+    share = plan.by_name["share"]
+    return with_program(plan, replace(share, inputs=(replace(share.inputs[0], first=1),)))
 
 
 def placed_nowhere(plan: Plan) -> Plan:
-    return with_operations(plan, [replace(first(plan, "AddV2", 0), party=None)])
+    return changed(plan, replace(first(plan, "AddV2", 0), party=None))
 
 
 def seed_of_everybody(plan: Plan) -> Plan:
-    return with_operations(plan, [replace(first(plan, "KitSeed", 2), party=None)])
+    return changed(plan, replace(first(plan, "KitSeed", 2), party=None))
 
 
 def fourth_party(plan: Plan) -> Plan:
-    return with_operations(plan, [replace(first(plan, "AddV2", 0), party=3)])
+    return changed(plan, replace(first(plan, "AddV2", 0), party=3))
 
 
 def unknown_kind(plan: Plan) -> Plan:
-    return with_operations(plan, [replace(first(plan, "Cast", 0), kind="ReadFile")])
+    return changed(plan, replace(first(plan, "Cast", 0), kind="ReadFile"))
 
 
 def unfed(plan: Plan) -> Plan:
-    extra = Operation("extra", "Placeholder", 1, (), np.dtype(np.int64), (1,))
-    return replace(plan, operations=(extra, *plan.operations))
+    return changed(plan, Operation("extra", "Placeholder", 1, (), np.dtype(np.int64), (1,)))
 
 
 def share_elsewhere(plan: Plan) -> Plan:
-    held = plan.by_name[plan.state[0][0][0]]
-    return with_operations(plan, [replace(held, party=1)])
+    held = step(plan).by_name[placeholder_of(plan, 0)]
+    return changed(plan, replace(held, party=1))
 
 
 def seed_as_data(plan: Plan) -> Plan:
     seed = first(plan, "KitSeed", 2)
     doubled = Operation("doubled", "AddV2", 2, (seed.name, seed.name), seed.dtype, seed.shape)
-    return at_alice(replace(plan, operations=(*plan.operations, doubled)), doubled)
+    return at_alice(changed(plan, doubled), doubled)
 
 
 def seed_used_twice(plan: Plan) -> Plan:
     drawn = first(plan, "KitUniform", 2)
     size = Operation("size", "Const", None, (), np.dtype(np.int32), (1,), {}, np.array([7], "i4"))
     more = replace(drawn, name="more", shape=(7,), inputs=("size", *drawn.inputs[1:]))
-    return at_alice(replace(plan, operations=(*plan.operations, size, more)), more)
+    return at_alice(changed(plan, size, more), more)
 
 
 def opened_to_bob(plan: Plan) -> Plan:
-    return with_operations(plan, [replace(plan.by_name[plan.result], party=1)])
+    return changed(plan, replace(opening(plan)[1], party=1), name="open")
 
 
 def opened_labels(plan: Plan) -> Plan:
-    result = plan.by_name[plan.result]
-    shown = replace(result, kind="Identity", inputs=(label(plan).name,))
-    shown = replace(shown, dtype=label(plan).dtype, shape=label(plan).shape)
-    return with_operations(plan, [shown])
+    share = plan.by_name["share"]
+    shown = Operation(
+        "shown", "Identity", 0, (label(plan).name,), label(plan).dtype, label(plan).shape
+    )
+    more = replace(
+        share, operations=(*share.operations, shown), opens=(Opening("shown", "weights0"),)
+    )
+    return with_program(plan, more)
+
+
+def opened_labels_shares(plan: Plan) -> Plan:
+    """The labels are summed and opened in the step, as if they were a value to open."""
+    program = step(plan)
+    mine, other = (
+        s.operation
+        for party in (0, 1)
+        for s in program.reads
+        if s.share == Share("labels", party, 0)
+    )
+    like = program.by_name[mine]
+    shown = replace(like, name="shown", kind="AddV2", inputs=(mine, other), party=0)
+    more = replace(
+        program, operations=(*program.operations, shown), opens=(Opening("shown", "labels"),)
+    )
+    return with_program(plan, more)
 
 
 def opened_share(plan: Plan) -> Plan:
-    shown = replace(plan.by_name[plan.result], kind="Identity", inputs=(plan.state[1][0][0],))
-    return with_operations(plan, [shown])
+    _, result = opening(plan)
+    shown = replace(result, kind="Identity", inputs=(placeholder_of(plan, 1, "open"),))
+    return changed(plan, shown, name="open")
 
 
 def opened_many_times(plan: Plan) -> Plan:
     return with_sum_of(plan, "AddV2", 40)
 
 
+def opened_twice(plan: Plan) -> Plan:
+    program, result = opening(plan)
+    again = replace(result, name="again")
+    more = Opening("again", program.opens[0].value)
+    return with_program(
+        plan,
+        replace(program, operations=(*program.operations, again), opens=(*program.opens, more)),
+    )
+
+
 def opens_nothing(plan: Plan) -> Plan:
-    return replace(plan, result="nothing")
+    program, _ = opening(plan)
+    return with_program(plan, replace(program, opens=(Opening("nothing", "weights0"),)))
+
+
+def keeps_the_model(plan: Plan) -> Plan:
+    program, _ = opening(plan)
+    return with_program(plan, replace(program, opens=()))
 
 
 def out_of_order(plan: Plan) -> Plan:
-    return replace(plan, operations=plan.operations[::-1])
+    return with_program(plan, replace(step(plan), operations=step(plan).operations[::-1]))
 
 
 def share_of_another_shape(plan: Plan) -> Plan:
@@ -152,48 +238,85 @@ def share_of_another_shape(plan: Plan) -> Plan:
 
 
 def share_of_another_type(plan: Plan) -> Plan:
-    _, after = plan.state[1][0]
-    cast = replace(plan.by_name[after], name="cast", kind="Cast", inputs=(after,))
+    after = share_of(plan, 1).operation
+    cast = replace(step(plan).by_name[after], name="cast", kind="Cast", inputs=(after,))
     cast = replace(cast, dtype=np.dtype(np.int8))
-    return with_share_after(with_operations(plan, [cast]), 1, "cast")
+    return with_share_after(changed(plan, cast), 1, "cast")
 
 
 def share_after_of_nothing(plan: Plan) -> Plan:
     return with_share_after(plan, 1, "nothing")
 
 
+def share_left_twice(plan: Plan) -> Plan:
+    writes = (*step(plan).writes, share_of(plan, 0))
+    return with_program(plan, replace(step(plan), writes=writes))
+
+
+def one_share_left_alone(plan: Plan) -> Plan:
+    writes = tuple(s for s in step(plan).writes if s is not share_of(plan, 0))
+    return with_program(plan, replace(step(plan), writes=writes))
+
+
+def share_that_nobody_holds(plan: Plan) -> Plan:
+    old = share_of(plan, 0)
+    theirs = replace(old, share=Share("weights0", 2, 0))
+    writes = tuple(theirs if s is old else s for s in step(plan).writes)
+    return with_program(plan, replace(step(plan), writes=writes))
+
+
+def all_parts_at_one(plan: Plan) -> Plan:
+    (weights,) = (value for value in plan.state if value.name == "weights0")
+    whole = replace(weights, parts=((0, 1), (1,), ()))
+    return replace(plan, state=tuple(whole if v is weights else v for v in plan.state))
+
+
+def shares_of_floats(plan: Plan) -> Plan:
+    (weights,) = (value for value in plan.state if value.name == "weights0")
+    floats = replace(weights, dtype="float64")
+    return replace(plan, state=tuple(floats if v is weights else v for v in plan.state))
+
+
+def two_of_one_name(plan: Plan) -> Plan:
+    return replace(plan, state=(*plan.state, plan.state[0]))
+
+
 def share_fed_twice(plan: Plan) -> Plan:
-    alice, *others = plan.state
-    return replace(plan, state=((*alice, *alice), *others))
+    reads = (*step(plan).reads, Slot(placeholder_of(plan, 0), Share("weights0", 0, 0)))
+    return with_program(plan, replace(step(plan), reads=reads))
 
 
 def share_fed_with_the_batch(plan: Plan) -> Plan:
-    before, _ = plan.state[0][0]
-    return replace(plan, inputs=plan.inputs | {0: before})
+    inputs = (*step(plan).inputs, Private(placeholder_of(plan, 0), 0, 0))
+    return with_program(plan, replace(step(plan), inputs=inputs))
 
 
 def constant_that_is_not_there(plan: Plan) -> Plan:
-    return with_operations(plan, [replace(first(plan, "Const", None), value=None)])
+    return changed(plan, replace(first(plan, "Const", None), value=None))
 
 
 def no_random_values(plan: Plan) -> Plan:
     drawn = first(plan, "KitUniform", 2)
     two = Operation("two", "Const", None, (), drawn.dtype, (2,), {}, np.zeros(2, drawn.dtype))
-    return with_operations(plan, [two, replace(drawn, inputs=(*drawn.inputs[:3], "two"))])
+    return changed(plan, two, replace(drawn, inputs=(*drawn.inputs[:3], "two")))
+
+
+def scalar(plan: Plan) -> Operation:
+    return next(o for o in step(plan).operations if o.kind == "Const" and o.shape == ())
 
 
 def summed_over_no_axes(plan: Plan) -> Plan:
     one = Operation("one", "Const", None, (), np.dtype(np.int32), (1,), {}, np.zeros(1, np.int32))
-    scalar = next(o for o in plan.operations if o.kind == "Const" and o.shape == ())
-    total = replace(scalar, name="sum", kind="Sum", inputs=(scalar.name, "one"), value=None)
-    return with_operations(plan, [one, replace(total, attributes={"keep_dims": 0})])
+    of = scalar(plan)
+    total = replace(of, name="sum", kind="Sum", inputs=(of.name, "one"), value=None)
+    return changed(plan, one, replace(total, attributes={"keep_dims": 0}))
 
 
 def divided_by_zero(plan: Plan) -> Plan:
-    scalar = next(o for o in plan.operations if o.kind == "Const" and o.shape == ())
-    zero = replace(scalar, name="zero", value=np.zeros((), scalar.dtype))
-    by = replace(scalar, name="by", kind="Range", inputs=("zero", scalar.name, "zero"), value=None)
-    return with_operations(plan, [zero, replace(by, shape=(1,))])
+    of = scalar(plan)
+    zero = replace(of, name="zero", value=np.zeros((), of.dtype))
+    by = replace(of, name="by", kind="Range", inputs=("zero", of.name, "zero"), value=None)
+    return changed(plan, zero, replace(by, shape=(1,)))
 
 
 REFUSED: dict[Callable[[Plan], Plan], str] = {
@@ -201,6 +324,7 @@ REFUSED: dict[Callable[[Plan], Plan], str] = {
     computes_on_labels: "which is not proved to hide bob's batch",
     batch_of_another_type: "not a batch of rows of float32",
     batch_of_more_rows: "not a batch of rows of float32",
+    batch_of_other_columns: "columns that its party does not have",
     placed_nowhere: "placed on no party",
     seed_of_everybody: "placed on no party",
     fourth_party: "a party that does not exist",
@@ -209,15 +333,24 @@ REFUSED: dict[Callable[[Plan], Plan], str] = {
     share_elsewhere: "fed with what is not its party's batch or share",
     seed_as_data: "a seed is used for something else",
     seed_used_twice: "its seed is used twice",
-    opened_to_bob: "opened elsewhere than at alice",
-    opened_labels: "not the plain sum of the model's shares",
-    opened_share: "not the plain sum of the model's shares",
-    opened_many_times: "not the plain sum of the model's shares",
+    opened_to_bob: "opens something else than the job says, or to somebody else",
+    opened_labels: "not the plain sum of the value's shares",
+    opened_labels_shares: "nothing that may be opened",
+    opened_share: "not the plain sum of the value's shares",
+    opened_many_times: "not the plain sum of the value's shares",
+    opened_twice: "opens something else than the job says",
     opens_nothing: "it has no operation 'nothing'",
+    keeps_the_model: "opens something else than the job says",
     out_of_order: "not computed before it",
     share_of_another_shape: "another type or shape than before it",
     share_of_another_type: "another type or shape than before it",
     share_after_of_nothing: "it has no operation 'nothing'",
+    share_left_twice: "left twice",
+    one_share_left_alone: "changes some shares of 'weights0' only",
+    share_that_nobody_holds: "a share that nobody holds",
+    all_parts_at_one: "one party holds all of 'weights0'",
+    shares_of_floats: "shared as no integers",
+    two_of_one_name: "have the same name",
     share_fed_twice: "fed with two things",
     share_fed_with_the_batch: "fed with two things",
     constant_that_is_not_there: "not that of what it makes",
@@ -237,6 +370,19 @@ def test_it_is_refused_with_the_operation_and_the_reason(
     assert caught.value.where is None or "of the plan" in caught.value.where
 
 
+def test_two_holders_of_a_part_must_end_up_with_the_same_share_of_it() -> None:
+    """Else one of them could put anything into what is opened later: the labels, say."""
+    agreed = job("aby3")
+    plan = plan_of(agreed)
+    (mine,) = (s for s in step(plan).writes if s.share == Share("weights0", 1, 0))
+    (other,) = (s for s in step(plan).writes if s.share == Share("weights0", 1, 1))
+    writes = tuple(
+        replace(s, operation=other.operation) if s is mine else s for s in step(plan).writes
+    )
+    with pytest.raises(JobError, match="different shares of the same part of 'weights0'"):
+        audit(with_program(plan, replace(step(plan), writes=writes)), agreed)
+
+
 def test_another_jobs_plan_is_refused(agreed: Job) -> None:
     with pytest.raises(JobError, match="not this job's"):
         audit(plan_of(agreed), job("pond", features=3))
@@ -244,7 +390,7 @@ def test_another_jobs_plan_is_refused(agreed: Job) -> None:
 
 def test_a_share_that_goes_a_long_way_to_the_opening_is_followed(agreed: Job) -> None:
     (revealed,) = audit(with_sum_of(plan_of(agreed), "Identity", 3000), agreed).revealed
-    assert revealed.what == "the model"
+    assert revealed.what == "weights0"
 
 
 Built = Callable[[Circuit], str]
@@ -366,7 +512,7 @@ def beside(plan: Plan, circuit: Circuit) -> Plan:
         replace(o, name=f"beside/{o.name}", inputs=tuple(f"beside/{name}" for name in o.inputs))
         for o in circuit.operations
     ]
-    return replace(plan, operations=(*plan.operations, *more))
+    return changed(plan, *more)
 
 
 @pytest.mark.parametrize("kind", WELL_TYPED)

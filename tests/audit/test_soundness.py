@@ -15,12 +15,12 @@ import numpy.typing as npt
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from party.plan.cut import Part, cut
-from party.plan.graph import Operation, Program
 
 from party.audit.flow import Flows
 from party.audit.numbering import Numbering
 from party.audit.view import view
+from party.plan.cut import Part, cut
+from party.plan.graph import Operation, Program
 from tests.audit.circuits import Circuit
 from tests.audit.interpreter import Interpreter
 

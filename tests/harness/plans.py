@@ -51,19 +51,19 @@ def _build(parameters: PlanParameters) -> Plan:
     return build(parameters)
 
 
-def small_job(protocol: str, features: int = 2, batch: int = 4, **change: Any) -> Job:
+def small_job(protocol: str, columns: int = 2, batch: int = 4, **change: Any) -> Job:
     """A job of a few rows and columns: features at Alice, the label at Bob."""
     agreed: dict[str, Any] = {
         "name": "small",
         "protocol": protocol,
         "rows": 3 * batch,
-        "features": [f"x{i}" for i in range(features)],
+        "features": [f"x{i}" for i in range(columns)],
         "label": "y",
         "training": {"epochs": 1, "batch_size": batch, "learning_rate": batch * 5 / 512},
     }
     return Job.model_validate_json(json.dumps(agreed | change))
 
 
-def small_plan(protocol: str, features: int = 2, batch: int = 4, **change: Any) -> Plan:
+def small_plan(protocol: str, columns: int = 2, batch: int = 4, **change: Any) -> Plan:
     """The plan of a job of a few rows and columns."""
-    return plan(PlanParameters.of(small_job(protocol, features, batch, **change)))
+    return plan(PlanParameters.of(small_job(protocol, columns, batch, **change)))

@@ -80,7 +80,8 @@ class Uncut:
             feed[slot.operation] = whole[rows] if slot.share.value in by_rows else whole
         wanted = [slot.operation for slot in program.writes]
         wanted += [opening.operation for opening in program.opens]
-        found = compiled(_run, self.parameters, name, wanted, feed, seeds)
+        # A program that leaves and opens nothing has no operations, and so no graph to run.
+        found = compiled(_run, self.parameters, name, wanted, feed, seeds) if wanted else []
         after = {share: value.copy() for share, value in state.items()}
         for slot, new in zip(program.writes, found, strict=False):
             if slot.share.value in by_rows:

@@ -97,10 +97,10 @@ def agree(parameters: PlanParameters, random: int, size: float, directory: Path)
                 found = parties.read(party, held.place).view(np.int64)
                 np.testing.assert_array_equal(found, state[held.share].reshape(-1))
     _, opened = whole.run("open", state, tables, rows, {})
-    found = parties.opened(len(blocks) + len(steps))
-    assert found.keys() == opened.keys()
+    given = parties.opened(len(blocks) + len(steps))
+    assert given.keys() == opened.keys()
     for key, value in opened.items():
-        np.testing.assert_array_equal(found[key], value.reshape(-1))
+        np.testing.assert_array_equal(given[key], value.reshape(-1))
 
 
 def inject(parties: ScheduledParties, program: str, seeds: dict[str, Any]) -> None:

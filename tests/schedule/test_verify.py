@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from party.native.instructions import INSTRUCTION, Op, Type
 from party.plan.cut import Message
+from party.plan.graph import Operation, Plan, Share
 from party.process.errors import JobError
-from party.schedule import Schedule, cache, schedule, verify
+from party.schedule import Code, Schedule, cache, schedule, verify
+from tests.audit.mutants import with_program
 from tests.harness.plans import small_plan
 
 PROTOCOLS = ("pond", "aby3")
@@ -26,14 +29,26 @@ def of(protocol: str, party: int) -> Schedule:
     return schedule(small_plan(protocol), party)
 
 
+def step(of: Schedule) -> npt.NDArray[np.void]:
+    return of.program("step").instructions
+
+
+def with_step(original: Schedule, **change: Any) -> Schedule:
+    """The schedule with something of its step changed."""
+    programs = tuple(
+        replace(code, **change) if code.name == "step" else code for code in original.programs
+    )
+    return replace(original, programs=programs)
+
+
 def with_field(original: Schedule, position: int, name: str, k: int | None, value: int) -> Schedule:
     """The schedule with one number of one instruction changed."""
-    code = original.step.copy()
+    code = step(original).copy()
     if k is None:
         code[position][name] = value
     else:
         code[position][name][k] = value
-    return replace(original, step=code)
+    return with_step(original, instructions=code)
 
 
 @pytest.mark.parametrize("protocol", [*PROTOCOLS, "securenn"])
@@ -42,24 +57,38 @@ def test_what_the_kit_makes_is_in_bounds(protocol: str, party: int) -> None:
     verify(of(protocol, party))
 
 
+def with_share_of_bobs(plan: Plan, made: str, *more: Operation) -> Plan:
+    """The plan in which an operation makes bob's share of the weights after the step."""
+    program = plan.by_name["step"]
+    bobs = Share("weights0", 1, 0)
+    writes = tuple(
+        replace(slot, operation=made) if slot.share == bobs else slot for slot in program.writes
+    )
+    changed = replace(program, operations=(*program.operations, *more), writes=writes)
+    return with_program(plan, changed)
+
+
+def bobs_share(plan: Plan) -> Operation:
+    program = plan.by_name["step"]
+    (name,) = (s.operation for s in program.writes if s.share == Share("weights0", 1, 0))
+    return program.by_name[name]
+
+
 def test_no_schedule_is_made_of_values_that_are_not_as_large_as_the_plan_says() -> None:
     plan = small_plan("pond")
-    (before, after), *_ = plan.state[1]
-    grown = replace(plan.by_name[after], name="grown", kind="Identity", inputs=(after,))
-    grown = replace(grown, shape=(400,))
-    state = (plan.state[0], ((before, "grown"),), plan.state[2])
+    after = bobs_share(plan)
+    grown = replace(after, name="grown", kind="Identity", inputs=(after.name,), shape=(400,))
     with pytest.raises(JobError, match="not as large as the plan says"):
-        schedule(replace(plan, operations=(*plan.operations, grown), state=state), 1)
+        schedule(with_share_of_bobs(plan, "grown", grown), 1)
 
 
 def test_no_share_is_carried_to_the_next_step_in_another_size() -> None:
     plan = small_plan("pond")
-    (before, _), *_ = plan.state[1]
-    other = next(o for o in plan.operations if o.party == 1 and o.kind == "AddV2")
-    assert other.bytes != plan.by_name[before].bytes
-    state = (plan.state[0], ((before, other.name),), plan.state[2])
+    operations = plan.by_name["step"].operations
+    other = next(o for o in operations if o.party == 1 and o.kind == "AddV2")
+    assert other.bytes != bobs_share(plan).bytes
     with pytest.raises(JobError, match="not as large as the plan says"):
-        schedule(replace(plan, state=state), 1)
+        schedule(with_share_of_bobs(plan, other.name), 1)
 
 
 def instructions(*numbers: dict[str, Any]) -> Schedule:
@@ -76,13 +105,10 @@ def instructions(*numbers: dict[str, Any]) -> Schedule:
         arena_bytes=4096,
         constants=none,
         index=np.zeros(0, np.int32),
-        step=code,
-        reveal=code[:0],
-        messages=((), ()),
+        programs=(Code("step", code, (), 0, (), {}),),
         state=(),
         fed={},
         received={},
-        result=None,
     )
 
 
@@ -147,8 +173,8 @@ def test_no_instruction_can_be_made_to_reach_outside_the_arena(protocol: str, pa
     original = of(protocol, party)
     tried = 0
     # Proving a schedule takes milliseconds, so of the long ones only some instructions are forged.
-    for position in range(party, original.step.size, 3 if protocol == "pond" else 11):
-        instruction = original.step[position]
+    for position in range(party, step(original).size, 3 if protocol == "pond" else 11):
+        instruction = step(original)[position]
         reaching: list[tuple[str, int | None]] = [("out", None)] if instruction["out"] >= 0 else []
         reaching += [("input", k) for k in range(3) if instruction["input"][k] >= 0]
         reaching += [("index", k) for k in range(3) if instruction["index"][k] >= 0]
@@ -175,7 +201,7 @@ def test_no_instruction_can_be_made_to_reach_outside_the_arena(protocol: str, pa
 @pytest.mark.parametrize("party", [0, 1])
 def test_no_message_but_the_agreed_ones_in_their_order(protocol: str, party: int) -> None:
     original = of(protocol, party)
-    for position, instruction in enumerate(original.step):
+    for position, instruction in enumerate(step(original)):
         if Op(int(instruction["op"])) not in (Op.SEND, Op.RECV):
             continue
         peer, key, size = (int(value) for value in instruction["p"][:3])
@@ -188,20 +214,39 @@ def test_no_message_but_the_agreed_ones_in_their_order(protocol: str, party: int
 
 def test_a_message_left_out_or_added_is_refused() -> None:
     original = of("pond", 0)
-    sends = np.flatnonzero(original.step["op"] == Op.SEND)
+    sends = np.flatnonzero(step(original)["op"] == Op.SEND)
     with pytest.raises(JobError):
-        verify(replace(original, step=np.delete(original.step, sends[-1])))
+        verify(with_step(original, instructions=np.delete(step(original), sends[-1])))
     with pytest.raises(JobError):
-        verify(replace(original, step=np.insert(original.step, sends[0], original.step[sends[0]])))
-    steps, reveal = original.messages
-    more = (*steps, Message(999, "x", 0, 1, 0, 8))
+        twice = np.insert(step(original), sends[0], step(original)[sends[0]])
+        verify(with_step(original, instructions=twice))
+    more = (*original.program("step").messages, Message(999, "x", 0, 1, 0, 8))
     with pytest.raises(JobError, match="message 999 is never"):
-        verify(replace(original, messages=(more, reveal)))
+        verify(with_step(original, messages=more))
+
+
+ROWS = {"op": Op.TAKE, "type": Type.INT64, "n": 8, "p": [4, 2, 16, 0, 0, 0]}
+
+
+def test_rows_are_taken_and_put_within_what_is_there() -> None:
+    taken = ROWS | {"out": 0, "input": [1024, -1, -1]}
+    put = ROWS | {"op": Op.PUT, "out": 1024, "input": [0, -1, -1]}
+    verify(instructions(taken, put))
+    for wrong, why in (
+        ({"p": [4, 3, 16, 0, 0, 0]}, "not that of its rows and columns"),
+        ({"p": [4, 2, -1, 0, 0, 0]}, "not that of its rows and columns"),
+        ({"p": [4, 2, 4096, 0, 0, 0]}, "outside the arena"),
+    ):
+        for one in (taken, put):
+            with pytest.raises(JobError, match=why):
+                verify(instructions(one | wrong))
+    with pytest.raises(JobError, match="lies over what it still reads"):
+        verify(instructions(taken | {"out": 1032}))
 
 
 def test_the_constants_are_never_written() -> None:
     original = of("aby3", 0)
-    for position, instruction in enumerate(original.step[:200]):
+    for position, instruction in enumerate(step(original)[:200]):
         if instruction["out"] >= 0 and int(instruction["n"]) > 0:
             with pytest.raises(JobError):
                 verify(with_field(original, position, "out", None, 0))
@@ -214,9 +259,13 @@ def test_a_schedule_comes_back_from_the_cache_as_it_was(tmp_path: Path, party: i
     cache.save(file, original)
     back = cache.load(file, party)
     assert back is not None
-    for name in ("constants", "index", "step", "reveal"):
+    for name in ("constants", "index"):
         np.testing.assert_array_equal(getattr(back, name), getattr(original, name))
-    same = ("plan_digest", "arena_bytes", "messages", "state", "result", "scale", "rounds", "notes")
+    for mine, theirs in zip(original.programs, back.programs, strict=True):
+        np.testing.assert_array_equal(mine.instructions, theirs.instructions)
+        of_code = ("name", "messages", "rounds", "notes", "opened")
+        assert all(getattr(mine, name) == getattr(theirs, name) for name in of_code)
+    same = ("plan_digest", "arena_bytes", "state", "scale")
     assert all(getattr(back, name) == getattr(original, name) for name in same)
     with pytest.raises(JobError, match="damaged"):
         cache.load(file, (party + 1) % 3)
