@@ -6,16 +6,15 @@ random stream: the streams' elements fall into pieces wherever the plan cuts a s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from party.audit.numbering import Numbering, Term
-from party.plan.graph import Array, Program
-from party.schedule.assembler import Assembler, Value
-from party.schedule.lowering import lower
+from party.meaning import positions
+from party.meaning.vocabulary import JOINED, RESHAPED
+from party.plan.graph import Program
 
 Elements = npt.NDArray[np.int64]
 
@@ -26,9 +25,8 @@ _GROUPS = {
 """Operations of which each operand is a bijection, by kind of type (signed integers, booleans)."""
 
 _BIJECTIONS = frozenset({"Neg", "Invert", "LogicalNot", "KitBitReverse"})
-_REORDERED = frozenset({"Reshape", "ExpandDims", "Squeeze", "Transpose", "ReverseV2"})
+_REORDERED = RESHAPED | {"Transpose", "ReverseV2"}
 _PICKED = frozenset({"StridedSlice", "Slice", "GatherV2"})
-_JOINED = frozenset({"ConcatV2", "Pack"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +78,6 @@ class Flows:
 
     def __init__(self, program: Program, numbering: Numbering) -> None:
         self._numbering = numbering
-        self._assembler = Assembler()
         self.secrets: dict[int, Secret] = {}
         self.pieces: dict[int, int] = {}
         self._drawn = self._find_drawn()
@@ -132,8 +129,9 @@ class Flows:
             if self._is_layout(term) and term.inputs[0] in self._drawn:
                 stream = self._drawn[term.inputs[0]]
                 size = self._numbering.terms[stream].operation.size
-                positions = np.arange(size, dtype=np.int64)
-                slices.setdefault(stream, []).append(self._laid_out(term, [positions]))
+                slices.setdefault(stream, []).append(
+                    self._laid_out(term, np.arange(size, dtype=np.int64))
+                )
         labels: list[Elements] = [np.zeros(0, np.int64)]
         elements = 0
         for number in self._numbering.streams:
@@ -175,7 +173,7 @@ class Flows:
         support = 0
         for flow in inputs:
             support |= flow.support
-        if term.kind in _JOINED:
+        if term.kind in JOINED:
             return Flow(support, self._joined(term, inputs))
         return Flow(support, self._kept(term, inputs))
 
@@ -208,7 +206,7 @@ class Flows:
         """The flow of the same elements in another order, or of some of them."""
         support, masks = flow.support, []
         for mask in flow.masks:
-            elements = self._laid_out(term, [mask.elements])
+            elements = self._laid_out(term, mask.elements)
             if term.kind == "GatherV2" and np.unique(elements).size < elements.size:
                 continue
             pieces = mask.pieces if term.kind in _REORDERED else self._pieces(elements)
@@ -226,23 +224,13 @@ class Flows:
             if any(mask.pieces & other.support for j, other in enumerate(parts) if j != i):
                 return ()
         pieces = sum(mask.pieces for mask in masks)
-        return (Mask(pieces, self._laid_out(term, [mask.elements for mask in masks])),)
+        return (Mask(pieces, self._laid_out(term, *(mask.elements for mask in masks))),)
 
-    def _laid_out(self, term: Term, elements: Iterable[Elements]) -> Elements:
-        """What a layout operation makes of element numbers: lowering itself says it."""
-        moved = list(elements)
-        values = []
-        for i, number in enumerate(term.inputs):
-            source = self._numbering.terms[number]
-            array: Array | None = source.constant
-            if i < len(moved):
-                array = moved[i].reshape(source.operation.shape)
-            assert array is not None
-            values.append(Value(array.shape, array.dtype, constant=array))
-        operation = replace(term.operation, dtype=np.dtype(np.int64))
-        made = lower(self._assembler, operation, values).constant
-        assert made is not None
-        return np.asarray(made, np.int64).reshape(-1)
+    def _laid_out(self, term: Term, *moved: Elements) -> Elements:
+        """What a layout operation makes of element numbers."""
+        known = [self._numbering.terms[number].known for number in term.inputs]
+        elements: Elements = np.concatenate(moved)[positions(term.operation, known).reshape(-1)]
+        return elements
 
 
 def _units(term: Term) -> bool:

@@ -14,15 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from party.audit.signatures import holds
+from party.meaning import KINDS, Known, fold, holds
+from party.meaning.vocabulary import PLACEHOLDER, SAME
 from party.plan.graph import Array, Operation, Program
 from party.process.errors import JobError
-from party.schedule.assembler import Assembler, Value
-from party.schedule.lowering import LOWERINGS, lower
 
-_SAME = frozenset({"Identity", "StopGradient", "Snapshot"})
-_UNIQUE = frozenset({"Placeholder", "KitSeed"})
-_FROM_SHAPE_ALONE = frozenset({"Shape", "ZerosLike", "OnesLike"})
+_UNIQUE = frozenset({PLACEHOLDER, "KitSeed"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +37,11 @@ class Term:
     inputs: tuple[int, ...]
     operation: Operation
     constant: Array | None = None
+
+    @property
+    def known(self) -> Known:
+        """What everybody knows of it."""
+        return Known(self.operation.shape, self.operation.dtype, self.constant)
 
 
 @dataclass(frozen=True)
@@ -106,20 +108,20 @@ class Numbering:
         self.streams: dict[int, Stream] = {}
         self._known: dict[tuple[Any, ...], int] = {}
         self._stream_of_key: dict[Key, Stream] = {}
-        self._assembler = Assembler()
         for operation in program.operations:
             if operation.name in self.number:
                 raise _refused(operation, "another operation has the same name")
             self.number[operation.name] = self._numbered(operation)
 
     def _numbered(self, operation: Operation) -> int:
-        if operation.kind != "Placeholder" and operation.kind not in LOWERINGS:
+        if operation.kind not in KINDS | {PLACEHOLDER}:
             raise _refused(operation, f"the executor's vocabulary has no {operation.kind}")
         try:
             inputs = tuple(self.number[name] for name in operation.inputs)
         except KeyError:
             raise _refused(operation, "it reads what is not computed before it") from None
-        if not holds(operation, self._read(inputs)):
+        known = [self.terms[number].known for number in inputs]
+        if not holds(operation, known):
             raise _refused(operation, "its type or shape is not that of what it makes")
         if operation.kind in _UNIQUE:
             alike = self._alike.get(operation.name, operation.name)
@@ -129,13 +131,13 @@ class Numbering:
                 self.keys[number] = Key(operation.name, words.tobytes())
             return number
         same_type = self.terms[inputs[0]].operation.dtype == operation.dtype if inputs else False
-        if operation.kind in _SAME or (operation.kind == "Cast" and same_type):
+        if operation.kind in SAME or (operation.kind == "Cast" and same_type):
             return inputs[0]
         if operation.kind == "KitUniform":
             return self._stream(operation, inputs)
         if any(number in self.keys for number in inputs):
             return self._offset_key(operation, inputs)
-        constant = self._constant(operation, inputs)
+        constant = fold(operation, known)
         if constant is not None:
             same = ("Const", constant.dtype.str, constant.shape, constant.tobytes())
             return self._new(same, Term("Const", (), operation, constant))
@@ -149,23 +151,6 @@ class Numbering:
         if number == len(self.terms):
             self.terms.append(term)
         return number
-
-    def _constant(self, operation: Operation, inputs: tuple[int, ...]) -> Array | None:
-        """The value, where it follows from constants: computed by what lowering folds with."""
-        if operation.kind == "Const":
-            return operation.value
-        values = self._read(inputs)
-        if operation.kind not in _FROM_SHAPE_ALONE and any(v.constant is None for v in values):
-            return None
-        try:
-            return lower(self._assembler, operation, values).constant
-        except (ArithmeticError, TypeError, ValueError):
-            raise _refused(operation, "it cannot be computed from its constants") from None
-
-    def _read(self, numbers: tuple[int, ...]) -> list[Value]:
-        """The types and shapes of values, and the constants among them."""
-        terms = (self.terms[number] for number in numbers)
-        return [Value(t.operation.shape, t.operation.dtype, constant=t.constant) for t in terms]
 
     def _exclusive_or(
         self, operation: Operation, inputs: tuple[int, ...]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from party.meaning import Known
 from party.native.instructions import INSTRUCTION, Mode, Op, Type
 from party.process.errors import JobError
 
@@ -37,19 +38,11 @@ class Buffer:
 
 
 @dataclass(frozen=True, eq=False)
-class Value:
+class Value(Known):
     """An array in a buffer, or a constant that has no buffer until an instruction reads it."""
 
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
     buffer: Buffer | None = None
     start: int = 0
-    constant: Array | None = None
-
-    @property
-    def size(self) -> int:
-        """Elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
 
     @property
     def bytes(self) -> int:
@@ -62,7 +55,8 @@ class Value:
         if self.constant is not None:
             flat = self.constant.reshape(-1)[first : first + size]
             return Value(shape, self.dtype, constant=flat.reshape(shape))
-        return Value(shape, self.dtype, self.buffer, self.start + first * self.dtype.itemsize)
+        start = self.start + first * self.dtype.itemsize
+        return Value(shape, self.dtype, buffer=self.buffer, start=start)
 
 
 @dataclass(eq=False)
@@ -102,12 +96,13 @@ class Assembler:
 
     def constant(self, array: Array) -> Value:
         """A value known now."""
-        return Value(array.shape, array.dtype, constant=np.ascontiguousarray(array))
+        return Value(array.shape, array.dtype, np.asarray(array, order="C"))
 
     def new(self, shape: Sequence[int], dtype: np.dtype[Any], *, pinned: bool = False) -> Value:
         """Room for a value."""
         size = int(np.prod(tuple(shape), dtype=np.int64))
-        return Value(tuple(shape), dtype, Buffer(max(1, size * dtype.itemsize), pinned))
+        room = Buffer(max(1, size * dtype.itemsize), pinned)
+        return Value(tuple(shape), dtype, buffer=room)
 
     def emit(
         self,
@@ -151,7 +146,7 @@ class Assembler:
         key = (content.dtype.str, content.tobytes())
         if key not in self._constants:
             self._constants[key] = Buffer(max(1, content.nbytes), constant=content)
-        return Value(value.shape, value.dtype, self._constants[key])
+        return Value(value.shape, value.dtype, buffer=self._constants[key])
 
 
 @dataclass(frozen=True, eq=False)

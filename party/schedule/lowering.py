@@ -1,18 +1,18 @@
 """Lowers operations to instructions: one small function a kind, each with its test.
 
 A function takes the assembler, the operation and the values that it reads, and returns the value
-that it makes. Where all inputs are constants the result is one too. A kind without a function
-cannot be part of a plan: that is how the vocabulary stays closed.
+that it makes. What an operation means is said in ``party.meaning``; here is how the executor does
+it. What follows from constants takes no instruction.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from party.meaning import KINDS, constant_of, fold, positions
+from party.meaning.vocabulary import CHOICES, JOINED, PICKED, PRODUCTS, RESHAPED, SAME, SOURCES
 from party.native.instructions import Op, Type
 from party.plan.graph import Operation
 from party.process.errors import JobError
@@ -20,6 +20,7 @@ from party.schedule.assembler import Array, Assembler, Value
 
 Lowering = Callable[[Assembler, Operation, list[Value]], Value]
 LOWERINGS: dict[str, Lowering] = {}
+"""By kind; those that always make constants need none."""
 
 
 def lower(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
@@ -28,10 +29,17 @@ def lower(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Va
     Raises:
         JobError: the vocabulary has no such operation, or not for these types and shapes.
     """
-    if operation.kind not in LOWERINGS:
+    if operation.kind not in KINDS:
         raise JobError(
             f"the executor's vocabulary has no {operation.kind}",
             f"operation {operation.name!r} of the plan",
+        )
+    constant = fold(operation, inputs)
+    if constant is not None:
+        return assembler.constant(constant)
+    if operation.kind in SOURCES:
+        raise JobError(
+            f"{operation.kind} needs constants", f"operation {operation.name!r} of the plan"
         )
     return LOWERINGS[operation.kind](assembler, operation, inputs)
 
@@ -44,100 +52,41 @@ def _lowers(*kinds: str) -> Callable[[Lowering], Lowering]:
     return register
 
 
-def _all_constant(inputs: list[Value]) -> bool:
-    return all(value.constant is not None for value in inputs)
-
-
-def _constant_of(operation: Operation, value: Value) -> Array:
-    if value.constant is None:
-        raise JobError(
-            f"{operation.kind} needs a constant here", f"operation {operation.name!r} of the plan"
-        )
-    return value.constant
-
-
-# Constants -----------------------------------------------------------------------------------
-
-
-@_lowers("Const")
-def _const(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    assert operation.value is not None
-    return assembler.constant(operation.value)
-
-
-@_lowers("Fill")
-def _fill(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    element = _constant_of(operation, inputs[1])
-    return assembler.constant(np.full(operation.shape, element, operation.dtype))
-
-
-@_lowers("ZerosLike", "OnesLike")
-def _filled_like(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    element = int(operation.kind == "OnesLike")
-    return assembler.constant(np.full(operation.shape, element, operation.dtype))
-
-
-@_lowers("Shape")
-def _shape(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    return assembler.constant(np.array(inputs[0].shape, operation.dtype))
-
-
-@_lowers("Range")
-def _range(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    first, limit, delta = (int(_constant_of(operation, value).item()) for value in inputs)
-    return assembler.constant(np.arange(first, limit, delta).astype(operation.dtype))
-
-
 # Elementwise ---------------------------------------------------------------------------------
 
 
-def _shift(
-    function: Callable[..., Array],
-) -> Callable[[Array, Array], Array]:
-    def shift(x: Array, y: Array) -> Array:
-        bits = x.dtype.itemsize * 8
-        return function(x, np.clip(y, 0, bits - 1).astype(x.dtype))
-
-    return shift
-
-
-_BINARY: dict[str, tuple[Op, Callable[[Array, Array], Array]]] = {
-    "Add": (Op.ADD, np.add),
-    "AddV2": (Op.ADD, np.add),
-    "Sub": (Op.SUB, np.subtract),
-    "Mul": (Op.MUL, np.multiply),
-    "FloorMod": (Op.FLOORMOD, np.mod),
-    "FloorDiv": (Op.FLOORDIV, np.floor_divide),
-    "BitwiseXor": (Op.XOR, np.bitwise_xor),
-    "BitwiseAnd": (Op.AND, np.bitwise_and),
-    "BitwiseOr": (Op.OR, np.bitwise_or),
-    "LogicalAnd": (Op.AND, np.logical_and),
-    "LogicalOr": (Op.OR, np.logical_or),
-    "LeftShift": (Op.SHL, _shift(np.left_shift)),
-    "RightShift": (Op.SHR, _shift(np.right_shift)),
-    "Equal": (Op.EQ, np.equal),
-    "NotEqual": (Op.NE, np.not_equal),
-    "Less": (Op.LT, np.less),
-    "LessEqual": (Op.LE, np.less_equal),
-    "Greater": (Op.GT, np.greater),
-    "GreaterEqual": (Op.GE, np.greater_equal),
+_BINARY = {
+    "Add": Op.ADD,
+    "AddV2": Op.ADD,
+    "Sub": Op.SUB,
+    "Mul": Op.MUL,
+    "FloorMod": Op.FLOORMOD,
+    "FloorDiv": Op.FLOORDIV,
+    "BitwiseXor": Op.XOR,
+    "BitwiseAnd": Op.AND,
+    "BitwiseOr": Op.OR,
+    "LogicalAnd": Op.AND,
+    "LogicalOr": Op.OR,
+    "LeftShift": Op.SHL,
+    "RightShift": Op.SHR,
+    "Equal": Op.EQ,
+    "NotEqual": Op.NE,
+    "Less": Op.LT,
+    "LessEqual": Op.LE,
+    "Greater": Op.GT,
+    "GreaterEqual": Op.GE,
 }
 
 
 @_lowers(*_BINARY)
 def _binary(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    op, function = _BINARY[operation.kind]
-    x, y = inputs
-    if x.constant is not None and y.constant is not None:
-        with np.errstate(over="ignore"):
-            return assembler.constant(np.asarray(function(x.constant, y.constant), operation.dtype))
     out = assembler.new(operation.shape, operation.dtype)
     reads = [_broadcast(value, operation.shape) for value in inputs]
     assembler.emit(
-        op,
+        _BINARY[operation.kind],
         out,
         *inputs,
-        type_=Type.of(x.dtype),
+        type_=Type.of(inputs[0].dtype),
         one=tuple(one for one, _ in reads),
         lists=tuple(elements for _, elements in reads),
     )
@@ -154,30 +103,19 @@ def _broadcast(value: Value, shape: tuple[int, ...]) -> tuple[bool, Array | None
     return False, np.broadcast_to(elements, shape).reshape(-1)
 
 
-_UNARY: dict[str, tuple[Op, Callable[[Array], Array]]] = {
-    "Neg": (Op.NEG, np.negative),
-    "Invert": (Op.INVERT, np.invert),
-    "LogicalNot": (Op.NOT, np.logical_not),
-    "Round": (Op.ROUND, np.rint),
-}
+_UNARY = {"Neg": Op.NEG, "Invert": Op.INVERT, "LogicalNot": Op.NOT, "Round": Op.ROUND}
 
 
 @_lowers(*_UNARY)
 def _unary(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    op, function = _UNARY[operation.kind]
-    (x,) = inputs
-    if x.constant is not None:
-        return assembler.constant(np.asarray(function(x.constant), operation.dtype))
     out = assembler.new(operation.shape, operation.dtype)
-    assembler.emit(op, out, x)
+    assembler.emit(_UNARY[operation.kind], out, inputs[0])
     return out
 
 
 @_lowers("Cast")
 def _cast(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
     (x,) = inputs
-    if x.constant is not None:
-        return assembler.constant(x.constant.astype(operation.dtype))
     if x.dtype == operation.dtype:
         return x
     out = assembler.new(operation.shape, operation.dtype)
@@ -185,11 +123,8 @@ def _cast(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Va
     return out
 
 
-@_lowers("Select", "SelectV2")
+@_lowers(*CHOICES)
 def _select(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    if _all_constant(inputs):
-        chosen = np.where(*(_constant_of(operation, value) for value in inputs))
-        return assembler.constant(np.asarray(chosen, operation.dtype))
     out = assembler.new(operation.shape, operation.dtype)
     reads = [_broadcast(value, operation.shape) for value in inputs]
     assembler.emit(
@@ -205,130 +140,51 @@ def _select(assembler: Assembler, operation: Operation, inputs: list[Value]) -> 
 # Layout --------------------------------------------------------------------------------------
 
 
-@_lowers("Identity", "StopGradient", "Snapshot")
+@_lowers(*SAME)
 def _identity(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
     return inputs[0]
 
 
-@_lowers("Reshape", "ExpandDims", "Squeeze")
+@_lowers(*RESHAPED)
 def _reshape(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
     return inputs[0].view(operation.shape)
 
 
-def _picked(
-    assembler: Assembler, operation: Operation, x: Value, elements: npt.NDArray[np.int64]
-) -> Value:
-    """The value whose elements are those of x, by position: a view where they lie in a row."""
-    if elements.shape != operation.shape:
-        raise JobError(
-            f"{operation.kind} does not make the shape that it says",
-            f"operation {operation.name!r} of the plan",
-        )
-    flat = elements.reshape(-1)
-    if x.constant is not None:
-        return assembler.constant(x.constant.reshape(-1)[flat].reshape(operation.shape))
-    if flat.size and np.array_equal(flat, np.arange(flat[0], flat[0] + flat.size)):
-        return x.view(operation.shape, int(flat[0]))
+@_lowers(*PICKED)
+def _picked(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
+    """A view where the elements lie in a row."""
+    elements = positions(operation, inputs).reshape(-1)
+    if _in_a_row(elements):
+        return inputs[0].view(operation.shape, int(elements[0]))
     out = assembler.new(operation.shape, operation.dtype)
-    assembler.emit(Op.GATHER, out, x, lists=(flat,))
+    assembler.emit(Op.GATHER, out, inputs[0], lists=(elements,))
     return out
 
 
-def _positions(x: Value) -> npt.NDArray[np.int64]:
-    return np.arange(x.size, dtype=np.int64).reshape(x.shape)
-
-
-@_lowers("Transpose")
-def _transpose(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    order = _constant_of(operation, inputs[1])
-    return _picked(assembler, operation, inputs[0], _positions(inputs[0]).transpose(order))
-
-
-@_lowers("Tile")
-def _tile(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    times = _constant_of(operation, inputs[1])
-    return _picked(assembler, operation, inputs[0], np.tile(_positions(inputs[0]), times))
-
-
-@_lowers("BroadcastTo")
-def _broadcast_to(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    elements = np.broadcast_to(_positions(inputs[0]), operation.shape)
-    return _picked(assembler, operation, inputs[0], elements)
-
-
-@_lowers("Slice")
-def _slice(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    begin, size = (_constant_of(operation, value) for value in inputs[1:])
-    # A size of -1 is all that is left.
-    end = np.where(size == -1, inputs[0].shape, begin + size)
-    cut = tuple(slice(b, e) for b, e in zip(begin, end, strict=True))
-    return _picked(assembler, operation, inputs[0], _positions(inputs[0])[cut])
-
-
-@_lowers("StridedSlice")
-def _strided_slice(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    masks = operation.attributes
-    begin, end, stride = (_constant_of(operation, value) for value in inputs[1:])
-    cut: list[Any] = []
-    for axis in range(len(begin)):
-        bit = 1 << axis
-        if masks["ellipsis_mask"] & bit:
-            cut.append(Ellipsis)
-        elif masks["new_axis_mask"] & bit:
-            cut.append(np.newaxis)
-        elif masks["shrink_axis_mask"] & bit:
-            cut.append(int(begin[axis]))
-        else:
-            first = None if masks["begin_mask"] & bit else int(begin[axis])
-            limit = None if masks["end_mask"] & bit else int(end[axis])
-            cut.append(slice(first, limit, int(stride[axis])))
-    return _picked(assembler, operation, inputs[0], _positions(inputs[0])[tuple(cut)])
-
-
-@_lowers("GatherV2")
-def _gather(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    indices, axis = (_constant_of(operation, value) for value in inputs[1:])
-    elements = np.take(_positions(inputs[0]), indices, axis=int(axis.item()))
-    return _picked(assembler, operation, inputs[0], elements)
-
-
-@_lowers("ReverseV2")
-def _reverse(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    axes = tuple(int(axis) for axis in np.atleast_1d(_constant_of(operation, inputs[1])))
-    return _picked(assembler, operation, inputs[0], np.flip(_positions(inputs[0]), axes))
-
-
-@_lowers("ConcatV2", "Pack")
-def _concat(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
-    if operation.kind == "ConcatV2":
-        axis, parts = int(_constant_of(operation, inputs[-1]).item()), inputs[:-1]
-        width = [part.shape[axis] for part in parts]
-    else:
-        axis, parts = operation.attributes["axis"] % len(operation.shape), inputs
-        width = [1] * len(parts)
-    if _all_constant(parts):
-        arrays = [_constant_of(operation, part) for part in parts]
-        join = np.concatenate if operation.kind == "ConcatV2" else np.stack
-        return assembler.constant(np.asarray(join(arrays, axis=axis), operation.dtype))
+@_lowers(*JOINED)
+def _joined(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
+    parts = inputs if operation.kind == "Pack" else inputs[:-1]
     out = assembler.new(operation.shape, operation.dtype)
-    places = _positions(out)
-    first = 0
-    for part, wide in zip(parts, width, strict=True):
-        to = np.take(places, range(first, first + wide), axis=axis).reshape(-1)
-        first += wide
-        if to.size == 0:
-            continue
-        if np.array_equal(to, np.arange(to[0], to[0] + to.size)):
+    # Where each element of the parts, laid one after the other, goes.
+    places = np.argsort(positions(operation, inputs).reshape(-1))
+    for part in parts:
+        to, places = places[: part.size], places[part.size :]
+        if _in_a_row(to):
             assembler.emit(Op.COPY, out.view((to.size,), int(to[0])), part)
-        else:
+        elif to.size:
             assembler.emit(Op.SCATTER, out, part, n=part.size, lists=(to,))
     return out
+
+
+def _in_a_row(elements: Array) -> bool:
+    first = elements[:1]
+    return bool(elements.size) and np.array_equal(elements, first + np.arange(elements.size))
 
 
 # Reductions ----------------------------------------------------------------------------------
 
 
-@_lowers("MatMul", "BatchMatMulV2")
+@_lowers(*PRODUCTS)
 def _matmul(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
     x, y = inputs
     if len(x.shape) != 2 or any(operation.attributes.values()):
@@ -344,10 +200,7 @@ def _matmul(assembler: Assembler, operation: Operation, inputs: list[Value]) -> 
 @_lowers("Sum")
 def _sum(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
     x = inputs[0]
-    axes = sorted(int(a) % len(x.shape) for a in np.atleast_1d(_constant_of(operation, inputs[1])))
-    if x.constant is not None:
-        total = x.constant.sum(axis=tuple(axes), dtype=operation.dtype)
-        return assembler.constant(total.reshape(operation.shape))
+    axes = sorted(int(a) % len(x.shape) for a in np.atleast_1d(constant_of(operation, inputs[1])))
     if not axes:
         return x.view(operation.shape)
     if axes != list(range(axes[0], axes[-1] + 1)):
@@ -377,8 +230,8 @@ def _seed(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Va
 @_lowers("KitUniform")
 def _uniform(assembler: Assembler, operation: Operation, inputs: list[Value]) -> Value:
     _, seed, lowest, limit = inputs
-    low = int(_constant_of(operation, lowest).item())
-    high = int(_constant_of(operation, limit).item())
+    low = int(constant_of(operation, lowest).item())
+    high = int(constant_of(operation, limit).item())
     ring = np.iinfo(operation.dtype)
     # tf-encrypted asks for [min, max) where it means every value of the type.
     width = 0 if (low, high) == (ring.min, ring.max) else high - low
@@ -389,7 +242,7 @@ def _uniform(assembler: Assembler, operation: Operation, inputs: list[Value]) ->
     return out
 
 
-_BITS = {
+_BITS: dict[str, tuple[Op, tuple[str, ...]]] = {
     "KitBitSplit": (Op.BITSPLIT, ("stride",)),
     "KitBitGather": (Op.BITGATHER, ("start", "stride")),
     "KitBitReverse": (Op.BITREVERSE, ()),

@@ -1,21 +1,22 @@
 """Runs a program many times at once in NumPy: what each operation gives, one row a run.
 
-It shares no code with the audit. The meaning of elementwise operations and of layouts is taken from
-lowering, which tests of its own hold against TensorFlow.
+The meaning of elementwise operations and of layouts is that of ``party.meaning``, which tests of
+its own hold against TensorFlow. It shares nothing else with the audit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from party import meaning
+from party.meaning import Known, fold, moved
+from party.meaning.layouts import LAYOUTS
+from party.meaning.vocabulary import BINARY, CHOICES, SAME, UNARY
 from party.plan.graph import Operation, Program
-from party.schedule.assembler import Assembler, Value
-from party.schedule.lowering import _BINARY, _UNARY, lower
 
 Array = npt.NDArray[Any]
 
@@ -24,11 +25,6 @@ Rows = npt.NDArray[Any]
 
 Draw = Callable[[Operation, Rows], Rows]
 """From an operation that draws random values and its seeds (runs x words) to those values."""
-
-_RESHAPED = {"Reshape", "ExpandDims", "Squeeze"}
-_PICKED = {"Transpose", "Tile", "BroadcastTo", "Slice", "StridedSlice", "GatherV2", "ReverseV2"}
-_JOINED = {"ConcatV2", "Pack"}
-LAYOUTS = _RESHAPED | _PICKED | _JOINED
 
 Step = Callable[[dict[str, Rows]], Rows]
 
@@ -104,9 +100,7 @@ class Interpreter:
         return within.astype(operation.dtype) + operation.dtype.type(low)
 
     def _folded(self, operation: Operation) -> Array:
-        inputs = [self.public[name] for name in operation.inputs]
-        values = [Value(array.shape, array.dtype, constant=array) for array in inputs]
-        made = lower(Assembler(), operation, values).constant
+        made = fold(operation, [Known.of(self.public[name]) for name in operation.inputs])
         assert made is not None
         return made
 
@@ -114,8 +108,8 @@ class Interpreter:
         kind, dtype, names = operation.kind, operation.dtype, operation.inputs
         sources = [self.program.by_name[name] for name in names]
         shapes = [source.shape for source in sources]
-        if kind in _BINARY or kind in ("Select", "SelectV2"):
-            function = np.where if kind not in _BINARY else _BINARY[kind][1]
+        if kind in BINARY or kind in CHOICES:
+            function = np.where if kind in CHOICES else BINARY[kind]
             takes = [_spread(shape, operation.shape) for shape in shapes]
 
             def elementwise(made: dict[str, Rows]) -> Rows:
@@ -123,17 +117,17 @@ class Interpreter:
                 return np.asarray(function(*operands)).astype(dtype, copy=False)
 
             return elementwise
-        if kind in _UNARY:
-            return lambda made: np.asarray(_UNARY[kind][1](made[names[0]])).astype(dtype)
+        if kind in UNARY:
+            return lambda made: np.asarray(UNARY[kind](made[names[0]])).astype(dtype)
         if kind == "ZerosLike":
             return lambda made: np.zeros_like(made[names[0]])
         if kind == "Cast":
             return lambda made: made[names[0]].astype(dtype)
-        if kind in ("Identity", "StopGradient", "Snapshot"):
+        if kind in SAME:
             return lambda made: made[names[0]]
         if kind in LAYOUTS:
             taken = positions(operation, sources, self.public)
-            joined = names[: moved(operation)]
+            joined = names[: moved(kind, len(names))]
             if len(joined) == 1:
                 return lambda made: made[joined[0]][:, taken]
             return lambda made: np.hstack([made[name] for name in joined])[:, taken]
@@ -177,12 +171,6 @@ def _mixed(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         return x ^ (x >> np.uint64(31))
 
 
-def moved(operation: Operation) -> int:
-    """How many of a layout's inputs it moves; the rest say where to."""
-    counts = {"Pack": len(operation.inputs), "ConcatV2": len(operation.inputs) - 1}
-    return counts.get(operation.kind, 1)
-
-
 def positions(
     operation: Operation, sources: list[Operation], public: dict[str, Array]
 ) -> npt.NDArray[np.int64]:
@@ -193,17 +181,8 @@ def positions(
         sources: what it reads.
         public: the constants among it, by name.
     """
-    values, first = [], 0
-    for i, source in enumerate(sources):
-        if i < moved(operation):
-            array = np.arange(first, first + source.size).reshape(source.shape)
-        else:
-            array = public[source.name]
-        first += source.size
-        values.append(Value(array.shape, array.dtype, constant=array))
-    made = lower(Assembler(), replace(operation, dtype=np.dtype(np.int64)), values).constant
-    assert made is not None
-    return made.reshape(-1)
+    known = [Known(o.shape, o.dtype, public.get(o.name)) for o in sources]
+    return meaning.positions(operation, known).reshape(-1)
 
 
 def _spread(own: tuple[int, ...], shape: tuple[int, ...]) -> npt.NDArray[np.int64] | slice:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from party.agreement.job import Job
-from party.audit import audit, signatures
+from party.audit import audit
+from party.meaning import KINDS, signatures
 from party.plan import Plan
 from party.plan.graph import Opening, Operation, Private, Program, Share, Shared, Slot
 from party.process.errors import JobError
-from party.schedule.lowering import LOWERINGS
 from tests.audit.circuits import Circuit
 from tests.audit.conftest import job, plan_of
 from tests.audit.mutants import with_operations, with_program
@@ -591,4 +591,4 @@ def test_an_operation_that_does_not_fit_what_it_reads_is_refused(what: str, agre
 
 
 def test_every_kind_of_the_vocabulary_has_a_signature() -> None:
-    assert set(signatures._RULES) == set(LOWERINGS) | {"Placeholder"}
+    assert set(signatures._RULES) == KINDS | {"Placeholder"}

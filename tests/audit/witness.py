@@ -19,9 +19,10 @@ from party.audit.audit import kept
 from party.audit.flow import Flows
 from party.audit.numbering import Numbering
 from party.audit.view import Hidden, View, view
+from party.meaning.layouts import LAYOUTS
 from party.plan.cut import Part, cut
 from party.plan.graph import Program
-from tests.audit.interpreter import LAYOUTS, Draw, Interpreter, Rows, positions, pseudorandom
+from tests.audit.interpreter import Draw, Interpreter, Rows, positions, pseudorandom
 
 Where = npt.NDArray[np.bool_]
 

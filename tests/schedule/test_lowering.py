@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from party.meaning import KINDS, Known, fold, vocabulary
 from party.native import Executor
 from party.native.instructions import Op
 from party.plan.graph import Operation
@@ -102,9 +103,12 @@ def cases() -> dict[str, tuple[Build, list[Any]]]:
 UNTESTED = {"KitSeed", "Snapshot", "BatchMatMulV2"}
 """Fresh every time; another name of Identity; another name of MatMul."""
 
+LEFT_TO_THE_EXECUTOR = {"MatMul", "KitUniform", *vocabulary.BITS}
+"""What nobody computes beforehand, even from constants."""
+
 
 def kinds() -> list[str]:
-    return sorted(set(LOWERINGS) - UNTESTED)
+    return sorted(KINDS - UNTESTED)
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,35 @@ def test_a_lowered_operation_gives_what_tensorflow_gives(kind: str) -> None:
     found = _by_executor(case)
     assert found.dtype == case.expected.dtype
     np.testing.assert_array_equal(found, case.expected)
+
+
+@pytest.mark.parametrize("kind", sorted(set(kinds()) - LEFT_TO_THE_EXECUTOR))
+def test_what_follows_from_constants_is_what_tensorflow_gives(kind: str) -> None:
+    case = compiled(build_case, kind)
+    made = dict(zip(case.fed, case.values, strict=True))
+    for operation in case.operations:
+        if operation.kind != "Placeholder":
+            folded = fold(operation, [Known.of(made[name]) for name in operation.inputs])
+            assert folded is not None
+            made[operation.name] = folded
+    found = made[case.target]
+    assert found.dtype == case.expected.dtype
+    np.testing.assert_array_equal(found, case.expected)
+
+
+def test_the_executor_can_do_every_kind_that_is_not_a_constant() -> None:
+    assert set(LOWERINGS) == KINDS - vocabulary.SOURCES
+
+
+@pytest.mark.parametrize(
+    "kind, value, by",
+    [("FloorDiv", 3, 0), ("FloorMod", 3, 0), ("Cast", 1e30, None), ("Cast", np.nan, None)],
+)
+def test_constants_that_have_no_result_are_refused(kind: str, value: Any, by: Any) -> None:
+    inputs = [Known.of(np.array([x])) for x in (value, by) if x is not None]
+    operation = Operation("wrong", kind, None, ("x",), np.dtype(np.int64), (1,))
+    with pytest.raises(JobError, match="cannot be computed from its constants"):
+        fold(operation, inputs)
 
 
 def build_case(kind: str) -> Case:
