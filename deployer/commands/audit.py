@@ -47,38 +47,44 @@ def audit(
 
         console = Console()
         console.print(_summary(agreed.name, report), highlight=False)
-        console.print(_table(report["views"]))
+        for program in report["programs"]:
+            console.print(_table(program))
         console.print(*_revealed(report), sep="\n", highlight=False)
     else:
         print(_summary(agreed.name, report))
-        for each in report["views"]:
-            figures = ", ".join(f"{each[key]} {name}" for name, key in _COLUMNS.items())
-            print(f"{each['party']} receives each step: {figures}")
+        for program in report["programs"]:
+            for each in program["views"]:
+                figures = ", ".join(f"{each[key]} {name}" for name, key in _COLUMNS.items())
+                print(f"{program['name']}: {each['party']} receives {figures}")
         print("\n".join(_revealed(report)))
 
 
 def _summary(name: str, report: dict[str, Any]) -> str:
+    operations = sum(program["operations"] for program in report["programs"])
+    streams = sum(program["streams"] for program in report["programs"])
     return (
-        f"The plan of the job {name!r} ({report['protocol']}, {report['operations']} operations, "
-        f"{report['streams']} random variables, {report['plan'][:12]}) passes."
+        f"The plan of the job {name!r} ({report['protocol']}, {len(report['programs'])} programs, "
+        f"{operations} operations, {streams} random variables, {report['plan'][:12]}) passes."
     )
 
 
-def _table(views: list[dict[str, Any]]) -> Any:
+def _table(program: dict[str, Any]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("each step receives")
+    table.add_column(f"{program['name']}: receives")
     for heading in _COLUMNS:
         table.add_column(heading, justify="right")
-    for each in views:
+    for each in program["views"]:
         table.add_row(each["party"], *(f"{each[key]:,}" for key in _COLUMNS.values()))
     return table
 
 
 def _revealed(report: dict[str, Any]) -> list[str]:
+    if not report["revealed"]:
+        return ["Nothing is revealed: each party keeps its shares."]
     return [
         f"Revealed at the end: {each['what']}, to {each['to']} "
-        f"(the share that {' and '.join(each['sent_by'])} sends). Nothing else is."
+        f"(the share that {' and '.join(each['sent_by'])} sends)."
         for each in report["revealed"]
-    ]
+    ] + ["Nothing else is revealed."]

@@ -10,6 +10,8 @@ import numpy as np
 from party.agreement.job import PARTIES, Job
 from party.audit.flow import Flows
 from party.audit.numbering import Numbering
+from party.audit.refusal import refused as _refused
+from party.audit.rules import check_messages, check_results, check_shares
 from party.audit.view import View, view
 from party.models.registry import model_of
 from party.plan.cut import Cut, cut
@@ -124,6 +126,7 @@ def audit(plan: Plan, job: Job) -> Report:
         revealed += opened
         made = cut(program, targets=kept(program))
         _kept_at_home(program, made)
+        _check_rules(program, numbering, made)
         views = tuple(view(part, numbering, flows) for part in made.parts)
         for each in views:
             if each.leaks:
@@ -255,6 +258,16 @@ def _written_alike(plan: Plan, program: Program, numbering: Numbering) -> None:
                 )
 
 
+def _check_rules(program: Program, numbering: Numbering, made: Cut) -> None:
+    """What no share, no message and no operation may be; see ``party.audit.rules``."""
+    named = [slot.operation for slot in (*program.reads, *program.writes)]
+    named += [opening.operation for opening in program.opens]
+    check_shares((program.by_name[name] for name in named), numbering)
+    check_messages(program.by_name[message.tensor] for message in made.messages)
+    batches = {private.operation: private.party for private in program.inputs}
+    check_results(program.operations, numbering, batches)
+
+
 def _kept_at_home(program: Program, made: Cut) -> None:
     """Nobody is sent another's batch or share as it is."""
     for message in made.messages:
@@ -344,10 +357,6 @@ def _leak(program: Program, found: View) -> JobError:
         f"operation {first.tensor!r} of the plan's program {program.name!r}",
         "do not run it: the software that built the plan is at fault, or was tampered with",
     )
-
-
-def _refused(operation: Operation, why: str) -> JobError:
-    return JobError(f"the plan is refused: {why}", f"operation {operation.name!r} of the plan")
 
 
 def _of(party: int) -> str:

@@ -6,7 +6,7 @@ random stream: the streams' elements fall into pieces wherever the plan cuts a s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from party.audit.refusal import refused
 from party.meaning import KINDS, Known, fold, holds
 from party.meaning.vocabulary import PLACEHOLDER, SAME
 from party.plan.graph import Array, Operation, Program
-from party.process.errors import JobError
 
 _UNIQUE = frozenset({PLACEHOLDER, "KitSeed"})
 
@@ -110,19 +110,19 @@ class Numbering:
         self._stream_of_key: dict[Key, Stream] = {}
         for operation in program.operations:
             if operation.name in self.number:
-                raise _refused(operation, "another operation has the same name")
+                raise refused(operation, "another operation has the same name")
             self.number[operation.name] = self._numbered(operation)
 
     def _numbered(self, operation: Operation) -> int:
         if operation.kind not in KINDS | {PLACEHOLDER}:
-            raise _refused(operation, f"the executor's vocabulary has no {operation.kind}")
+            raise refused(operation, f"the executor's vocabulary has no {operation.kind}")
         try:
             inputs = tuple(self.number[name] for name in operation.inputs)
         except KeyError:
-            raise _refused(operation, "it reads what is not computed before it") from None
+            raise refused(operation, "it reads what is not computed before it") from None
         known = [self.terms[number].known for number in inputs]
         if not holds(operation, known):
-            raise _refused(operation, "its type or shape is not that of what it makes")
+            raise refused(operation, "its type or shape is not that of what it makes")
         if operation.kind in _UNIQUE:
             alike = self._alike.get(operation.name, operation.name)
             number = self._new((alike,), Term(operation.kind, (), operation))
@@ -171,12 +171,12 @@ class Numbering:
         keys = [number for number in inputs if number in self.keys]
         constants = [self.terms[n].constant for n in inputs if self.terms[n].constant is not None]
         if operation.kind not in ("Add", "AddV2") or len(keys) != 1 or len(constants) != 1:
-            raise _refused(operation, "a seed is used for something else than random values")
+            raise refused(operation, "a seed is used for something else than random values")
         key, constant = self.keys[keys[0]], constants[0]
         with np.errstate(over="ignore"):
             words = np.frombuffer(key.offset, operation.dtype) + constant
         if words.shape != operation.shape or words.dtype != operation.dtype:
-            raise _refused(operation, "a seed is used for something else than random values")
+            raise refused(operation, "a seed is used for something else than random values")
         moved = Key(key.seed, words.tobytes())
         number = self._new((moved,), Term(operation.kind, inputs, operation))
         self.keys[number] = moved
@@ -185,9 +185,9 @@ class Numbering:
     def _stream(self, operation: Operation, inputs: tuple[int, ...]) -> int:
         seed, (low, high) = inputs[1], (self.terms[n].constant for n in inputs[2:])
         if seed not in self.keys:
-            raise _refused(operation, "its random values do not come from a seed")
+            raise refused(operation, "its random values do not come from a seed")
         if low is None or high is None:
-            raise _refused(operation, "the range of its random values is not a constant")
+            raise refused(operation, "the range of its random values is not a constant")
         stream = Stream(
             self.keys[seed],
             operation.shape,
@@ -196,11 +196,7 @@ class Numbering:
             int(high.item()),
         )
         if self._stream_of_key.setdefault(stream.key, stream) != stream:
-            raise _refused(operation, "its seed is used twice, for different random values")
+            raise refused(operation, "its seed is used twice, for different random values")
         number = self._new((stream,), Term(operation.kind, inputs, operation))
         self.streams[number] = stream
         return number
-
-
-def _refused(operation: Operation, why: str) -> JobError:
-    return JobError(f"the plan is refused: {why}", f"operation {operation.name!r} of the plan")

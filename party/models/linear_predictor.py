@@ -22,8 +22,8 @@ LABELS = "labels"
 
 
 def weights_of(party: int) -> str:
-    """The name of the weights of a party's columns."""
-    return f"weights{party}"
+    """The name of the weights of a party's columns, as the audit says it."""
+    return f"weights.{('alice', 'bob')[party]}"
 
 
 class LinearPredictor(Model):

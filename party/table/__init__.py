@@ -18,8 +18,8 @@ the message ends up in logs. Nothing leaves the party before its table was read 
 
 Standardisation is local: ``(value - mean) / scale`` with the column's own mean and population
 standard deviation. Since the mean square of each column is then one, the fixed-point numbers of the
-protocols are, all in all, small ones; single outliers are held to ``party.table.reader.LIMIT`` and
-to what the job's steps can bear (``party.models.Model.row_limit``).
+protocols are, all in all, small ones; single outliers are held to ``party.agreement.limits.LIMIT``
+and to what the job's steps can bear (``party.models.Model.row_limit``).
 """
 
 from party.table.loading import load

@@ -18,16 +18,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from party.agreement.limits import LIMIT
 from party.models.interface import LabelRule
 from party.process.errors import InputError
 from party.table.diagnosis import diagnosed, not_finite
 from party.table.expected import Expected
 from party.table.header import without_header
 from party.table.text import BLOCK_BYTES, Block, Text, without_mark
-
-LIMIT = 1024.0
-"""The largest magnitude of a standardised value: what the 10 bits that ``fixed64_ni`` has before
-the point can hold. With ``n`` rows none can be larger than the root of ``n - 1``."""
 
 _PASS_VALUES = 1 << 18
 """Values that are worked on at a time. How many rows make a block of the moments follows from it

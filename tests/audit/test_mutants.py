@@ -96,10 +96,10 @@ def test_a_weight_that_goes_out_unmasked_is_refused_by_name() -> None:
     agreed = job("pond")
     plan = plan_of(agreed)
     step = plan.by_name["step"]
-    (weights,) = (s.operation for s in step.reads if s.share == Share("weights0", 0, 0))
+    (weights,) = (s.operation for s in step.reads if s.share == Share("weights.alice", 0, 0))
     masked = next(o for o in step.operations if o.kind == "Sub" and o.inputs[0] == weights)
     (mutant,) = (m for m in mutants("pond", "drop") if f"from {masked.name} (" in m.what)
-    with pytest.raises(JobError, match=r"alice would send bob .* alice's share of weights0"):
+    with pytest.raises(JobError, match=r"alice would send bob .* alice's share of weights.alice"):
         audit(mutant.plan, agreed)
 
 

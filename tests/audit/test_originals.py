@@ -31,7 +31,7 @@ def test_the_plans_pass_within_a_second(
 
 def test_only_the_model_is_revealed_and_only_to_alice(plan: Plan, agreed: Job) -> None:
     (revealed,) = audit(plan, agreed).revealed
-    assert (revealed.what, revealed.to, revealed.sent_by) == ("weights0", "alice", ("bob",))
+    assert (revealed.what, revealed.to, revealed.sent_by) == ("weights.alice", "alice", ("bob",))
 
 
 def test_every_message_is_accounted_for(plan: Plan, agreed: Job) -> None:

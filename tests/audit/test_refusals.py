@@ -45,14 +45,14 @@ def label(plan: Plan) -> Operation:
 
 def share_of(plan: Plan, party: int) -> Slot:
     """What the step leaves of a party's share of the weights."""
-    (slot,) = (s for s in step(plan).writes if s.share == Share("weights0", party, 0))
+    (slot,) = (s for s in step(plan).writes if s.share == Share("weights.alice", party, 0))
     return slot
 
 
 def placeholder_of(plan: Plan, party: int, name: str = "step") -> str:
     """The placeholder of a party's share of the weights."""
     slots = plan.by_name[name].reads
-    (found,) = (s.operation for s in slots if s.share == Share("weights0", party, 0))
+    (found,) = (s.operation for s in slots if s.share == Share("weights.alice", party, 0))
     return found
 
 
@@ -109,10 +109,7 @@ def reads_labels(plan: Plan) -> Plan:
 
 
 def computes_on_labels(plan: Plan) -> Plan:
-    share = plan.by_name["share"]
-    return at_alice(
-        plan, next(o for o in share.operations if label(plan).name in o.inputs), "share"
-    )
+    return at_alice(plan, encoded_labels(plan), "share")
 
 
 def batch_of_another_type(plan: Plan) -> Plan:
@@ -177,7 +174,7 @@ def opened_labels(plan: Plan) -> Plan:
         "shown", "Identity", 0, (label(plan).name,), label(plan).dtype, label(plan).shape
     )
     more = replace(
-        share, operations=(*share.operations, shown), opens=(Opening("shown", "weights0"),)
+        share, operations=(*share.operations, shown), opens=(Opening("shown", "weights.alice"),)
     )
     return with_program(plan, more)
 
@@ -221,7 +218,7 @@ def opened_twice(plan: Plan) -> Plan:
 
 def opens_nothing(plan: Plan) -> Plan:
     program, _ = opening(plan)
-    return with_program(plan, replace(program, opens=(Opening("nothing", "weights0"),)))
+    return with_program(plan, replace(program, opens=(Opening("nothing", "weights.alice"),)))
 
 
 def keeps_the_model(plan: Plan) -> Plan:
@@ -260,19 +257,19 @@ def one_share_left_alone(plan: Plan) -> Plan:
 
 def share_that_nobody_holds(plan: Plan) -> Plan:
     old = share_of(plan, 0)
-    theirs = replace(old, share=Share("weights0", 2, 0))
+    theirs = replace(old, share=Share("weights.alice", 2, 0))
     writes = tuple(theirs if s is old else s for s in step(plan).writes)
     return with_program(plan, replace(step(plan), writes=writes))
 
 
 def all_parts_at_one(plan: Plan) -> Plan:
-    (weights,) = (value for value in plan.state if value.name == "weights0")
+    (weights,) = (value for value in plan.state if value.name == "weights.alice")
     whole = replace(weights, parts=((0, 1), (1,), ()))
     return replace(plan, state=tuple(whole if v is weights else v for v in plan.state))
 
 
-def shares_of_floats(plan: Plan) -> Plan:
-    (weights,) = (value for value in plan.state if value.name == "weights0")
+def state_of_floats(plan: Plan) -> Plan:
+    (weights,) = (value for value in plan.state if value.name == "weights.alice")
     floats = replace(weights, dtype="float64")
     return replace(plan, state=tuple(floats if v is weights else v for v in plan.state))
 
@@ -282,7 +279,7 @@ def two_of_one_name(plan: Plan) -> Plan:
 
 
 def share_fed_twice(plan: Plan) -> Plan:
-    reads = (*step(plan).reads, Slot(placeholder_of(plan, 0), Share("weights0", 0, 0)))
+    reads = (*step(plan).reads, Slot(placeholder_of(plan, 0), Share("weights.alice", 0, 0)))
     return with_program(plan, replace(step(plan), reads=reads))
 
 
@@ -319,6 +316,150 @@ def divided_by_zero(plan: Plan) -> Plan:
     return changed(plan, zero, replace(by, shape=(1,)))
 
 
+def encoded_labels(plan: Plan) -> Operation:
+    """The labels as Bob's fixed-point numbers."""
+    share = plan.by_name["share"].operations
+    return next(o for o in share if o.kind == "Cast" and o.party == 1 and o.dtype == "i8")
+
+
+def carrying(plan: Plan, at_alice: Operation, at_bob: Operation, *more: Operation) -> Plan:
+    """The plan that shares what two operations make, in the place of the labels."""
+    share = plan.by_name["share"]
+    operations = {o.name: o for o in (label(plan), *more, at_alice, at_bob)}
+    writes = (Slot(at_alice.name, Share("more", 0, 0)), Slot(at_bob.name, Share("more", 1, 0)))
+    made = replace(share, operations=tuple(operations.values()), writes=writes)
+    whole = at_bob.dtype if at_bob.dtype.kind == "i" else np.dtype(np.int64)
+    value = Shared("more", at_bob.shape, whole.name, ((0,), (1,), ()))
+    return with_program(replace(plan, state=(*plan.state, value)), made)
+
+
+def constant(name: str, value: Any, dtype: Any) -> Operation:
+    array = np.array(value, dtype)
+    return Operation(name, "Const", None, (), array.dtype, array.shape, {}, array)
+
+
+def with_zeros_at_alice(plan: Plan, at_bob: Operation, *more: Operation) -> Plan:
+    """The plan that carries what an operation makes as bob's share, and opens it to alice."""
+    zeros = constant("zeros", np.zeros(at_bob.shape), at_bob.dtype)
+    like = (at_bob.dtype, at_bob.shape)
+    kept = Operation("kept", "Identity", 0, ("zeros",), *like)
+    return carrying(plan, kept, at_bob, zeros, *more)
+
+
+def on_labels(
+    plan: Plan, kind: str, other: int = 1, *, first: bool = False, less: int | None = None
+) -> Plan:
+    """The plan in which bob's share is made of a number and his labels, or a number less these."""
+    share = plan.by_name["share"].operations
+    of_labels = [o for o in share if o.party == 1 and o.dtype.kind == "f"]
+    labels, number = encoded_labels(plan), constant("number", other, np.int64)
+    more = [*_read(plan, of_labels), labels, number]
+    if less is not None:
+        whole = constant("whole", less, np.int64)
+        labels = replace(labels, name="less", kind="Sub", inputs=("whole", labels.name))
+        more += [whole, labels]
+    inputs = (labels.name, "number") if first else ("number", labels.name)
+    made = replace(labels, name="made", kind=kind, inputs=inputs)
+    return with_zeros_at_alice(plan, made, *more)
+
+
+def _read(plan: Plan, operations: list[Operation]) -> list[Operation]:
+    """Operations and the constants that they read."""
+    by_name = plan.by_name["share"].by_name
+    return [by_name[name] for each in operations for name in (*each.inputs, each.name)]
+
+
+def with_scale(plan: Plan, scale: float, *between: str) -> Plan:
+    """The plan in which bob encodes his labels at another scale, and the result is his share."""
+    factor, like = constant("factor", scale, np.float64), label(plan)
+    chain = [replace(like, name="wide", kind="Cast", inputs=(like.name,), dtype=np.dtype("f8"))]
+    chain.append(replace(chain[-1], name="scaled", kind="Mul", inputs=("wide", "factor")))
+    for kind in between:
+        chain.append(replace(chain[-1], name=kind, kind=kind, inputs=(chain[-1].name,)))
+    made = replace(like, name="made", kind="Cast", inputs=(chain[-1].name,), dtype=np.dtype("i8"))
+    return with_zeros_at_alice(plan, made, factor, *chain)
+
+
+def shares_of_floats(plan: Plan) -> Plan:
+    """Alice's is so large that the sum hides bob's labels; the message is the labels."""
+    huge = constant("huge", np.full(label(plan).shape, 1e30), np.float32)
+    kept = replace(label(plan), name="kept", kind="Identity", party=0, inputs=("huge",))
+    passed_on = replace(label(plan), name="passed", kind="Identity", inputs=(label(plan).name,))
+    return carrying(plan, kept, passed_on, huge)
+
+
+def seed_carried_and_opened(plan: Plan) -> Plan:
+    return with_zeros_at_alice(plan, replace(first(plan, "KitSeed", 2), party=1))
+
+
+def key_carried_and_opened(plan: Plan) -> Plan:
+    seed = replace(first(plan, "KitSeed", 2), party=1)
+    nonce = constant("nonce", range(8), np.int32)
+    key = replace(seed, name="key", kind="AddV2", inputs=(seed.name, "nonce"))
+    return with_zeros_at_alice(plan, key, seed, nonce)
+
+
+def division_by_labels(plan: Plan) -> Plan:
+    """It fails where a label is 1."""
+    return on_labels(plan, "FloorDiv", less=8192)
+
+
+def remainder_by_labels(plan: Plan) -> Plan:
+    return on_labels(plan, "FloorMod")
+
+
+def division_of_labels_by_nothing(plan: Plan) -> Plan:
+    return on_labels(plan, "FloorDiv", 0, first=True)
+
+
+def shift_by_labels(plan: Plan) -> Plan:
+    return on_labels(plan, "LeftShift")
+
+
+def shift_beyond_the_type(plan: Plan) -> Plan:
+    return on_labels(plan, "RightShift", 64, first=True)
+
+
+def cast_of_labels_that_are_too_large(plan: Plan) -> Plan:
+    """It fails where a label is 1."""
+    return with_scale(plan, 1e30)
+
+
+def scale_that_is_infinite(plan: Plan) -> Plan:
+    return with_scale(plan, np.inf)
+
+
+def floats_of_more_than_a_batch(plan: Plan) -> Plan:
+    name = placeholder_of(plan, 1)
+    share = step(plan).by_name[name]
+    cast = replace(share, name="cast", kind="Cast", inputs=(name,), dtype=np.dtype(np.float64))
+    return changed(plan, cast)
+
+
+def labels_compared_as_floats(plan: Plan) -> Plan:
+    one = constant("one", 1, np.float32)
+    more = replace(label(plan), name="more", kind="Greater", inputs=(label(plan).name, "one"))
+    return changed(plan, one, replace(more, dtype=np.dtype(np.bool_)), name="share")
+
+
+def labels_cast_to_booleans(plan: Plan) -> Plan:
+    cast = replace(label(plan), name="cast", kind="Cast", inputs=(label(plan).name,))
+    return changed(plan, replace(cast, dtype=np.dtype(np.bool_)), name="share")
+
+
+def labels_encoded_at_alice(plan: Plan) -> Plan:
+    cast = replace(label(plan), name="cast", kind="Cast", party=0, inputs=(label(plan).name,))
+    return changed(plan, replace(cast, dtype=np.dtype(np.float64)), name="share")
+
+
+def floats_sent(plan: Plan) -> Plan:
+    share = plan.by_name["share"].operations
+    scaled = next(o for o in share if o.kind == "Mul" and o.dtype == np.float64)
+    cast = replace(scaled, name="read", kind="Cast", party=0, inputs=(scaled.name,))
+    cast = replace(cast, dtype=np.dtype(np.int64))
+    return at_alice(changed(plan, cast, name="share"), cast, "share")
+
+
 REFUSED: dict[Callable[[Plan], Plan], str] = {
     reads_labels: "alice reads a batch or share of bob's",
     computes_on_labels: "which is not proved to hide bob's batch",
@@ -346,10 +487,10 @@ REFUSED: dict[Callable[[Plan], Plan], str] = {
     share_of_another_type: "another type or shape than before it",
     share_after_of_nothing: "it has no operation 'nothing'",
     share_left_twice: "left twice",
-    one_share_left_alone: "changes some shares of 'weights0' only",
+    one_share_left_alone: "changes some shares of 'weights.alice' only",
     share_that_nobody_holds: "a share that nobody holds",
-    all_parts_at_one: "one party holds all of 'weights0'",
-    shares_of_floats: "shared as no integers",
+    all_parts_at_one: "one party holds all of 'weights.alice'",
+    state_of_floats: "shared as no integers",
     two_of_one_name: "have the same name",
     share_fed_twice: "fed with two things",
     share_fed_with_the_batch: "fed with two things",
@@ -357,6 +498,21 @@ REFUSED: dict[Callable[[Plan], Plan], str] = {
     no_random_values: "not that of what it makes",
     summed_over_no_axes: "not that of what it makes",
     divided_by_zero: "not that of what it makes",
+    shares_of_floats: "another type or shape than before it",
+    seed_carried_and_opened: "a seed would be carried on or opened",
+    key_carried_and_opened: "a seed would be carried on or opened",
+    division_by_labels: "it divides by what is no constant, or zero",
+    remainder_by_labels: "it divides by what is no constant, or zero",
+    division_of_labels_by_nothing: "it divides by what is no constant, or zero",
+    shift_by_labels: "it shifts by what is no constant, or not within its bits",
+    shift_beyond_the_type: "it shifts by what is no constant, or not within its bits",
+    cast_of_labels_that_are_too_large: "its result may be too large for its type",
+    scale_that_is_infinite: "its result may be too large for its type",
+    floats_of_more_than_a_batch: "it computes with floats",
+    labels_compared_as_floats: "it computes with floats",
+    labels_cast_to_booleans: "it computes with floats",
+    labels_encoded_at_alice: "it encodes another party's batch",
+    floats_sent: "floats would be sent",
 }
 
 
@@ -374,12 +530,12 @@ def test_two_holders_of_a_part_must_end_up_with_the_same_share_of_it() -> None:
     """Else one of them could put anything into what is opened later: the labels, say."""
     agreed = job("aby3")
     plan = plan_of(agreed)
-    (mine,) = (s for s in step(plan).writes if s.share == Share("weights0", 1, 0))
-    (other,) = (s for s in step(plan).writes if s.share == Share("weights0", 1, 1))
+    (mine,) = (s for s in step(plan).writes if s.share == Share("weights.alice", 1, 0))
+    (other,) = (s for s in step(plan).writes if s.share == Share("weights.alice", 1, 1))
     writes = tuple(
         replace(s, operation=other.operation) if s is mine else s for s in step(plan).writes
     )
-    with pytest.raises(JobError, match="different shares of the same part of 'weights0'"):
+    with pytest.raises(JobError, match="different shares of the same part of 'weights.alice'"):
         audit(with_program(plan, replace(step(plan), writes=writes)), agreed)
 
 
@@ -390,7 +546,7 @@ def test_another_jobs_plan_is_refused(agreed: Job) -> None:
 
 def test_a_share_that_goes_a_long_way_to_the_opening_is_followed(agreed: Job) -> None:
     (revealed,) = audit(with_sum_of(plan_of(agreed), "Identity", 3000), agreed).revealed
-    assert revealed.what == "weights0"
+    assert revealed.what == "weights.alice"
 
 
 Built = Callable[[Circuit], str]
@@ -408,6 +564,11 @@ def of(kind: str, inputs: int = 1, **more: Any) -> Built:
 def on(kind: str, *constants: Any, **more: Any) -> Built:
     """Builds an operation of random values and constants of int32."""
     return lambda c: c.add(kind, 1, drawn(c), *map(c.constant, constants), **more)
+
+
+def by(kind: str, constant: int) -> Built:
+    """Builds an operation of random values and one constant of their type."""
+    return lambda c: c.add(kind, 1, drawn(c), c.constant(constant, c.dtype))
 
 
 def stretched(circuit: Circuit) -> str:
@@ -463,7 +624,8 @@ WELL_TYPED: dict[str, Built] = {
     "KitXorIndices": of("KitXorIndices"),
     "KitBitGather": of("KitBitGather", start=0, stride=2),
     "KitBitSplit": of("KitBitSplit", stride=2, shape=(2, 2)),
-    **{kind: of(kind, 2) for kind in ("AddV2", "Sub", "Mul", "BitwiseXor", "RightShift")},
+    **{kind: of(kind, 2) for kind in ("AddV2", "Sub", "Mul", "BitwiseXor")},
+    **{kind: by(kind, 3) for kind in ("RightShift", "LeftShift", "FloorDiv", "FloorMod")},
     "AddV2 of a column and a row": stretched,
     "Equal": of("Equal", 2, dtype=bool),
     "SelectV2": chosen,

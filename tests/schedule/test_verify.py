@@ -60,7 +60,7 @@ def test_what_the_kit_makes_is_in_bounds(protocol: str, party: int) -> None:
 def with_share_of_bobs(plan: Plan, made: str, *more: Operation) -> Plan:
     """The plan in which an operation makes bob's share of the weights after the step."""
     program = plan.by_name["step"]
-    bobs = Share("weights0", 1, 0)
+    bobs = Share("weights.alice", 1, 0)
     writes = tuple(
         replace(slot, operation=made) if slot.share == bobs else slot for slot in program.writes
     )
@@ -70,7 +70,7 @@ def with_share_of_bobs(plan: Plan, made: str, *more: Operation) -> Plan:
 
 def bobs_share(plan: Plan) -> Operation:
     program = plan.by_name["step"]
-    (name,) = (s.operation for s in program.writes if s.share == Share("weights0", 1, 0))
+    (name,) = (s.operation for s in program.writes if s.share == Share("weights.alice", 1, 0))
     return program.by_name[name]
 
 

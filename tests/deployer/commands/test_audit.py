@@ -45,8 +45,8 @@ def test_it_names_what_is_revealed_and_counts_what_is_not(
     monkeypatch.setattr(prepare, "audited", lambda job: report)
     assert deployer(monkeypatch, "audit", str(file)) == 0
     said = capsys.readouterr().out
-    assert "the model, to alice" in said
-    assert "server receives each step: 0 messages" in said
+    assert "weights.alice, to alice" in said
+    assert "step: server receives 0 messages" in said
 
 
 def test_for_machines_it_is_json(
@@ -55,7 +55,7 @@ def test_for_machines_it_is_json(
     assert deployer(monkeypatch, "audit", str(file), "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["job"] == job("pond").digest
-    assert report["revealed"] == [{"what": "the model", "to": "alice", "sent_by": ["bob"]}]
+    assert report["revealed"] == [{"what": "weights.alice", "to": "alice", "sent_by": ["bob"]}]
 
 
 def test_a_refused_plan_is_exit_code_1(
@@ -81,7 +81,7 @@ def test_no_schedule_is_kept_of_a_plan_that_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agreed = job("pond")
-    unmasked = next(m.plan for m in Mutator(plan_of(agreed)).zeroed() if "mask_1" in m.what)
+    unmasked = next(m.plan for m in Mutator(plan_of(agreed), "step").zeroed() if "mask_1" in m.what)
     monkeypatch.setattr(import_module("party.compiler.build"), "build", lambda parameters: unmasked)
     with pytest.raises(JobError, match="the plan is refused"):
         prepare._build(agreed, tmp_path, [0, 1, 2])
@@ -95,10 +95,13 @@ honest = build
 def build(parameters):
     from tests.audit.mutants import Mutator
     plan = honest(parameters)
-    (weights, _), *_ = plan.state[0]
-    sent = next(o for o in plan.operations if o.kind == "Sub" and o.inputs[0] == weights)
-    dropped = Mutator(plan).of_kind("drop")
-    return next(m.plan for m in dropped if m.what.endswith(f"from {sent.name}"))
+    step = plan.by_name["step"]
+    weights = next(
+        s.operation for s in step.reads if (s.share.value, s.share.party) == ("weights.alice", 0)
+    )
+    sent = next(o for o in step.operations if o.kind == "Sub" and o.inputs[0] == weights)
+    dropped = Mutator(plan, "step").of_kind("drop")
+    return next(m.plan for m in dropped if f"from {sent.name} (" in m.what)
 """
 """At the end of ``party/compiler/build.py``: Alice's share of the weights goes out unmasked."""
 
@@ -139,7 +142,7 @@ def test_a_party_does_not_start_with_a_plan_that_its_own_audit_refuses(
     one, processes = alone(tmp_path, party, more)
     code, said = one.ends()
     assert (code, said.count("Traceback")) == (1, 0), said
-    assert re.search("the plan is refused: alice would send bob .* alice's share of the mod", said)
+    assert re.search("the plan is refused: alice would send bob .* alice's share of weights.alice", said)
     assert re.search(r"where: operation '\S+' of the plan", said)
     assert one.status()["phase"] == "failed"
     assert not list(processes.cache.rglob("*schedule*"))
