@@ -98,7 +98,13 @@ def _same(operation: Operation, inputs: Sequence[Known]) -> Array:
 
 @_of("Cast")
 def _cast(operation: Operation, inputs: Sequence[Known]) -> Array:
-    return constant_of(operation, inputs[0]).astype(operation.dtype)
+    x = constant_of(operation, inputs[0])
+    if x.dtype.kind == "f" and operation.dtype.kind in "iu":
+        # NumPy wraps what a narrow type cannot hold; the executor refuses it.
+        whole, ring = np.trunc(x.astype(np.float64)), np.iinfo(operation.dtype)
+        if not np.all((whole >= float(ring.min)) & (whole < float(ring.max + 1))):
+            raise OverflowError
+    return x.astype(operation.dtype)
 
 
 @_of(*CHOICES)

@@ -31,6 +31,10 @@ ROWS = {
     "kind": "another operation",
     "shape": "another type or shape",
     "open": "something else opened",
+    "fail": "an operation that may fail or saturate",
+    "float": "a share or a message of floats",
+    "carry": "a seed carried as a share",
+    "copy": "another copy of a share",
 }
 """What the docs' table of counts calls each kind of mutant."""
 

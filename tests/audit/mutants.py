@@ -12,7 +12,7 @@ import numpy as np
 
 from party.agreement.job import PARTIES
 from party.plan.cut import Part, cut
-from party.plan.graph import Opening, Operation, Plan, Program
+from party.plan.graph import Opening, Operation, Plan, Program, Share, Shared, Slot
 
 _MASKING = ("Add", "AddV2", "Sub", "BitwiseXor", "NotEqual")
 
@@ -24,6 +24,10 @@ _OTHERS = {
     "LogicalOr": ("LogicalAnd",),
 }
 """What may be done in the place of an operation, with the same operands."""
+
+_ARITHMETIC = ("Add", "AddV2", "Sub", "Mul")
+_PARTIAL = ("FloorDiv", "FloorMod", "LeftShift")
+"""What has no result for some operands, or saturates."""
 
 _OF_ONE_SIZE = {"int64": "float64", "int32": "float32", "float64": "int64", "float32": "int32"}
 
@@ -41,6 +45,10 @@ KINDS = {
     "kind": "otherwise_computed",
     "shape": "misshaped",
     "open": "opened",
+    "fail": "failing",
+    "float": "made_floats",
+    "carry": "carried",
+    "copy": "copied",
 }
 """What is wrong, and which of ``Mutator``'s methods does it."""
 
@@ -54,19 +62,20 @@ class Mutant:
         what: which one.
         program: in which of the programs.
         original: the plan.
-        make: makes the program.
+        make: makes the program, or the plan.
     """
 
     kind: str
     what: str
     program: str
     original: Plan
-    make: Callable[[], Program]
+    make: Callable[[], Program | Plan]
 
     @property
     def plan(self) -> Plan:
         """The plan, made again each time."""
-        return with_program(self.original, self.make())
+        made = self.make()
+        return made if isinstance(made, Plan) else with_program(self.original, made)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,13 +219,7 @@ class Mutator:
     def exchanged(self) -> Iterator[Mutant]:
         """Of two values that a party sends to the others, each goes to the other one's receiver."""
         by_name = self.program.by_name
-        crossing = dict.fromkeys(
-            (name, o.party)
-            for o in self.program.operations
-            for name in o.inputs
-            if by_name[name].party not in (None, o.party)
-        )
-        pairs = [(by_name[name], party) for name, party in crossing]
+        pairs = [(by_name[name], party) for name, party in self._crossing()]
         for n, (one, receiver) in enumerate(pairs):
             for other, second in pairs[n + 1 :]:
                 apart = one is not other and receiver != second
@@ -227,6 +230,15 @@ class Mutator:
                     if _ordered(self.program, changed):
                         yield self._with("receiver", f"{one.name} for {other.name}", changed)
                         break
+
+    def _crossing(self) -> dict[tuple[str, int | None], None]:
+        """What crosses, and its receivers."""
+        return dict.fromkeys(
+            (name, o.party)
+            for o in self.program.operations
+            for name in o.inputs
+            if self.program.by_name[name].party not in (None, o.party)
+        )
 
     def _reading(self, instead: dict[tuple[str, int | None], str]) -> list[Operation]:
         """The operations of a party that read something, with what they read in its place."""
@@ -257,6 +269,97 @@ class Mutator:
             yield self._with("shape", f"more rows of {o.name}", [grown])
             if o.kind != "Cast":
                 yield self._with("shape", f"another type of {o.name}", [_retyped(o)])
+
+    def failing(self) -> Iterator[Mutant]:
+        """An operation that has no result for some operands, or saturates; a larger encoding."""
+        for o in self.program.operations:
+            if o.party is None or o.name in self._keys or o.kind not in _ARITHMETIC:
+                continue
+            if o.dtype.kind == "i":
+                for kind in _PARTIAL:
+                    yield self._with("fail", f"{kind} at {o.name}", [replace(o, kind=kind)])
+            else:
+                scale = _constant("mutant/scale", np.array(1e30, o.dtype))
+                inputs = tuple(n if self._private(n) else scale.name for n in o.inputs)
+                larger = replace(o, inputs=inputs)
+                yield self._with("fail", f"a larger scale at {o.name}", [scale, larger])
+
+    def made_floats(self) -> Iterator[Mutant]:
+        """A share that is carried as floats, and a message that goes as floats."""
+        for slot in self.program.writes:
+            after = self.program.by_name[slot.operation]
+            made = replace(after, name="mutant/made", kind="Cast", inputs=(after.name,))
+            made = replace(made, dtype=np.dtype(np.float64), attributes={}, value=None)
+            make = partial(self._leaving, slot, made.name, [made], "float64")
+            what = f"{slot.share.value} of {PARTIES[slot.share.party]} ({self.name})"
+            yield Mutant("float", what, self.name, self.plan, make)
+        for name, receiver in self._crossing():
+            sent = self.program.by_name[name]
+            if sent.dtype.kind == "i" and name not in self._keys:
+                cast = replace(sent, name="mutant/sent", kind="Cast", inputs=(name,), value=None)
+                cast = replace(cast, dtype=np.dtype(np.float64), attributes={})
+                back = replace(cast, name="mutant/back", party=receiver, inputs=(cast.name,))
+                back = replace(back, dtype=sent.dtype)
+                readers = self._reading({(name, receiver): back.name})
+                yield self._with("float", f"{name} as floats", [cast, back, *readers])
+
+    def carried(self) -> Iterator[Mutant]:
+        """A seed that is carried as a part of a value, of which all others are zeros."""
+        for o in self.program.operations:
+            if o.kind == "KitSeed":
+                for part in sorted({p for held in self.plan.state[0].parts for p in held}):
+                    make = partial(self._carrying, o, part)
+                    what = f"{o.name} as part {part} ({self.name})"
+                    yield Mutant("carry", what, self.name, self.plan, make)
+
+    def copied(self) -> Iterator[Mutant]:
+        """Something else in the place of a share that another party has a copy of."""
+        for slot in self.program.writes:
+            parts = self.plan.shared(slot.share.value).parts
+            part = parts[slot.share.party][slot.share.position]
+            if sum(part in held for held in parts) == 1:
+                continue
+            after = self.program.by_name[slot.operation]
+            for o in self.program.operations:
+                if o.party == slot.share.party and o.name != after.name and _alike(o, after):
+                    make = partial(self._leaving, slot, o.name, [])
+                    what = f"{o.name} as {slot.share.value} of {PARTIES[slot.share.party]}"
+                    yield Mutant("copy", f"{what} ({self.name})", self.name, self.plan, make)
+
+    def _leaving(
+        self, slot: Slot, made: str, more: list[Operation], dtype: str | None = None
+    ) -> Plan:
+        """The plan in which another operation makes what the program leaves of a share."""
+        writes = tuple(
+            replace(other, operation=made) if other is slot else other
+            for other in self.program.writes
+        )
+        program = replace(with_operations(self.program, more), writes=writes)
+        state = tuple(
+            replace(value, dtype=dtype or value.dtype) if value.name == slot.share.value else value
+            for value in self.plan.state
+        )
+        return replace(with_program(self.plan, program), state=state)
+
+    def _carrying(self, seed: Operation, part: int) -> Plan:
+        """The plan with one more shared value, of which one part is a seed."""
+        parts = self.plan.state[0].parts
+        zeros = _constant("mutant/zeros", np.zeros(seed.shape, seed.dtype))
+        more, writes = [zeros], []
+        for party, held in enumerate(parts):
+            for i, number in enumerate(held):
+                source = seed.name if number == part else zeros.name
+                kept = replace(seed, name=f"mutant/{party}/{i}", kind="Identity", party=party)
+                more.append(replace(kept, inputs=(source,)))
+                writes.append(Slot(more[-1].name, Share("mutant", party, i)))
+        program = with_operations(self.program, more)
+        program = replace(program, writes=(*program.writes, *writes))
+        value = Shared("mutant", seed.shape, seed.dtype.name, parts)
+        return replace(with_program(self.plan, program), state=(*self.plan.state, value))
+
+    def _private(self, name: str) -> bool:
+        """Whether a value is a party's."""
+        return self.program.by_name[name].party is not None
 
     def opened(self) -> Iterator[Mutant]:
         """Something else in the place of the model, or beside it."""

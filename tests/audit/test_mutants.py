@@ -66,7 +66,7 @@ def test_a_few_mutants_are_refused_or_harmless(protocol: str, kind: str) -> None
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_all_mutants_are_refused_or_harmless(protocol: str, kind: str) -> None:
     tally = try_all(job(protocol), mutants(protocol, kind))
-    assert tally["refused"] > 0
+    assert tally["refused"] > 0 or not mutants(protocol, kind)
     TALLY[protocol, kind] = tally
     assert counts(tally) == in_the_docs()[ROWS[kind]][protocol]
 

@@ -535,7 +535,7 @@ def test_two_holders_of_a_part_must_end_up_with_the_same_share_of_it() -> None:
     writes = tuple(
         replace(s, operation=other.operation) if s is mine else s for s in step(plan).writes
     )
-    with pytest.raises(JobError, match="different shares of the same part of 'weights.alice'"):
+    with pytest.raises(JobError, match=r"different shares of the same part of 'weights\.alice'"):
         audit(with_program(plan, replace(step(plan), writes=writes)), agreed)
 
 

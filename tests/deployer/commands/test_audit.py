@@ -142,7 +142,9 @@ def test_a_party_does_not_start_with_a_plan_that_its_own_audit_refuses(
     one, processes = alone(tmp_path, party, more)
     code, said = one.ends()
     assert (code, said.count("Traceback")) == (1, 0), said
-    assert re.search("the plan is refused: alice would send bob .* alice's share of weights.alice", said)
+    assert re.search(
+        "the plan is refused: alice would send bob .* alice's share of weights.alice", said
+    )
     assert re.search(r"where: operation '\S+' of the plan", said)
     assert one.status()["phase"] == "failed"
     assert not list(processes.cache.rglob("*schedule*"))
