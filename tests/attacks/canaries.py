@@ -22,7 +22,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from party.agreement.job import PARTIES, Job, load_job
-from party.agreement.order import order
 from tests.harness.processes import JOB, ROWS, Processes
 
 TRAINING: dict[str, Any] = JOB["training"] | {"batch_size": 32}
@@ -112,7 +111,7 @@ def plant_tables(directory: Path) -> tuple[Any, list[int]]:
 
 def orders_of(job: Job) -> list[Any]:
     """The order of the rows in each epoch; of a long job, in the first five."""
-    return [order(job, epoch) for epoch in range(min(5, job.training.epochs))]
+    return [job.batches(epoch).reshape(-1) for epoch in range(min(5, job.training.epochs))]
 
 
 def of_features(table: Any, orders: Iterable[Any]) -> Iterator[Canary]:

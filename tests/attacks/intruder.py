@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from party.agreement.job import PARTIES, Party, load_job
+from party.agreement.order import blocks
 from party.channel import join, listen
 from party.identity import load_keys
 from party.native import ChannelError, Connection, Want
@@ -54,12 +55,15 @@ class Intruder:
 
     Attributes:
         heard: by party, how many bytes came from it after the join.
+        steps: of the training.
+        blocks: how often the labels' program runs before the first step.
     """
 
     def __init__(self, processes: Processes, party: Party) -> None:
         self.processes, self.party = processes, party
         job = load_job(processes.directory / "job.yaml")
         self.steps = job.steps
+        self.blocks = len(blocks(job.rows, PlanParameters.of(job).layout.share_rows))
         parameters = PlanParameters.of(job)
         self.schedules: dict[str, Schedule] = {}
         for index, name in enumerate(PARTIES):
@@ -88,12 +92,13 @@ class Intruder:
 
     def frames(self, victim: str, step: int, of: str | None = None) -> list[Frame]:
         """What the victim expects of this party (or another) in a step, in the order in which it
-        does."""
+        does. The runs of the program that shares the labels are the steps before the first."""
         schedule = self.schedules[victim]
-        code = schedule.step if step < self.steps else schedule.reveal
+        name = "share" if step < 0 else "step" if step < self.steps else "open"
+        code = schedule.program(name).instructions
         mine = PARTIES.index(of or self.party)
         return [
-            Frame(step, int(i["p"][1]), int(i["p"][2]), Type(i["type"]))
+            Frame(self.blocks + step, int(i["p"][1]), int(i["p"][2]), Type(i["type"]))
             for i in code
             if i["op"] == Op.RECV and i["p"][0] == mine
         ]
@@ -157,9 +162,9 @@ class Intruder:
                     return
             _ready(connection, select.POLLOUT)
 
-    def behaves(self, steps: int, chance: random.Random, first: int = 0) -> None:
+    def behaves(self, steps: int, chance: random.Random, first: int | None = None) -> None:
         """Play along up to a step, with random shares."""
-        for step in range(first, steps):
+        for step in range(-self.blocks if first is None else first, steps):
             for victim in PARTIES:
                 if victim != self.party:
                     frames = self.frames(victim, step)

@@ -173,8 +173,9 @@ def with_one_thing_changed(kind: str, odd: int) -> Plan:
     """A plan of which the odd party's own part is another."""
     plan = plans.plan(AGREED)
     honest = schedule(plan, odd)
-    for mutant in Mutator(plan).of_kind(kind):
-        if len(schedule(changed := mutant.plan, odd).step) != len(honest.step):
+    before = len(honest.program("step").instructions)
+    for mutant in Mutator(plan, "step").of_kind(kind):
+        if len(schedule(changed := mutant.plan, odd).program("step").instructions) != before:
             return changed
     raise AssertionError("none of the changes is in this party's part")
 

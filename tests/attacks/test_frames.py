@@ -276,8 +276,8 @@ def test_a_word_after_the_last_one_is_too_much(
 ) -> None:
     with intruder(processes) as bob:
         bob.behaves(bob.steps + 1, chance)
-        bob.send("alice", wire([Frame(bob.steps + 1, 0, 8)], chance))
-        told = rf"bob sent more than was agreed \(step {bob.steps + 1}, message 0, 8 bytes\)"
+        bob.send("alice", wire([Frame(bob.blocks + bob.steps + 1, 0, 8)], chance))
+        told = rf"bob sent more than was agreed \(step {bob.blocks + bob.steps + 1}, message 0, 8 bytes\)"
         ends_named(processes, bob, "alice", told + " at the end", leaves=True)
     tried(1, "runs with a frame after the last")
 

@@ -32,7 +32,6 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from party.agreement.job import PARTIES, Job, load_job
-from party.agreement.order import order
 from party.compiler.driver import build
 from party.identity import load_keys
 from party.process.errors import InputError
@@ -255,7 +254,7 @@ FEATURES: dict[str, Callable[[Planted], bytes]] = {
 def batch(processes: Planted, number: int = 3) -> Any:
     """The rows of a batch in the order that the parties take them."""
     epoch, half = divmod(number, 2)
-    return np.split(order(load_job(processes.directory / "job.yaml"), epoch), 2)[half]
+    return load_job(processes.directory / "job.yaml").batches(epoch)[half]
 
 
 def taken(processes: Planted, number: int = 3) -> Any:

@@ -15,7 +15,16 @@ import pytest
 from party.agreement.job import PARTIES
 from party.plan import Plan
 from tests.attacks.conftest import Tried
-from tests.attacks.transcripts import Seen, Spot, Theatre, bits_of, blocks, messages, worlds
+from tests.attacks.transcripts import (
+    Seen,
+    Spot,
+    Theatre,
+    bits_of,
+    blocks,
+    made_by,
+    messages,
+    worlds,
+)
 from tests.harness.plans import small_plan
 
 STEPS = 60
@@ -51,7 +60,7 @@ class Runs:
 @pytest.fixture(scope="module", params=["pond", "aby3", "securenn"])
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """Two runs."""
-    plan = small_plan(request.param, features=4, batch=32)
+    plan = small_plan(request.param, columns=4, batch=32)
     views = []
     for number in range(2):
         theatre = Theatre(plan, tmp_path_factory.mktemp(f"run{number}"))
@@ -127,10 +136,11 @@ def _is_passed_on(plan: Plan, one: Spot, other: Spot) -> bool:
     if one[:2] != other[:2]:
         return False
     for first, second in ((one[2], other[2]), (other[2], one[2])):
-        made = plan.by_name[first]
-        if made.kind == "AddV2" and second in made.inputs:
-            (rest,) = (plan.by_name[name] for name in made.inputs if name != second)
-            return rest.kind == "Mul" and any(plan.by_name[n].party is None for n in rest.inputs)
+        program, made = made_by(plan, first)
+        _, part = made_by(plan, second)
+        if made.kind == "AddV2" and part.name in made.inputs:
+            (rest,) = (program.by_name[name] for name in made.inputs if name != part.name)
+            return rest.kind == "Mul" and any(program.by_name[n].party is None for n in rest.inputs)
     return False
 
 
@@ -138,7 +148,7 @@ def _masks(plan: Plan, seen: Seen) -> Seen:
     """What was grown, by the seed that it grew from."""
     grown = {name.split()[1]: values for name, values in seen.items() if name.startswith("own ")}
     return {
-        plan.by_name[name].inputs[1]: values
+        f"{name.partition('/')[0]}/{made_by(plan, name)[1].inputs[1]}": values
         for name, values in grown.items()
-        if plan.by_name[name].kind == "KitUniform"
+        if made_by(plan, name)[1].kind == "KitUniform"
     }

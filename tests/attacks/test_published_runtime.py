@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 
 from party.agreement.job import Party, load_job
-from party.agreement.order import order
 from party.table import read_table
 from tests.attacks.stranger import does, gets
 from tests.harness.processes import ENDLESS, FILES, JOB, Processes, limit_files
@@ -126,7 +125,7 @@ def test_who_is_on_the_way_reads_and_changes_what_he_likes_and_nobody_notices(
     batches = [
         batch.astype("<i4").tobytes()
         for epoch in range(job.training.epochs)
-        for batch in order(job, epoch).reshape(-1, job.training.batch_size)
+        for batch in job.batches(epoch)
     ]
     wrong = np.arange(job.training.batch_size).astype("<i4").tobytes()
 

@@ -23,8 +23,7 @@ import pytest
 
 from party.audit import audit
 from party.plan import Plan
-from party.plan.graph import Operation
-from party.plan.parameters import PlanParameters
+from party.plan.graph import Operation, Program, Share
 from tests.attacks import distinguishers
 from tests.attacks.conftest import Tried
 from tests.attacks.transcripts import (
@@ -38,9 +37,9 @@ from tests.attacks.transcripts import (
     worlds,
     worlds_of_one_model,
 )
-from tests.audit.conftest import PROTOCOLS
-from tests.audit.conftest import job as audited_job
-from tests.harness.plans import small_plan
+from tests.audit.conftest import PROTOCOLS, plan_of
+from tests.audit.mutants import with_program
+from tests.harness.plans import small_job, small_plan
 from tests.schedule.oracle import with_injected_seeds
 
 STEPS = 2400
@@ -70,7 +69,7 @@ def theatre(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Theatre
 
     @cache
     def opened(protocol: str) -> Theatre:
-        plan = small_plan(protocol, features=1, batch=2)
+        plan = small_plan(protocol, columns=1, batch=2)
         return Theatre(plan, tmp_path_factory.mktemp(protocol))
 
     return opened
@@ -137,11 +136,9 @@ def test_alice_cannot_tell_worlds_of_one_model_with_the_model_either(
 def test_a_mask_that_gets_into_the_model_is_told(tmp_path: Path) -> None:
     """The test of the test, and the limit of the audit (docs/audit.md): Bob sends his labels under
     a mask, and puts a bit of the mask into his share of the model."""
-    plan = with_a_mask_in_the_model(small_plan("pond", features=1, batch=2))
-    parameters = plan.parameters
-    job = audited_job("pond", parameters.features, parameters.batch_size, 10 / 512)
-    assert PlanParameters.of(job) == parameters
-    audit(plan, job)
+    agreed = small_job("pond", 1, 2, rows=2)
+    plan = with_a_mask_in_the_model(plan_of(agreed))
+    audit(plan, agreed)
     here, coins = Theatre(plan, tmp_path), tossed(1200)
     seen = here.play(worlds_of_one_model(plan), coins, opening=True)[0]
     model = seen.pop("the model")
@@ -152,16 +149,24 @@ def test_a_mask_that_gets_into_the_model_is_told(tmp_path: Path) -> None:
 
 def with_a_mask_in_the_model(plan: Plan) -> Plan:
     """Of a plan for as many rows as weights."""
+    share, step = plan.by_name["share"], plan.by_name["step"]
     mask = next(
-        o for o in plan.operations if o.kind == "KitUniform" and o.party == 1 and o.shape == (2, 1)
+        o for o in share.operations if o.kind == "KitUniform" and o.party == 1 and o.shape == (2, 1)
     )
-    shape, seed, *span = mask.inputs
     label = next(
-        o
-        for o in plan.operations
-        if o.kind == "Cast" and o.party == 1 and o.dtype == np.int64 and o.shape == (2, 1)
+        o for o in share.operations if o.kind == "Cast" and o.party == 1 and o.dtype == np.int64
     )
-    (alices,), (bobs,) = plan.state[:2]
+    # What Bob does to his labels and to draw a mask, when they are shared, he does in a step again.
+    again = _needed(share, [mask.name, label.name])
+    copies = [
+        replace(o, name=f"again/{o.name}", inputs=tuple(f"again/{n}" for n in o.inputs))
+        for o in again
+    ]
+    read = share.inputs[0]
+    alices, bobs = (
+        next(s for s in step.writes if s.share == Share("weights.alice", party, 0))
+        for party in (0, 1)
+    )
 
     def number(name: str, value: int) -> Operation:
         constant = np.full((2, 1), value, np.int64)
@@ -171,20 +176,33 @@ def with_a_mask_in_the_model(plan: Plan) -> Plan:
         return Operation(name, kind, party, inputs, np.dtype(np.int64), (2, 1))
 
     more = [
-        replace(plan.by_name[seed], name="seed"),
-        replace(mask, name="mask", inputs=(shape, "seed", *span)),
+        *copies,
         number("none", 0),
         number("down", 9),
         number("bit", 16),
-        made("hidden", "AddV2", 1, label.name, "mask"),
+        made("hidden", "AddV2", 1, f"again/{label.name}", f"again/{mask.name}"),
         made("nothing", "Mul", 0, "hidden", "none"),
-        made("alice's", "AddV2", 0, alices[1], "nothing"),
-        made("shifted", "RightShift", 1, "mask", "down"),
+        made("alice's", "AddV2", 0, alices.operation, "nothing"),
+        made("shifted", "RightShift", 1, f"again/{mask.name}", "down"),
         made("one bit", "BitwiseAnd", 1, "shifted", "bit"),
-        made("bob's", "AddV2", 1, bobs[1], "one bit"),
+        made("bob's", "AddV2", 1, bobs.operation, "one bit"),
     ]
-    state = (((alices[0], "alice's"),), ((bobs[0], "bob's"),), ())
-    return replace(plan, operations=(*plan.operations, *more), state=state)
+    changed = replace(
+        step,
+        operations=(*step.operations, *more),
+        inputs=(*step.inputs, replace(read, operation=f"again/{read.operation}")),
+        writes=(replace(alices, operation="alice's"), replace(bobs, operation="bob's")),
+    )
+    return with_program(plan, changed)
+
+
+def _needed(program: Program, names: list[str]) -> list[Operation]:
+    """The operations that some of a program need, and these."""
+    needed = set(names)
+    for operation in reversed(program.operations):
+        if operation.name in needed:
+            needed.update(operation.inputs)
+    return [operation for operation in program.operations if operation.name in needed]
 
 
 @pytest.mark.parametrize("protocol", ["pond", "securenn"])
@@ -207,11 +225,12 @@ def test_two_parties_that_collude_can_tell(played: Played, protocol: str, observ
 @pytest.mark.parametrize("protocol", ["pond", "aby3"])
 def test_masks_that_stay_the_same_are_told(protocol: str, tmp_path: Path) -> None:
     """The test of the tests: the same plan with seeds that are the same in every step."""
-    plan = with_injected_seeds(small_plan(protocol, features=1, batch=2))
+    plan = with_injected_seeds(small_plan(protocol, columns=1, batch=2))
     draw = np.random.default_rng(1)
     fed = {
         operation.name: draw.integers(-(2**31), 2**31, operation.shape).astype(np.int32)
-        for operation in plan.operations
+        for program in plan.programs
+        for operation in program.operations
         if operation.kind == "Placeholder" and operation.dtype == np.int32
     }
     here, coins = Theatre(plan, tmp_path, fed), tossed(1200)

@@ -1,16 +1,15 @@
-"""Steps of a plan played over and over by three real executors, and what each party saw of them.
+"""Programs of a plan played over and over by three real executors, and what each party saw of them.
 
-A party's view of a step is every message that it received, every tensor that it grew from a seed,
-its own or a received one, and every product that it made. Two worlds differ in all that is private
-to the others: their tables and the weights. Before each step a fair coin chooses the world, the
-shares of its weights are drawn anew, and the step is played.
+A party's view of a program is every message that it received, every tensor that it grew from a
+seed, its own or a received one, and every product that it made. Two worlds differ in all that is
+private to the others: their tables and the weights. Before each step a fair coin chooses the world,
+the shares of its weights are drawn, its labels are shared, and the step is played.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from party.plan import Plan
+from party.plan import Plan, Program, Share, Shared, Slot
 from party.plan.cut import cut
 from party.plan.graph import Operation
 from party.schedule import schedule
 from party.schedule.schedule import Place
 from tests.harness.executors import ScheduledParties
-from tests.harness.links import LIMIT_S
 
 Array = npt.NDArray[Any]
 Seen = dict[str, Array]
@@ -42,12 +40,17 @@ class World:
     w: Array
 
 
+def sizes(plan: Plan) -> tuple[int, int]:
+    """Rows of a batch, and columns of Alice's."""
+    return plan.parameters.layout.batch_size, plan.parameters.layout.columns_of(0)
+
+
 def worlds(plan: Plan, observer: int) -> tuple[World, World]:
     """Two worlds that are the same for the observer: its own table is, all else is not.
 
     All that differs does so in the highest bits and in the lowest.
     """
-    batch, columns = plan.parameters.batch_size, plan.parameters.features + 1
+    batch, columns = sizes(plan)
     nothing = World(
         np.zeros((batch, columns), np.float32),
         np.zeros((batch, 1), np.float32),
@@ -71,7 +74,7 @@ def worlds(plan: Plan, observer: int) -> tuple[World, World]:
 def worlds_of_one_model(plan: Plan) -> tuple[World, World]:
     """Two worlds that are the same for Alice, and whose model is the same after a step: of rows
     that are alike, it is another one that is labelled."""
-    batch, columns = plan.parameters.batch_size, plan.parameters.features + 1
+    batch, columns = sizes(plan)
     x = np.full((batch, columns), 1.5, np.float32)
     x[:, -1] = 1  # the intercept's
     w = np.full((columns, 1), plan.scale // 4, np.int64)
@@ -80,7 +83,8 @@ def worlds_of_one_model(plan: Plan) -> tuple[World, World]:
 
 
 class Theatre:
-    """Three executors that play a plan's step in whichever world.
+    """Three executors that play a plan's programs in whichever world: what shares the labels, a
+    step, and what opens the model, if that is asked for.
 
     ``fed`` gives the values of seeds that the plan wants fed instead of drawing them.
     """
@@ -90,13 +94,14 @@ class Theatre:
         shown, self.kept = _showing(plan)
         parts = [schedule(shown, party, observed=True) for party in range(3)]
         self.parties = ScheduledParties(parts, directory)
-        self.steps = 0
+        self.runs = 0
         for party, part in enumerate(parts):
             for name, place in part.fed.items():
                 self.parties.write(party, place, (fed or {})[name])
 
     def train(self, world: World, steps: int) -> list[Seen]:
-        """What each party saw of a training, from the start on."""
+        """What each party saw of a training, from the start on; the labels are shared again before
+        each step."""
         return self._play((world, world), [0] * steps, fresh=False)
 
     def play(
@@ -114,88 +119,96 @@ class Theatre:
             np.empty((len(tosses), sum(p.bytes for _, _, p in seen)), np.uint8) for seen in places
         ]
         opened: list[Array] = []
-        tables = {0: np.vstack([w.x for w in pair]), 1: np.vstack([w.y for w in pair])}
-        batch = self.plan.parameters.batch_size
-        with ThreadPoolExecutor(3) as pool:
-            for step, coin in enumerate(tosses):
-                if fresh:
-                    self._share(pair[coin].w)
-                rows = np.arange(coin * batch, (coin + 1) * batch, dtype=np.int32)
-                for done in [
-                    pool.submit(self._step, party, rows, tables.get(party)) for party in range(3)
-                ]:
-                    done.result()
-                self.steps += 1
-                for party, seen in enumerate(places):
-                    arena = self.parties.arenas[party]
-                    pieces = [arena[p.offset : p.offset + p.bytes] for _, _, p in seen]
-                    if pieces:
-                        np.concatenate(pieces, out=rooms[party][step])
-                if opening:
-                    opened.append(self.parties.reveal(self.steps))
+        layout = self.plan.parameters.layout
+        # As many rows as the job has: those of the batch, again and again.
+        times = -(-layout.rows // layout.batch_size)
+        tables = [
+            {p: np.tile(rows, (times, 1))[: layout.rows] for p, rows in ((0, w.x), (1, w.y))}
+            for w in pair
+        ]
+        for step, coin in enumerate(tosses):
+            if fresh:
+                self._share(pair[coin].w)
+            for name, rows in (("share", layout.share_rows), ("step", layout.batch_size)):
+                self._run(name, tables[coin], np.arange(rows, dtype=np.int32))
+            for party, seen in enumerate(places):
+                arena = self.parties.arenas[party]
+                pieces = [arena[p.offset : p.offset + p.bytes] for _, _, p in seen]
+                if pieces:
+                    np.concatenate(pieces, out=rooms[party][step])
+            if opening:
+                self.runs += 1
+                (model,) = self.parties.opened(self.runs - 1).values()
+                opened.append(model)
         views = [_apart(room, seen) for room, seen in zip(rooms, places, strict=True)]
         if opening:
             views[0]["the model"] = np.array(opened)
         return views
 
     def received(self, party: int) -> list[str]:
-        """The names of the messages that a party receives in a step."""
+        """The names of the messages that a party receives."""
         return [name for name, _, _ in self._places(party) if name.startswith("message")]
 
-    def _step(self, party: int, rows: Array, table: Array | None) -> None:
-        self.parties.executors[party].run(
-            self.parties.schedules[party].step,
-            self.steps,
-            1,
-            rows if table is not None else None,
-            table,
-            LIMIT_S,
-            LIMIT_S,
-        )
+    def _run(self, name: str, tables: dict[int, Array], rows: Array) -> None:
+        self.parties.program(name, self.runs, 1, tables, rows)
+        self.runs += 1
 
     def _share(self, w: Array) -> None:
         """Fresh shares of the weights: of two parties, or replicated among three."""
-        own = [len(pairs) for pairs in self.plan.state]
-        shares = [_uniform(w.shape) for _ in range(len([n for n in own if n]) - 1)]
+        (value,) = (shared for shared in self.plan.state if not shared.by_rows)
+        parts = sorted({part for held in value.parts for part in held})
+        shares = [_uniform(w.shape) for _ in parts[1:]]
         shares.append(w - sum(shares, np.zeros_like(w)))
-        for party, count in enumerate(own):
-            for number in range(count):
-                place = self.parties.schedules[party].state[number]
-                self.parties.write(party, place, shares[(party + number) % len(shares)])
+        for party, part in enumerate(self.parties.schedules):
+            for held in part.state:
+                if held.share.value == value.name:
+                    number = value.parts[party][held.share.position]
+                    self.parties.write(party, held.place, shares[number])
 
     def _places(self, party: int) -> Iterable[tuple[str, Operation, Place]]:
+        """What a party sees of the programs: names, with the program's before the tensor's."""
         part = self.parties.schedules[party]
-        for message in part.messages[0]:
-            if message.receiver == party:
-                name = f"message {message.key} {message.tensor}"
-                yield name, self.plan.by_name[message.tensor], part.received[message.key]
-        own = len(self.plan.state[party])
-        for name, place in zip(self.kept[party], part.state[own:], strict=True):
-            yield f"own {name}", self.plan.by_name[name], place
+        state = {held.share.value: held.place for held in part.state}
+        for program in (self.plan.by_name[name] for name in PLAYED):
+            for message in part.program(program.name).messages:
+                if message.receiver == party:
+                    name = f"message {message.key} {program.name}/{message.tensor}"
+                    yield name, program.by_name[message.tensor], part.received[message.key]
+            for name in self.kept[program.name, party]:
+                place = state[f"{program.name}/{name}"]
+                yield f"own {program.name}/{name}", program.by_name[name], place
 
 
-def _showing(plan: Plan) -> tuple[Plan, list[list[str]]]:
+PLAYED = ("share", "step")
+"""The programs in which something is computed."""
+
+
+def made_by(plan: Plan, name: str) -> tuple[Program, Operation]:
+    """The program and the operation of a name that ``Theatre`` gave something."""
+    program, _, tensor = name.partition("/")
+    return plan.by_name[program], plan.by_name[program].by_name[tensor]
+
+
+def _showing(plan: Plan) -> tuple[Plan, dict[tuple[str, int], list[str]]]:
     """The plan, with what its parties grow and multiply kept readable as if it were state."""
-    parts = cut(plan, tuple(tuple(after for _, after in pairs) for pairs in plan.state)).parts
-    kept: list[list[str]] = []
-    operations, state = list(plan.operations), []
-    for party, part in enumerate(parts):
-        own = [
-            o
-            for o in part.operations
-            if o.party == party and o.kind in _KEPT and o.dtype.kind != "f"
-        ]
-        kept.append([o.name for o in own])
-        rooms = [
-            replace(o, name=f"shown/{o.name}", kind="Placeholder", inputs=(), attributes={})
-            for o in own
-        ]
-        operations += rooms
-        state.append(
-            plan.state[party]
-            + tuple((room.name, o.name) for room, o in zip(rooms, own, strict=True))
-        )
-    return replace(plan, operations=tuple(operations), state=tuple(state)), kept
+    kept: dict[tuple[str, int], list[str]] = {}
+    programs, state = [], list(plan.state)
+    for program in plan.programs:
+        writes = list(program.writes)
+        for party, part in enumerate(cut(program).parts if program.name in PLAYED else ()):
+            own = [
+                o
+                for o in part.operations
+                if o.party == party and o.kind in _KEPT and o.dtype.kind != "f"
+            ]
+            kept[program.name, party] = [o.name for o in own]
+            for o in own:
+                value = f"{program.name}/{o.name}"
+                parts = tuple((0,) if p == party else () for p in range(3))
+                state.append(Shared(value, o.shape, o.dtype.name, parts))
+                writes.append(Slot(o.name, Share(value, party, 0)))
+        programs.append(replace(program, writes=tuple(writes)))
+    return replace(plan, programs=tuple(programs), state=tuple(state)), kept
 
 
 def _apart(room: Array, seen: list[tuple[str, Operation, Place]]) -> Seen:

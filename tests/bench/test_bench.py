@@ -107,7 +107,7 @@ def test_the_report_holds_every_run_its_machine_and_the_same_table(tmp_path: Pat
 def test_every_case_is_a_job_with_the_steps_it_says(case: Case, protocol: str) -> None:
     job = parse_job(job_text(case, protocol), where=case.name)
     assert job.steps == case.steps
-    assert len(job.features) == case.features
+    assert len(job.features_of("alice")) == case.features
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))

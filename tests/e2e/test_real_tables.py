@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from deployer.local.run import run_local
 from party.agreement.job import Job, load_job
-from party.models.logistic_regression.reference import fit
+from party.models import model_of
 from party.table import read_table
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/fraud"
@@ -44,11 +44,11 @@ def test_the_model_is_the_plaintext_references_and_ranks_as_plain_logistic_regre
 ) -> None:
     job = example(protocol)
     x, y = clear_tables()
-    model = run_local(job, TABLES, tmp_path, cache=cache_directory).model
+    model = run_local(job, TABLES, tmp_path, cache=cache_directory).models["alice"]
     secure = np.array([*model["weights"], model["intercept"]])
 
-    twin = fit(job, x, y)
-    assert np.linalg.norm(secure - twin) <= 1e-2 * np.linalg.norm(twin)
+    reference = model_of(job.parameters).fit(job, x, y)
+    assert np.linalg.norm(secure - reference) <= 1e-2 * np.linalg.norm(reference)
 
     plain = LogisticRegression(C=1e9, max_iter=1000).fit(x[:, :-1], y[:, 0])
     best = roc_auc_score(y, plain.decision_function(x[:, :-1]))
@@ -59,9 +59,9 @@ def test_two_runs_of_a_job_differ_by_rounding_alone(tmp_path: Path, cache_direct
     """Their masks are others, so their last bits are."""
     one, other = (
         np.array(
-            run_local(example("pond"), TABLES, tmp_path / name, cache=cache_directory).model[
-                "weights"
-            ]
+            run_local(example("pond"), TABLES, tmp_path / name, cache=cache_directory).models[
+                "alice"
+            ]["weights"]
         )
         for name in ("one", "other")
     )
@@ -72,11 +72,11 @@ def test_the_model_says_what_it_was_trained_on_and_how_to_use_it(
     tmp_path: Path, cache_directory: Path
 ) -> None:
     job = example("pond")
-    model = run_local(job, TABLES, tmp_path, cache=cache_directory).model
+    model = run_local(job, TABLES, tmp_path, cache=cache_directory).models["alice"]
     raw = np.loadtxt(TABLES["alice"], delimiter=",")
     np.testing.assert_allclose(model["mean"], raw.mean(axis=0), atol=1e-9)
     np.testing.assert_allclose(model["scale"], raw.std(axis=0), rtol=1e-9)
-    assert model["features"] == list(job.features)
+    assert model["features"] == list(job.features_of("alice"))
     assert model["job"] == job.digest
     assert model["protocol"] == "pond"
     assert len(model["plan"]) == 64
