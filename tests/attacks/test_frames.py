@@ -277,7 +277,8 @@ def test_a_word_after_the_last_one_is_too_much(
     with intruder(processes) as bob:
         bob.behaves(bob.steps + 1, chance)
         bob.send("alice", wire([Frame(bob.blocks + bob.steps + 1, 0, 8)], chance))
-        told = rf"bob sent more than was agreed \(step {bob.blocks + bob.steps + 1}, message 0, 8 bytes\)"
+        last = bob.blocks + bob.steps + 1
+        told = rf"bob sent more than was agreed \(step {last}, message 0, 8 bytes\)"
         ends_named(processes, bob, "alice", told + " at the end", leaves=True)
     tried(1, "runs with a frame after the last")
 
@@ -292,7 +293,7 @@ def test_who_runs_ahead_is_not_read(
         alice, server = processes.running
         alice.reaches("running")
         server.signal(signal.SIGSTOP)
-        before, steps = resident_bytes(alice), itertools.count()
+        before, steps = resident_bytes(alice), itertools.count(-bob.blocks)
 
         def ahead() -> int:
             return bob.send("alice", wire(bob.frames("alice", next(steps)), chance))
