@@ -13,10 +13,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import frexp
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from party.models.registry import ModelName, ModelParameters, parameters_of
 from party.process.errors import InputError
@@ -62,6 +70,23 @@ class LabelByHolder(_Strict):
     alice: ColumnName | None = Field(default=None, description="Alice's column")
     bob: ColumnName | None = Field(default=None, description="Bob's column")
 
+
+def _form(value: Any) -> str:
+    """Whether a key has its short form or its long one, a mapping; errors are told of that one."""
+    return _LONG if isinstance(value, dict | BaseModel) else _SHORT
+
+
+_SHORT, _LONG = "(short)", "(long)"
+_FORM = Discriminator(_form)
+Features = Annotated[
+    Annotated[Columns, Tag(_SHORT)] | Annotated[FeaturesByHolder, Tag(_LONG)], _FORM
+]
+LabelColumn = Annotated[
+    Annotated[ColumnName, Tag(_SHORT)] | Annotated[LabelByHolder, Tag(_LONG)], _FORM
+]
+ModelChoice = Annotated[
+    Annotated[ModelName, Tag(_SHORT)] | Annotated[ModelParameters, Tag(_LONG)], _FORM
+]
 
 RATE_BITS = 4
 """Bits kept of the step width; its relative rounding error is at most 2**-4.
@@ -116,13 +141,13 @@ class Job(_Strict):
     name: Name = Field(description="the job's name and the trust domain of its identities")
     protocol: ProtocolName = Field(default="pond", description="how the parties share secrets")
     rows: int = Field(ge=1, le=2**31 - 1, description="rows of every holder's table")
-    features: Columns | FeaturesByHolder = Field(
+    features: Features = Field(
         description="the columns to learn from: a list of Alice's, or a list for each holder"
     )
-    label: ColumnName | LabelByHolder = Field(
+    label: LabelColumn = Field(
         description="the column to predict: Bob's, or the one of the holder that is named"
     )
-    model: ModelName | ModelParameters = Field(
+    model: ModelChoice = Field(
         default="logistic-regression", description="what is trained: its name, or its parameters"
     )
     training: Training
@@ -279,19 +304,31 @@ def parse_job(text: str, where: str) -> Job:
         errors = error.errors(include_url=False, include_input=False)
         # A misspelt key is also a missing one; the misspelling is what helps.
         first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
-        key = ".".join(str(part) for part in first["loc"])
+        location = _keys(first["loc"])
+        key = ".".join(map(str, location))
         message = first["msg"].removeprefix("Value error, ")
         hint = None
         if first["type"] == "extra_forbidden":
-            message, hint = "unknown key", _nearest_key_hint(first["loc"])
+            message, hint = "unknown key", _nearest_key_hint(location)
         what = f"the job is wrong: {key}: {message}" if key else f"the job is wrong: {message}"
         raise InputError(what, where, hint) from None
+
+
+def _keys(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The keys of a place in the job, without the names of the forms that pydantic adds."""
+    forms = {_SHORT, _LONG, *get_args(ModelName)}
+    return (*location[:1], *(part for part in location[1:] if part not in forms))
 
 
 def _nearest_key_hint(location: tuple[int | str, ...]) -> str | None:
     from difflib import get_close_matches
 
-    model: type[BaseModel] = Training if location[0] == "training" else Job
+    parts: dict[int | str, type[BaseModel]] = {
+        "training": Training,
+        "features": FeaturesByHolder,
+        "label": LabelByHolder,
+    }
+    model = parts.get(location[0], Job) if len(location) > 1 else Job
     near = get_close_matches(str(location[-1]), model.model_fields, n=1)
     return f"did you mean {near[0]!r}?" if near else None
 

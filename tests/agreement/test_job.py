@@ -47,7 +47,15 @@ def test_the_example_is_a_job() -> None:
         (changed("[a, b]", '[a, "b\\n"]'), "features.1: ", ""),
         (changed("0.5", ".nan"), "training.learning_rate: ", ""),
         (changed("0.5", "-1"), "training.learning_rate: ", ""),
-        (GOOD + "result: bob\n", "result: ", ""),
+        (GOOD + "result: carol\n", "result: ", ""),
+        (changed("[a, b]", "{alice: [a], bob: [a]}"), "'a' stands more than once", ""),
+        (changed("[a, b]", "{alice: []}"), "features.alice: ", ""),
+        (changed("[a, b]", "{alise: [a]}"), "features.alise: unknown key", "'alice'"),
+        (changed("[a, b]", "{}"), "features: no holder has any", ""),
+        (changed("label: y", "label: {alice: y}"), "bob holds neither features nor", ""),
+        (changed("label: y", "label: {alice: y, bob: z}"), "label: it is the column of one", ""),
+        (GOOD + "model: forest\n", "model: ", ""),
+        (GOOD + "model: {kind: linear-regression, unit: 0}\n", "model.unit: ", ""),
         (GOOD + "protocol: spdz\n", "protocol: ", ""),
         (GOOD + "rows: 7\n", "key 'rows' stands more than once", ""),
         ("- a\n", "not a mapping", ""),
@@ -63,6 +71,26 @@ def test_a_wrong_job_is_refused_with_its_key(text: str, what: str, hint: str) ->
     assert refused.value.where is not None
     assert refused.value.where.startswith("job.yaml")
     assert hint in (refused.value.hint or "")
+
+
+def test_a_job_says_who_holds_what_and_who_receives_what() -> None:
+    text = changed("[a, b]", "{alice: [a], bob: [b, c]}") + "result: own\n"
+    job = parse_job(text, "job.yaml")
+    assert (job.features_of("alice"), job.features_of("bob")) == (("a",), ("b", "c"))
+    assert (job.label_holder, job.intercept_holder) == ("bob", "alice")
+    assert job.receivers == ("alice", "bob")
+    assert job.features_of("server") == () and job.holders == ("alice", "bob")
+
+
+@pytest.mark.parametrize(
+    ("result", "receivers"),
+    [("alice", ("alice",)), ("bob", ("bob",)), ("both", ("alice", "bob")), ("nobody", ())],
+)
+def test_each_of_its_own_part_of_alices_columns_is_alice(
+    result: str, receivers: tuple[str, ...]
+) -> None:
+    assert parse_job(GOOD + f"result: {result}\n", "job.yaml").receivers == receivers
+    assert parse_job(GOOD + "result: own\n", "job.yaml").receivers == ("alice",)
 
 
 def test_a_missing_file_and_a_file_of_bytes_are_refused(tmp_path: Path) -> None:
