@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from party.models.logistic_regression.reference import fit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from deployer.local.run import run_local
 from party.agreement.job import Job, load_job
-from party.models.logistic_regression.reference import fit
 from party.table import read_table
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/fraud"
@@ -105,7 +105,7 @@ def test_memory_beyond_the_table_is_flat_in_rows(tmp_path: Path, cache_directory
         )
         tables = {party: folder / f"{party}.csv" for party in ("alice", "bob")}
         report = run_local(job, tables, folder / "out", cache=cache_directory).report
-        alice = report["parties"]["alice"]
-        beyond.append(alice["peak_bytes"] - alice["table_bytes"])
+        alice = report.parties["alice"]
+        beyond.append(alice.peak_bytes - alice.table_bytes)
     assert beyond[1] <= beyond[0] + (4 << 20)
     assert max(beyond) <= 80 << 20
