@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from bench.cases import Case, Tables, job_text
 from bench.places import ROOT, Place, place
 from bench.published import environment
+from party.agreement.job import PARTIES
+from party.reporting.documents import Document, ModelDocument, PartyReport
 
-PARTIES = ("alice", "bob", "server")
+_Document = TypeVar("_Document", bound=Document)
+
 WARM_UP = 10
 """Steps of the published system that are not timed: the first builds its graph, which takes
 seconds, and some more pass before its pace is steady. The kit's are all timed."""
@@ -164,20 +168,23 @@ def _by_hand(
 
 
 def _kit_figures(tables: Tables, output: Path, job_s: float, cpu_s: float, here: Place) -> Figures:
-    reports = {
-        party: json.loads((output / party / "report.json").read_text(encoding="utf-8"))
-        for party in PARTIES
-    }
-    model = json.loads((output / "alice" / "model.json").read_text(encoding="utf-8"))
+    reports = {party: _found(PartyReport.read(output / party)) for party in PARTIES}
+    model = _found(ModelDocument.read(output / "alice")).as_json()
     return Figures(
-        step_ms=reports["alice"]["times"]["step_s"] * 1000,
+        step_ms=reports["alice"].times.step_s * 1000,
         first_job_s=job_s,
         job_s=job_s,
         cpu_s=cpu_s,
-        peak_mib={party: report["peak_bytes"] / 2**20 for party, report in reports.items()},
+        peak_mib={party: report.peak_bytes / 2**20 for party, report in reports.items()},
         wire_bytes=here.carried(),
         auc=tables.auc([*model["weights"], model["intercept"]]),
     )
+
+
+def _found(document: _Document | None) -> _Document:
+    if document is None:
+        raise RunFailed("a party ended well and left no report or no model")
+    return document
 
 
 def _command(name: str) -> list[str]:

@@ -19,7 +19,7 @@ from party.process.exit import guarded
 from party.process.hardening import harden_process
 
 COMMANDS = {
-    "run": "deployer.local.run",
+    "run": "deployer.commands.run",
     "certs": "deployer.commands.certs",
     "data": "deployer.commands.data",
     "values": "deployer.manifests.reference",

@@ -22,12 +22,11 @@ from party.agreement.job import PARTIES, Job, Party, load_job
 from party.channel import listen as bind
 from party.channel import versions
 from party.identity import Keys, load_keys
-from party.process import files
 from party.process.errors import InputError, JobError, KitError
 from party.process.exit import Stop, guarded, place_of, stop_on_signals
 from party.process.hardening import harden_process
 from party.reporting import result
-from party.reporting.status import FILE as STATUS
+from party.reporting.documents import PartyReport, StatusDocument, Traffic
 from party.reporting.status import Log, Status
 from party.runtime import Assignment, Name, Outcome, default_cache, train
 
@@ -160,10 +159,10 @@ def server(
 @app.command("status")
 def show_status(output: OutputOption) -> None:
     """Print a party's status.json."""
-    status = files.read_json(output / STATUS)
+    status = StatusDocument.read(output)
     if status is None:
         raise InputError("no party has started here", str(output), "look into its --output")
-    print(json.dumps(status, indent=2, ensure_ascii=False))
+    print(json.dumps(status.as_json(), indent=2, ensure_ascii=False))
 
 
 @app.command("result")
@@ -186,7 +185,7 @@ def play(party: Party, options: Options) -> None:
     with _own_directory(options.output):
         if options.stay and (former := _finished(options.output, job)) is not None:
             with _probed(probe, lambda: former, {}):
-                log.say("this job was done before", finished=former["updated"])
+                log.say("this job was done before", finished=former.updated)
                 _stay()
             return
         status = Status(options.output, job, party, log)
@@ -229,7 +228,7 @@ def _do(
             traffic=traffic,
         ),
     )
-    outcome.times = {"start_s": started_s, "table_s": table_s} | outcome.times
+    outcome.times = outcome.times.also(start_s=started_s, table_s=table_s)
     if outcome.opened:
         assert table is not None
         path = result.write_model(
@@ -266,7 +265,7 @@ def _ready(
             if not options.stay:
                 raise
             if said != (said := str(error)):
-                phase = status.snapshot()["phase"]
+                phase = status.snapshot().phase
                 status.enter(phase, error.what, where=error.where, hint=error.hint)
         time.sleep(_AGAIN_S)
 
@@ -274,7 +273,7 @@ def _ready(
 def _load(path: Path, job: Job, party: Party, status: Status) -> Table:
     from party.table import load
 
-    if status.snapshot()["phase"] != "table":
+    if status.snapshot().phase != "table":
         status.enter("table", "reading the table")
     return load(path, job, party)
 
@@ -287,24 +286,21 @@ def _write_report(
     traffic: dict[str, int],
     table_bytes: int,
 ) -> None:
-    files.replace_json(
-        options.output / result.REPORT,
-        {
-            "party": party,
-            "job": job.digest,
-            "plan": outcome.plan_digest,
-            "run": outcome.run,
-            "protocol": job.protocol,
-            "runtime": options.runtime,
-            "versions": versions(),
-            "times": {name: round(value, 6) for name, value in outcome.times.items()}
-            | {"whole_s": round(result.process_age_s(), 6)},
-            "traffic": traffic,
-            **outcome.figures,
-            "peak_bytes": result.peak_bytes(),
-            "table_bytes": table_bytes,
-        },
+    report = PartyReport(
+        party=party,
+        job=job.digest,
+        plan=outcome.plan_digest,
+        run=outcome.run,
+        protocol=job.protocol,
+        runtime=options.runtime,
+        versions=versions(),
+        times=outcome.times.also(whole_s=result.process_age_s()),
+        traffic=Traffic.model_validate(traffic) if traffic else None,
+        peak_bytes=result.peak_bytes(),
+        table_bytes=table_bytes,
+        **outcome.figures.model_dump(),
     )
+    report.write(options.output)
 
 
 def _address(text: str | None, option: str) -> Address | None:
@@ -340,13 +336,13 @@ def _own_directory(output: Path) -> Iterator[None]:
         os.close(number)
 
 
-def _finished(output: Path, job: Job) -> dict[str, Any] | None:
+def _finished(output: Path, job: Job) -> StatusDocument | None:
     """The status of a former run of the same job that came to its end."""
     try:
-        status = files.read_json(output / STATUS)
+        status = StatusDocument.read(output)
     except KitError:
         return None
-    if status and status.get("phase") == "done" and status.get("job") == job.digest:
+    if status is not None and status.phase == "done" and status.job == job.digest:
         return status
     return None
 
@@ -371,7 +367,7 @@ def _told(status: Status) -> Iterator[None]:
     try:
         yield
     except Stop:
-        phase = status.snapshot()["phase"]
+        phase = status.snapshot().phase
         failure = JobError(f"stopped while {_DOING.get(phase, phase)}")
         status.enter("failed", failure.what)
         raise failure from None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from deployer.cluster.client import Object
 from deployer.cluster.target import OUTPUT, Place
 from party.process.errors import InputError, JobError
-from party.reporting.status import FILE as STATUS
+from party.reporting.documents import StatusDocument
 
 ABSENT, PENDING, BROKEN, STARTING = "absent", "pending", "broken", "starting"
 """Phases of a pod whose party does not speak for itself: there is none; it waits for the cluster;
@@ -35,7 +34,7 @@ class Observation:
         says: what it is doing or what is wrong, one sentence.
         do: what to do about it, if anything.
         restarts: how often its container was started again.
-        own: the party's own status, as it wrote it; empty if it wrote none.
+        own: the party's own status, as it wrote it; None if it wrote none.
     """
 
     party: str
@@ -45,19 +44,18 @@ class Observation:
     says: str
     do: str = ""
     restarts: int = 0
-    own: dict[str, Any] = field(default_factory=dict)
+    own: StatusDocument | None = None
 
     @property
     def progress(self) -> float | None:
         """Steps done, of all, between 0 and 1."""
-        step, steps = self.own.get("step"), self.own.get("steps")
-        if not isinstance(step, int) or not isinstance(steps, int) or steps < 1:
+        if self.own is None or self.own.steps < 1:
             return None
-        return min(1.0, step / steps)
+        return min(1.0, self.own.step / self.own.steps)
 
     def document(self) -> dict[str, Any]:
         """For ``--json``."""
-        return asdict(self)
+        return asdict(self) | {"own": {} if self.own is None else self.own.as_json()}
 
 
 def observe(place: Place) -> Observation:
@@ -118,21 +116,19 @@ def of_claim(place: Place, events: Sequence[Object]) -> tuple[str, str, str]:
     return PENDING, "its volume is about to be made", ""
 
 
-def own_words(status: dict[str, Any]) -> tuple[str, str, str]:
+def own_words(status: StatusDocument) -> tuple[str, str, str]:
     """Phase, sentence and remedy by a party's own status."""
-    phase = str(status.get("phase", STARTING))
-    message = str(status.get("message") or "")
+    phase = status.phase
     if phase == "running":
-        rate, left = status.get("rate"), status.get("remaining_s")
-        parts = [f"step {status.get('step')} of {status.get('steps')}"]
-        parts += [f"{rate:.0f} a second"] if rate else []
+        left = status.remaining_s
+        parts = [f"step {status.step} of {status.steps}"]
+        parts += [f"{status.rate:.0f} a second"] if status.rate else []
         parts += [f"{duration(left)} left"] if left is not None else []
         return phase, ", ".join(parts), ""
-    waiting = [str(one) for one in status.get("waiting_for") or ()]
-    if waiting:
-        return phase, f"waits for {' and '.join(waiting)}", ""
-    where, hint = str(status.get("where") or ""), str(status.get("hint") or "")
-    says = message or _DOING.get(phase, phase)
+    if status.waiting_for:
+        return phase, f"waits for {' and '.join(status.waiting_for)}", ""
+    where, hint = status.where or "", status.hint or ""
+    says = status.message or _DOING.get(phase, phase)
     return phase, f"{says} ({where})" if where else says, _remedy(status, where) or hint
 
 
@@ -155,30 +151,30 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _own_words(place: Place) -> tuple[str, str, str, dict[str, Any]]:
+def _own_words(place: Place) -> tuple[str, str, str, StatusDocument | None]:
     try:
         # Not `party status`: a Python that starts every other second takes time from the training.
         ran = place.cluster.execute(
-            place.pod, place.namespace, ["cat", f"{OUTPUT}/{STATUS}"], _WAITS_S
+            place.pod, place.namespace, ["cat", f"{OUTPUT}/{StatusDocument.NAME}"], _WAITS_S
         )
-        status = json.loads(ran.stdout) if ran.exit_code == 0 else None
+        status = StatusDocument.parse(ran.stdout) if ran.exit_code == 0 else None
     except InputError as error:
-        return STARTING, f"its pod runs ({error.what})", error.hint or "", {}
+        return STARTING, f"its pod runs ({error.what})", error.hint or "", None
     except (JobError, ValueError):
-        return STARTING, "its pod runs and does not say anything yet", "", {}
-    if not isinstance(status, dict):
-        return STARTING, "its pod runs and has not begun with the job", "", {}
-    if status.get("job") != place.job:
+        return STARTING, "its pod runs and does not say anything yet", "", None
+    if status is None:
+        return STARTING, "its pod runs and has not begun with the job", "", None
+    if status.job != place.job:
         says = "its pod runs another job than the values have"
         return STARTING, says, "install this one: deployer apply, or helm upgrade", status
     return *own_words(status), status
 
 
-def _remedy(status: dict[str, Any], where: str) -> str:
+def _remedy(status: StatusDocument, where: str) -> str:
     """What to do in a cluster about a file that a party's pod was given, or was not."""
     for path, command in (("/table", "data put {} CSV"), ("/keys", "certs put {} DIR")):
         if where == path or where.startswith(f"{path}/"):
-            return f"put it there: deployer {command.format(status.get('party'))}"
+            return f"put it there: deployer {command.format(status.party)}"
     return ""
 
 
@@ -187,11 +183,11 @@ def _found(
     phase: str,
     says: str,
     do: str,
-    own: dict[str, Any] | None = None,
+    own: StatusDocument | None = None,
     restarts: int = 0,
 ) -> Observation:
     where = f"{place.namespace}, {place.cluster}"
-    return Observation(place.party, where, place.pod, phase, says, do, restarts, own or {})
+    return Observation(place.party, where, place.pod, phase, says, do, restarts, own)
 
 
 def _statuses(pod: Object) -> list[Object]:

@@ -6,12 +6,11 @@ that the network lets it through to their status ports.
 
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.client import HTTPException
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
@@ -21,6 +20,7 @@ from deployer.cli import new_app
 from party.agreement.hosts import Address
 from party.agreement.job import PARTIES
 from party.process.errors import InputError, JobError
+from party.reporting.documents import PublicStatus
 
 WELL = ("running", "revealing", "done")
 """The phases of a party that has met the others."""
@@ -48,16 +48,15 @@ class Answer:
 def ask(address: Address) -> Answer:
     """A party's answer from its status port."""
     try:
-        with _opener.open(f"http://{address}/status", timeout=_ANSWER_S) as response:
-            state: Any = json.loads(response.read(_LARGEST))
-        phase, step, steps = state["phase"], int(state["step"]), int(state["steps"])
+        with _opener.open(f"http://{address}/{PublicStatus.NAME}", timeout=_ANSWER_S) as response:
+            status = PublicStatus.parse(response.read(_LARGEST))
     except URLError as error:
         return Answer("", f"does not answer at {address} ({_reason(error.reason)})")
     except (OSError, HTTPException) as error:
         return Answer("", f"does not answer at {address} ({_reason(error)})")
-    except (ValueError, TypeError, KeyError):
+    except ValueError:
         return Answer("", f"answers at {address}, but not as a party does")
-    return Answer(str(phase), f"{phase}, {step} of {steps} steps")
+    return Answer(status.phase, f"{status.phase}, {status.step} of {status.steps} steps")
 
 
 def wait(parties: dict[str, Address], timeout_s: float) -> dict[str, Answer]:

@@ -20,7 +20,7 @@ from deployer.cluster.target import (
     ValuesOption,
     find,
 )
-from party.process.errors import JobError
+from party.process.errors import AS_JSON, ErrorDocument, JobError
 
 app = new_app()
 
@@ -33,13 +33,12 @@ def model_of(place: Place) -> dict[str, Any]:
     where = f"pod {place.pod}, namespace {place.namespace}, {place.cluster}"
     if place.cluster.read("v1", "Pod", place.pod, place.namespace) is None:
         raise JobError(f"{place.party} has no pod", where, "see deployer status")
-    ran = place.cluster.execute(
-        place.pod, place.namespace, ["party", "result", "--output", OUTPUT], timeout_s=60
-    )
+    command = ["env", f"{AS_JSON}=1", "party", "result", "--output", OUTPUT]
+    ran = place.cluster.execute(place.pod, place.namespace, command, timeout_s=60)
     if ran.exit_code != 0:
-        lines = [line.strip() for line in ran.stderr.splitlines()]
-        said = next((line for line in lines if line.startswith("error: ")), "error: no result")
-        raise JobError(said.removeprefix("error: "), where, "see deployer status")
+        told = ErrorDocument.in_text(ran.stderr)
+        what = "no result" if told is None else told.what
+        raise JobError(what, where, "see deployer status")
     try:
         return cast("dict[str, Any]", json.loads(ran.stdout))
     except ValueError:

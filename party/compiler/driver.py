@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from party.agreement.job import PARTIES, Job
 from party.plan.parameters import PlanParameters
 from party.process import children
-from party.process.errors import InputError, JobError
+from party.process.errors import ErrorDocument, JobError, KitError
+from party.process.exit import internal
 from party.schedule import cache as store
 from party.schedule.schedule import Schedule
 
@@ -109,15 +110,13 @@ def _ask_builder(job: Job, cache: Path, parties: Sequence[int]) -> dict[str, Any
             f"exit status {done.returncode}",
             "see whether the machine ran out of memory",
         ) from None
-    if "error" in answer:
-        kind = InputError if answer["exit_code"] == InputError.exit_code else JobError
-        raise kind(*answer["error"])
+    if told := ErrorDocument.in_text(done.stdout):
+        raise told.error()
     return answer
 
 
 def _main() -> None:
     """The builder process: a request on standard input, an answer on standard output."""
-    from party.process.errors import KitError
     from party.process.hardening import harden_process
 
     harden_process()  # what it makes is what the party will run
@@ -130,24 +129,19 @@ def _main() -> None:
         compat.load()
         imported = time.monotonic()
         report = _build(job, Path(request["cache"]), request["parties"])
-        answer: dict[str, object] = {
-            "import_s": imported - begin,
-            "build_s": time.monotonic() - imported,
-            "audit": report.as_json(),
-        }
+        answer = json.dumps(
+            {
+                "import_s": imported - begin,
+                "build_s": time.monotonic() - imported,
+                "audit": report.as_json(),
+            }
+        )
     except KitError as failure:
-        answer = {
-            "error": [failure.what, failure.where, failure.hint],
-            "exit_code": failure.exit_code,
-        }
+        answer = ErrorDocument.of(failure).to_json()
     except Exception as error:
-        at = error.__traceback__
-        while at is not None and at.tb_next is not None:
-            at = at.tb_next
-        place = f"{Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}" if at else None
-        what = f"the plan cannot be built: {type(error).__name__}"
-        answer = {"error": [what, place, None], "exit_code": JobError.exit_code}
-    print(json.dumps(answer), flush=True)
+        own = internal(error, "the plan cannot be built, by an internal error")
+        answer = ErrorDocument.of(own).to_json()
+    print(answer, flush=True)
 
 
 def _build(job: Job, cache: Path, parties: Sequence[int]) -> Report:

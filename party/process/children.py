@@ -19,7 +19,11 @@ def command(module: str) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment, in which a child finds the same packages, and more of it."""
-    packages = [str(Path(directory).parent) for directory in party.__path__]
-    paths = [*packages, *filter(None, [os.environ.get("PYTHONPATH")])]
+    """This process's environment, in which a child finds the same packages, and more of it.
+
+    The child may be started in another directory than this process: no path is relative.
+    """
+    packages = [Path(directory).parent for directory in party.__path__]
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = [str(path.absolute()) for path in [*packages, *map(Path, filter(None, given))]]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)} | more

@@ -6,6 +6,9 @@ carries a value of anybody's data, nor a secret: its text ends up on screens and
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
+
 TIME_IS_UP = "the time limit has passed"
 """How a party says that its own limit ended the job, whomever it waited for just then."""
 
@@ -45,3 +48,49 @@ class JobError(KitError):
     """The job was started and failed. Exit code 1."""
 
     exit_code = 1
+
+
+AS_JSON = "TFE_KIT_ERRORS_AS_JSON"
+"""In the environment of a process whose error another process reads: it is written to stderr as a
+document, in a line of its own, in place of the text for people."""
+
+
+@dataclass(frozen=True)
+class ErrorDocument:
+    """An error on its way from one process to another: the only form that it takes there."""
+
+    what: str
+    where: str | None
+    hint: str | None
+    exit_code: int
+
+    @classmethod
+    def of(cls, error: KitError) -> ErrorDocument:
+        """The document of an error."""
+        return cls(error.what, error.where, error.hint, error.exit_code)
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps({"error": asdict(self)})
+
+    @classmethod
+    def in_text(cls, text: str) -> ErrorDocument | None:
+        """The last document among the lines of a text; None where there is none.
+
+        What other libraries write to stderr may stand before and after it.
+        """
+        for line in reversed(text.splitlines()):
+            try:
+                told = json.loads(line)["error"]
+                found = cls(told["what"], told["where"], told["hint"], told["exit_code"])
+            except (ValueError, TypeError, KeyError, RecursionError):
+                continue
+            texts = (found.where, found.hint)
+            if isinstance(found.what, str) and all(isinstance(one, str | None) for one in texts):
+                return found
+        return None
+
+    def error(self, by: str | None = None) -> KitError:
+        """The error, of the same kind; ``by`` names who had it, where that needs to be said."""
+        kind = InputError if self.exit_code == InputError.exit_code else JobError
+        return kind(self.what if by is None else f"{by}: {self.what}", self.where, self.hint)

@@ -6,13 +6,14 @@ Nobody is shown a traceback: its lines may carry values, and do not help who can
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from party.process.errors import KitError, printable
+from party.process.errors import AS_JSON, ErrorDocument, JobError, KitError, printable
 
 
 class Stop(BaseException):
@@ -37,19 +38,30 @@ def guarded(command: Callable[[], object]) -> int:
     try:
         command()
     except KitError as failure:
-        lines = (printable(line, len(line)) for line in f"error: {failure}".split("\n"))
-        print("\n".join(lines), file=sys.stderr, flush=True)
-        return failure.exit_code
+        return _shown(failure)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except (KeyboardInterrupt, Stop):
-        print("error: stopped", file=sys.stderr, flush=True)
-        return 1
+        return _shown(JobError("stopped"))
     except Exception as error:
-        print(f"error: internal error: {place_of(error)}", file=sys.stderr, flush=True)
-        print("  do: report it with this line and the versions in use", file=sys.stderr, flush=True)
-        return 1
+        return _shown(internal(error))
     return 0
+
+
+def _shown(failure: KitError) -> int:
+    if os.environ.get(AS_JSON):
+        text = ErrorDocument.of(failure).to_json()
+    else:
+        lines = (printable(line, len(line)) for line in f"error: {failure}".split("\n"))
+        text = "\n".join(lines)
+    print(text, file=sys.stderr, flush=True)
+    return failure.exit_code
+
+
+def internal(error: Exception, what: str = "internal error") -> JobError:
+    """The error of a program that is at fault itself."""
+    hint = "report it with this line and the versions in use"
+    return JobError(f"{what}: {place_of(error)}", hint=hint)
 
 
 def place_of(error: BaseException) -> str:

@@ -14,10 +14,12 @@ from typing import Any
 from party.process.errors import InputError, JobError
 
 
-def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
+def replace(
+    path: Path, content: bytes, mode: int = 0o600, called: str = "the file", where: str = ""
+) -> None:
     """Put ``content`` where whatever stood at ``path`` was, durably and in one moment.
 
-    Raises JobError when the disk refuses.
+    Raises JobError when the disk refuses; ``called`` and ``where`` are for its text.
     """
     making = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -30,7 +32,8 @@ def replace(path: Path, content: bytes, mode: int = 0o600) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             making.unlink()
-        raise JobError(f"cannot write the file: {error.strerror}", str(path)) from None
+        what = f"cannot write {called}: {error.strerror}"
+        raise JobError(what, where or str(path)) from None
 
 
 def replace_json(path: Path, value: Any, mode: int = 0o600) -> None:

@@ -15,19 +15,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from party.reporting.documents import PublicStatus, StatusDocument
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
 
-Snapshot = Callable[[], dict[str, Any]]
+Snapshot = Callable[[], StatusDocument]
 
 _CONNECTIONS = 64
 _DEADLINE_S = 2.0
 _REQUEST_BYTES = 4096
+_STATUS = f"/{PublicStatus.NAME}".encode()
 _NOT_READY = ("starting", "table", "plan", "failed")
-_PUBLIC = ("phase", "epoch", "epochs", "step", "steps")
 
 
 @dataclass(eq=False)
@@ -132,12 +134,11 @@ class Probes:
         if path == b"/healthz":
             body = b"ok\n"
         elif path == b"/readyz":
-            phase = self._snapshot()["phase"]
+            phase = self._snapshot().phase
             code, body = 503 if phase in _NOT_READY else 200, f"{phase}\n".encode()
-        elif path == b"/status":
-            state = self._snapshot()
+        elif path == _STATUS:
             kind = "application/json"
-            body = json.dumps({name: state[name] for name in _PUBLIC}).encode() + b"\n"
+            body = json.dumps(self._snapshot().public().as_json()).encode() + b"\n"
         elif path == b"/metrics":
             kind, body = "text/plain; version=0.0.4; charset=utf-8", self._metrics()
         else:
@@ -163,16 +164,16 @@ class _Collector:
 
         state = self._snapshot()
         phase = GaugeMetricFamily("party_phase", "1 for the present phase.", labels=["phase"])
-        phase.add_metric([state["phase"]], 1)
+        phase.add_metric([state.phase], 1)
         yield phase
-        for name, words in (
-            ("epoch", "The epoch at hand, from 1."),
-            ("epochs", "Epochs of the job."),
-            ("step", "Steps done."),
-            ("steps", "Steps of the job."),
+        for name, words, value in (
+            ("epoch", "The epoch at hand, from 1.", state.epoch),
+            ("epochs", "Epochs of the job.", state.epochs),
+            ("step", "Steps done.", state.step),
+            ("steps", "Steps of the job.", state.steps),
         ):
-            yield GaugeMetricFamily(f"party_{name}", words, value=state[name])
-        yield GaugeMetricFamily("party_steps_per_second", "Pace.", value=state["rate"] or 0)
+            yield GaugeMetricFamily(f"party_{name}", words, value=value)
+        yield GaugeMetricFamily("party_steps_per_second", "Pace.", value=state.rate or 0)
         for name, count in self._traffic().items():
             yield CounterMetricFamily(f"party_{name}", "Since the start of the run.", value=count)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from party.agreement.job import Job, Party
 from party.models.interface import Opened, Scales
 from party.models.registry import model_of
-from party.process import files
 from party.process.errors import JobError
+from party.reporting.documents import ModelDocument, SharesDocument, StatusDocument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from party.table import Table
-
-MODEL = "model.json"
-SHARES = "shares.json"
-REPORT = "report.json"
 
 
 def write_model(
@@ -39,17 +35,17 @@ def write_model(
 
     See ``Model.document`` for the part that is the model's own.
     """
-    path = output / MODEL
     model = model_of(job.parameters)
     own = model.document(job, party, opened, Scales(table.mean, table.scale))
-    common = {
-        "job": job.digest,
-        "plan": plan_digest,
-        "protocol": job.protocol,
-        "versions": versions,
-    }
-    files.replace_json(path, {"model": model.name, **own, **common})
-    return path
+    document = ModelDocument(
+        model=model.name,
+        job=job.digest,
+        plan=plan_digest,
+        protocol=job.protocol,
+        versions=versions,
+        **own,
+    )
+    return document.write(output)
 
 
 def write_shares(
@@ -59,23 +55,21 @@ def write_shares(
 
     A share is a matrix of the ring of 64 bits, flat; one party's shares alone say nothing.
     """
-    path = output / SHARES
     shares = {name: share.tolist() for name, share in kept.items()}
-    files.replace_json(path, {"job": job.digest, "plan": plan_digest, "shares": shares})
-    return path
+    return SharesDocument(job=job.digest, plan=plan_digest, shares=shares).write(output)
 
 
 def read_model(output: Path) -> dict[str, Any]:
     """The model of the run that ``status.json`` says is done; JobError while there is none."""
-    status = files.read_json(output / "status.json")
+    status = StatusDocument.read(output)
     if status is None:
         raise JobError("no job was run here", str(output), "look into a party's --output")
-    model = files.read_json(output / MODEL)
-    if status["phase"] != "done":
-        raise JobError(f"there is no model yet: the job is {status['phase']}", str(output))
-    if model is None or model["job"] != status["job"]:
-        raise JobError(f"{status['party']} does not get the model of this job", str(output))
-    return model
+    model = ModelDocument.read(output)
+    if status.phase != "done":
+        raise JobError(f"there is no model yet: the job is {status.phase}", str(output))
+    if model is None or model.job != status.job:
+        raise JobError(f"{status.party} does not get the model of this job", str(output))
+    return model.as_json()
 
 
 def weights_table(model: dict[str, Any]) -> str:

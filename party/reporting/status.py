@@ -12,14 +12,10 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import TextIO
 
 from party.agreement.job import Job, Party
-from party.process import files
-
-Phase = Literal["starting", "table", "plan", "joining", "running", "revealing", "done", "failed"]
-
-FILE = "status.json"
+from party.reporting.documents import Phase, StatusDocument
 
 _FILE_EVERY_S = 0.5
 _LOG_EVERY_S = 10.0
@@ -66,40 +62,23 @@ class Status:
     """
 
     def __init__(self, output: Path, job: Job, party: Party, log: Log) -> None:
-        self._file = output / FILE
+        self._output = output
         self._log = log
         self._lock = threading.Lock()
         self._written = self._logged = 0.0
-        now = _now()
-        self._state: dict[str, Any] = {
-            "party": party,
-            "job": job.digest,
-            "phase": "starting",
-            "epoch": 0,
-            "epochs": job.training.epochs,
-            "step": 0,
-            "steps": job.steps,
-            "rate": None,
-            "remaining_s": None,
-            "waiting_for": [],
-            "message": "",
-            "where": None,
-            "hint": None,
-            "started": now,
-            "updated": now,
-        }
+        self._state = StatusDocument.first(job, party, now())
         self._write()
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> StatusDocument:
         """The state as ``status.json`` has it."""
         with self._lock:
-            return dict(self._state)
+            return self._state
 
     def enter(self, phase: Phase, message: str, **fields: object) -> None:
         """A new phase."""
         said: dict[str, object] = {
             "message": message,
-            "waiting_for": [],
+            "waiting_for": (),
             "where": None,
             "hint": None,
         }
@@ -110,18 +89,17 @@ class Status:
 
     def waiting(self, message: str, waiting_for: Sequence[Party]) -> None:
         """What the join is waiting for."""
-        news = list(waiting_for) != self._state["waiting_for"] or not message.startswith("waiting")
-        self._set(message=message, waiting_for=list(waiting_for))
+        news = tuple(waiting_for) != self._state.waiting_for or not message.startswith("waiting")
+        self._set(message=message, waiting_for=tuple(waiting_for))
         self._write()
-        now = time.monotonic()
-        if news or self._log.terminal or now - self._logged >= _LOG_EVERY_S:
-            self._logged = now
+        moment = time.monotonic()
+        if news or self._log.terminal or moment - self._logged >= _LOG_EVERY_S:
+            self._logged = moment
             self._log.progress(message, waiting_for=list(waiting_for))
 
     def step(self, done: int, rate: float | None, steps_per_epoch: int) -> None:
         """How far the training is; ``rate`` in steps a second."""
-        steps = self._state["steps"]
-        epochs = self._state["epochs"]
+        steps, epochs = self._state.steps, self._state.epochs
         epoch = min(done // steps_per_epoch + 1, epochs)
         remaining = (steps - done) / rate if rate else None
         rounded = None if remaining is None else round(remaining, 1)
@@ -131,25 +109,26 @@ class Status:
             rate=None if rate is None else round(rate, 1),
             remaining_s=rounded,
         )
-        now = time.monotonic()
-        if now - self._written >= _FILE_EVERY_S:
+        moment = time.monotonic()
+        if moment - self._written >= _FILE_EVERY_S:
             self._write()
-        if self._log.terminal or now - self._logged >= _LOG_EVERY_S:
-            self._logged = now
+        if self._log.terminal or moment - self._logged >= _LOG_EVERY_S:
+            self._logged = moment
             at = f"epoch {epoch} of {epochs}, step {done} of {steps}"
             pace = f", {rate:.0f} steps/s, {remaining:.0f} s left" if rate and remaining else ""
             self._log.progress(
-                at + pace, epoch=epoch, step=done, rate=self._state["rate"], remaining_s=rounded
+                at + pace, epoch=epoch, step=done, rate=self._state.rate, remaining_s=rounded
             )
 
     def _set(self, **fields: object) -> None:
         with self._lock:
-            self._state.update(fields, updated=_now())
+            self._state = self._state.model_copy(update={**fields, "updated": now()})
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        files.replace_json(self._file, self.snapshot(), 0o644)
+        self.snapshot().write(self._output, 0o644)
 
 
-def _now() -> str:
+def now() -> str:
+    """This moment, as a document tells it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

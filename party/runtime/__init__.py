@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from party.agreement.hosts import Address, Hosts
 from party.agreement.job import PARTIES, Job, Party
 from party.identity import Keys
 from party.process.errors import InputError
+from party.reporting.documents import Figures, Times
 from party.reporting.status import Status
 
 if TYPE_CHECKING:
@@ -70,9 +71,9 @@ class Outcome:
     opened: dict[str, npt.NDArray[np.float64]]
     plan_digest: str
     run: str
+    times: Times
+    figures: Figures = field(default_factory=Figures)
     kept: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
-    times: dict[str, float] = field(default_factory=dict)
-    figures: dict[str, Any] = field(default_factory=dict)
 
 
 def default_cache() -> Path:

@@ -24,6 +24,7 @@ from party.agreement.order import blocks
 from party.plan.graph import Plan, Share
 from party.plan.parameters import PlanParameters
 from party.process.errors import TIME_IS_UP, InputError, JobError
+from party.reporting.documents import Times
 from party.runtime import WARNING, Assignment, Outcome
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def train(assignment: Assignment) -> Outcome:
         outcome = _coordinate(assignment, server)
     else:
         outcome = _serve_to_the_end(assignment, server)
-    outcome.times["import_s"] = imported - begin
+    outcome.times = outcome.times.also(import_s=imported - begin)
     return outcome
 
 
@@ -142,12 +143,12 @@ def _coordinate(assignment: Assignment, server: Any) -> Outcome:
         opened={name: array.reshape(-1) / plan.scale for name, array in values.items()},
         plan_digest=plan.digest,
         run="",
-        times={
-            "build_s": built_at - begin,
-            "connect_s": connected - built_at,
-            "train_s": trained - connected,
-            "step_s": (trained - connected) / job.steps,
-        },
+        times=Times(
+            build_s=built_at - begin,
+            connect_s=connected - built_at,
+            train_s=trained - connected,
+            step_s=(trained - connected) / job.steps,
+        ),
     )
 
 
@@ -194,11 +195,11 @@ def _serve_to_the_end(assignment: Assignment, server: Any) -> Outcome:
         opened={},
         plan_digest="",
         run="",
-        times={
-            "connect_s": started - begin,
-            "train_s": train_s,
-            "step_s": train_s / job.steps,
-        },
+        times=Times(
+            connect_s=started - begin,
+            train_s=train_s,
+            step_s=train_s / job.steps,
+        ),
     )
 
 

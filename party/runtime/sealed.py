@@ -23,6 +23,7 @@ from party.plan.parameters import PlanParameters
 from party.process import files
 from party.process.errors import JobError
 from party.process.exit import Stop
+from party.reporting.documents import Figures, Times
 from party.runtime import BUILDING, Assignment, Outcome
 from party.schedule import ROW_INSTRUCTIONS, Schedule, arena, opened_values, shares_of
 
@@ -44,7 +45,7 @@ def train(assignment: Assignment) -> Outcome:
     with files.locked(assignment.cache / BUILDING, shared=True):
         found = prepared(job, index, assignment.cache)
     schedule = found.schedule
-    clock.lap("plan_s")
+    plan_s = clock.lap()
 
     status.enter("joining", f"plan {schedule.plan_digest[:12]} is ready; joining")
     listener = listen(assignment.listen) if index < len(PARTIES) - 1 else None
@@ -59,7 +60,7 @@ def train(assignment: Assignment) -> Outcome:
         status.waiting,
         reload=reloaded,
     )
-    clock.lap("connect_s")
+    connect_s = clock.lap()
 
     room = arena(schedule)
     table = None if assignment.table is None else assignment.table.matrix
@@ -70,7 +71,7 @@ def train(assignment: Assignment) -> Outcome:
             _Run(assignment, executor, schedule).through(table)
         finally:
             assignment.traffic.update(executor.counters)
-    clock.lap("train_s")
+    train_s = clock.lap()
     opened = opened_values(schedule, room)
     kept = {} if job.receivers else shares_of(schedule, room, _model_values(job))
     room.fill(0)  # shares and batches, of which a party that stays has no more need
@@ -80,19 +81,21 @@ def train(assignment: Assignment) -> Outcome:
         kept=kept,
         plan_digest=schedule.plan_digest,
         run=joined.run,
-        times=clock.laps
-        | {
-            "import_s": found.import_s,
-            "build_s": found.build_s,
-            "step_s": clock.laps["train_s"] / job.steps,
-        },
-        figures={
-            "plan_from_cache": found.from_cache,
-            "rounds": schedule.program("step").rounds,
-            "messages_per_step": len(schedule.program("step").messages),
-            "instructions": len(schedule.program("step").instructions),
-            "arena_bytes": schedule.arena_bytes,
-        },
+        times=Times(
+            plan_s=plan_s,
+            connect_s=connect_s,
+            train_s=train_s,
+            import_s=found.import_s,
+            build_s=found.build_s,
+            step_s=train_s / job.steps,
+        ),
+        figures=Figures(
+            plan_from_cache=found.from_cache,
+            rounds=schedule.program("step").rounds,
+            messages_per_step=len(schedule.program("step").messages),
+            instructions=len(schedule.program("step").instructions),
+            arena_bytes=schedule.arena_bytes,
+        ),
     )
 
 
@@ -215,10 +218,9 @@ class _Run:
 
 class _Clock:
     def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
         self._last = time.monotonic()
 
-    def lap(self, name: str) -> None:
-        now = time.monotonic()
-        self.laps[name] = now - self._last
-        self._last = now
+    def lap(self) -> float:
+        """Seconds since the last lap."""
+        before, self._last = self._last, time.monotonic()
+        return self._last - before

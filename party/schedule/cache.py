@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import stat
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -29,6 +28,7 @@ from party.agreement.job import PARTIES, digest_of
 from party.plan.cut import Message
 from party.plan.graph import Share
 from party.plan.parameters import PlanParameters
+from party.process import files
 from party.process.errors import JobError
 from party.schedule.schedule import Code, Held, Place, Schedule
 from party.schedule.verify import verify
@@ -104,22 +104,12 @@ def save(file: Path, schedule: Schedule) -> None:
     room = io.BytesIO()
     np.savez(room, allow_pickle=False, meta=np.array(json.dumps(meta)), **arrays)
     content = room.getvalue()
+    called, where = "the cache of schedules", str(file.parent)
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=".schedule-")
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                out.write(hashlib.sha256(content).digest() + content)
-                out.flush()
-                os.fsync(out.fileno())
-            Path(temporary).replace(file)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
     except OSError as error:
-        raise JobError(
-            f"cannot write the cache of schedules: {error.strerror}", str(file.parent)
-        ) from None
+        raise JobError(f"cannot write {called}: {error.strerror}", where) from None
+    files.replace(file, hashlib.sha256(content).digest() + content, called=called, where=where)
 
 
 def load(file: Path, party: int) -> Schedule | None:

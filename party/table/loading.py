@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from party.process import children
-from party.process.errors import InputError, JobError, KitError
-from party.process.exit import place_of
+from party.process.errors import ErrorDocument, JobError, KitError
+from party.process.exit import internal
 from party.process.hardening import harden_process
 from party.table.expected import Expected
 from party.table.table import Table
@@ -29,7 +29,6 @@ from party.table.table import Table
 if TYPE_CHECKING:
     from party.agreement.job import Job, Party
 
-_FAULTS = {kind.__name__: kind for kind in (InputError, JobError)}
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -66,12 +65,12 @@ def _ask_child(path: Path, expected: Expected, memory: int) -> dict[str, Any]:
     )
     if done.returncode != 0:
         raise _ended(done.returncode, path)
+    if told := ErrorDocument.in_text(done.stdout.decode(errors="replace")):
+        raise told.error()
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         raise JobError("the process that reads the table gave no answer", str(path)) from None
-    if "error" in answer:
-        raise _FAULTS[answer["error"]](answer["what"], answer["where"], answer["hint"])
     return answer
 
 
@@ -87,18 +86,13 @@ def child() -> None:
     """The child's side: a question on standard input, an answer on standard output."""
     harden_process()
     try:
-        answer = _answer(json.load(sys.stdin))
+        answer = json.dumps(_answer(json.load(sys.stdin)))
     except KitError as failure:
-        answer = {
-            "error": type(failure).__name__,
-            "what": failure.what,
-            "where": failure.where,
-            "hint": failure.hint,
-        }
+        answer = ErrorDocument.of(failure).to_json()
     except Exception as error:
-        what = f"the table was not read, by an internal error: {place_of(error)}"
-        answer = {"error": JobError.__name__, "what": what, "where": None, "hint": None}
-    json.dump(answer, sys.stdout)
+        own = internal(error, "the table was not read, by an internal error")
+        answer = ErrorDocument.of(own).to_json()
+    print(answer)
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:

@@ -39,13 +39,14 @@ def test_training_on_the_columns_of_both_gives_each_the_weights_of_its_own(
     protocol: str, tmp_path: Path, cache: Path
 ) -> None:
     job, result, tables = trained("joint", tmp_path, cache, protocol=protocol)
-    assert {*result.models} == {"alice", "bob"}
-    for party, model in result.models.items():
+    models = {party: model.as_json() for party, model in result.models.items()}
+    assert {*models} == {"alice", "bob"}
+    for party, model in models.items():
         assert model["features"] == list(job.features_of(party))  # type: ignore[arg-type]
         assert None not in model["mean"]
-    assert result.models["bob"]["intercept"] is None, "it goes with alice's columns"
+    assert models["bob"]["intercept"] is None, "it goes with alice's columns"
     clear = plaintext.fit(job, tables)
-    assert plaintext.distance(plaintext.received(*result.models.values()), clear) < 1e-2
+    assert plaintext.distance(plaintext.received(*models.values()), clear) < 1e-2
 
     x, y = plaintext.joined(job, tables)
     weights = np.array(list(clear.values()))
@@ -59,7 +60,7 @@ def test_linear_regression_gives_what_least_squares_gives(
     protocol: str, tmp_path: Path, cache: Path
 ) -> None:
     job, result, tables = trained("linear", tmp_path, cache, protocol=protocol)
-    secure = plaintext.received(result.models["alice"])
+    secure = plaintext.received(result.models["alice"].as_json())
     assert plaintext.distance(secure, plaintext.fit(job, tables)) < 1e-2
     x, y = plaintext.joined(job, tables)
 
@@ -85,7 +86,7 @@ def test_whom_the_job_names_gets_the_model_and_nobody_else(
             result == "nobody" and party != "server"
         )
     for party in receivers:
-        model = ran.models[party]
+        model = ran.models[party].as_json()
         assert plaintext.distance(plaintext.received(model), clear) < 1e-2
         known = [mean is not None for mean in model["mean"]]
         assert known == [holder == party for holder in model["holders"]]

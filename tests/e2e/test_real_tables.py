@@ -44,7 +44,7 @@ def test_the_model_is_the_plaintext_references_and_ranks_as_plain_logistic_regre
 ) -> None:
     job = example(protocol)
     x, y = clear_tables()
-    model = run_local(job, TABLES, tmp_path, cache=cache_directory).models["alice"]
+    model = run_local(job, TABLES, tmp_path, cache=cache_directory).models["alice"].as_json()
     secure = np.array([*model["weights"], model["intercept"]])
 
     reference = model_of(job.parameters).fit(job, x, y)
@@ -57,13 +57,13 @@ def test_the_model_is_the_plaintext_references_and_ranks_as_plain_logistic_regre
 
 def test_two_runs_of_a_job_differ_by_rounding_alone(tmp_path: Path, cache_directory: Path) -> None:
     """Their masks are others, so their last bits are."""
+    job = example("pond")
     one, other = (
-        np.array(
-            run_local(example("pond"), TABLES, tmp_path / name, cache=cache_directory).models[
-                "alice"
-            ]["weights"]
+        np.array(ran.models["alice"].as_json()["weights"])
+        for ran in (
+            run_local(job, TABLES, tmp_path / name, cache=cache_directory)
+            for name in ("one", "other")
         )
-        for name in ("one", "other")
     )
     assert 0 < np.linalg.norm(one - other) <= 1e-2 * np.linalg.norm(one)
 
@@ -72,7 +72,7 @@ def test_the_model_says_what_it_was_trained_on_and_how_to_use_it(
     tmp_path: Path, cache_directory: Path
 ) -> None:
     job = example("pond")
-    model = run_local(job, TABLES, tmp_path, cache=cache_directory).models["alice"]
+    model = run_local(job, TABLES, tmp_path, cache=cache_directory).models["alice"].as_json()
     raw = np.loadtxt(TABLES["alice"], delimiter=",")
     np.testing.assert_allclose(model["mean"], raw.mean(axis=0), atol=1e-9)
     np.testing.assert_allclose(model["scale"], raw.std(axis=0), rtol=1e-9)
@@ -105,7 +105,7 @@ def test_memory_beyond_the_table_is_flat_in_rows(tmp_path: Path, cache_directory
         )
         tables = {party: folder / f"{party}.csv" for party in ("alice", "bob")}
         report = run_local(job, tables, folder / "out", cache=cache_directory).report
-        alice = report["parties"]["alice"]
-        beyond.append(alice["peak_bytes"] - alice["table_bytes"])
+        alice = report.parties["alice"]
+        beyond.append(alice.peak_bytes - alice.table_bytes)
     assert beyond[1] <= beyond[0] + (4 << 20)
     assert max(beyond) <= 80 << 20

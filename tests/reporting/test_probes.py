@@ -7,13 +7,13 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from party.reporting import probes as limits
+from party.reporting.documents import StatusDocument
 from party.reporting.probes import Probes
 
 
@@ -21,10 +21,20 @@ class Answering:
     """Probes over a state that a test may change."""
 
     def __init__(self) -> None:
-        self.state: dict[str, Any] = {
-            **{"phase": "running", "epoch": 2, "epochs": 3, "step": 7, "steps": 9, "rate": 1.5},
-            **{"job": "0" * 64, "message": "a secret", "waiting_for": ["bob"]},
-        }
+        self.state = StatusDocument(
+            party="alice",
+            job="0" * 64,
+            phase="running",
+            epoch=2,
+            epochs=3,
+            step=7,
+            steps=9,
+            rate=1.5,
+            message="a secret",
+            waiting_for=("bob",),
+            started="then",
+            updated="now",
+        )
         listener = socket.create_server(("127.0.0.1", 0))
         self.probes = Probes(listener, lambda: self.state, lambda: {"bytes_sent": 12})
 
@@ -65,7 +75,7 @@ def answering() -> Iterator[Answering]:
     ],
 )
 def test_a_party_is_ready_from_when_it_listens(answering: Answering, phase: str, code: int) -> None:
-    answering.state["phase"] = phase
+    answering.state = answering.state.model_copy(update={"phase": phase})
     assert answering.ask("/readyz")[0] == code
     assert answering.ask("/healthz")[::2] == (200, "ok\n")
 
@@ -73,7 +83,7 @@ def test_a_party_is_ready_from_when_it_listens(answering: Answering, phase: str,
 def test_the_status_tells_a_stranger_phase_and_counts_and_no_more(answering: Answering) -> None:
     code, fields, body = answering.ask("/status")
     assert (code, fields["Content-Type"]) == (200, "application/json")
-    expected = {"phase": "running", "epoch": 2, "epochs": 3, "step": 7, "steps": 9}
+    expected = {"phase": "running", "epoch": 2, "epochs": 3, "step": 7, "steps": 9, "version": 1}
     assert json.loads(body) == expected
     for path in ("/metrics", "/readyz", "/healthz", "/"):
         assert "secret" not in answering.ask(path)[2]

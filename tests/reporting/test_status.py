@@ -44,8 +44,8 @@ def test_a_status_says_where_the_party_is(tmp_path: Path) -> None:
     status.enter("running", "all are here")
     status.step(3, 2.0, JOB.steps_per_epoch)
     now = status.snapshot()
-    assert (now["epoch"], now["step"], now["rate"], now["remaining_s"]) == (2, 3, 2.0, 0.5)
-    assert now["waiting_for"] == []
+    assert (now.epoch, now.step, now.rate, now.remaining_s) == (2, 3, 2.0, 0.5)
+    assert now.waiting_for == ()
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [event["event"] for event in events][-1] == (
         "epoch 2 of 2, step 3 of 4, 2 steps/s, 0 s left"

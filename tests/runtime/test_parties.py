@@ -39,7 +39,7 @@ def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(finished: P
     model = json.loads((alice / "model.json").read_text())
     assert set(model) == {
         *("model", "features", "holders", "mean", "scale", "weights", "intercept"),
-        *("job", "plan", "protocol", "versions"),
+        *("version", "job", "plan", "protocol", "versions"),
     }
     job = load_job(processes.directory / "job.yaml")
     assert model["features"] == JOB["features"]
@@ -214,7 +214,7 @@ def test_a_party_stays_for_its_cluster_and_does_no_job_twice(processes: Processe
     assert ask("/readyz") == "done\n"
     assert json.loads(ask("/status")) == {
         **{"phase": "done", "epoch": 5, "epochs": 5},
-        **{"step": 80, "steps": 80},
+        **{"step": 80, "steps": 80, "version": 1},
     }
     metrics = ask("/metrics")
     assert 'party_phase{phase="done"} 1.0' in metrics and "party_step 80.0" in metrics

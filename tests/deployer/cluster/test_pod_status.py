@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from deployer.cluster.pod_status import duration, of_pod, own_words, without_pod
+from party.agreement.job import Party
+from party.reporting.documents import Phase, StatusDocument
 
 
 def pod(state: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
@@ -84,31 +86,35 @@ def test_a_pod_that_is_refused_says_by_what() -> None:
     assert without_pod("alice", owner, [])[0] == "pending"
 
 
+def status_of(phase: Phase, party: Party = "alice", **more: Any) -> StatusDocument:
+    told: dict[str, Any] = {"epochs": 1, "steps": 540, "started": "then", "updated": "now"} | more
+    return StatusDocument(party=party, job="0" * 64, phase=phase, **told)
+
+
 def test_a_run_says_step_pace_and_time_left() -> None:
-    status = {"phase": "running", "step": 12, "steps": 540, "rate": 250.4, "remaining_s": 200.0}
+    status = status_of("running", step=12, rate=250.4, remaining_s=200.0)
     assert own_words(status) == ("running", "step 12 of 540, 250 a second, 3 min left", "")
-    slow = {"phase": "running", "step": 0, "steps": 540, "rate": None, "remaining_s": None}
-    assert own_words(slow) == ("running", "step 0 of 540", "")
+    assert own_words(status_of("running")) == ("running", "step 0 of 540", "")
 
 
 def test_who_is_waited_for_is_named() -> None:
-    status = {"phase": "joining", "waiting_for": ["bob", "server"], "message": ""}
+    status = status_of("joining", waiting_for=("bob", "server"))
     assert own_words(status) == ("joining", "waits for bob and server", "")
 
 
 def test_a_failure_says_what_where_and_what_to_do() -> None:
-    status = {"phase": "failed", "message": "broke", "where": "here", "hint": "mend it"}
+    status = status_of("failed", message="broke", where="here", hint="mend it")
     assert own_words(status) == ("failed", "broke (here)", "mend it")
 
 
 def test_what_a_pod_was_not_given_is_put_there_by_the_deployer() -> None:
-    table = {"party": "bob", "phase": "table", "message": "no table", "where": "/table/x"}
-    assert own_words(table | {"hint": "a file"}) == (
+    table = status_of("table", "bob", message="no table", where="/table/x", hint="a file")
+    assert own_words(table) == (
         "table",
         "no table (/table/x)",
         "put it there: deployer data put bob CSV",
     )
-    keys = {"party": "bob", "phase": "starting", "message": "no key", "where": "/keys"}
+    keys = status_of("starting", "bob", message="no key", where="/keys")
     assert own_words(keys)[2] == "put it there: deployer certs put bob DIR"
 
 

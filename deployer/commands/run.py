@@ -1,0 +1,154 @@
+"""``deployer run``: train on this machine, all three parties, and show what came of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deployer.cli import new_app
+from deployer.local.run import Result, run_local
+from party.agreement.job import PARTIES, Job, load_job
+from party.process import files
+from party.process.errors import InputError, JobError
+from party.process.exit import Stop, stop_on_signals
+from party.protocols.registry import ProtocolName
+from party.reporting.documents import ModelDocument, SharesDocument, StatusDocument
+from party.reporting.result import weights_table
+from party.runtime import BUILDING, WARNING, Name, default_cache
+
+app = new_app()
+
+EXAMPLE = Path("examples", "fraud")
+_EXAMPLES = (Path(__file__).parents[2], Path(sys.prefix, "share", "tfe-kit"))
+"""Where the example is: in a source tree, or installed."""
+
+
+@app.command()
+def run(
+    job: Annotated[
+        Path | None, typer.Argument(help="The job's YAML file.", show_default="examples/fraud")
+    ] = None,
+    alice: Annotated[
+        Path | None, typer.Option(help="Alice's CSV.", show_default="alice.csv beside the job")
+    ] = None,
+    bob: Annotated[
+        Path | None, typer.Option(help="Bob's CSV.", show_default="bob.csv beside the job")
+    ] = None,
+    protocol: Annotated[
+        ProtocolName | None, typer.Option(help="In place of the job's.", show_default=False)
+    ] = None,
+    runtime: Annotated[Name, typer.Option(help="How to train.")] = "sealed",
+    output: Annotated[Path, typer.Option(help="Directory for results.")] = Path("out"),
+    cache: Annotated[
+        Path | None, typer.Option(help="Where plans are kept.", show_default="~/.cache/tfe-kit")
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=0.001, help="Of the training, in seconds.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print what each party would run, and run nothing.")
+    ] = False,
+) -> None:
+    """Train on this machine: three processes, mutual TLS, keys for this run only.
+
+    Example: deployer run job.yaml --alice alice.csv --bob bob.csv --output out
+    """
+    stop_on_signals()
+    file = job or _example()
+    given = load_job(file)
+    if protocol is not None:
+        given = Job.model_validate(given.model_dump() | {"protocol": protocol})
+    if explain:
+        _explain(given, cache or default_cache())
+        return
+    tables = {"alice": alice, "bob": bob}
+    chosen = {party: path or file.with_name(f"{party}.csv") for party, path in tables.items()}
+    if runtime == "tensorflow":
+        print(f"warning: {WARNING}", file=sys.stderr, flush=True)
+    shown = _Shown(given)
+    try:
+        result = run_local(given, chosen, output, runtime, cache, shown.update, time_limit)
+    except Stop:
+        raise JobError("stopped") from None
+    finally:
+        shown.close()
+    _print_result(result)
+
+
+def _example() -> Path:
+    for base in _EXAMPLES:
+        file = base / EXAMPLE / "job.yaml"
+        if file.exists():
+            return file
+    raise InputError("the example is not installed", hint="name a job: deployer run JOB")
+
+
+def _explain(job: Job, cache: Path) -> None:
+    from party.compiler import build, is_cached, prepared
+    from party.schedule import listing
+
+    with files.locked(cache / BUILDING):
+        if not is_cached(job, cache):
+            build(job, cache, range(len(PARTIES)))
+        for index in range(len(PARTIES)):
+            for line in listing(prepared(job, index, cache).schedule):
+                print(line)
+            print()
+
+
+class _Shown:
+    """Alice's progress: a live line on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.phase = ""
+        self.said = 0.0
+        self.bar: Any = None
+        if sys.stdout.isatty():
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+            self.bar = Progress(*columns, refresh_per_second=5, transient=True)
+            self.task = self.bar.add_task("starting", total=job.steps)
+            self.bar.start()
+
+    def update(self, status: StatusDocument) -> None:
+        """Show a status of Alice's."""
+        text = status.message
+        if status.phase == "running" and status.step:
+            text = f"epoch {status.epoch}/{status.epochs} step {status.step}"
+            if status.rate:
+                text += f" {status.rate:.0f}/s"
+            if status.remaining_s is not None:
+                text += f" {status.remaining_s:.0f} s left"
+        if self.bar is not None:
+            self.bar.update(self.task, description=text, completed=status.step)
+        elif text and (status.phase != self.phase or time.monotonic() - self.said > 10.0):
+            self.phase, self.said = status.phase, time.monotonic()
+            print(text, flush=True)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def _print_result(result: Result) -> None:
+    report = result.report
+    for party, model in result.models.items():
+        if len(result.models) > 1:
+            print(f"{party.capitalize()} receives:")
+        print(weights_table(model.as_json()))
+    traffic = f", {report.bytes / 1e6:.1f} MB between the parties" if report.bytes else ""
+    print(
+        f"{report.protocol}, {report.runtime}: {report.steps} steps,"
+        f" {report.times.step_s * 1e3:.3f} ms a step, {report.times.whole_s:.2f} s in all{traffic}"
+    )
+    for party in result.models:
+        print(f"{party.capitalize()}'s model: {result.output / party / ModelDocument.NAME}")
+    if not result.models:
+        print(f"Nobody receives the model. Its shares: {result.output}/*/{SharesDocument.NAME}")

@@ -1,0 +1,279 @@
+"""What one process writes and another reads: each file's form, in one place.
+
+A document has a version. It changes when a reader of the old form would misread the new one; a
+field that is only added does not change it, since readers ignore what they do not know.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from party.agreement.job import Job, Party
+from party.process import files
+from party.process.errors import InputError
+
+Phase = Literal["starting", "table", "plan", "joining", "running", "revealing", "done", "failed"]
+
+Seconds = Annotated[float, AfterValidator(lambda value: round(value, 6))]
+
+
+class Document(BaseModel):
+    """A file that holds one JSON object.
+
+    Attributes:
+        version: of its form. A file without one is of the first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    NAME: ClassVar[str]
+
+    version: Literal[1] = 1
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Self:
+        """The document in a text. Raises ValueError for any other text."""
+        return cls.model_validate_json(text)
+
+    @classmethod
+    def read(cls, directory: Path) -> Self | None:
+        """The document in a directory; None where there is none.
+
+        Raises InputError for a file that cannot be read, or that holds something else.
+        """
+        path = directory / cls.NAME
+        value = files.read_json(path)
+        if value is None:
+            return None
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            if any(one["loc"] == ("version",) for one in error.errors()):
+                what, hint = "another version of the kit wrote this file", "use that version"
+                raise InputError(what, str(path), f"{hint}, or remove the file") from None
+            raise InputError("the file is damaged", str(path), "remove it") from None
+
+    def write(self, directory: Path, mode: int = 0o600) -> Path:
+        """Put it into a directory, whole or not at all, and return the path."""
+        path = directory / self.NAME
+        files.replace_json(path, self.as_json(), mode)
+        return path
+
+    def as_json(self) -> dict[str, Any]:
+        """The document as JSON has it."""
+        return self.model_dump(mode="json")
+
+
+class PublicStatus(Document):
+    """What a party's status port tells everybody."""
+
+    NAME = "status"
+
+    phase: Phase
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+
+
+class StatusDocument(PublicStatus):
+    """``status.json``: what a party is doing. Nothing in it comes from anybody's data.
+
+    Attributes:
+        job: the job's digest.
+        epoch, step: how far the training is.
+        rate: steps a second, by the last few seconds.
+        remaining_s: seconds left at this rate.
+        waiting_for: the parties that have not come yet.
+        message, where, hint: what it is doing or what is wrong, as an error has them.
+        started, updated: moments in UTC, in the form of ISO 8601.
+    """
+
+    NAME = "status.json"
+
+    party: Party
+    job: str
+    phase: Phase = "starting"
+    epoch: int = 0
+    step: int = 0
+    rate: float | None = None
+    remaining_s: float | None = None
+    waiting_for: tuple[Party, ...] = ()
+    message: str = ""
+    where: str | None = None
+    hint: str | None = None
+    started: str
+    updated: str
+
+    @classmethod
+    def first(cls, job: Job, party: Party, now: str, **more: Any) -> StatusDocument:
+        """The status of a party that has just been started."""
+        return cls(
+            party=party,
+            job=job.digest,
+            epochs=job.training.epochs,
+            steps=job.steps,
+            started=now,
+            updated=now,
+            **more,
+        )
+
+    def public(self) -> PublicStatus:
+        """The part that everybody may see."""
+        return PublicStatus(
+            phase=self.phase,
+            epoch=self.epoch,
+            epochs=self.epochs,
+            step=self.step,
+            steps=self.steps,
+        )
+
+
+class Times(BaseModel):
+    """Seconds that a party took, for each part of its work; None for what it did not do.
+
+    Attributes:
+        start_s: from the start of the process until it began with its job.
+        table_s: for its keys and table.
+        plan_s: for its schedule, from the cache or made.
+        import_s, build_s: for importing TensorFlow, and for building the plan.
+        connect_s: until all parties were there and agreed.
+        train_s, step_s: for all steps, and for one.
+        whole_s: from the start of the process to its end.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start_s: Seconds | None = None
+    table_s: Seconds | None = None
+    plan_s: Seconds | None = None
+    import_s: Seconds | None = None
+    build_s: Seconds | None = None
+    connect_s: Seconds | None = None
+    train_s: Seconds
+    step_s: Seconds
+    whole_s: Seconds | None = None
+
+    def also(self, **more: float) -> Times:
+        """The same, and more of them."""
+        return Times.model_validate(self.model_dump() | more)
+
+
+class Figures(BaseModel):
+    """What a schedule is like.
+
+    Attributes:
+        plan_from_cache: whether the schedule was there already.
+        rounds, messages_per_step, instructions: of one step.
+        arena_bytes: the memory of the run.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    plan_from_cache: bool | None = None
+    rounds: int | None = None
+    messages_per_step: int | None = None
+    instructions: int | None = None
+    arena_bytes: int | None = None
+
+
+class Traffic(BaseModel):
+    """What a party sent and received in a run, before TLS."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bytes_sent: int
+    bytes_received: int
+    messages_sent: int
+    messages_received: int
+    writes: int
+    waits: int
+
+
+class PartyReport(Figures, Document):
+    """``report.json`` of one party: what a run took.
+
+    Attributes:
+        plan, run: digest of the plan, and the number that the three agreed on for this run.
+        traffic: None for a runtime that does not count.
+        peak_bytes: the most memory that the process had.
+        table_bytes: the size of its own table in it.
+    """
+
+    NAME = "report.json"
+
+    party: Party
+    job: str
+    plan: str
+    run: str
+    protocol: str
+    runtime: str
+    versions: dict[str, str]
+    times: Times
+    traffic: Traffic | None
+    peak_bytes: int
+    table_bytes: int
+
+
+class RunTimes(BaseModel):
+    """Seconds of a run on one machine: Alice's, those of the one build, and the whole command."""
+
+    model_config = ConfigDict(frozen=True)
+
+    connect_s: Seconds | None
+    train_s: Seconds
+    step_s: Seconds
+    import_s: Seconds
+    build_s: Seconds
+    whole_s: Seconds
+
+
+class RunReport(Document):
+    """``report.json`` of a run on one machine: all parties' reports, and what they add up to."""
+
+    NAME = "report.json"
+
+    job: str
+    plan: str
+    run: str
+    protocol: str
+    runtime: str
+    versions: dict[str, str]
+    steps: int
+    times: RunTimes
+    bytes: int
+    messages: int
+    rounds: int | None
+    peak_bytes: dict[Party, int]
+    parties: dict[Party, PartyReport]
+
+
+class ModelDocument(Document):
+    """``model.json``: what a party was given of a model. The rest is the model's own."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    NAME = "model.json"
+
+    model: str
+    job: str
+    plan: str
+    protocol: str
+    versions: dict[str, str]
+
+
+class SharesDocument(Document):
+    """``shares.json``: a party's shares of a model that nobody gets, each a flat ring matrix."""
+
+    NAME = "shares.json"
+
+    job: str
+    plan: str
+    shares: dict[str, list[int]]
+
+
+RESULTS = (ModelDocument.NAME, SharesDocument.NAME, PartyReport.NAME)
+"""The files that a run leaves; another run into the same directory begins without them."""
