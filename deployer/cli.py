@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from party.process import streams
 from party.process.exit import guarded
 from party.process.hardening import harden_process
 
@@ -73,6 +74,7 @@ def _deployer() -> None:
 
 def main() -> None:
     """The ``deployer`` entry point."""
+    streams.settle()
     harden_process()  # as a party's: some commands hold keys or tables
     command = get_command(app)
     sys.exit(guarded(lambda: command(prog_name="deployer")))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deployer.cluster.pod_status import ABSENT, BROKEN, DONE, FAILED, Observation
+from party.process import streams
 
 _COLOURS = {ABSENT: "dim", BROKEN: "red", FAILED: "red", DONE: "green"}
 
@@ -19,7 +20,8 @@ def on_terminal() -> bool:
 
 def print_json(value: Any) -> None:
     """A value for machines."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    escaped = not streams.takes_unicode(sys.stdout)
+    print(json.dumps(value, indent=2, ensure_ascii=escaped))
 
 
 def lines(observations: Sequence[Observation], elsewhere: dict[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ import typer
 from deployer.cli import new_app
 from deployer.local.run import Result, run_local
 from party.agreement.job import PARTIES, Job, load_job
-from party.process import files
+from party.process import files, streams
 from party.process.errors import InputError, JobError
 from party.process.exit import Stop, stop_on_signals
 from party.protocols.registry import ProtocolName
@@ -58,6 +58,7 @@ def run(
     Example: deployer run job.yaml --alice alice.csv --bob bob.csv --output out
     """
     stop_on_signals()
+    streams.outlive()
     file = job or _example()
     given = load_job(file)
     if protocol is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from party.agreement.job import Job, Party
+from party.process import streams
 from party.reporting.documents import Phase, StatusDocument
 
 _FILE_EVERY_S = 0.5
@@ -28,6 +29,7 @@ class Log:
         self._party = party
         self._stream = stream or sys.stdout
         self.terminal = self._stream.isatty()
+        self._escaped = not streams.takes_unicode(self._stream)
         self._open_line = False
 
     def say(self, message: str, **fields: object) -> None:
@@ -37,7 +39,7 @@ class Log:
         else:
             moment = datetime.now(UTC).isoformat(timespec="milliseconds")
             known = {"time": moment, "party": self._party, "event": message}
-            self._print(json.dumps(known | fields, ensure_ascii=False) + "\n")
+            self._print(json.dumps(known | fields, ensure_ascii=self._escaped) + "\n")
 
     def progress(self, message: str, **fields: object) -> None:
         """An event that the next one of its kind takes the place of, on a terminal."""
