@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import signal
 import sys
 import time
@@ -22,11 +20,12 @@ from party.agreement.job import PARTIES, Job, Party, load_job
 from party.channel import listen as bind
 from party.channel import versions
 from party.identity import Keys, load_keys
+from party.process import children, files, streams
 from party.process.errors import InputError, JobError, KitError
 from party.process.exit import Stop, guarded, place_of, stop_on_signals
 from party.process.hardening import harden_process
 from party.reporting import result
-from party.reporting.documents import PartyReport, StatusDocument, Traffic
+from party.reporting.documents import PartyReport, StatusDocument, Traffic, remove_results
 from party.reporting.status import Log, Status
 from party.runtime import Assignment, Name, Outcome, default_cache, train
 
@@ -162,19 +161,25 @@ def show_status(output: OutputOption) -> None:
     status = StatusDocument.read(output)
     if status is None:
         raise InputError("no party has started here", str(output), "look into its --output")
-    print(json.dumps(status.as_json(), indent=2, ensure_ascii=False))
+    _print_json(status.as_json())
 
 
 @app.command("result")
 def show_result(output: OutputOption) -> None:
     """Print the model of a job that is done, as JSON."""
-    print(json.dumps(result.read_model(output), indent=2, ensure_ascii=False))
+    _print_json(result.read_model(output))
+
+
+def _print_json(value: Any) -> None:
+    escaped = not streams.takes_unicode(sys.stdout)
+    print(json.dumps(value, indent=2, ensure_ascii=escaped))
 
 
 def play(party: Party, options: Options) -> None:
     """A party's whole life: check everything, train, write down what came of it."""
     unswapped = harden_process()
     stop_on_signals()
+    streams.outlive()
     log = Log(party)
     if not unswapped:
         log.say(_SWAPS)
@@ -182,13 +187,14 @@ def play(party: Party, options: Options) -> None:
     hosts = load_hosts(options.config)
     listen = _address(options.listen, "--listen") or hosts[PARTIES.index(party)]
     probe = _address(options.status, "--status")
-    with _own_directory(options.output):
+    with files.owned(options.output, "party"):
         if options.stay and (former := _finished(options.output, job)) is not None:
             with _probed(probe, lambda: former, {}):
                 log.say("this job was done before", finished=former.updated)
                 _stay()
             return
         status = Status(options.output, job, party, log)
+        remove_results(options.output)
         traffic: dict[str, int] = {}
         with _probed(probe, status.snapshot, traffic):
             with _told(status):
@@ -312,30 +318,6 @@ def _address(text: str | None, option: str) -> Address | None:
         raise InputError(f"{text[:80]!r} {error}", option, "write it as host:port") from None
 
 
-@contextmanager
-def _own_directory(output: Path) -> Iterator[None]:
-    """The output directory, made if need be, and nobody else's while this party runs."""
-    try:
-        output.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number = os.open(output / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise InputError(
-            f"cannot write into the output directory: {error.strerror}", str(output)
-        ) from None
-    try:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                "another party is running with this output directory",
-                str(output),
-                "give each party an --output of its own",
-            ) from None
-        yield
-    finally:
-        os.close(number)
-
-
 def _finished(output: Path, job: Job) -> StatusDocument | None:
     """The status of a former run of the same job that came to its end."""
     try:
@@ -398,5 +380,10 @@ def _stay() -> None:
 
 def main() -> None:
     """The ``party`` entry point."""
-    command = typer.main.get_command(app)
-    sys.exit(guarded(lambda: command(prog_name="party")))
+    streams.settle()
+    sys.exit(guarded(_main))
+
+
+def _main() -> None:
+    children.end_with_parent(signal.SIGTERM)
+    typer.main.get_command(app)(prog_name="party")

@@ -12,7 +12,6 @@ import select
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Any
 import yaml
 
 from deployer.certs import authority
+from deployer.local.room import private_room
 from party.agreement.hosts import Address, format_hosts
 from party.agreement.job import PARTIES, Job, Party
 from party.process import children, files
@@ -33,12 +33,14 @@ from party.process.errors import (
     JobError,
     KitError,
 )
+from party.process.exit import undisturbed
 from party.reporting.documents import (
     ModelDocument,
     PartyReport,
     RunReport,
     RunTimes,
     StatusDocument,
+    remove_results,
 )
 from party.reporting.status import now
 from party.runtime import BUILDING, Name, default_cache
@@ -47,6 +49,7 @@ _KEYS_DAYS = 30.0  # of training at most, since keys must last as long as it doe
 _WAIT_S = 60.0
 _BUILDING = "building the plan, once"
 _GRACE_S = 2.0
+_ENDING_S = 10.0
 _LOOK_EVERY_S = 0.1
 
 Progress = Callable[[StatusDocument], None]
@@ -86,10 +89,11 @@ def run_local(
     cache = (cache or default_cache()).absolute()
     output = output.absolute()
     with (
-        tempfile.TemporaryDirectory(prefix="deployer-run-") as room,
+        files.owned(output, "run"),
+        private_room() as private,
         free_ports(len(PARTIES)) as ports,
     ):
-        private = Path(room)
+        _clear(output)
         authority.make_all(job.name, private / "keys", days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
         (private / "job.yaml").write_text(yaml.safe_dump(job.model_dump(mode="json")))
         hosts = tuple(Address("127.0.0.1", port) for port in ports)
@@ -105,6 +109,15 @@ def run_local(
     report = _report(job, output, parties.import_s, parties.build_s, begin)
     report.write(output, 0o644)
     return Result(models, report, output)
+
+
+def _clear(output: Path) -> None:
+    """No file of an earlier run is to be taken for one of this run, however that ends."""
+    for party in PARTIES:
+        with files.owned(output / party, "party"):  # else it is started by hand, and at work
+            remove_results(output / party)
+            (output / party / StatusDocument.NAME).unlink(missing_ok=True)
+    remove_results(output)
 
 
 class _Parties:
@@ -240,10 +253,14 @@ class _Parties:
         return told.error(by=party)
 
     def _end(self) -> None:
+        with undisturbed():
+            self._end_all()
+
+    def _end_all(self) -> None:
         for process in self.processes.values():
             if process.poll() is None:
                 process.terminate()
-        end = time.monotonic() + _GRACE_S
+        end = time.monotonic() + _ENDING_S
         for process in self.processes.values():
             try:
                 process.wait(max(0.0, end - time.monotonic()))

@@ -7,6 +7,7 @@ stays small, and nothing of TensorFlow is there to be reached while it runs.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -119,6 +120,7 @@ def _main() -> None:
     """The builder process: a request on standard input, an answer on standard output."""
     from party.process.hardening import harden_process
 
+    children.end_with_parent(signal.SIGKILL)
     harden_process()  # what it makes is what the party will run
     request = json.load(sys.stdin)
     try:

@@ -6,31 +6,46 @@ Nobody is shown a traceback: its lines may carry values, and do not help who can
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from party.process.errors import AS_JSON, ErrorDocument, JobError, KitError, printable
 
+_STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
 
 class Stop(BaseException):
-    """Somebody asked this process to end (SIGTERM or SIGINT)."""
+    """Somebody asked this process to end (SIGTERM, SIGINT or SIGQUIT), or closed its terminal."""
 
 
 def stop_on_signals() -> None:
-    """Let the first SIGTERM or SIGINT raise ``Stop`` in the main thread; later ones change nothing,
+    """Let the first of these signals raise ``Stop`` in the main thread; later ones change nothing,
     so that what follows a stop is done in peace."""
 
     def stop(number: int, _frame: object) -> None:
-        for one in (signal.SIGTERM, signal.SIGINT):
+        for one in _STOPS:
             signal.signal(one, signal.SIG_IGN)
         raise Stop(signal.Signals(number).name)
 
-    for one in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(one, stop)
+    for one in _STOPS:
+        # Under nohup it is to go on when its terminal closes.
+        if one is not signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN:
+            signal.signal(one, stop)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Such a signal that comes in the block takes effect after it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def guarded(command: Callable[[], object]) -> int:
@@ -54,7 +69,8 @@ def _shown(failure: KitError) -> int:
     else:
         lines = (printable(line, len(line)) for line in f"error: {failure}".split("\n"))
         text = "\n".join(lines)
-    print(text, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # nobody may be there to read it
+        print(text, file=sys.stderr, flush=True)
     return failure.exit_code
 
 

@@ -59,6 +59,31 @@ def locked(path: Path, shared: bool = False) -> Iterator[None]:
         os.close(number)
 
 
+@contextlib.contextmanager
+def owned(directory: Path, who: str) -> Iterator[None]:
+    """Hold a directory for output, made if need be; ``who`` holds it, if another does already.
+
+    Nothing in it is touched before it is held. Raises InputError where it cannot be.
+    """
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        what = f"cannot write into the output directory: {error.strerror}"
+        hint = "name a directory of your own with --output"
+        raise InputError(what, str(directory), hint) from None
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            what = f"another {who} is running with this output directory"
+            hint = f"give each {who} an --output of its own"
+            raise InputError(what, str(directory), hint) from None
+        yield
+    finally:
+        os.close(number)
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a JSON file that this package wrote; None where there is none.
 

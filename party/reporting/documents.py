@@ -275,5 +275,15 @@ class SharesDocument(Document):
     shares: dict[str, list[int]]
 
 
-RESULTS = (ModelDocument.NAME, SharesDocument.NAME, PartyReport.NAME)
-"""The files that a run leaves; another run into the same directory begins without them."""
+def remove_results(directory: Path) -> None:
+    """Remove what an earlier run left, so that nothing is taken for a later run's.
+
+    Raises InputError where that is not allowed.
+    """
+    try:
+        for kind in (ModelDocument, SharesDocument, PartyReport):
+            (directory / kind.NAME).unlink(missing_ok=True)
+    except OSError as error:
+        what = f"cannot remove what an earlier run left: {error.strerror}"
+        hint = "remove it, or name another directory with --output"
+        raise InputError(what, str(directory), hint) from None

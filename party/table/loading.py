@@ -84,6 +84,7 @@ def _ended(code: int, path: Path) -> JobError:
 
 def child() -> None:
     """The child's side: a question on standard input, an answer on standard output."""
+    children.end_with_parent(signal.SIGKILL)
     harden_process()
     try:
         answer = json.dumps(_answer(json.load(sys.stdin)))

@@ -95,7 +95,13 @@ class Running:
 
 
 class Processes:
-    """Everything three parties need, in a directory of its own."""
+    """Everything three parties need, in a directory of its own.
+
+    Attributes:
+        before: words before each party's command, as ``env`` takes them.
+    """
+
+    before: tuple[str, ...] = ()
 
     def __init__(self, directory: Path, cache: Path, **change: Any) -> None:
         self.directory, self.cache = directory, cache
@@ -137,7 +143,7 @@ class Processes:
         if party != "server":
             options["table"] = f"{party}.csv"
         options |= change
-        command = [sys.executable, "-m", "party", party, *more]
+        command = [*self.before, sys.executable, "-m", "party", party, *more]
         for name, value in options.items():
             command += [f"--{name.replace('_', '-')}", value]
         output = self.directory / options["output"]

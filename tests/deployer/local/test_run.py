@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,32 +13,13 @@ import pytest
 from deployer.local.run import run_local
 from party.agreement.job import PARTIES, Job, load_job
 from party.process.errors import InputError, JobError
+from tests.deployer.local.commands import Commands, command_line, deployer, gone
 from tests.harness.processes import ENDLESS, PATIENCE_S, Processes
 
 
 def loaded(processes: Processes) -> tuple[Job, dict[str, Path]]:
     tables = {party: processes.directory / f"{party}.csv" for party in ("alice", "bob")}
     return load_job(processes.directory / "job.yaml"), tables
-
-
-def deployer(
-    *words: object, room: Path | None = None, cwd: Path | None = None
-) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from deployer.cli import main; main()", *map(str, words)]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(Path.cwd())} | ({"TMPDIR": str(room)} if room else {}),
-    )
-
-
-def command_line(processes: Processes) -> list[object]:
-    files = processes.directory
-    line: list[object] = ["run", files / "job.yaml", "--cache", processes.cache]
-    return [*line, "--alice", files / "alice.csv", "--bob", files / "bob.csv"]
 
 
 def test_a_library_call_returns_the_model_and_the_report(processes: Processes) -> None:
@@ -114,43 +93,14 @@ def test_a_table_that_is_not_there_is_said(processes: Processes) -> None:
     assert caught.value.where == str(processes.directory / "no.csv")
 
 
-def pid_of(party: str, parent: int) -> int:
-    for directory in Path("/proc").iterdir():
-        if directory.name.isdigit():
-            try:
-                line = (directory / "cmdline").read_bytes().split(b"\0")
-                above = (directory / "stat").read_text().rpartition(")")[2].split()[1]
-            except OSError:
-                continue
-            if int(above) == parent and party.encode() in line:
-                return int(directory.name)
-    raise AssertionError(f"{party} does not run")
-
-
-@pytest.mark.parametrize("ended", ["server", "deployer"])
-def test_nothing_is_left_when_it_is_ended(tmp_path: Path, cache: Path, ended: str) -> None:
-    processes = Processes(tmp_path, cache, **ENDLESS)
-    process = deployer(*command_line(processes), "--output", tmp_path / "out")
-    try:
-        status = tmp_path / "out/server/status.json"
-        end = time.monotonic() + PATIENCE_S
-        while not status.exists() or json.loads(status.read_text())["phase"] != "running":
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        pids = [pid_of(party, process.pid) for party in PARTIES]
-        if ended == "server":
-            os.kill(pids[2], signal.SIGKILL)
-        else:
-            process.send_signal(signal.SIGINT)
-        _, words = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 1
-        assert words.startswith(
-            "error: server was ended by SIGKILL" if ended == "server" else "error: stopped"
-        )
-        assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
-    finally:
-        process.kill()
-        processes.close()
+def test_no_party_is_left_when_one_dies(tmp_path: Path, cache: Path) -> None:
+    with Commands(tmp_path, cache, **ENDLESS) as commands:
+        run = commands.run()
+        pids = run.is_running()
+        os.kill(pids["server"], signal.SIGKILL)
+        code, _, words = run.ends()
+        assert code == 1 and words.startswith("error: server was ended by SIGKILL"), words
+        assert all(gone(pid) for pid in pids.values())
 
 
 def test_a_time_limit_is_said_once(tmp_path: Path, cache: Path) -> None:
