@@ -16,7 +16,7 @@ from party.audit.view import View, view
 from party.models.registry import model_of
 from party.plan.cut import Cut, cut
 from party.plan.graph import Operation, Plan, Program
-from party.plan.parameters import SHARE, PlanParameters
+from party.plan.parameters import OPEN, SHARE, PlanParameters
 from party.process.errors import JobError
 
 _DRAWN = frozenset({"Placeholder", "KitSeed"})
@@ -113,6 +113,7 @@ def audit(plan: Plan, job: Job) -> Report:
     if plan.parameters != PlanParameters.of(job):
         raise JobError("the plan is not this job's")
     _shared(plan)
+    _with_the_models_programs(plan, job)
     revealed: list[Revealed] = []
     reports: list[ProgramReport] = []
     for program in plan.programs:
@@ -149,6 +150,13 @@ def _shared(plan: Plan) -> None:
             raise JobError(f"the plan is refused: one party holds all of {value.name!r}")
         if np.dtype(value.dtype) not in _RINGS:
             raise JobError(f"the plan is refused: {value.name!r} is shared as no integers")
+
+
+def _with_the_models_programs(plan: Plan, job: Job) -> None:
+    """The programs are those that the run knows, in their order."""
+    names = tuple(program.name for program in plan.programs)
+    if names != model_of(job.parameters).programs:
+        raise JobError("the plan is refused: it has other programs than its model")
 
 
 def kept(program: Program) -> tuple[tuple[str, ...], ...]:
@@ -278,10 +286,10 @@ def _kept_at_home(program: Program, made: Cut) -> None:
 
 
 def _revealed(plan: Plan, program: Program) -> list[Revealed]:
-    """The openings of a program: each the sum of a value's parts, of which its receiver lacks some.
+    """The openings of a program: each the sum of a value's parts, of which its receiver lacks one.
 
-    So the messages that it gets are the value less what it knows already, and tell no more than
-    the value does.
+    So the message that it gets is the value less what it knows already, and tells no more than the
+    value does.
     """
     found = []
     part = {
@@ -313,8 +321,12 @@ def _revealed(plan: Plan, program: Program) -> list[Revealed]:
         messages = cut(program, targets=targets).messages
         lacked = set(everything) - set(values[opening.value].parts[receiver])
         sent = [number.get(message.tensor, -1) for message in messages]
-        if sorted(sent) != sorted(lacked) or any(m.receiver != receiver for m in messages):
+        # Of two parts that it lacks, each would tell more than their sum.
+        if len(lacked) != 1 or sent != [*lacked] or messages[0].receiver != receiver:
             raise _refused(result, "opening the value would reveal more than the value")
+        if program.name != OPEN:
+            # What is opened in each step tells how it changes with the step's batch.
+            raise _refused(result, f"{program.name!r} opens a value, and runs again and again")
         senders = tuple(sorted({PARTIES[message.sender] for message in messages}))
         found.append(Revealed(opening.value, PARTIES[receiver], senders))
     return found

@@ -12,6 +12,9 @@ from party.protocols.registry import ProtocolName
 SHARE = "share"
 """The program that runs once over all rows, in blocks of its own size."""
 
+OPEN = "open"
+"""The program that runs once, after all others. What it opens is opened once."""
+
 SHARE_ROWS = 4096
 """Rows of one run of the program that shares the tables: enough that its messages are few, few
 enough that its memory is small."""

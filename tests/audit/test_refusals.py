@@ -168,6 +168,56 @@ def opened_to_bob(plan: Plan) -> Plan:
     return changed(plan, replace(opening(plan)[1], party=1), name="open")
 
 
+def opened_in_every_step(plan: Plan) -> Plan:
+    """The weights, which tell the gradient of each batch."""
+    program, last = step(plan), plan.by_name["open"]
+    read = {slot.share: slot.operation for slot in program.reads}
+    instead = {slot.operation: read[slot.share] for slot in last.reads}
+    more = [
+        replace(o, name=f"early/{o.name}", inputs=tuple(instead[name] for name in o.inputs))
+        for o in last.operations
+        if o.name not in instead
+    ]
+    opens = tuple(replace(each, operation=f"early/{each.operation}") for each in last.opens)
+    early = replace(program, operations=(*program.operations, *more), opens=opens)
+    return with_program(with_program(plan, early), replace(last, opens=()))
+
+
+def opened_part_by_part(plan: Plan) -> Plan:
+    """The server holds a third part, so that alice is sent two, and not their sum alone."""
+    share, programs = Share("weights.alice", 2, 0), []
+    for program in plan.programs:
+        reads = [slot for slot in program.reads if slot.share.value == share.value]
+        if not reads:
+            programs.append(program)
+            continue
+        third = replace(program.by_name[reads[0].operation], name="third", party=2)
+        slot, opens = Slot("third", share), program.opens
+        more = [third]
+        if opens:
+            result = program.by_name[opens[0].operation]
+            more.append(replace(result, name="all", inputs=(result.name, "third")))
+            opens = (replace(opens[0], operation="all"),)
+        programs.append(
+            replace(
+                program,
+                operations=(third, *program.operations, *more[1:]),
+                reads=(*program.reads, slot),
+                writes=(*program.writes, slot) if program.writes else (),
+                opens=opens,
+            )
+        )
+    state = tuple(
+        replace(value, parts=((0,), (1,), (2,))) if value.name == share.value else value
+        for value in plan.state
+    )
+    return replace(plan, state=state, programs=tuple(programs))
+
+
+def without_an_opening(plan: Plan) -> Plan:
+    return replace(plan, programs=plan.programs[:-1])
+
+
 def opened_labels(plan: Plan) -> Plan:
     share = plan.by_name["share"]
     shown = Operation(
@@ -477,6 +527,9 @@ REFUSED: dict[Callable[[Plan], Plan], str] = {
     opened_to_bob: "opens something else than the job says, or to somebody else",
     opened_labels: "not the plain sum of the value's shares",
     opened_labels_shares: "nothing that may be opened",
+    opened_in_every_step: "'step' opens a value, and runs again and again",
+    opened_part_by_part: "would reveal more than the value",
+    without_an_opening: "it has other programs than its model",
     opened_share: "not the plain sum of the value's shares",
     opened_many_times: "not the plain sum of the value's shares",
     opened_twice: "opens something else than the job says",
