@@ -34,12 +34,12 @@ class LabelRule:
     Attributes:
         classes: the only values that may stand there, each at least once; None for any number.
         unit: what each number is divided by before it is shared.
-        most: the largest absolute value of a number in that unit.
+        most: the largest absolute value of a number in that unit, 1024 at most.
     """
 
     classes: tuple[float, ...] | None = None
     unit: float = 1.0
-    most: float = np.inf
+    most: float = 1024.0  # what the audit counts on: see ``party.agreement.limits``
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 /* The random and bit operations as TensorFlow operations, for graphs that TensorFlow itself runs.
  *
- * Shapes are known to TensorFlow only once an operation has run; party/compiler/compat sets them when it
- * builds a graph. What goes wrong becomes an error of the operation. */
+ * Shapes are known to TensorFlow only once an operation has run; party/compiler/compat sets them
+ * when it builds a graph. What goes wrong becomes an error of the operation. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdlib.h>
@@ -335,8 +335,8 @@ static const operation operations[] = {
 };
 
 /* When TensorFlow loads the library. What cannot be registered is left out: the operation is then
- * missing from the module that TensorFlow makes of the library, which party/compiler/compat does not accept,
- * or it has no kernel, which TensorFlow refuses to run. */
+ * missing from the module that TensorFlow makes of the library, which party/compiler/compat does
+ * not accept, or it has no kernel, which TensorFlow refuses to run. */
 __attribute__((constructor)) static void register_operations(void) {
     generator_key_made = !pthread_key_create(&generator_key, free_generator);
     TF_Status *status = TF_NewStatus();

@@ -43,8 +43,7 @@ Counts = tuple[int, ...]
 
 
 def in_the_docs() -> dict[str, dict[str, Counts]]:
-    """The docs' table of counts: by row, and by protocol. SecureNN's are Pond's where it has no
-    columns of its own."""
+    """The docs' table of counts: by row, and by protocol. Of ABY3's it says how many are made."""
     lines = Path("docs/audit.md").read_text().splitlines()
     begin = next(i for i, line in enumerate(lines) if line.startswith("| mutants "))
     table = {}
@@ -52,9 +51,8 @@ def in_the_docs() -> dict[str, dict[str, Counts]]:
         if not line.startswith("|"):
             break
         label, *cells = (cell.strip(" *") for cell in line.strip("|").split("|"))
-        numbers = [int(cell.replace(",", "")) for cell in cells]
-        pond, aby3, *own = (tuple(numbers[i : i + 3]) for i in range(0, len(numbers), 3))
-        table[label] = {"pond": pond, "aby3": aby3, "securenn": own[0] if own else pond}
+        numbers = tuple(int(cell.replace(",", "")) for cell in cells)
+        table[label] = {"pond": numbers[:3], "aby3": numbers[3:4], "securenn": numbers[4:]}
     return table
 
 

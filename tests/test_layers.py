@@ -1,0 +1,105 @@
+"""Rooms import downwards only: what a layer may use lies below it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("party.__main__",),
+    ("party.cli",),
+    ("party.runtime",),
+    ("party.compiler",),
+    ("party.reporting", "party.channel"),
+    ("party.audit", "party.schedule"),
+    ("party.meaning",),
+    ("party.plan",),
+    ("party.table",),
+    ("party.native", "party.identity"),
+    ("party.agreement",),
+    ("party.models",),
+    ("party.protocols",),
+    ("party.process",),
+)
+"""From the top; rooms of one layer do not import each other."""
+
+BENEATH_ALL = {"party.native.instructions", "party.agreement.limits"}
+"""Lists of words and numbers, which import nothing and which every layer may read."""
+
+
+def imported(path: Path, text: str) -> Iterator[str]:
+    """The modules that a file imports when it runs, in functions too."""
+    tree = ast.parse(text)
+    for node in list(ast.walk(tree)):
+        # What only a type checker reads is no import.
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(module: str) -> str | None:
+    """The room of a module, by the first two parts of its name."""
+    name = ".".join(module.split(".")[:2])
+    return name if any(name in layer for layer in LAYERS) else None
+
+
+def upward(path: Path, text: str) -> list[str]:
+    """The imports of a file of ``party`` that do not go downwards."""
+    depth = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    here = room(module.removesuffix(".__init__"))
+    if here is None:
+        return []
+    wrong = []
+    for name in imported(path, text):
+        there = room(name)
+        if there in (None, here) or any(name.startswith(one) for one in BENEATH_ALL):
+            continue
+        if depth[str(there)] <= depth[here]:
+            wrong.append(f"{module} imports {name}")
+    return wrong
+
+
+def sources(package: str) -> Iterator[Path]:
+    yield from sorted((ROOT / package).rglob("*.py"))
+
+
+def test_every_room_of_party_has_its_layer() -> None:
+    rooms = {f"party.{path.stem}" for path in (ROOT / "party").iterdir() if _is_room(path)}
+    assert rooms == {name for layer in LAYERS for name in layer}
+
+
+def _is_room(path: Path) -> bool:
+    if path.is_dir():
+        return any(path.glob("*.py"))
+    return path.suffix == ".py" and path.stem != "__init__"
+
+
+def test_no_import_goes_upwards() -> None:
+    assert [line for path in sources("party") for line in upward(path, path.read_text())] == []
+
+
+def test_the_party_never_imports_the_deployer() -> None:
+    for path in sources("party"):
+        assert not [n for n in imported(path, path.read_text()) if n.startswith("deployer")], path
+
+
+def test_a_planted_import_is_found() -> None:
+    path = ROOT / "party/plan/cut.py"
+    for planted in (
+        "import party.runtime.sealed",
+        "from party.schedule import verify",
+        "def late():\n    from party.audit.flow import Flows",
+    ):
+        assert upward(path, f"{path.read_text()}\n{planted}\n")
+    assert not upward(path, "from party.process.errors import JobError")
+    harmless = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import party.runtime"
+    assert not upward(path, harmless)
