@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from deployer.certs import authority
 from deployer.local.room import private_room
 from party.agreement.hosts import Address, format_hosts
 from party.agreement.job import PARTIES, Job, Party
+from party.agreement.yaml12 import write_yaml
 from party.process import children, files
 from party.process.errors import (
     AS_JSON,
@@ -95,7 +94,7 @@ def run_local(
     ):
         _clear(output)
         authority.make_all(job.name, private / "keys", days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
-        (private / "job.yaml").write_text(yaml.safe_dump(job.model_dump(mode="json")))
+        (private / "job.yaml").write_text(write_yaml(job.model_dump(mode="json")), "utf-8")
         hosts = tuple(Address("127.0.0.1", port) for port in ports)
         (private / "config.json").write_text(format_hosts(hosts))  # type: ignore[arg-type]
         parties = _Parties(job, private, tables, output, runtime, cache, time_limit_s, progress)

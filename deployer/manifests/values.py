@@ -14,7 +14,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -27,8 +26,9 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from party.agreement.hosts import Address
-from party.agreement.job import PARTIES, Job, StrictLoader
-from party.process.errors import InputError
+from party.agreement.job import PARTIES, Job
+from party.agreement.yaml12 import Document, load_yaml, refused
+from party.process.errors import InputError, printable
 
 VERSION = "0.1.0"
 """Of the kit, its image and its chart."""
@@ -353,48 +353,41 @@ def load_values(paths: Sequence[Path] = (), overrides: Mapping[str, Any] | None 
     not YAML, has a key that is unknown, or a value that is wrong.
     """
     document = Values().document()
-    for path in paths:
-        document = _layered(document, _read(path))
-    where = ", ".join(str(path) for path in paths) or "the values"
-    return parse_values(_layered(document, overrides or {}), where)
+    files = [_read(path) for path in paths]
+    for file in files:
+        document = _layered(document, file.value or {})
+    where = ", ".join(file.name for file in files) or "the values"
+    return parse_values(_layered(document, overrides or {}), where, files)
 
 
-def parse_values(document: Mapping[str, Any], where: str = "the values") -> Values:
-    """The values in a plain mapping, as a YAML file holds it. Raises InputError, naming the key."""
+def parse_values(
+    document: Mapping[str, Any], where: str = "the values", files: Sequence[Document] = ()
+) -> Values:
+    """The values in a plain mapping, as a YAML file holds it. Raises InputError, naming the key.
+
+    ``files`` are those that it was read from, later ones over earlier ones: they know the line.
+    """
     try:
         # JSON mode: lists stand for tuples, while numbers and texts stay strictly apart.
         return Values.model_validate_json(json.dumps(document, default=str))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-    # Where one of several types would do, the place ends with the name of the type tried first.
-    location = tuple(part for part in first["loc"] if part not in ("constrained-str", "int"))
-    key = ".".join(str(part) for part in location)
-    message = first["msg"].removeprefix("Value error, ")
-    hint = None
-    if first["type"] == "extra_forbidden":
-        message, hint = "unknown key", _nearest_key(location)
-    raise InputError(f"{key}: {message}" if key else message, where, hint)
+        errors = error.errors(include_url=False)
+    wrong = refused(errors, Document(document, where))
+    key = printable(".".join(str(part) for part in wrong.path))
+    hint = wrong.hint
+    if wrong.message == "unknown key":
+        hint = _nearest_key(wrong.path) or hint
+    says = max(reversed(files), key=lambda file: len(file.path(wrong.path)), default=None)
+    if says is not None and says.path(wrong.path):
+        where = says.place(wrong.path)
+    raise InputError(f"{key}: {wrong.message}" if key else wrong.message, where, hint)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read the values: {error.strerror}", str(path)) from None
-    except UnicodeDecodeError:
-        raise InputError("the values are not UTF-8 text", str(path)) from None
-    try:
-        document = yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InputError(f"the values are not YAML: {error.problem}", str(path) + line) from None
-    except yaml.YAMLError:
-        raise InputError("the values are not YAML", str(path)) from None
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise InputError("the values are not a mapping of keys to values", str(path))
+def _read(path: Path) -> Document:
+    document = load_yaml(path, "the values", also_helm=True)
+    if not isinstance(document.value, dict | None):
+        hint = "write keys and values; deployer values prints all of them"
+        raise InputError("the values are not a mapping of keys to values", str(path), hint)
     return document
 
 
@@ -417,5 +410,5 @@ def _nearest_key(location: Sequence[str | int]) -> str | None:
             return None
         model = inner
     names = [field.alias or name for name, field in model.model_fields.items()]
-    near = get_close_matches(str(location[-1]), names, n=1)
+    near = get_close_matches(str(location[-1])[:80], names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(names))}"

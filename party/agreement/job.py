@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import frexp
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -26,8 +25,9 @@ from pydantic import (
     model_validator,
 )
 
+from party.agreement.yaml12 import Document, load_yaml, read_yaml, refused
 from party.models.registry import ModelName, ModelParameters, parameters_of
-from party.process.errors import InputError
+from party.process.errors import InputError, printable
 from party.protocols.registry import ProtocolName
 
 if TYPE_CHECKING:  # the job is read by processes that need no arrays
@@ -258,69 +258,32 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-class StrictLoader(yaml.SafeLoader):  # type: ignore[misc, unused-ignore]
-    """Plain YAML, but for two traps: a repeated key is refused instead of silently replacing the
-    earlier one, and ``1e-3`` is the number that it is in YAML 1.2 and JSON, not a text."""
-
-
-def _unique_mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"key {key!r} stands more than once", problem_mark=key_node.start_mark
-            )
-        seen.add(key)
-    mapping: dict[Any, Any] = loader.construct_mapping(node, deep=True)
-    return mapping
-
-
-StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
 def parse_job(text: str, where: str) -> Job:
     """The job in a YAML text. ``where`` names the text in an error.
 
     Raises InputError for text that is not YAML, an unknown key, a missing one or a wrong value.
     """
-    try:
-        value = yaml.load(text, Loader=StrictLoader)  # noqa: S506 - a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InputError(f"the job is not YAML: {error.problem}", where + line) from None
-    except yaml.YAMLError:
-        raise InputError("the job is not YAML", where) from None
-    if not isinstance(value, dict):
-        raise InputError("the job is not a mapping of keys to values", where)
+    return _job_of(read_yaml(text, where, "the job"))
+
+
+def _job_of(document: Document) -> Job:
+    if not isinstance(document.value, dict):
+        hint = "write keys and values, as in docs/jobs.md"
+        raise InputError("the job is not a mapping of keys to values", document.name, hint)
     try:
         # JSON mode: YAML lists stand for tuples, while numbers and strings stay strictly apart.
-        return Job.model_validate_json(json.dumps(value, default=str))
+        return Job.model_validate_json(json.dumps(document.value))
     except ValidationError as error:
-        errors = error.errors(include_url=False, include_input=False)
-        # A misspelt key is also a missing one; the misspelling is what helps.
-        first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
-        location = _keys(first["loc"])
-        key = ".".join(map(str, location))
-        message = first["msg"].removeprefix("Value error, ")
-        hint = None
-        if first["type"] == "extra_forbidden":
-            message, hint = "unknown key", _nearest_key_hint(location)
-        what = f"the job is wrong: {key}: {message}" if key else f"the job is wrong: {message}"
-        raise InputError(what, where, hint) from None
+        wrong = refused(error.errors(include_url=False), document)
+        key = printable(".".join(map(str, wrong.path)))
+        hint = wrong.hint
+        if wrong.message == "unknown key" and (near := _nearest_key(wrong.path)):
+            hint = f"did you mean {near!r}?"
+        what = "the job is wrong: " + (f"{key}: " if key else "") + wrong.message
+        raise InputError(what, document.place(wrong.path), hint) from None
 
 
-def _keys(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The keys of a place in the job, without the names of the forms that pydantic adds."""
-    forms = {_SHORT, _LONG, *get_args(ModelName)}
-    return (*location[:1], *(part for part in location[1:] if part not in forms))
-
-
-def _nearest_key_hint(location: tuple[int | str, ...]) -> str | None:
+def _nearest_key(path: Sequence[int | str]) -> str | None:
     from difflib import get_close_matches
 
     parts: dict[int | str, type[BaseModel]] = {
@@ -328,17 +291,11 @@ def _nearest_key_hint(location: tuple[int | str, ...]) -> str | None:
         "features": FeaturesByHolder,
         "label": LabelByHolder,
     }
-    model = parts.get(location[0], Job) if len(location) > 1 else Job
-    near = get_close_matches(str(location[-1]), model.model_fields, n=1)
-    return f"did you mean {near[0]!r}?" if near else None
+    model = parts.get(path[0], Job) if len(path) > 1 else Job
+    near = get_close_matches(str(path[-1])[:80], model.model_fields, n=1)
+    return near[0] if near else None
 
 
 def load_job(path: Path) -> Job:
     """The job in a YAML file; see ``parse_job``."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read the job: {error.strerror}", str(path)) from None
-    except UnicodeDecodeError:
-        raise InputError("the job is not UTF-8 text", str(path)) from None
-    return parse_job(text, str(path))
+    return _job_of(load_yaml(path, "the job"))

@@ -57,11 +57,11 @@ def test_the_example_is_a_job() -> None:
         (GOOD + "model: forest\n", "model: ", ""),
         (GOOD + "model: {kind: linear-regression, unit: 0}\n", "model.unit: ", ""),
         (GOOD + "protocol: spdz\n", "protocol: ", ""),
-        (GOOD + "rows: 7\n", "key 'rows' stands more than once", ""),
+        (GOOD + "rows: 7\n", "key 'rows' stands more than once", "line 2"),
         ("- a\n", "not a mapping", ""),
         ("", "not a mapping", ""),
-        ("a: [", "not YAML", ""),
-        ("!!python/object:os.system {}", "not YAML", ""),
+        ("a: [", "not YAML", "quotes and brackets"),
+        ("!!python/object:os.system {}", "there is a tag", ""),
     ],
 )
 def test_a_wrong_job_is_refused_with_its_key(text: str, what: str, hint: str) -> None:
