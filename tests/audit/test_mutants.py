@@ -89,7 +89,10 @@ def test_the_docs_counts_add_up() -> None:
         assert whole[protocol] == tuple(map(sum, zip(*of_each, strict=True)))
     judged = (whole[protocol] for protocol in ("pond", "securenn"))
     everything = tuple(map(sum, zip(*judged, strict=True)))
-    words = r"SecureNN's\s([\d,]+)\smutants\s([\d,]+)\sare\srefused,\sand\seach\sof\sthe\sother\s([\d,]+)\s"
+    words = (
+        r"SecureNN's\s([\d,]+)\smutants\s([\d,]+)\sare\srefused,"
+        r"\sand\seach\sof\sthe\sother\s([\d,]+)\s"
+    )
     said = re.search(words, Path("docs/audit.md").read_text())
     assert said and tuple(int(n.replace(",", "")) for n in said.groups()) == everything
 
