@@ -138,7 +138,7 @@ class Processes:
             "keys": f"keys/{party}",
             "output": f"out/{party}",
             "cache": str(self.cache),
-            "wait": "60",
+            "wait": "110",
         }
         if party != "server":
             options["table"] = f"{party}.csv"
