@@ -103,3 +103,12 @@ def test_a_planted_import_is_found() -> None:
     assert not upward(path, "from party.process.errors import JobError")
     harmless = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import party.runtime"
     assert not upward(path, harmless)
+
+
+def test_the_image_takes_every_folder_of_the_kit() -> None:
+    """Docker looks into no folder that its ignore file does not name."""
+    named = set((ROOT / ".dockerignore").read_text().splitlines())
+    folders = {
+        path.parent.relative_to(ROOT) for kit in ("party", "deployer") for path in sources(kit)
+    }
+    assert {f"!{folder.as_posix()}/*.py" for folder in folders} <= named
