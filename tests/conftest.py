@@ -1,4 +1,4 @@
-"""What holds for all tests: a plan for all that run parties, and a scene for each."""
+"""What holds for all tests: a plan for all that run parties, and a set of processes for each."""
 
 from __future__ import annotations
 

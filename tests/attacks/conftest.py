@@ -1,4 +1,4 @@
-"""Keys, a plan and a siege for each attack; what was tried is counted and told at the end."""
+"""Keys, a plan and processes for each attack; what was tried is counted and told at the end."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def known_seeds(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def processes(tmp_path: Path, cache: Path, temporary: Path, known_seeds: None) -> Iterator[Planted]:
     """A job with planted values."""
     (tmp_path / "processes").mkdir()
-    made = Planted(tmp_path / "scene", cache)
+    made = Planted(tmp_path / "processes", cache)
     yield made
     made.close()
 
