@@ -523,11 +523,8 @@ def test_no_party_has_anything_of_anothers_in_its_memory(
         canaries += of_model(read_model(played.directory / "out/alice"))
     sought = Search(one for one in canaries if len(one.pattern) >= 16)
     held, pieces = in_memory(played, sought)
-    sealed = runtime == "sealed"  # which has keys, and wipes the memory of a run
-    own: dict[str, set[str]] = {party: set() for party in PARTIES}
-    for party in PARTIES if sealed else ():
-        own[party].add(f"{party}'s: the private key of {party}")
-    if when == "running" or not sealed:
+    own = {party: {f"{party}'s: the private key of {party}"} for party in PARTIES}
+    if when == "running" or runtime != "sealed":  # which wipes the memory of a run
         own["alice"].add("alice's: standardised features as numbers")
         own["bob"].add("bob's: labels as numbers")
     if when == "done":
