@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from party.agreement.job import Job
-from party.compiler.driver import build
+from party.compiler.driver import build_schedules
 from tests.harness.processes import JOB, Processes
 
 # A property is about what is computed, never about how fast a busy machine does it.
@@ -22,7 +22,7 @@ settings.load_profile("kit")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that holds the plan of the usual job, whatever its rows and epochs."""
     directory = tmp_path_factory.mktemp("cache")
-    build(Job.model_validate_json(json.dumps(JOB)), directory, range(3))
+    build_schedules(Job.model_validate_json(json.dumps(JOB)), directory, range(3))
     return directory
 
 

@@ -89,12 +89,12 @@ def _example() -> Path:
 
 
 def _explain(job: Job, cache: Path) -> None:
-    from party.compiler import build, is_cached, prepared
+    from party.compiler import build_schedules, is_cached, prepared
     from party.schedule import listing
 
     with files.locked(cache / BUILDING):
         if not is_cached(job, cache):
-            build(job, cache, range(len(PARTIES)))
+            build_schedules(job, cache, range(len(PARTIES)))
         for index in range(len(PARTIES)):
             for line in listing(prepared(job, index, cache).schedule):
                 print(line)

@@ -158,12 +158,12 @@ class _Parties:
             for party in PARTIES:
                 self._start_one(party)
             if self.runtime == "sealed":
-                from party.compiler import build, is_cached
+                from party.compiler import build_schedules, is_cached
 
                 if not is_cached(self.job, self.cache):
                     first = StatusDocument.first(self.job, "alice", now())
                     self.progress(first.model_copy(update={"phase": "plan", "message": _BUILDING}))
-                    self.import_s, self.build_s = build(self.job, self.cache, range(len(PARTIES)))
+                    self.import_s, self.build_s = build_schedules(self.job, self.cache, range(len(PARTIES)))
 
     def _start_one(self, party: str) -> None:
         own = self.output / party

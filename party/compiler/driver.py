@@ -55,7 +55,7 @@ def prepared(job: Job, party: int, cache: Path) -> Prepared:
     found = store.load(file, party)
     if found is not None:
         return Prepared(found, True, 0.0, 0.0)
-    times = build(job, cache, [party])
+    times = build_schedules(job, cache, [party])
     made = store.load(file, party)
     if made is None:
         raise JobError("the builder left no schedule", str(file))
@@ -68,7 +68,7 @@ def is_cached(job: Job, cache: Path) -> bool:
     return all(store.path(cache, parameters, p).exists() for p in range(len(PARTIES)))
 
 
-def build(job: Job, cache: Path, parties: Sequence[int]) -> tuple[float, float]:
+def build_schedules(job: Job, cache: Path, parties: Sequence[int]) -> tuple[float, float]:
     """Builds the plan once and writes the schedules of some parties to the cache.
 
     Returns:
@@ -148,11 +148,11 @@ def _main() -> None:
 
 def _build(job: Job, cache: Path, parties: Sequence[int]) -> Report:
     from party.audit import audit
-    from party.compiler.build import build as build_plan
+    from party.compiler.build import build
     from party.schedule.schedule import schedule
 
     parameters = PlanParameters.of(job)
-    plan = build_plan(parameters)
+    plan = build(parameters)
     report = audit(plan, job)
     for party in parties:
         store.save(store.path(cache, parameters, party), schedule(plan, party))

@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 
 from party.agreement.job import PARTIES, Job, Party
-from party.compiler.driver import build
+from party.compiler.driver import build_schedules
 from party.native.instructions import Type
 from tests.attacks.conftest import Tried
 from tests.attacks.intruder import HEAD, Frame, Intruder, intruder
@@ -45,7 +45,7 @@ def plans(cache: Path) -> None:
     """In the usual cache the plans of the other protocols too."""
     for protocol in PROTOCOLS[1:]:
         job = Job.model_validate_json(json.dumps(JOB | {"protocol": protocol}))
-        build(job, cache, range(3))
+        build_schedules(job, cache, range(3))
 
 
 def wire(frames: list[Frame], chance: random.Random) -> bytes:
