@@ -163,7 +163,9 @@ class _Parties:
                 if not is_cached(self.job, self.cache):
                     first = StatusDocument.first(self.job, "alice", now())
                     self.progress(first.model_copy(update={"phase": "plan", "message": _BUILDING}))
-                    self.import_s, self.build_s = build_schedules(self.job, self.cache, range(len(PARTIES)))
+                    self.import_s, self.build_s = build_schedules(
+                        self.job, self.cache, range(len(PARTIES))
+                    )
 
     def _start_one(self, party: str) -> None:
         own = self.output / party

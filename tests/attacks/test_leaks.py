@@ -775,7 +775,7 @@ def test_what_strangers_are_served_is_phase_and_counts(processes: Planted) -> No
         found = served(number)
         host = f"http://127.0.0.{5 + number}:18090"
         assert set(json.loads(found[f"{host}/status"].split(b"\n")[0])) == {
-            *("phase", "epoch", "epochs", "step", "steps")
+            *("version", "phase", "epoch", "epochs", "step", "steps")
         }
         for path in ("/", "/model.json", "/../model.json"):
             assert found[f"{host}{path}"] == b"nothing here\n"
