@@ -20,6 +20,8 @@ from party.agreement.job import PARTIES, Job, Party, load_job
 from party.channel import listen as bind
 from party.channel import versions
 from party.identity import Keys, load_keys
+from party.models.health import Health, WrongModelError
+from party.models.registry import model_of
 from party.process import children, files, streams
 from party.process.errors import InputError, JobError, KitError
 from party.process.exit import Stop, guarded, place_of, stop_on_signals
@@ -190,15 +192,19 @@ def play(party: Party, options: Options) -> None:
     with files.owned(options.output, "party"):
         if options.stay and (former := _finished(options.output, job)) is not None:
             with _probed(probe, lambda: former, {}):
-                log.say("this job was done before", finished=former.updated)
+                log.say(_ENDED[former.phase], ended=former.updated)
                 _stay()
             return
         status = Status(options.output, job, party, log)
         remove_results(options.output)
         traffic: dict[str, int] = {}
         with _probed(probe, status.snapshot, traffic):
-            with _told(status):
-                _do(party, options, job, hosts, listen, status, log, traffic)
+            try:
+                with _told(status):
+                    _do(party, options, job, hosts, listen, status, log, traffic)
+            except WrongModelError:
+                if not options.stay:
+                    raise
             if options.stay:
                 _stay()
 
@@ -214,7 +220,13 @@ def _do(
     traffic: dict[str, int],
 ) -> None:
     started_s = result.process_age_s()
+    doubts = job.doubts
     keys, table, table_s = _ready(party, options, job, status)
+    if table is not None:
+        own = result.own_columns(job, party, table)
+        doubts += model_of(job.parameters).check_steps(job, party, own)
+    for doubt in doubts:
+        log.say(f"warning: {doubt}")
     if (left := (keys.expires - datetime.now(UTC)).total_seconds()) < _EXPIRES_SOON_S:
         log.say(f"the certificate expires in {left / 3600:.1f} h")
 
@@ -238,9 +250,16 @@ def _do(
     if outcome.opened:
         assert table is not None
         path = result.write_model(
-            options.output, job, party, outcome.opened, table, outcome.plan_digest, versions()
+            options.output,
+            job,
+            party,
+            outcome.opened,
+            table,
+            outcome.plan_digest,
+            versions(),
+            doubts,
         )
-        log.say("the model is written", path=str(path))
+        log.say("the model is written, and its health with it", path=str(path))
     if outcome.kept:
         path = result.write_shares(options.output, job, outcome.kept, outcome.plan_digest)
         log.say("nobody gets the model: this party's shares of it are written", path=str(path))
@@ -249,7 +268,9 @@ def _do(
     status.enter("done", "done", step=job.steps, epoch=job.training.epochs)
     if outcome.opened and sys.stdout.isatty():
         # Only for eyes: whatever collects the output of processes is not to have the model.
-        print(result.weights_table(result.read_model(options.output)))
+        model = result.read_model(options.output)
+        print(result.weights_table(model))
+        print(f"health: {Health.model_validate(model['health'])}")
 
 
 def _ready(
@@ -319,14 +340,15 @@ def _address(text: str | None, option: str) -> Address | None:
 
 
 def _finished(output: Path, job: Job) -> StatusDocument | None:
-    """The status of a former run of the same job that came to its end."""
+    """The status of a former run of the same job after which there is nothing left to do: it is
+    done, or its model was none, which another run would find again."""
     try:
         status = StatusDocument.read(output)
     except KitError:
         return None
-    if status is not None and status.phase == "done" and status.job == job.digest:
-        return status
-    return None
+    if status is None or status.job != job.digest:
+        return None
+    return status if status.phase == "done" or status.final else None
 
 
 @contextmanager
@@ -354,12 +376,19 @@ def _told(status: Status) -> Iterator[None]:
         status.enter("failed", failure.what)
         raise failure from None
     except KitError as failure:
-        status.enter("failed", failure.what, where=failure.where, hint=failure.hint)
+        final = isinstance(failure, WrongModelError)
+        told = {"where": failure.where, "hint": failure.hint}
+        status.enter("failed", failure.what, **told, **({"final": True} if final else {}))
         raise
     except Exception as error:
         status.enter("failed", f"internal error: {place_of(error)}")
         raise
 
+
+_ENDED = {
+    "done": "this job was done before",
+    "failed": "this job failed before, and would again: its model was wrong",
+}
 
 _DOING = {
     "starting": "starting",

@@ -17,7 +17,9 @@ from deployer.cli import new_app
 from deployer.cluster import secrets
 from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
 from party.agreement.job import Job, load_job
+from party.models.registry import model_of
 from party.process.errors import InputError
+from party.reporting.result import own_columns
 from party.table import Table, load
 from party.table.expected import Expected
 from party.table.parts import MANIFEST, Manifest, cut
@@ -165,3 +167,6 @@ def _show(table: Table, job: Job, party: Owner, path: Path) -> None:
     print(f"{path}: fits {party} in the job {job.name!r}")
     print(f"  rows    {job.rows}, {columns}")
     print(f"  sha256  {table.digest} (of the CSV text)")
+    own = own_columns(job, party.value, table)
+    for doubt in (*job.doubts, *model_of(job.parameters).check_steps(job, party.value, own)):
+        print(f"  warning: {doubt}")

@@ -70,6 +70,8 @@ def run(
     chosen = {party: path or file.with_name(f"{party}.csv") for party, path in tables.items()}
     if runtime == "tensorflow":
         print(f"warning: {WARNING}", file=sys.stderr, flush=True)
+    for doubt in given.doubts:
+        print(f"warning: {doubt}", file=sys.stderr, flush=True)
     shown = _Shown(given)
     try:
         result = run_local(given, chosen, output, runtime, cache, shown.update, time_limit)
@@ -77,7 +79,7 @@ def run(
         raise JobError("stopped") from None
     finally:
         shown.close()
-    _print_result(result)
+    _print_result(result, given)
 
 
 def _example() -> Path:
@@ -138,12 +140,17 @@ class _Shown:
             self.bar.stop()
 
 
-def _print_result(result: Result) -> None:
+def _print_result(result: Result, job: Job) -> None:
     report = result.report
     for party, model in result.models.items():
         if len(result.models) > 1:
             print(f"{party.capitalize()} receives:")
         print(weights_table(model.as_json()))
+        if (health := model.health) is not None:
+            print(f"health: {health}")
+            for warning in health.warnings:
+                if warning not in job.doubts:  # which were said before
+                    print(f"warning: {warning}")
     traffic = f", {report.bytes / 1e6:.1f} MB between the parties" if report.bytes else ""
     print(
         f"{report.protocol}, {report.runtime}: {report.steps} steps,"

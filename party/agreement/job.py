@@ -124,12 +124,19 @@ class StepWidth:
         return self.factor / 2.0**self.shift
 
 
+_MANY = 0.01
+"""The share of rows in no batch from which it is worth a word."""
+
+SMALLEST_RATE = 1e-5
+"""A step of a smaller rate moves no weight by as much as the last bit of any protocol's numbers."""
+
+
 class Training(_Strict):
     """Mini-batch stochastic gradient descent."""
 
     epochs: int = Field(ge=1, le=1_000_000, description="passes over the rows")
     batch_size: int = Field(ge=1, le=65_536, description="rows of one step")
-    learning_rate: float = Field(gt=0, le=10, description="step width")
+    learning_rate: float = Field(ge=SMALLEST_RATE, le=10, description="step width")
     order_seed: int = Field(
         default=0, ge=0, lt=2**53, description="public seed of the order of rows in each epoch"
     )
@@ -245,6 +252,42 @@ class Job(_Strict):
     def steps(self) -> int:
         """Steps of the whole job."""
         return self.steps_per_epoch * self.training.epochs
+
+    @property
+    def rows_never_used(self) -> int:
+        """Rows that no batch of any epoch takes."""
+        import numpy as np
+
+        from party.agreement.order import order
+
+        used = self.steps_per_epoch * self.training.batch_size
+        left: NDArray[np.int32] | None = None
+        for epoch in range(self.training.epochs):
+            over = order(self.training.order_seed, epoch, self.rows)[used:]
+            left = over if left is None else np.intersect1d(left, over, assume_unique=True)
+            if not len(left):
+                return 0
+        return 0 if left is None else len(left)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is allowed and can hardly be meant, each with its key; it follows from the job
+        alone, and so is the same for all."""
+        found = []
+        if self.steps == 1:
+            found.append(
+                "training: one step is the whole training; raise training.epochs, or lower "
+                "training.batch_size"
+            )
+        left = self.rows % self.training.batch_size / self.rows
+        never = round(self.rows * left**self.training.epochs)
+        if never > self.rows * _MANY:
+            found.append(
+                f"training.batch_size: about {never} of {self.rows} rows are in no batch, since "
+                f"{self.training.batch_size} rows are a batch and the rest of an epoch is left "
+                "out; raise training.epochs, or lower training.batch_size"
+            )
+        return tuple(found)
 
     @cached_property
     def digest(self) -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from party.agreement.job import Job, Party
+    from party.models.health import Health
     from party.protocols.interface import Circuit, Sigmoid
 
 Array = NDArray[np.float64]
@@ -178,6 +179,27 @@ class Model(ABC):
             party: who receives it.
             opened: the weights that the party was given.
             scales: the mean and scale of the party's own features.
+        """
+
+    @abstractmethod
+    def check_steps(self, job: Job, party: Party, x: NDArray[np.float32]) -> tuple[str, ...]:
+        """What the party's own features say of the job's steps, before any is done: warnings.
+
+        Args:
+            job: what is to be trained.
+            party: whose table it is.
+            x: the party's standardised features and, at the intercept's holder, the ones.
+
+        Raises:
+            InputError: the steps are so wide that the training cannot come to rest.
+        """
+
+    @abstractmethod
+    def health(self, job: Job, party: Party, opened: Opened, x: NDArray[np.float32]) -> Health:
+        """What a receiver sees of its model at home, with its own columns as in ``check_steps``.
+
+        Raises:
+            WrongModelError: it is none: an overflow, or out of the range of the approximations.
         """
 
     @abstractmethod

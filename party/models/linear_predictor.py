@@ -7,12 +7,14 @@ block of their own: ``X w`` is the sum of the blocks' products, and each block h
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from party.models.health import Health, check_sums, check_weights, overshoot
 from party.models.interface import Array, Layout, Model, Opened, ProgramBuilder, Scales, Value
+from party.process.errors import InputError
 
 if TYPE_CHECKING:
     from party.agreement.job import Job, Party
@@ -28,6 +30,12 @@ def weights_of(party: int) -> str:
 
 class LinearPredictor(Model):
     """A model whose prediction is a function of one weighted sum of the columns."""
+
+    curvature: ClassVar[float]
+    """The largest second derivative of a row's loss by its weighted sum."""
+    widest: ClassVar[float]
+    """Steps wider than those that settle, by this factor, are refused. (Where the error is bounded,
+    a training on classes that are easy to tell apart bears somewhat wider ones.)"""
 
     @abstractmethod
     def activated(self, circuit: Circuit, product: Any) -> Any:
@@ -96,6 +104,34 @@ class LinearPredictor(Model):
             "weights": weights,
             "intercept": intercept,
         }
+
+    def check_steps(self, job: Job, party: Party, x: NDArray[np.float32]) -> tuple[str, ...]:
+        if not x.shape[1]:
+            return ()
+        factor = overshoot(x, job.training.learning_rate, job.training.batch_size, self.curvature)
+        if factor <= 1.0:
+            return ()
+        what = (
+            f"training.learning_rate: {job.training.learning_rate:g} is so wide a step for the "
+            "columns of this table that the weights cannot come to rest"
+        )
+        narrower = "agree on a smaller learning_rate or a larger batch_size"
+        if factor > self.widest:
+            raise InputError(what, f"the job and {party}'s table", narrower)
+        return (f"{what}; {narrower}",)
+
+    def health(self, job: Job, party: Party, opened: Opened, x: NDArray[np.float32]) -> Health:
+        values = {holder: weights_of(index) for index, holder in enumerate(job.holders)}
+        known = {p: opened[value].reshape(-1) for p, value in values.items() if value in opened}
+        health = Health(
+            rows=job.rows,
+            rows_never_used=job.rows_never_used,
+            steps=job.steps,
+            largest_weight=check_weights(np.concatenate(list(known.values()))),
+            all_columns=not any(job.features_of(p) for p in job.holders if p != party),
+        )
+        own = next((known[holder] for holder in known if holder == party), None)
+        return health if own is None else check_sums(health, x, own, self.sigmoid(job))
 
     def fit(self, job: Job, x: NDArray[np.float32], y: NDArray[np.float32]) -> Array:
         width = job.step_width.value

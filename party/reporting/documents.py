@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from party.agreement.job import Job, Party
+from party.models.health import Health
 from party.process import files
 from party.process.errors import InputError
 
@@ -89,6 +90,7 @@ class StatusDocument(PublicStatus):
         remaining_s: seconds left at this rate.
         waiting_for: the parties that have not come yet.
         message, where, hint: what it is doing or what is wrong, as an error has them.
+        final: whether it failed in a way that running the same job again cannot help.
         started, updated: moments in UTC, in the form of ISO 8601.
     """
 
@@ -105,6 +107,7 @@ class StatusDocument(PublicStatus):
     message: str = ""
     where: str | None = None
     hint: str | None = None
+    final: bool = False
     started: str
     updated: str
 
@@ -252,7 +255,11 @@ class RunReport(Document):
 
 
 class ModelDocument(Document):
-    """``model.json``: what a party was given of a model. The rest is the model's own."""
+    """``model.json``: what a party was given of a model. The rest is the model's own.
+
+    Attributes:
+        health: what its receiver saw of it at home; None in a file of an earlier kit.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -263,6 +270,7 @@ class ModelDocument(Document):
     plan: str
     protocol: str
     versions: dict[str, str]
+    health: Health | None = None
 
 
 class SharesDocument(Document):

@@ -30,12 +30,17 @@ def write_model(
     table: Table,
     plan_digest: str,
     versions: dict[str, str],
+    doubts: tuple[str, ...] = (),
 ) -> Path:
-    """Write ``model.json``, for its owner's eyes only: what the party was given of the model.
+    """Write ``model.json``, for its owner's eyes only: what the party was given of the model, and
+    how it looks at home. ``doubts`` are what was told before the training.
 
-    See ``Model.document`` for the part that is the model's own.
+    See ``Model.document`` for the part that is the model's own. Raises WrongModelError, and writes
+    nothing, where it is none.
     """
     model = model_of(job.parameters)
+    health = model.health(job, party, opened, own_columns(job, party, table))
+    health = health.model_copy(update={"warnings": doubts + health.warnings})
     own = model.document(job, party, opened, Scales(table.mean, table.scale))
     document = ModelDocument(
         model=model.name,
@@ -43,9 +48,15 @@ def write_model(
         plan=plan_digest,
         protocol=job.protocol,
         versions=versions,
+        health=health,
         **own,
     )
     return document.write(output)
+
+
+def own_columns(job: Job, party: Party, table: Table) -> npt.NDArray[np.float32]:
+    """The party's features, standardised, and the ones where it has them: no label."""
+    return table.matrix[:, : table.matrix.shape[1] - (job.label_of(party) is not None)]
 
 
 def write_shares(

@@ -47,6 +47,7 @@ def test_the_example_is_a_job() -> None:
         (changed("[a, b]", '[a, "b\\n"]'), "features.1: ", ""),
         (changed("0.5", ".nan"), "training.learning_rate: ", ""),
         (changed("0.5", "-1"), "training.learning_rate: ", ""),
+        (changed("0.5", "0.00000000000001"), "training.learning_rate: ", ""),
         (GOOD + "result: carol\n", "result: ", ""),
         (changed("[a, b]", "{alice: [a], bob: [a]}"), "'a' stands more than once", ""),
         (changed("[a, b]", "{alice: []}"), "features.alice: ", ""),

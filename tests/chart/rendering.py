@@ -124,7 +124,7 @@ MATRIX: dict[str, Object] = {
         }
     },
     "a rate of one": OFF | {"job": {"training": {"learning_rate": 1}}},
-    "a tiny rate": OFF | {"job": {"training": {"learning_rate": 1.25e-9}}},
+    "a tiny rate": OFF | {"job": {"training": {"learning_rate": 1.25e-5}}},
     "alice alone, the others in her cluster": OFF
     | {
         "bob": {"enabled": False, "namespace": "police"},

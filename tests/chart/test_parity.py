@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from party.agreement.job import SMALLEST_RATE
 from tests.chart.rendering import MATRIX, OFF, by_deployer, by_helm, by_name
 
 
@@ -64,7 +65,7 @@ documents = st.fixed_dictionaries(
                 "training": st.fixed_dictionaries(
                     {},
                     optional={
-                        "learning_rate": st.floats(0, 10, exclude_min=True),
+                        "learning_rate": st.floats(SMALLEST_RATE, 10),
                         "order_seed": st.integers(0, 2**53 - 1),
                     },
                 ),

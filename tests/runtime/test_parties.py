@@ -39,7 +39,7 @@ def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(finished: P
     model = json.loads((alice / "model.json").read_text())
     assert set(model) == {
         *("model", "features", "holders", "mean", "scale", "weights", "intercept"),
-        *("version", "job", "plan", "protocol", "versions"),
+        *("version", "job", "plan", "protocol", "versions", "health"),
     }
     job = load_job(processes.directory / "job.yaml")
     assert model["features"] == JOB["features"]
@@ -71,6 +71,33 @@ def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(finished: P
     shown = party_command("result", "--output", str(bob), directory=processes.directory)
     assert (shown.returncode, shown.stdout) == (1, "")
     assert "bob does not get the model of this job" in shown.stderr
+
+
+OUT_OF_RANGE = {"training": JOB["training"] | {"epochs": 200}}
+"""On a table whose classes a line tells apart, more passes than Pond's sigmoid bears."""
+
+
+def test_a_wrong_model_is_a_failure_that_leaves_none_and_stays_one(processes: Processes) -> None:
+    processes.write_job("job.yaml", **OUT_OF_RANGE)
+    alice, bob, server = processes.start_all()
+    code, words = alice.ends()
+    assert code == 1
+    assert words.startswith("error: the model is wrong: ") and "\n  do: " in words
+    assert bob.ends() == server.ends() == (0, "")
+    assert alice.status()["phase"] == "failed"
+    assert not (alice.output / "model.json").exists()
+    assert "the model is written" not in alice.log.read_text()
+
+    for party in ("bob", "server"):
+        processes.start(party)
+    staying = processes.start("alice", "--stay", output="out/staying")
+    staying.says("the model is wrong")
+    staying.reaches("failed")
+    staying.signal(signal.SIGTERM)
+    assert staying.ends() == (0, "")
+    again = processes.start("alice", "--stay", output="out/staying")
+    again.says("this job failed before, and would again")
+    assert again.status()["final"]
 
 
 def test_no_value_and_no_weight_is_logged(finished: Processes) -> None:

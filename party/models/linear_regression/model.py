@@ -23,6 +23,8 @@ class LinearRegression(LinearPredictor):
     """Predicts the label itself, in the job's unit."""
 
     name: ClassVar[str] = "linear-regression"
+    curvature: ClassVar[float] = 1.0
+    widest: ClassVar[float] = 1.5
 
     def __init__(self, parameters: LinearRegressionParameters) -> None:
         self.parameters: LinearRegressionParameters = parameters

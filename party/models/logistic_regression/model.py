@@ -21,6 +21,8 @@ class LogisticRegression(LinearPredictor):
     """Predicts the probability of label 1."""
 
     name: ClassVar[str] = "logistic-regression"
+    curvature: ClassVar[float] = 0.25
+    widest: ClassVar[float] = 4.0
 
     def __init__(self, parameters: LogisticRegressionParameters) -> None:
         self.parameters = parameters

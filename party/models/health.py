@@ -1,0 +1,227 @@
+"""What a party can tell at home of whether a model is right: nothing of it leaves the party.
+
+Before the training, whoever holds columns knows how wide a step they bear. After it, whoever
+receives weights knows what the model makes of its own rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from party.agreement.limits import LIMIT
+from party.process.errors import JobError
+
+if TYPE_CHECKING:
+    from party.models.interface import Array
+    from party.protocols.interface import Sigmoid
+
+Matrix = NDArray[np.float32]
+
+ROWS_BEYOND = 0.01
+"""The share of a table's rows that may lie where the sigmoid is not followed any more. A few that
+are far from all others do not spoil a model; one row in a hundred does."""
+
+CALIBRATION = 0.2
+CALIBRATION_NEAR = 0.05
+"""By how much the sigmoid's own error may shift the mean probability, as a part of the rarer
+class: the first fails the run, the second is told."""
+
+_SAMPLE = 1 << 14
+_CHUNK = 1 << 16
+_ITERATIONS = 20
+
+
+class Health(BaseModel):
+    """What the receiver of a model saw of it, for its own eyes.
+
+    Attributes:
+        rows: of every table.
+        rows_never_used: rows that no batch took.
+        steps: how many there were.
+        largest_weight: the largest absolute value of a weight.
+        largest_t: the largest absolute weighted sum over its own rows; None where it has none.
+        all_columns: whether these sums are of all columns, and not of its own alone.
+        sigmoid_range: up to which |t| the protocol's sigmoid is followed; None where it is bounded
+            or where there is none.
+        rows_beyond_range: the share of rows beyond it.
+        calibration: by how much the sigmoid's error shifts the mean probability, as a part of the
+            rarer class; None without a sigmoid, or where other columns are missing.
+        warnings: what is allowed and worth a look.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    rows_never_used: int
+    steps: int
+    largest_weight: float
+    largest_t: float | None = None
+    all_columns: bool = False
+    sigmoid_range: float | None = None
+    rows_beyond_range: float = 0.0
+    calibration: float | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        unused = f"{self.rows_never_used} of {self.rows} rows were in no batch"
+        used = f"all {self.rows} rows were used"
+        parts = [unused if self.rows_never_used else used]
+        if self.largest_t is not None:
+            whose = "" if self.all_columns else " of the receiver's own columns"
+            limit = "" if self.sigmoid_range is None else f", good up to {self.sigmoid_range:g}"
+            parts.append(f"largest |t|{whose} {self.largest_t:.2f}{limit}")
+        parts.append(f"largest weight {self.largest_weight:.3f}")
+        return "; ".join(parts)
+
+
+class WrongModelError(JobError):
+    """The training came to its end, and the model that it gave is none. Only another job helps."""
+
+
+@dataclass
+class _Sums:
+    """What is gathered over the rows."""
+
+    largest: float = 0.0
+    worst: float = 0.0
+    beyond: int = 0
+    approximate: float = 0.0
+    exact: float = 0.0
+
+
+def check_weights(weights: Array) -> float:
+    """The largest absolute weight.
+
+    Raises WrongModelError for weights that no training gives: of an overflow, or none at all.
+    """
+    largest = float(np.abs(weights).max())
+    if not np.isfinite(weights).all() or largest > LIMIT:
+        raise WrongModelError(
+            "the model is wrong: its weights are larger than the protocol's numbers can hold, so "
+            "that the training has overflown",
+            "the job's training.learning_rate",
+            "agree on a smaller learning_rate, a larger batch_size, or the protocol aby3",
+        )
+    if largest == 0.0:
+        raise WrongModelError(
+            "the model is wrong: every weight is zero, so that no step has moved anything",
+            "the job's training.learning_rate",
+            "agree on a larger learning_rate",
+        )
+    return largest
+
+
+def check_sums(health: Health, x: Matrix, weights: Array, sigmoid: Sigmoid | None) -> Health:
+    """What the weighted sums ``x @ weights`` of the receiver's own rows say.
+
+    Args:
+        health: what is known so far; its ``all_columns`` says whether ``x`` has all of them.
+        x: the receiver's own rows, standardised, [rows, columns].
+        weights: of these columns, [columns].
+        sigmoid: the approximation that was trained with, if there was one.
+
+    Raises:
+        WrongModelError: the sums are out of the range in which the training holds together.
+    """
+    sums = _gathered(x, weights, sigmoid)
+    if not sums.largest <= LIMIT:
+        raise _out_of_range(sigmoid)
+    rows = len(x)
+    found: dict[str, object] = {"largest_t": sums.largest}
+    warnings = list(health.warnings)
+    if sigmoid is not None:
+        beyond = sums.beyond / rows
+        found |= {"sigmoid_range": sigmoid.range, "rows_beyond_range": beyond}
+        # A row's other columns, which the receiver lacks, may bring a single sum back.
+        if (health.all_columns and sums.worst > 1.0) or beyond > ROWS_BEYOND:
+            raise _out_of_range(sigmoid)
+        if sums.beyond:
+            warnings.append(
+                f"{sums.beyond} of {rows} rows lie beyond |t| = {sigmoid.range:g}, up to which the "
+                "protocol's sigmoid is followed: clip these columns, or take their logarithm"
+            )
+        if health.all_columns:
+            shift = _shift(sums, rows)
+            found["calibration"] = shift
+            if shift > CALIBRATION:
+                raise WrongModelError(
+                    "the model is wrong: on the receiver's own rows the error of the protocol's "
+                    "sigmoid is large beside the rarer class, so that no probability is right",
+                    "the job's protocol, and the share of the rarer class",
+                    "train on more rows of the rarer class and fewer of the other",
+                )
+            if shift > CALIBRATION_NEAR:
+                warnings.append(
+                    "the error of the protocol's sigmoid shifts the mean probability by "
+                    f"{shift:.0%} of the rarer class"
+                )
+    return health.model_copy(update=found | {"warnings": tuple(warnings)})
+
+
+def _out_of_range(sigmoid: Sigmoid | None) -> WrongModelError:
+    if sigmoid is None or sigmoid.range is None:
+        what = "its weighted sums are larger than the protocol's numbers can hold"
+    else:
+        what = (
+            "its weighted sums leave the range in which the protocol's sigmoid is followed, "
+            f"|t| up to {sigmoid.range:g}"
+        )
+    return WrongModelError(
+        f"the model is wrong: on the receiver's own rows {what}",
+        "the job's protocol and training.learning_rate",
+        "agree on a smaller learning_rate or fewer epochs, or on the protocol aby3, whose sigmoid "
+        "is bounded; clip columns with single large values, or take their logarithm",
+    )
+
+
+def _gathered(x: Matrix, weights: Array, sigmoid: Sigmoid | None) -> _Sums:
+    sums = _Sums()
+    own = weights.astype(np.float32)
+    for begin in range(0, len(x), _CHUNK):
+        t = (x[begin : begin + _CHUNK] @ own).astype(np.float64)
+        largest = float(np.abs(t).max())
+        sums.largest = largest if np.isnan(largest) else max(sums.largest, largest)
+        if sigmoid is None:
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):
+            approximate = sigmoid.value(t)
+            exact = 0.5 * (1.0 + np.tanh(0.5 * t))
+            sums.worst = max(sums.worst, float(np.abs(approximate - exact).max()))
+        sums.approximate += float(approximate.sum())
+        sums.exact += float(exact.sum())
+        if sigmoid.range is not None:
+            sums.beyond += int((np.abs(t) > sigmoid.range).sum())
+    return sums
+
+
+def _shift(sums: _Sums, rows: int) -> float:
+    """By how much the mean of the exact sigmoid is off, as a part of the rarer class. Training
+    brings the mean of the approximation to the labels' mean."""
+    share = sums.approximate / rows
+    rarer = max(min(share, 1.0 - share), 1.0 / rows)
+    return abs(sums.exact / rows - share) / rarer
+
+
+def overshoot(x: Matrix, rate: float, batch_size: int, curvature: float) -> float:
+    """How many times wider the steps are than the widest that settle; above one they do not.
+
+    Gradient descent on a loss of curvature ``c`` a row settles where ``rate * c * L < 2``, with the
+    largest eigenvalue ``L`` of ``X^T X / rows``; with batches of ``B`` rows the spread of their
+    gradients adds a row's mean squared length over ``B``, which is the number of columns where
+    all are standardised (Bottou, Curtis and Nocedal, "Optimization
+    methods for large-scale machine learning", SIAM Review 2018, theorem 4.6). It is taken from a
+    sample of the rows, and from the party's own columns: with the others' it can only be larger.
+    """
+    some = x[:: max(1, len(x) // _SAMPLE)]
+    vector: Matrix = np.ones(some.shape[1], np.float32)
+    largest = 0.0
+    for _ in range(_ITERATIONS):
+        vector = vector / np.linalg.norm(vector)
+        image = np.asarray(some.T @ (some @ vector) / np.float32(len(some)), np.float32)
+        largest, vector = float(vector @ image), image
+    return float(rate * curvature * (largest + x.shape[1] / batch_size) / 2.0)
