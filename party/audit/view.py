@@ -15,7 +15,7 @@ import numpy as np
 
 from party.audit.flow import Flow, Flows, Mask
 from party.audit.numbering import Key, Numbering
-from party.plan.cut import Message, Part
+from party.plan.cut import Message, PartyProgram
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class View:
     proof: tuple[Hidden, ...] = field(repr=False)
 
 
-def view(part: Part, numbering: Numbering, flows: Flows) -> View:
+def view(part: PartyProgram, numbering: Numbering, flows: Flows) -> View:
     """Checks what a party receives in a step.
 
     Args:
@@ -103,7 +103,7 @@ def view(part: Part, numbering: Numbering, flows: Flows) -> View:
 
 
 class _Elimination:
-    def __init__(self, part: Part, numbering: Numbering, flows: Flows) -> None:
+    def __init__(self, part: PartyProgram, numbering: Numbering, flows: Flows) -> None:
         self._part, self._numbering, self._flows = part, numbering, flows
         messages = [m for inbox in part.receives.values() for m in inbox]
         self._messages = sorted(messages, key=lambda m: m.key)

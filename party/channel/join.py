@@ -170,7 +170,7 @@ class _Dial:
     delay: float = _FIRST_RETRY_S
     next_try: float = 0.0
     busy: bool = False  # being looked up, or linked
-    places: list[sockets.Place] = field(default_factory=list)  # still to be tried
+    places: list[sockets.Endpoint] = field(default_factory=list)  # still to be tried
     problem: str = "not tried yet"
 
 
@@ -354,7 +354,7 @@ class _Join:
         else:
             self.lookups.ask(dial, dial.address)
 
-    def _found(self, dial: _Dial, found: list[sockets.Place] | str) -> None:
+    def _found(self, dial: _Dial, found: list[sockets.Endpoint] | str) -> None:
         if isinstance(found, str):
             self._later(dial, found)
         else:

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from party.agreement.hosts import Address
 from party.process.errors import InputError
 
-Place = tuple[int, Any]
+Endpoint = tuple[int, Any]
 """A family of addresses and an address of it, as ``socket`` takes them."""
 
 Asker = TypeVar("Asker")
@@ -35,7 +35,7 @@ def listen(address: Address, or_everywhere: bool = True) -> socket.socket:
     IPv4; ``0.0.0.0`` for those of IPv4 alone.
 
     ``or_everywhere=False`` is for what is to be heard nowhere but where it was said."""
-    places: list[Place] = []
+    places: list[Endpoint] = []
     with contextlib.suppress(OSError):
         # A machine's own name often stands for its loopback address, where no peer finds it.
         places = [
@@ -70,7 +70,7 @@ def _is_name(address: Address) -> bool:
     return False
 
 
-def lookup(address: Address, flags: int = 0) -> list[Place]:
+def lookup(address: Address, flags: int = 0) -> list[Endpoint]:
     """The places that an address stands for; OSError where its name is not known. Blocks."""
     found = socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM, flags=flags | socket.AI_NUMERICSERV
@@ -85,7 +85,7 @@ class Lookups(Generic[Asker]):
     """
 
     def __init__(self) -> None:
-        self._answers: SimpleQueue[tuple[Asker, list[Place] | str]] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[Asker, list[Endpoint] | str]] = SimpleQueue()
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
         self._woken.setblocking(False)
@@ -93,7 +93,7 @@ class Lookups(Generic[Asker]):
     def fileno(self) -> int:
         return self._woken.fileno()
 
-    def at_once(self, address: Address) -> list[Place] | None:
+    def at_once(self, address: Address) -> list[Endpoint] | None:
         """The places of an address that is no name; None where it is one."""
         try:
             return lookup(address, _NUMERIC)
@@ -113,7 +113,7 @@ class Lookups(Generic[Asker]):
 
         threading.Thread(target=look, daemon=True).start()
 
-    def answers(self) -> Iterator[tuple[Asker, list[Place] | str]]:
+    def answers(self) -> Iterator[tuple[Asker, list[Endpoint] | str]]:
         """Who asked, and the places or what is wrong."""
         with contextlib.suppress(BlockingIOError):
             self._woken.recv(64)

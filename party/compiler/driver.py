@@ -1,4 +1,4 @@
-"""A party's schedule, from the cache or made anew in a process of its own.
+"""A party's schedule, from the cache or made in a process of its own.
 
 TensorFlow is imported only in that process, which ends before the run begins: the party itself
 stays small, and nothing of TensorFlow is there to be reached while it runs.

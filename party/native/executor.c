@@ -62,7 +62,7 @@ struct kit_executor {
     int64_t step;
     int64_t instruction;
     int64_t deadline, silence, waiting, beaten, looked; /* ns; 0: none */
-    kit_fault *fault;
+    kit_error *error;
 };
 
 static int64_t now(void) {
@@ -75,15 +75,15 @@ static int64_t nanoseconds(double seconds) {
     return seconds <= 0 ? 0 : seconds > 1e9 ? (int64_t)1e18 : (int64_t)(seconds * 1e9) + 1;
 }
 
-/* ---- faults ---- */
+/* ---- errors ---- */
 
-static int fault(kit_executor *e, enum kit_fault_kind kind, int who, const char *text) {
-    kit_fault *f = e->fault;
+static int fail(kit_executor *e, enum kit_error_kind kind, int who, const char *text) {
+    kit_error *f = e->error;
     memset(f, 0, sizeof *f);
     f->kind = (int32_t)kind;
     f->peer = who;
     /* Whoever is awaited when the time is up, the limit was ours. */
-    f->culprit = who < 0 || kind == KIT_FAULT_TIME_LIMIT ? e->me : who;
+    f->culprit = who < 0 || kind == KIT_ERROR_TIME_LIMIT ? e->me : who;
     f->step = e->step;
     f->instruction = e->instruction;
     snprintf(f->text, sizeof f->text, "%s", text);
@@ -91,9 +91,9 @@ static int fault(kit_executor *e, enum kit_fault_kind kind, int who, const char 
 }
 
 static int bad_frame(kit_executor *e, int who, kit_frame expected, kit_frame got) {
-    fault(e, KIT_FAULT_BAD_FRAME, who, "");
-    e->fault->expected = expected;
-    e->fault->got = got;
+    fail(e, KIT_ERROR_BAD_FRAME, who, "");
+    e->error->expected = expected;
+    e->error->got = got;
     return -1;
 }
 
@@ -101,8 +101,8 @@ static int aborted(kit_executor *e, int who) {
     const int culprit = e->peers[who].culprit;
     if (culprit >= KIT_PARTIES)
         return bad_frame(e, who, (kit_frame){0}, (kit_frame){(uint64_t)culprit, KEY_ABORT, 0});
-    fault(e, KIT_FAULT_ABORTED, who, "");
-    e->fault->culprit = culprit;
+    fail(e, KIT_ERROR_ABORTED, who, "");
+    e->error->culprit = culprit;
     return -1;
 }
 
@@ -181,7 +181,7 @@ static int peer_gone(kit_executor *e, int who) {
     p->failed = 1;
     if (p->culprit >= 0)
         return aborted(e, who);
-    return fault(e, KIT_FAULT_PEER_GONE, who, text);
+    return fail(e, KIT_ERROR_PEER_GONE, who, text);
 }
 
 /* Whether some peer has given up or died, awaited or not. */
@@ -210,16 +210,16 @@ static int too_long(kit_executor *e, int who, int64_t time) {
     if (!e->waiting)
         e->waiting = time;
     if (e->deadline && time >= e->deadline)
-        return fault(e, KIT_FAULT_TIME_LIMIT, who, "");
+        return fail(e, KIT_ERROR_TIME_LIMIT, who, "");
     if (e->silence && (time - e->waiting) / KIT_PATIENCE >= e->silence)
-        return fault(e, KIT_FAULT_STALLED, who, "");
+        return fail(e, KIT_ERROR_STALLED, who, "");
     return 0;
 }
 
 /* Whether this run is to end here; for where a peer could keep us from sleeping for ever. */
 static int overdue(kit_executor *e, int who) {
     if (stopped(e))
-        return fault(e, KIT_FAULT_STOPPED, -1, "");
+        return fail(e, KIT_ERROR_STOPPED, -1, "");
     return too_long(e, who, now());
 }
 
@@ -272,7 +272,7 @@ static int sleep_for(kit_executor *e, int who, int writing, int64_t *since) {
     if (too_long(e, who, time))
         return -1;
     if (e->silence && time - *since >= e->silence)
-        return fault(e, KIT_FAULT_SILENCE, who, "");
+        return fail(e, KIT_ERROR_SILENCE, who, "");
     beat(e, time);
     int64_t left = INT64_MAX;
     if (e->deadline)
@@ -283,7 +283,7 @@ static int sleep_for(kit_executor *e, int who, int writing, int64_t *since) {
         left = e->beaten + e->silence / 4 - time;
     e->counters.waits++;
     if (poll(fds, count, left == INT64_MAX ? -1 : milliseconds(left)) < 0)
-        return errno == EINTR ? 0 : fault(e, KIT_FAULT_SYSTEM, -1, strerror(errno));
+        return errno == EINTR ? 0 : fail(e, KIT_ERROR_SYSTEM, -1, strerror(errno));
     for (nfds_t k = 1; k < count; k++)
         if (fds[k].events & POLLRDHUP && fds[k].revents & (POLLRDHUP | POLLHUP | POLLERR))
             return peer_gone(e, owners[k]);
@@ -297,7 +297,7 @@ static int await_bytes(kit_executor *e, int who, int64_t *since) {
     p->fresh = 0;
     for (int spin = 0;; spin++) {
         if (stopped(e))
-            return fault(e, KIT_FAULT_STOPPED, -1, "");
+            return fail(e, KIT_ERROR_STOPPED, -1, "");
         if (spin < e->spin)
             pump(e, who);
         else
@@ -356,7 +356,7 @@ static int flush(kit_executor *e, int who) {
             return peer_gone(e, who);
         }
         if (stopped(e))
-            return fault(e, KIT_FAULT_STOPPED, -1, "");
+            return fail(e, KIT_ERROR_STOPPED, -1, "");
         if (p->sent != before)
             since = 0;
         before = p->sent;
@@ -467,11 +467,11 @@ static int execute(kit_executor *e, const kit_program *program, const kit_instru
         return 0;
     case KIT_SEED:
         if (kit_seed(o))
-            return fault(e, KIT_FAULT_SYSTEM, -1, "the system has no randomness to give");
+            return fail(e, KIT_ERROR_SYSTEM, -1, "the system has no randomness to give");
         return 0;
     case KIT_UNIFORM:
         if (kit_uniform(e->random, x, i->type, i->p[0], (uint64_t)i->p[1], i->n, o))
-            return fault(e, KIT_FAULT_SYSTEM, -1, "the random generator failed");
+            return fail(e, KIT_ERROR_SYSTEM, -1, "the random generator failed");
         return 0;
     case KIT_BITSPLIT:
         failed = kit_bit_split(size, i->p[0], i->n, x, o);
@@ -488,13 +488,13 @@ static int execute(kit_executor *e, const kit_program *program, const kit_instru
     default: {
         const enum kit_trouble trouble = kit_compute(i, e->arena, e->index);
         if (trouble != KIT_FINE) {
-            fault(e, KIT_FAULT_ARITHMETIC, -1, "");
-            e->fault->trouble = (int32_t)trouble;
+            fail(e, KIT_ERROR_ARITHMETIC, -1, "");
+            e->error->trouble = (int32_t)trouble;
             return -1;
         }
     }
     }
-    return failed ? fault(e, KIT_FAULT_SYSTEM, -1, "a bit instruction with impossible parameters")
+    return failed ? fail(e, KIT_ERROR_SYSTEM, -1, "a bit instruction with impossible parameters")
                   : 0;
 }
 
@@ -513,7 +513,7 @@ static int prepare(kit_executor *e, const kit_program *program) {
             if (i->p[0] < 0 || i->p[0] >= KIT_PARTIES || !e->peers[i->p[0]].connection ||
                 (i->op != KIT_FLUSH &&
                  (i->p[1] < 0 || i->p[1] >= KEY_ALIVE || i->p[2] < 0 || i->p[2] > UINT32_MAX)))
-                return fault(e, KIT_FAULT_SYSTEM, -1, "a message to nobody, or without bounds");
+                return fail(e, KIT_ERROR_SYSTEM, -1, "a message to nobody, or without bounds");
             if (i->p[0] != who)
                 continue;
             if (i->op == KIT_RECV)
@@ -531,7 +531,7 @@ static int prepare(kit_executor *e, const kit_program *program) {
         if (capacity > p->capacity) {
             uint8_t *ring = OPENSSL_malloc(capacity);
             if (!ring)
-                return fault(e, KIT_FAULT_SYSTEM, -1, "out of memory");
+                return fail(e, KIT_ERROR_SYSTEM, -1, "out of memory");
             copy_out(p, p->head, ring, p->tail - p->head);
             OPENSSL_clear_free(p->ring, p->capacity);
             p->ring = ring;
@@ -542,7 +542,7 @@ static int prepare(kit_executor *e, const kit_program *program) {
         if (room > p->room) {
             uint8_t *queue = OPENSSL_malloc(room);
             if (!queue)
-                return fault(e, KIT_FAULT_SYSTEM, -1, "out of memory");
+                return fail(e, KIT_ERROR_SYSTEM, -1, "out of memory");
             OPENSSL_clear_free(p->queue, p->room); /* empty between runs */
             p->queue = queue;
             p->room = room;
@@ -561,18 +561,18 @@ static int check_rows(kit_executor *e, const kit_program *program) {
         if (i->op == KIT_INPUT) {
             if (i->p[0] < 0 || i->p[1] < 0 || i->p[2] < 0 || !program->table ||
                 i->p[2] > program->table_columns || i->p[1] > program->table_columns - i->p[2])
-                return fault(e, KIT_FAULT_SYSTEM, -1, "the table is not what the schedule reads");
+                return fail(e, KIT_ERROR_SYSTEM, -1, "the table is not what the schedule reads");
         }
         const int64_t rows = i->op == KIT_INPUT ? program->table_rows : i->p[2];
         of = rows < of ? rows : of;
         if (!program->rows || (i->p[0] && program->steps > program->row_count / i->p[0]))
-            return fault(e, KIT_FAULT_SYSTEM, -1, "the order has fewer rows than the steps take");
+            return fail(e, KIT_ERROR_SYSTEM, -1, "the order has fewer rows than the steps take");
         if (i->p[0] * program->steps > needed)
             needed = i->p[0] * program->steps;
     }
     for (int64_t r = 0; r < needed; r++)
         if (program->rows[r] < 0 || program->rows[r] >= of)
-            return fault(e, KIT_FAULT_SYSTEM, -1, "the order names a row that the table lacks");
+            return fail(e, KIT_ERROR_SYSTEM, -1, "the order names a row that the table lacks");
     return 0;
 }
 
@@ -583,7 +583,7 @@ static int go(kit_executor *e, const kit_program *program) {
         e->step = program->first_step + s;
         const int64_t time = now();
         if (e->deadline && time >= e->deadline)
-            return fault(e, KIT_FAULT_TIME_LIMIT, -1, "");
+            return fail(e, KIT_ERROR_TIME_LIMIT, -1, "");
         beat(e, time);
         if (time - e->looked >= LOOK_NS &&
             !stopped(e)) { /* who waits for nobody hears so that others gave up */
@@ -594,7 +594,7 @@ static int go(kit_executor *e, const kit_program *program) {
         }
         for (e->instruction = 0; e->instruction < program->count; e->instruction++) {
             if (stopped(e))
-                return fault(e, KIT_FAULT_STOPPED, -1, "");
+                return fail(e, KIT_ERROR_STOPPED, -1, "");
             if (execute(e, program, &program->code[e->instruction]))
                 return -1;
         }
@@ -632,8 +632,8 @@ static void last_words(kit_executor *e, int culprit) {
     }
 }
 
-static int begin(kit_executor *e, double time_limit, double silence_limit, kit_fault *told) {
-    e->fault = told;
+static int begin(kit_executor *e, double time_limit, double silence_limit, kit_error *told) {
+    e->error = told;
     e->deadline = nanoseconds(time_limit);
     e->silence = nanoseconds(silence_limit);
     e->waiting = 0;
@@ -641,7 +641,7 @@ static int begin(kit_executor *e, double time_limit, double silence_limit, kit_f
     if (e->deadline)
         e->deadline += e->beaten;
     if (e->over)
-        return fault(e, KIT_FAULT_SYSTEM, -1, "this executor is over");
+        return fail(e, KIT_ERROR_SYSTEM, -1, "this executor is over");
     return 0;
 }
 
@@ -651,12 +651,12 @@ static int end(kit_executor *e, int failed) {
         if (e->peers[who].connection)
             e->counters.writes += kit_connection_writes(e->peers[who].connection);
     if (failed && !e->over)
-        last_words(e, e->fault->culprit);
-    e->fault = NULL;
+        last_words(e, e->error->culprit);
+    e->error = NULL;
     return failed;
 }
 
-int kit_executor_run(kit_executor *e, const kit_program *program, kit_fault *told) {
+int kit_executor_run(kit_executor *e, const kit_program *program, kit_error *told) {
     e->step = program->first_step;
     e->instruction = 0;
     return end(
@@ -706,7 +706,7 @@ static int say_goodbye(kit_executor *e) {
                 return peer_gone(e, who);
             }
             if (stopped(e))
-                return fault(e, KIT_FAULT_STOPPED, -1, "");
+                return fail(e, KIT_ERROR_STOPPED, -1, "");
             pump_all(e);
             if (troubled(e) || sleep_for(e, who, 1, &since))
                 return -1;
@@ -720,7 +720,7 @@ static int say_goodbye(kit_executor *e) {
     return 0;
 }
 
-int kit_executor_finish(kit_executor *e, double time_limit, double silence_limit, kit_fault *told) {
+int kit_executor_finish(kit_executor *e, double time_limit, double silence_limit, kit_error *told) {
     return end(e, begin(e, time_limit, silence_limit, told) || say_goodbye(e) ? -1 : 0);
 }
 

@@ -16,17 +16,17 @@ enum { KIT_PARTIES = 3 };
 /* A peer that is alive may keep what is due back for so many times the limit of silence. */
 enum { KIT_PATIENCE = 10 };
 
-enum kit_fault_kind {
-    KIT_FAULT_NONE = 0,
-    KIT_FAULT_PEER_GONE = 1,  /* peer ended its connection, or died */
-    KIT_FAULT_BAD_FRAME = 2,  /* peer sent something other than what the schedule expects */
-    KIT_FAULT_ABORTED = 3,    /* peer gave up and names the culprit */
-    KIT_FAULT_STOPPED = 4,    /* kit_executor_stop */
-    KIT_FAULT_TIME_LIMIT = 5, /* the run took too long; peer: whom it was waiting for, or -1 */
-    KIT_FAULT_SILENCE = 6,    /* nothing came from peer for too long */
-    KIT_FAULT_STALLED = 7,    /* peer is alive, but holds up what is due for too long */
-    KIT_FAULT_ARITHMETIC = 8, /* trouble: enum kit_trouble; instruction says where */
-    KIT_FAULT_SYSTEM = 9,     /* text has the words */
+enum kit_error_kind {
+    KIT_ERROR_NONE = 0,
+    KIT_ERROR_PEER_GONE = 1,  /* peer ended its connection, or died */
+    KIT_ERROR_BAD_FRAME = 2,  /* peer sent something other than what the schedule expects */
+    KIT_ERROR_ABORTED = 3,    /* peer gave up and names the culprit */
+    KIT_ERROR_STOPPED = 4,    /* kit_executor_stop */
+    KIT_ERROR_TIME_LIMIT = 5, /* the run took too long; peer: whom it was waiting for, or -1 */
+    KIT_ERROR_SILENCE = 6,    /* nothing came from peer for too long */
+    KIT_ERROR_STALLED = 7,    /* peer is alive, but holds up what is due for too long */
+    KIT_ERROR_ARITHMETIC = 8, /* trouble: enum kit_trouble; instruction says where */
+    KIT_ERROR_SYSTEM = 9,     /* text has the words */
 };
 
 typedef struct {
@@ -45,7 +45,7 @@ typedef struct {
     kit_frame expected; /* of a bad frame */
     kit_frame got;
     char text[KIT_TEXT_BYTES];
-} kit_fault;
+} kit_error;
 
 typedef struct {
     int64_t progress; /* steps done in all runs; may be read while one goes on */
@@ -75,14 +75,14 @@ typedef struct {
     double time_limit, silence_limit; /* seconds; 0: none */
 } kit_program;
 
-/* 0, or -1 with the fault told: then the peers have been told as well and the executor is over. */
-int kit_executor_run(kit_executor *executor, const kit_program *program, kit_fault *fault);
+/* 0, or -1 with the error told: then the peers have been told as well and the executor is over. */
+int kit_executor_run(kit_executor *executor, const kit_program *program, kit_error *error);
 
 /* Ends all connections in order: 0 once every peer has said that it sends no more. */
 int kit_executor_finish(kit_executor *executor, double time_limit, double silence_limit,
-                        kit_fault *fault);
+                        kit_error *error);
 
-/* From any thread or signal handler: a running or later run ends with KIT_FAULT_STOPPED. */
+/* From any thread or signal handler: a running or later run ends with KIT_ERROR_STOPPED. */
 void kit_executor_stop(kit_executor *executor);
 
 const kit_counters *kit_executor_counters(kit_executor *executor);

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from party.native.channel import Connection
 from party.native.instructions import INSTRUCTION, Op
-from party.native.library import PARTIES, FaultRecord, Frame, Program, library
+from party.native.library import PARTY_COUNT, ErrorRecord, Frame, Program, library
 from party.process.errors import TIME_IS_UP, JobError
 
 SPIN = 50
@@ -29,7 +29,7 @@ _TROUBLES = {
 
 
 class Kind(StrEnum):
-    """Why a run ended (``enum kit_fault_kind``, in its order)."""
+    """Why a run ended (``enum kit_error_kind``, in its order)."""
 
     PEER_GONE = "peer_gone"
     BAD_FRAME = "bad_frame"
@@ -101,7 +101,11 @@ class Executor:
             raise ValueError(f"the arena is aligned to {_ALIGNMENT} bytes")
         if index.dtype != np.int32 or not index.flags.c_contiguous:
             raise ValueError("the index pool is a contiguous array of int32")
-        if len(connections) != PARTIES or len(window) != PARTIES or not 0 <= me < PARTIES:
+        if (
+            len(connections) != PARTY_COUNT
+            or len(window) != PARTY_COUNT
+            or not 0 <= me < PARTY_COUNT
+        ):
             raise ValueError("there are three parties")
         self._library = library()
         self._kept = (arena, index, tuple(connections))  # what the native side points into
@@ -110,9 +114,9 @@ class Executor:
         self._handle = self._library.kit_executor_new(
             arena.ctypes.data,
             index.ctypes.data,
-            (ctypes.c_void_p * PARTIES)(*handles),
+            (ctypes.c_void_p * PARTY_COUNT)(*handles),
             me,
-            (ctypes.c_int64 * PARTIES)(*window),
+            (ctypes.c_int64 * PARTY_COUNT)(*window),
             spin,
         )
         if not self._handle:
@@ -189,7 +193,7 @@ class Executor:
             time_limit=time_limit_s,
             silence_limit=silence_limit_s,
         )
-        record = FaultRecord()
+        record = ErrorRecord()
         with self._running:
             if self._library.kit_executor_run(self._ready(), program, record):
                 raise self._error(record, code, silence_limit_s)
@@ -199,7 +203,7 @@ class Executor:
 
         Raises RunError, as ``run`` does; anything else that a peer sends is a bad frame.
         """
-        record = FaultRecord()
+        record = ErrorRecord()
         with self._running:
             if self._library.kit_executor_finish(
                 self._ready(), time_limit_s, silence_limit_s, record
@@ -241,7 +245,7 @@ class Executor:
         return self._handle
 
     def _error(
-        self, record: FaultRecord, code: npt.NDArray[np.void] | None, silence_s: float
+        self, record: ErrorRecord, code: npt.NDArray[np.void] | None, silence_s: float
     ) -> RunError:
         kind = _KINDS[record.kind - 1]
         peer = None if record.peer < 0 else record.peer

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from party.process.errors import InputError, JobError
 
-PARTIES = 3
+PARTY_COUNT = 3
 TEXT_BYTES = 256
 
 CPU = "TFE_KIT_CPU"
@@ -35,8 +35,8 @@ class Frame(ctypes.Structure):
     _fields_ = (("step", c_uint64), ("key", c_uint32), ("bytes", c_uint32))
 
 
-class FaultRecord(ctypes.Structure):
-    """What ended a run (``kit_fault``)."""
+class ErrorRecord(ctypes.Structure):
+    """What ended a run (``kit_error``)."""
 
     _fields_ = (
         ("kind", c_int32),
@@ -118,8 +118,8 @@ _FUNCTIONS = {
         (c_void_p, c_void_p, POINTER(c_void_p), c_int, POINTER(c_int64), c_int),
     ),
     "kit_executor_free": (None, (c_void_p,)),
-    "kit_executor_run": (c_int, (c_void_p, POINTER(Program), POINTER(FaultRecord))),
-    "kit_executor_finish": (c_int, (c_void_p, c_double, c_double, POINTER(FaultRecord))),
+    "kit_executor_run": (c_int, (c_void_p, POINTER(Program), POINTER(ErrorRecord))),
+    "kit_executor_finish": (c_int, (c_void_p, c_double, c_double, POINTER(ErrorRecord))),
     "kit_executor_stop": (None, (c_void_p,)),
     "kit_executor_counters": (POINTER(Counters), (c_void_p,)),
 }

@@ -4,7 +4,7 @@
 here and after here needs neither: a plan is plain data.
 """
 
-from party.plan.cut import Cut, Message, Part, cut
+from party.plan.cut import Cut, Message, PartyProgram, cut
 from party.plan.graph import Opening, Operation, Plan, Private, Program, Share, Shared, Slot
 from party.plan.parameters import PlanParameters
 
@@ -13,7 +13,7 @@ __all__ = [
     "Message",
     "Opening",
     "Operation",
-    "Part",
+    "PartyProgram",
     "Plan",
     "PlanParameters",
     "Private",

@@ -36,7 +36,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Part:
+class PartyProgram:
     """What one party does.
 
     Attributes:
@@ -60,7 +60,7 @@ class Part:
 class Cut:
     """The cut of a program, or of what some results need of it: one part a party."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[PartyProgram, ...]
     messages: tuple[Message, ...]
     rounds: int
 
@@ -107,7 +107,7 @@ def cut(
             if other != party
         }
         rounds = tuple(depth[operation.name] for operation in mine)
-        parts.append(Part(party, tuple(mine), rounds, urgent, sends, receives))
+        parts.append(PartyProgram(party, tuple(mine), rounds, urgent, sends, receives))
     return Cut(tuple(parts), tuple(messages), max((m.round + 1 for m in messages), default=0))
 
 

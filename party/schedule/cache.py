@@ -30,7 +30,7 @@ from party.plan.graph import Share
 from party.plan.parameters import PlanParameters
 from party.process import files
 from party.process.errors import JobError
-from party.schedule.schedule import Code, Held, Place, Schedule
+from party.schedule.schedule import Code, Held, Region, Schedule
 from party.schedule.verify import verify
 
 _ARRAYS = ("constants", "index")
@@ -163,11 +163,13 @@ def _from(meta: dict[str, Any], stored: Mapping[str, Any]) -> Schedule:
                 messages=tuple(Message(**message) for message in one["messages"]),
                 rounds=int(one["rounds"]),
                 notes=tuple((int(depth), str(name)) for depth, name in one["notes"]),
-                opened={str(name): Place(**place) for name, place in one["opened"].items()},
+                opened={str(name): Region(**place) for name, place in one["opened"].items()},
             )
             for i, one in enumerate(meta["programs"])
         ),
-        state=tuple(Held(Place(**held["place"]), Share(**held["share"])) for held in meta["state"]),
+        state=tuple(
+            Held(Region(**held["place"]), Share(**held["share"])) for held in meta["state"]
+        ),
         fed={},
         received={},
         scale=meta["scale"],

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from party.agreement.job import PARTIES
 from party.native.instructions import Op
-from party.plan.cut import Cut, Message, Part, cut
+from party.plan.cut import Cut, Message, PartyProgram, cut
 from party.plan.graph import Operation, Plan, Private, Program, Share, Slot
 from party.process.errors import JobError
 from party.schedule.assembler import Assembler, Draft, Value, lay_out
@@ -28,7 +28,7 @@ WINDOW_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
-class Place:
+class Region:
     """A piece of the arena that lives from step to step."""
 
     offset: int
@@ -39,7 +39,7 @@ class Place:
 class Held:
     """A share of the state in the arena: its place, and what it is a share of."""
 
-    place: Place
+    place: Region
     share: Share
 
 
@@ -61,7 +61,7 @@ class Code:
     messages: tuple[Message, ...]
     rounds: int
     notes: tuple[tuple[int, str], ...]
-    opened: dict[str, Place]
+    opened: dict[str, Region]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +88,8 @@ class Schedule:
     index: npt.NDArray[np.int32]
     programs: tuple[Code, ...]
     state: tuple[Held, ...]
-    fed: dict[str, Place]
-    received: dict[int, Place]
+    fed: dict[str, Region]
+    received: dict[int, Region]
     scale: int
 
     def program(self, name: str) -> Code:
@@ -257,7 +257,7 @@ class _Sources:
 
 
 def _lower_part(
-    assembler: Assembler, program: Program, part: Part, sources: _Sources
+    assembler: Assembler, program: Program, part: PartyProgram, sources: _Sources
 ) -> dict[str, Value]:
     """Emits a part's instructions; returns the value of each tensor that it ends up with.
 
@@ -384,9 +384,9 @@ def _pinned_copy(assembler: Assembler, value: Value) -> Value:
     return kept
 
 
-def _lies(value: Value) -> Place:
+def _lies(value: Value) -> Region:
     assert value.buffer is not None
-    return Place(value.buffer.offset + value.start, value.bytes)
+    return Region(value.buffer.offset + value.start, value.bytes)
 
 
 def _own(messages: tuple[Message, ...], party: int) -> tuple[Message, ...]:

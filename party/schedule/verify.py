@@ -17,7 +17,7 @@ import numpy.typing as npt
 from party.native.instructions import INSTRUCTION, Mode, Op, Type
 from party.plan.cut import Message
 from party.process.errors import JobError
-from party.schedule.schedule import Place, Schedule
+from party.schedule.schedule import Region, Schedule
 
 LARGEST_ARENA = 1 << 36
 SEED_BYTES = 32
@@ -127,7 +127,7 @@ def _check_shape(schedule: Schedule) -> None:
         raise _Refused("the element lists have another layout")
     if schedule.index.size and int(np.min(schedule.index)) < 0:
         raise _Refused("an element list counts below zero")
-    kept: list[Place] = [
+    kept: list[Region] = [
         *(held.place for held in schedule.state),
         *schedule.fed.values(),
         *schedule.received.values(),

@@ -21,7 +21,7 @@ from party.plan import Plan, Program, Share, Shared, Slot
 from party.plan.cut import cut
 from party.plan.graph import Operation
 from party.schedule import schedule
-from party.schedule.schedule import Place
+from party.schedule.schedule import Region
 from tests.harness.executors import ScheduledParties
 
 Array = npt.NDArray[Any]
@@ -165,7 +165,7 @@ class Theatre:
                     number = value.parts[party][held.share.position]
                     self.parties.write(party, held.place, shares[number])
 
-    def _places(self, party: int) -> Iterable[tuple[str, Operation, Place]]:
+    def _places(self, party: int) -> Iterable[tuple[str, Operation, Region]]:
         """What a party sees of the programs: names, with the program's before the tensor's."""
         part = self.parties.schedules[party]
         state = {held.share.value: held.place for held in part.state}
@@ -211,7 +211,7 @@ def _showing(plan: Plan) -> tuple[Plan, dict[tuple[str, int], list[str]]]:
     return replace(plan, programs=tuple(programs), state=tuple(state)), kept
 
 
-def _apart(room: Array, seen: list[tuple[str, Operation, Place]]) -> Seen:
+def _apart(room: Array, seen: list[tuple[str, Operation, Region]]) -> Seen:
     found, at = {}, 0
     for name, operation, place in seen:
         piece = np.ascontiguousarray(room[:, at : at + place.bytes])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from party.audit.audit import alike, kept
-from party.plan.cut import Part, cut
+from party.plan.cut import PartyProgram, cut
 from party.plan.graph import Operation, Plan, Program
 from tests.audit.interpreter import Interpreter, Rows, pseudorandom
 from tests.audit.witness import Unfit, Witness, other_secrets
@@ -79,17 +79,17 @@ class Judge:
         return interpreter.run(RUNS, fed, drawn)
 
 
-def _given(part: Part) -> set[str]:
+def _given(part: PartyProgram) -> set[str]:
     """What a party gets to see beside its own inputs: messages, and the seeds that it draws."""
     received = {m.tensor for inbox in part.receives.values() for m in inbox}
     return received | {o.name for o in part.operations if o.kind == "KitSeed"}
 
 
-def _run_of(program: Program) -> tuple[Part, ...]:
+def _run_of(program: Program) -> tuple[PartyProgram, ...]:
     return cut(program, targets=kept(program)).parts
 
 
-def _opening(program: Program) -> tuple[Part, ...]:
+def _opening(program: Program) -> tuple[PartyProgram, ...]:
     at = [[], [], []]  # type: list[list[str]]
     for opening in program.opens:
         party = program.by_name[opening.operation].party

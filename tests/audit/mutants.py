@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from party.agreement.job import PARTIES
-from party.plan.cut import Part, cut
+from party.plan.cut import PartyProgram, cut
 from party.plan.graph import Opening, Operation, Plan, Program, Share, Shared, Slot
 
 _MASKING = ("Add", "AddV2", "Sub", "BitwiseXor", "NotEqual")
@@ -479,7 +479,7 @@ class Mutator:
         return keys
 
     @cached_property
-    def _step(self) -> tuple[Part, ...]:
+    def _step(self) -> tuple[PartyProgram, ...]:
         return cut(self.program).parts
 
     @cached_property

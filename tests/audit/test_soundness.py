@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from party.audit.flow import Flows
 from party.audit.numbering import Numbering
 from party.audit.view import view
-from party.plan.cut import Part, cut
+from party.plan.cut import PartyProgram, cut
 from party.plan.graph import Operation, Program
 from tests.audit.circuits import Circuit
 from tests.audit.interpreter import Interpreter
@@ -28,7 +28,7 @@ Tree = Any
 """A leaf's name, or an operation and the trees of its inputs."""
 
 
-def received(program: Program) -> Part:
+def received(program: Program) -> PartyProgram:
     return cut(program).parts[0]
 
 

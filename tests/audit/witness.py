@@ -20,7 +20,7 @@ from party.audit.flow import Flows
 from party.audit.numbering import Numbering
 from party.audit.view import Hidden, View, view
 from party.meaning.layouts import LAYOUTS
-from party.plan.cut import Part, cut
+from party.plan.cut import PartyProgram, cut
 from party.plan.graph import Program
 from tests.audit.interpreter import Draw, Interpreter, Rows, positions, pseudorandom
 
@@ -94,7 +94,7 @@ class Witness:
         self.world = (everything, tape)
         self.made = self._run(everything, tape)
 
-    def exchange(self, part: Part) -> None:
+    def exchange(self, part: PartyProgram) -> None:
         """Exchanges the secrets under a party's view, and back again.
 
         Raises:
@@ -109,7 +109,7 @@ class Witness:
             raise Unfit("the way back leads elsewhere")
 
     def _fitted(
-        self, part: Part, found: View, fed: dict[str, Rows], tape: dict[int, Rows]
+        self, part: PartyProgram, found: View, fed: dict[str, Rows], tape: dict[int, Rows]
     ) -> dict[int, Rows]:
         """The randomness under which the party holds with these secrets what it held before."""
         tape = dict(tape)

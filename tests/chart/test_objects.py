@@ -194,7 +194,7 @@ def test_nothing_else_does(document: dict[str, Any]) -> None:
 
 
 def template(document: Object) -> Object:
-    """Alice's pod, as her StatefulSet has it: any change of it starts the pod anew."""
+    """Alice's pod, as her StatefulSet has it: any change of it restarts the pod."""
     spec: Object = the("StatefulSet", "alice", by_deployer(document))["spec"]
     return dict(spec["template"])
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from party.agreement.order import blocks
 from party.native import Context, Executor
-from party.schedule import Place, Schedule, arena
+from party.schedule import Region, Schedule, arena
 from tests.harness.keys import contexts
 from tests.harness.links import LIMIT_S, Links
 from tests.harness.tasks import Task
@@ -156,11 +156,11 @@ class ScheduledParties(Parties):
         for task in tasks:
             task.well()
 
-    def read(self, party: int, place: Place) -> npt.NDArray[np.uint8]:
+    def read(self, party: int, place: Region) -> npt.NDArray[np.uint8]:
         """A copy of a place in a party's arena."""
         return self.arenas[party][place.offset : place.offset + place.bytes].copy()
 
-    def write(self, party: int, place: Place, value: npt.NDArray[Any]) -> None:
+    def write(self, party: int, place: Region, value: npt.NDArray[Any]) -> None:
         """Fills a place in a party's arena."""
         raw = np.frombuffer(np.ascontiguousarray(value).tobytes(), np.uint8)
         self.arenas[party][place.offset : place.offset + place.bytes] = raw

@@ -4,7 +4,7 @@
  * is due, or one that is nearly it, or anything; give up, hang up, fall silent, block, talk without
  * end. The connections are doubles that hand out the script; poll and the clock are theirs too, so
  * that a wait takes no time. A second, plain reading of each peer's stream says what must come of
- * it: a run that ends well had nothing but what was due, and a fault names the frame that was not.
+ * it: a run that ends well had nothing but what was due, and an error names the frame that was not.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -579,7 +579,7 @@ static int same(kit_frame a, kit_frame b) {
     return memcmp(&a, &b, FRAME) == 0;
 }
 
-static void check(int failed, const kit_fault *fault) {
+static void check(int failed, const kit_error *error) {
     reading r[PEERS];
     int disturbed = ordered_to_stop;
     for (int k = 0; k < PEERS; k++) {
@@ -604,23 +604,23 @@ static void check(int failed, const kit_fault *fault) {
         return;
     }
     if (!disturbed)
-        fprintf(stderr, "fault %d with %d (%s), step %d, instruction %d, at %.3f s\n", fault->kind,
-                fault->peer, fault->text, (int)fault->step, (int)fault->instruction,
+        fprintf(stderr, "error %d with %d (%s), step %d, instruction %d, at %.3f s\n", error->kind,
+                error->peer, error->text, (int)error->step, (int)error->instruction,
                 (double)clock_ns / 1e9);
     CLAIM(disturbed);
-    CLAIM(fault->culprit >= 0 && fault->culprit < KIT_PARTIES);
-    CLAIM(fault->kind == KIT_FAULT_STOPPED ? ordered_to_stop : 1);
-    CLAIM(fault->kind >= KIT_FAULT_PEER_GONE && fault->kind <= KIT_FAULT_STALLED);
-    if (fault->kind != KIT_FAULT_BAD_FRAME && fault->kind != KIT_FAULT_ABORTED)
+    CLAIM(error->culprit >= 0 && error->culprit < KIT_PARTIES);
+    CLAIM(error->kind == KIT_ERROR_STOPPED ? ordered_to_stop : 1);
+    CLAIM(error->kind >= KIT_ERROR_PEER_GONE && error->kind <= KIT_ERROR_STALLED);
+    if (error->kind != KIT_ERROR_BAD_FRAME && error->kind != KIT_ERROR_ABORTED)
         return;
-    const int k = fault->peer < me ? fault->peer : fault->peer - 1;
-    CLAIM(fault->peer != me && k >= 0 && k < PEERS);
-    if (fault->kind == KIT_FAULT_ABORTED || fault->got.key == ABORT)
+    const int k = error->peer < me ? error->peer : error->peer - 1;
+    CLAIM(error->peer != me && k >= 0 && k < PEERS);
+    if (error->kind == KIT_ERROR_ABORTED || error->got.key == ABORT)
         CLAIM(r[k].aborts || r[k].endless);
     else if (r[k].wrong)
-        CLAIM(same(fault->expected, r[k].expected) && same(fault->got, r[k].got));
+        CLAIM(same(error->expected, r[k].expected) && same(error->got, r[k].got));
     else if (!r[k].endless) /* bytes that are no whole frame stood before the end */
-        CLAIM(!r[k].complete && same(fault->got, (kit_frame){0, 0, 0}));
+        CLAIM(!r[k].complete && same(error->got, (kit_frame){0, 0, 0}));
 }
 
 /* ---- one input ---- */
@@ -632,7 +632,7 @@ const char *__asan_default_options(void) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     input in = {data, size};
-    kit_fault fault;
+    kit_error error;
     make_program(&in);
     clock_ns = 1;
     tick_ns = 100;
@@ -673,11 +673,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             .time_limit = LIMIT_S,
             .silence_limit = SILENCE_S,
         };
-        failed = kit_executor_run(executor, &program, &fault);
+        failed = kit_executor_run(executor, &program, &error);
     }
     if (!failed)
-        failed = kit_executor_finish(executor, LIMIT_S, SILENCE_S, &fault);
-    check(failed, &fault);
+        failed = kit_executor_finish(executor, LIMIT_S, SILENCE_S, &error);
+    check(failed, &error);
     /* Nothing a peer says makes it hang, or allocate more than its program and window ask for. */
     CLAIM(clock_ns < (int64_t)1000000000 * 4 * LIMIT_S);
     CLAIM(largest <= 2 * (longest + 255000 + 65536));
