@@ -1,8 +1,8 @@
 # make run         set everything up and train the example: three parties on this machine
-# make test        set everything up and pass the tests (but for those that need a cluster)
-# make test-fast   without the attacks, the audit's tests and whatever is slow; a few minutes
-# make attacks     the attacks alone, and the audit's tests; ends with a list of what was tried
-# make test-long   every mutant of every plan against the audit; many minutes
+# make test        set everything up and pass the tests: what it does, and that it does it well
+# make test-fast   without whatever is slow
+# make attacks     the attacks, all of them tried; ends with a list of what was tried
+# make mutants     every mutant of every plan against the audit; ends with their counts
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
 # make fuzz        ten million inputs to the parsers of what peers and strangers say; an hour or two
 # make bench       compare with tf-encrypted as published, side by side
@@ -13,13 +13,15 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint test-fast attacks test-long test-kind fuzz bench lock generated sbom format image clean
+.PHONY: help run test lint test-fast attacks mutants test-kind fuzz bench lock generated sbom format image clean
 
 # The first Python on the path that will do; PYTHON=... names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null \
 	&& { echo $$p; break; }; done)
 BIN := .venv/bin
+# Tests of one file share what they build, and ports: they stay in one process.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 LOCKS := requirements.lock requirements-dev.lock
 SOURCES := pyproject.toml setup.py party/native/instructions.py $(wildcard party/native/*.c party/native/*.h)
 
@@ -42,16 +44,16 @@ run: .venv/kit
 	$(BIN)/deployer run --output out
 
 test: lint .venv/kit
-	$(BIN)/python -m pytest -m 'not kind and not long'
+	$(PYTEST) -m 'not kind and not long' --ignore tests/attacks
 
 test-fast: .venv/kit
-	$(BIN)/python -m pytest -m 'not kind and not slow and not long' --ignore tests/attacks --ignore tests/audit
+	$(PYTEST) -m 'not kind and not long and not slow' --ignore tests/attacks
 
 attacks: .venv/kit
-	$(BIN)/python -m pytest -m 'not kind and not long' tests/attacks tests/audit
+	$(PYTEST) -m 'not kind and not long' tests/attacks
 
-test-long: .venv/kit
-	$(BIN)/python -m pytest -m long
+mutants: .venv/kit
+	$(BIN)/python -m pytest -n auto -m long tests/audit
 
 lint: .venv/kit
 	$(BIN)/ruff check .

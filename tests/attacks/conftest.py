@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.harness.processes import Processes
+from tests.harness.reports import reported
 
 Tried = Callable[[int, str], None]
 
-_tried: list[tuple[str, int, str]] = []
+_TRIED = "tried"
+"""The property of a test's report, which its worker sends to whoever writes the summary."""
 
 
 @pytest.fixture
@@ -27,14 +29,15 @@ def tried(request: pytest.FixtureRequest) -> Tried:
     """Counts what was tried, for the summary: ``tried(1000, "connections held open")``."""
 
     def count(number: int, what: str) -> None:
-        _tried.append((request.node.name, number, what))
+        request.node.user_properties.append((_TRIED, [number, what]))
 
     return count
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The list of what was tried."""
-    if _tried:
+    tried = list(reported(terminalreporter, _TRIED))
+    if tried:
         terminalreporter.section("attacks tried, and lost by the attacker")
-        for _, number, what in _tried:
+        for number, what in tried:
             terminalreporter.write_line(f"{number:>9,}  {what}")

@@ -11,11 +11,13 @@ from party.agreement.job import Job, Training
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
 from tests.harness import plans
+from tests.harness.reports import reported
 
 PROTOCOLS = ("pond", "aby3", "securenn")
 
-TALLY: dict[tuple[str, str], Counter[str]] = {}
-"""Of each protocol and kind of mutant, how many were refused and how many harmless."""
+TALLY = "mutants"
+"""The property of a test's report: protocol, kind, and how many were refused and how many were
+harmless."""
 
 ROWS = {
     "drop": "a mask or random term dropped",
@@ -87,15 +89,19 @@ def plan(agreed: Job) -> Plan:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The mutants tried."""
-    if TALLY:
+    found = {
+        (protocol, kind): Counter(tally)
+        for protocol, kind, tally in reported(terminalreporter, TALLY)
+    }
+    if found:
         terminalreporter.section("mutants of plans")
-        for (protocol, kind), tally in TALLY.items():
+        for (protocol, kind), tally in found.items():
             terminalreporter.write_line(
                 f"{protocol:>9} {kind:<9} {tally.total():>6,} made {tally['refused']:>6,} refused"
                 f" {tally['harmless']:>6,} harmless"
             )
         for kind, label in ROWS.items():
-            tallies = [TALLY.get((protocol, kind)) for protocol in PROTOCOLS]
+            tallies = [found.get((protocol, kind)) for protocol in PROTOCOLS]
             cells = [f"{n:,}" for tally in tallies if tally for n in counts(tally)]
             if len(cells) == 3 * len(PROTOCOLS):
                 terminalreporter.write_line(f"| {label} | {' | '.join(cells)} |")

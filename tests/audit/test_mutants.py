@@ -64,10 +64,12 @@ def test_a_few_mutants_are_refused_or_harmless(protocol: str, kind: str) -> None
 @pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_all_mutants_are_refused_or_harmless(protocol: str, kind: str) -> None:
+def test_all_mutants_are_refused_or_harmless(
+    protocol: str, kind: str, request: pytest.FixtureRequest
+) -> None:
     tally = try_all(job(protocol), mutants(protocol, kind))
     assert tally["refused"] > 0 or not mutants(protocol, kind)
-    TALLY[protocol, kind] = tally
+    request.node.user_properties.append((TALLY, [protocol, kind, dict(tally)]))
     said = in_the_docs()[ROWS[kind]][protocol]
     assert counts(tally)[: len(said)] == said
 

@@ -106,7 +106,8 @@ def test_shares_of_a_model_that_nobody_got_are_the_model_together(
     weights = []
     for value in ("weights.alice", "weights.bob"):
         parts = [np.array(one[f"{value}/0"], np.int64) for one in shares]
-        assert all(np.abs(part).max() > 2**50 for part in parts), "each alone is random"
+        # A truncation has shortened them; the weights themselves stay under 2**20.
+        assert all(np.abs(part).max() > 2**40 for part in parts), "each alone is random"
         weights += list((parts[0] + parts[1]) / 2**13)
     clear = plaintext.fit(job, tables)
     secure = dict(zip(clear, weights, strict=True))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from party.agreement.job import Job, StepWidth, Training
+from party.agreement.job import SMALLEST_RATE, Job, StepWidth, Training
 from party.plan.parameters import PlanParameters
 
 
@@ -12,7 +12,7 @@ def job(batch_size: int, learning_rate: float) -> Job:
     return Job(name="t", rows=65_536, features=("f",), label="y", training=training)
 
 
-@given(st.integers(1, 65_536), st.floats(1e-6, 10))
+@given(st.integers(1, 65_536), st.floats(SMALLEST_RATE, 10))
 def test_the_step_width_is_the_learning_rate_over_the_batch_within_a_sixteenth(
     batch_size: int, learning_rate: float
 ) -> None:
