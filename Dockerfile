@@ -30,6 +30,7 @@ COPY pyproject.toml setup.py README.md LICENSE ./
 COPY party ./party
 COPY deployer ./deployer
 COPY k8s ./k8s
+COPY examples ./examples
 RUN python3 -m pip --python /opt/packages/bin/python install --no-cache-dir \
       --no-deps --no-build-isolation --no-index --target /opt/kit . \
  && rm /opt/kit/party/native/*.[ch] \
@@ -78,7 +79,6 @@ RUN groupadd --gid 10001 party \
 
 COPY --from=needed /opt/packages /opt/packages
 COPY --from=kit /opt/kit /opt/kit
-COPY examples /opt/kit/examples
 
 # Nothing is written outside /state and /tmp, so that the root file system can be read-only.
 ENV PATH=/opt/kit/bin:/opt/packages/bin:$PATH \

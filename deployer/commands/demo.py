@@ -21,13 +21,11 @@ from deployer.cluster.client import Cluster, Object
 from deployer.cluster.secrets import keys_secret, table_secrets
 from deployer.cluster.target import Place, place_of
 from deployer.commands.data import Owner, split
+from deployer.example import EXAMPLE
 from deployer.manifests.render import Plan
 from deployer.manifests.values import load_values
 from party.agreement.job import Job
 from party.process.errors import InputError
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "fraud"
-"""The example's tables, in a working copy and in the image."""
 
 MADE_HERE = "tfe-kit/demo"
 """Label of the Secrets that this made, and may take away again."""

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from deployer.cli import new_app
+from deployer.example import EXAMPLE
 from deployer.local.run import Result, run_local
 from party.agreement.job import PARTIES, Job, load_job
 from party.process import files, streams
-from party.process.errors import InputError, JobError
+from party.process.errors import JobError
 from party.process.exit import Stop, stop_on_signals
 from party.protocols.registry import ProtocolName
 from party.reporting.documents import ModelDocument, SharesDocument, StatusDocument
@@ -21,10 +22,6 @@ from party.reporting.result import weights_table
 from party.runtime import BUILDING, WARNING, Name, default_cache
 
 app = new_app()
-
-EXAMPLE = Path("examples", "fraud")
-_EXAMPLES = (Path(__file__).parents[2], Path(sys.prefix, "share", "tfe-kit"))
-"""Where the example is: in a source tree, or installed."""
 
 
 @app.command()
@@ -59,7 +56,7 @@ def run(
     """
     stop_on_signals()
     streams.outlive()
-    file = job or _example()
+    file = job or EXAMPLE / "job.yaml"
     given = load_job(file)
     if protocol is not None:
         given = Job.model_validate(given.model_dump() | {"protocol": protocol})
@@ -80,14 +77,6 @@ def run(
     finally:
         shown.close()
     _print_result(result, given)
-
-
-def _example() -> Path:
-    for base in _EXAMPLES:
-        file = base / EXAMPLE / "job.yaml"
-        if file.exists():
-            return file
-    raise InputError("the example is not installed", hint="name a job: deployer run JOB")
 
 
 def _explain(job: Job, cache: Path) -> None:

@@ -80,8 +80,8 @@ print(found)
 
 def test_the_secure_computation_works_with_so_little(image: str) -> None:
     """The plan is built with TensorFlow, and lowered, without anything that was left out."""
-    command = ["deployer", "run", "/opt/kit/examples/fraud/job.yaml", "--output", "/tmp/out"]
-    assert "feature_16" in inside(image, *command, "--cache", "/tmp/cache")
+    command = ["deployer", "run", "--output", "/tmp/out", "--cache", "/tmp/cache"]
+    assert "feature_16" in inside(image, *command)
 
 
 CANARY = b"yellow-canary-of-the-working-tree"
