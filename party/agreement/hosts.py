@@ -20,10 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from party.agreement.job import PARTIES
-from party.process.errors import InputError
+from party.agreement.text_file import check_size, read_text
+from party.process.errors import InputError, printable
 
 KEYS = ("server0", "server1", "server2")
 """The map's keys, in the order of ``PARTIES``."""
+
+_MAP = "the hosts map"
+_WRITE = 'write {"server0": "host:port", "server1": "host:port", "server2": "host:port"}'
 
 _LABEL = "[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*\.?", re.IGNORECASE)
@@ -42,6 +46,8 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Address:
         """``host:port``, ``1.2.3.4:port`` or ``[v6]:port``; ValueError says what is wrong."""
+        if "://" in text:
+            raise ValueError("is a URL")
         host, colon, port = text.rpartition(":")
         if not colon or not host:
             raise ValueError("is not host:port")
@@ -71,59 +77,72 @@ Hosts = tuple[Address, Address, Address]
 def parse_hosts(text: str, where: str) -> Hosts:
     """The hosts map in a JSON text. ``where`` names the text in an error.
 
-    Raises InputError, with the key, for text that is not JSON, unknown, missing or repeated keys,
-    wrong addresses, and an address that two parties share.
+    Raises InputError, with the key, for text that is too long or not JSON, unknown, missing or
+    repeated keys, wrong addresses, and an address that two parties share.
     """
+    check_size(len(text), _MAP, where)
     try:
-        value = json.loads(text, object_pairs_hook=_unique)
+        value = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_unique)
     except _RepeatedKeyError as error:
-        raise InputError(f"the hosts map has {error.key!r} more than once", where) from None
-    except (ValueError, RecursionError) as error:
-        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise InputError("the hosts map is not JSON", where + line) from None
+        what = f"{_MAP} has {printable(error.key, 80)!r} more than once"
+        raise InputError(what, where, "keep one of them") from None
+    except RecursionError:
+        raise InputError(f"{_MAP} is nested too deeply", where, _WRITE) from None
+    except (ValueError, OverflowError) as error:
+        place = where
+        if isinstance(error, json.JSONDecodeError):
+            place += f", line {error.lineno}, column {error.colno}"
+        raise InputError(f"{_MAP} is not JSON", place, _WRITE) from None
     if not isinstance(value, dict):
-        raise InputError("the hosts map is not an object of names and addresses", where)
+        what = f"{_MAP} is {_kind(value)}, and not an object of names and addresses"
+        raise InputError(what, where, _WRITE)
     for key in value:
         if key not in KEYS:
-            near = get_close_matches(key, KEYS, n=1, cutoff=0.5)
+            near = get_close_matches(key[:80], KEYS, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"its keys are {', '.join(KEYS)}"
-            raise InputError(f"the hosts map has an unknown key {key!r}", where, hint)
+            raise InputError(f"{_MAP} has an unknown key {printable(key, 80)!r}", where, hint)
     addresses: list[Address] = []
     for key, party in zip(KEYS, PARTIES, strict=True):
         place = f"{where}, key {key!r} ({party})"
         if key not in value:
             raise InputError(f"the hosts map has no {key!r}", where, f"add {party}'s host:port")
         if not isinstance(value[key], str):
-            raise InputError("the address is not a string", place, 'write it as "host:port"')
+            what = f"the address is {_kind(value[key])}, and not a string"
+            raise InputError(what, place, 'write it as "host:port"')
         try:
             address = Address.parse(value[key])
         except ValueError as error:
-            raise InputError(
-                f"the address {value[key][:80]!r} {error}", place, 'write it as "host:port"'
-            ) from None
+            hint = 'write it as "host:port"'
+            if "://" in value[key]:
+                hint += ", without https:// before it or a path after it"
+            what = f"the address {printable(value[key], 80)!r} {error}"
+            raise InputError(what, place, hint) from None
         if address in addresses:
             other = KEYS[addresses.index(address)]
-            raise InputError(f"the address {address} is also that of {other!r}", place)
+            hint = "give each party a host or a port of its own"
+            raise InputError(f"the address {address} is also that of {other!r}", place, hint)
         addresses.append(address)
     alice, bob, server = addresses
     return alice, bob, server
 
 
 def load_hosts(path: Path) -> Hosts:
-    """The hosts map in a file; see ``parse_hosts``."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read the hosts map: {error.strerror}", str(path)) from None
-    except UnicodeDecodeError:
-        raise InputError("the hosts map is not UTF-8 text", str(path)) from None
-    return parse_hosts(text, str(path))
+    """The hosts map in a file, with or without a byte order mark; see ``parse_hosts``."""
+    return parse_hosts(read_text(path, _MAP), str(path))
 
 
 def format_hosts(hosts: Hosts) -> str:
     """The text of a hosts map; ``parse_hosts`` reads it back."""
     named = {key: str(address) for key, address in zip(KEYS, hosts, strict=True)}
     return json.dumps(named, indent=2) + "\n"
+
+
+def _kind(value: Any) -> str:
+    """What a JSON value is, in a word, and not what stands in it."""
+    if value is None:
+        return "null"
+    kinds = {bool: "a boolean", str: "a text", list: "a list", dict: "an object"}
+    return kinds.get(type(value), "a number")
 
 
 class _RepeatedKeyError(ValueError):

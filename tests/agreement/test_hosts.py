@@ -59,7 +59,9 @@ def test_any_text_is_an_address_or_is_refused(text: str) -> None:
         ({"server1": "2001:db8::3:80"}, "brackets"),
         ({"server1": "[10.0.0.2]:80"}, "no IPv6 address between its brackets"),
         ({"server1": "10.0.0.256:80"}, "no valid IPv4"),
-        ({"server1": "https://bob:80"}, "brackets"),
+        ({"server1": "https://bob:80"}, "is a URL"),
+        ({"server1": "https://bob"}, "is a URL"),
+        ({"server1": "tcp://[::1]:80/"}, "is a URL"),
         ({"server1": "bob@x:80"}, "no DNS name"),
         ({"server1": " bob:80"}, "no DNS name"),
         ({"server1": "alice.example:4440"}, "is also that of 'server0'"),
@@ -70,6 +72,7 @@ def test_a_wrong_address_is_refused_with_its_key(change: dict[str, object], word
     with pytest.raises(InputError, match=words) as caught:
         parse_hosts(json.dumps(GOOD | change), "config.json")
     assert caught.value.where == "config.json, key 'server1' (bob)"
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -77,9 +80,13 @@ def test_a_wrong_address_is_refused_with_its_key(change: dict[str, object], word
     [
         ("", "is not JSON"),
         ("{", "is not JSON"),
-        ("[" * 100_000, "is not JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        (json.dumps(GOOD) + " " * 2**20, "more than 1048576 bytes"),
         ('{"server0": ' + "9" * 5000 + "}", "is not JSON"),
-        ("[]", "not an object"),
+        ("[]", "is a list, and not an object"),
+        ("null", "is null, and not an object"),
+        ("7", "is a number, and not an object"),
+        ('"alice:1"', "is a text, and not an object"),
         ("{}", "has no 'server0'"),
         (json.dumps({k: v for k, v in GOOD.items() if k != "server2"}), "has no 'server2'"),
         (json.dumps(GOOD | {"server3": "x:1"}), "unknown key 'server3'"),
@@ -90,6 +97,7 @@ def test_what_is_no_hosts_map_is_refused(text: str, words: str) -> None:
     with pytest.raises(InputError, match=words) as caught:
         parse_hosts(text, "config.json")
     assert (caught.value.where or "").startswith("config.json")
+    assert caught.value.hint
 
 
 def test_an_unknown_key_names_the_nearest_known_one() -> None:
@@ -105,3 +113,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(b"\xff\xfe{}")
     with pytest.raises(InputError, match="not UTF-8"):
         load_hosts(tmp_path / "config.json")
+
+
+def test_a_byte_order_mark_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(GOOD), encoding="utf-8-sig")
+    assert load_hosts(path) == parse_hosts(json.dumps(GOOD), "config.json")
