@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from party.agreement.job import PARTIES, Party
 from party.process.errors import InputError, printable
+from party.process.files import unreadable
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -233,7 +234,7 @@ def read_certificates(file: Path) -> list[x509.Certificate]:
     try:
         return certificates_in(_read(file), file)
     except OSError as error:
-        raise InputError(f"cannot read the file: {error.strerror}", str(file)) from None
+        raise unreadable(error, "the file", file) from None
 
 
 def certificates_in(text: bytes, file: Path) -> list[x509.Certificate]:

@@ -26,6 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from party.agreement.job import PARTIES, Party
 from party.identity import AUTHORITY, CERTIFICATE, KEY, identity, read_certificates
 from party.process.errors import InputError, printable
+from party.process.files import unreadable, unwritable
 
 AUTHORITY_KEY = "ca.key"
 REQUEST = "tls.csr"
@@ -35,6 +36,7 @@ PARTY_DAYS = 30
 _SKEW = timedelta(minutes=10)
 """Certificates start in the past, for clocks that are a little slow."""
 
+_WHOLE = "give the directory that deployer certs authority made, as it was made"
 _BOTH_ENDS = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
 
 PrivateKey = ec.EllipticCurvePrivateKey
@@ -159,15 +161,14 @@ def read_authority(directory: Path) -> Authority:
     try:
         key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
     except OSError as error:
-        raise InputError(
-            f"cannot read the authority's key: {error.strerror}", str(key_file)
-        ) from None
+        raise unreadable(error, "the authority's key", key_file) from None
     except Exception:  # what the parser raises differs from version to version
-        raise InputError("the authority's key is not a private key in PEM", str(key_file)) from None
+        what = "the authority's key is not a private key in PEM"
+        raise InputError(what, str(key_file), _WHOLE) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or (
         key.public_key() != certificate.public_key()
     ):
-        raise InputError(f"the authority's key is not that of {AUTHORITY}", str(key_file))
+        raise InputError(f"the authority's key is not that of {AUTHORITY}", str(key_file), _WHOLE)
     authority = Authority(certificate, key)
     try:
         _ = authority.job_name
@@ -182,20 +183,22 @@ def read_authority(directory: Path) -> Authority:
 
 def read_request(file: Path, job_name: str, party: Party) -> x509.CertificateSigningRequest:
     """A party's request, which must be signed by its own key and name that party of that job."""
+    make = f"make it with: deployer certs request {party} --job JOB --output DIR"
     try:
         request = x509.load_pem_x509_csr(file.read_bytes())
+        signed, public = request.is_signature_valid, request.public_key()
     except OSError as error:
-        raise InputError(f"cannot read the request: {error.strerror}", str(file)) from None
-    except ValueError:
-        raise InputError("the file holds no certificate request in PEM", str(file)) from None
-    public = request.public_key()
-    if not request.is_signature_valid:
-        raise InputError("the request is not signed by its own key", str(file))
+        raise unreadable(error, "the request", file) from None
+    except Exception:  # what the parser raises differs from version to version
+        what = "the file holds no certificate request in PEM"
+        raise InputError(what, str(file), make) from None
+    if not signed:
+        raise InputError("the request is not signed by its own key", str(file), make)
     if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
         raise InputError(
             "the request's key is not an ECDSA P-256 key",
             str(file),
-            f"make it with: deployer certs request {party} --job JOB --output DIR",
+            make,
         )
     try:
         names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -205,7 +208,8 @@ def read_request(file: Path, job_name: str, party: Party) -> x509.CertificateSig
     expected = identity(job_name, party)
     if asked != [expected]:
         got = printable(" and ".join(asked)) or "nobody"
-        raise InputError(f"the request is for {got}, not for {expected}", str(file))
+        hint = f"sign it for whom it is; or have the party make its own: {make[14:]}"
+        raise InputError(f"the request is for {got}, not for {expected}", str(file), hint)
     return request
 
 
@@ -213,7 +217,11 @@ def read_request(file: Path, job_name: str, party: Party) -> x509.CertificateSig
 def new_directory(final: Path) -> Iterator[Path]:
     """A private directory that appears under its name once it is complete, and only if there is
     nothing of that name, or an empty directory."""
-    if final.exists() and (not final.is_dir() or any(final.iterdir())):
+    try:
+        taken = final.exists() and (not final.is_dir() or any(final.iterdir()))
+    except OSError as error:
+        raise unwritable(error, "cannot make the directory", final) from None
+    if taken:
         raise InputError(
             "there is something already, and keys are never overwritten",
             str(final),
@@ -226,7 +234,7 @@ def new_directory(final: Path) -> Iterator[Path]:
         yield making
         making.rename(final)
     except OSError as error:
-        raise InputError(f"cannot make the directory: {error.strerror}", str(final)) from None
+        raise unwritable(error, "cannot make the directory", final) from None
     finally:
         shutil.rmtree(making, ignore_errors=True)
 

@@ -19,6 +19,7 @@ from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, 
 from party.agreement.job import Job, load_job
 from party.models.registry import model_of
 from party.process.errors import InputError
+from party.process.files import unwritable
 from party.reporting.result import own_columns
 from party.table import Table, load
 from party.table.expected import Expected
@@ -120,7 +121,8 @@ def split(path: Path, job: Job, party: Owner) -> tuple[Manifest, list[bytes]]:
     text = Text(path, Expected.of(job, party.value))
     manifest, parts = cut((block.text for block in text), job.name, party.value)
     if manifest.sha256 != table.digest:
-        raise InputError("the table changed while it was read", str(path))
+        hint = "start again when nobody writes to it"
+        raise InputError("the table changed while it was read", str(path), hint)
     return manifest, parts
 
 
@@ -135,13 +137,13 @@ def join(directory: Path, job: Job, party: Owner) -> bytes:
 
 def write(directory: Path, manifest: Manifest, parts: list[bytes]) -> None:
     """Writes parts into a new directory, all or nothing, readable by their owner alone."""
-    if directory.exists():
-        hint = "give a new directory, so that parts of two tables cannot get mixed"
-        raise InputError("the directory is there already", str(directory), hint)
     try:
+        if directory.exists():
+            hint = "give a new directory, so that parts of two tables cannot get mixed"
+            raise InputError("the directory is there already", str(directory), hint)
         unfinished = Path(mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     except OSError as error:
-        raise InputError(f"cannot write the parts: {error.strerror}", str(directory)) from None
+        raise unwritable(error, "cannot write the parts", directory) from None
     try:
         for name, content in files(manifest, parts).items():
             path = unfinished / name
@@ -149,7 +151,7 @@ def write(directory: Path, manifest: Manifest, parts: list[bytes]) -> None:
             path.write_bytes(content)
         unfinished.rename(directory)
     except OSError as error:
-        raise InputError(f"cannot write the parts: {error.strerror}", str(directory)) from None
+        raise unwritable(error, "cannot write the parts", directory) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

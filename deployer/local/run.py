@@ -83,8 +83,13 @@ def run_local(
     """
     begin = time.monotonic()
     for party in job.holders:
-        if not tables[party].exists():
-            raise InputError(f"there is no table for {party}", str(tables[party]))
+        try:
+            tables[party].stat()
+        except FileNotFoundError:
+            hint = f"give the path of {party}'s CSV file with --{party}"
+            raise InputError(f"there is no table for {party}", str(tables[party]), hint) from None
+        except OSError as error:
+            raise files.unreadable(error, f"the table of {party}", tables[party]) from None
     cache = (cache or default_cache()).absolute()
     output = output.absolute()
     with (
@@ -173,7 +178,7 @@ class _Parties:
             own.mkdir(mode=0o700, parents=True, exist_ok=True)
             log = (own / "log.jsonl").open("wb")
         except OSError as error:
-            raise InputError(f"cannot write the output: {error.strerror}", str(own)) from None
+            raise files.unwritable(error, "cannot write the output", own) from None
         words = (self.private / f"{party}.stderr").open("wb")
         self.streams += [log, words]
         command = [*children.command("party"), party]

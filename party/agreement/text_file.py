@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 from party.process.errors import InputError
+from party.process.files import unreadable
 
 MOST_BYTES = 1024 * 1024
 """The largest job, values file or hosts map: as much as one object of Kubernetes holds."""
@@ -16,11 +16,6 @@ _OTHERS = {
     b"\0\0\xfe\xff": "UTF-32",
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
-}
-_HINTS = {
-    errno.ENOENT: "give the path of a file that is there",
-    errno.EISDIR: "give a file, not a directory",
-    errno.EACCES: "let this user read the file and enter its directory",
 }
 
 
@@ -57,9 +52,3 @@ def check_size(size: int, of: str, where: str) -> None:
     if size > MOST_BYTES:
         what = f"cannot read {of}: there is more than {MOST_BYTES} bytes"
         raise InputError(what, where, "is it the right file? take out what does not belong there")
-
-
-def unreadable(error: OSError, of: str, path: Path) -> InputError:
-    """For a file that the system does not let us read."""
-    hint = _HINTS.get(error.errno or 0, "see that the path leads to a file that can be read")
-    return InputError(f"cannot read {of}: {error.strerror}", str(path), hint)

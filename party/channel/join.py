@@ -121,7 +121,8 @@ def _context(keys: Keys) -> Context:
     try:
         return Context(keys.authority, keys.certificate, keys.key)
     except ChannelError as error:
-        raise InputError(f"the keys cannot be used: {error}", str(keys.directory)) from None
+        hint = "make new ones: deployer certs new --job JOB --output DIR"
+        raise InputError(f"the keys cannot be used: {error}", str(keys.directory), hint) from None
 
 
 class _Stage(Enum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -12,6 +13,36 @@ from pathlib import Path
 from typing import Any
 
 from party.process.errors import InputError, JobError
+
+_READ_HINTS = {
+    errno.ENOENT: "give the path of a file that is there",
+    errno.ENOTDIR: "give the path of a file that is there",
+    errno.EISDIR: "give a file, not a directory",
+    errno.EACCES: "let this user read the file and enter its directory",
+    errno.ENAMETOOLONG: "give a shorter path",
+}
+_WRITE_HINTS = {
+    errno.ENOENT: "make the directory above it first",
+    errno.ENOTDIR: "name a place whose path leads through directories alone",
+    errno.EACCES: "name a directory that this user may write to",
+    errno.EPERM: "name a directory that this user may write to",
+    errno.EROFS: "name a directory on a disk that can be written to",
+    errno.ENOSPC: "free some space on the disk",
+    errno.EDQUOT: "free some space on the disk",
+    errno.ENAMETOOLONG: "give a shorter path",
+}
+
+
+def unreadable(error: OSError, of: str, path: Path) -> InputError:
+    """For a file that the system does not let us read; ``of`` is what it is: "the job"."""
+    hint = _READ_HINTS.get(error.errno or 0, "see that the path leads to a file that can be read")
+    return InputError(f"cannot read {of}: {error.strerror}", str(path), hint)
+
+
+def unwritable(error: OSError, what: str, path: Path) -> InputError:
+    """For a place that the system does not let us write to; ``what`` could not be done."""
+    hint = _WRITE_HINTS.get(error.errno or 0, "name a place that can be written to")
+    return InputError(f"{what}: {error.strerror}", str(path), hint)
 
 
 def replace(
@@ -51,7 +82,7 @@ def locked(path: Path, shared: bool = False) -> Iterator[None]:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         number = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise InputError(f"cannot write there: {error.strerror}", str(path.parent)) from None
+        raise unwritable(error, "cannot write there", path.parent) from None
     try:
         fcntl.flock(number, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
@@ -94,7 +125,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise InputError(f"cannot read the file: {error.strerror}", str(path)) from None
+        raise unreadable(error, "the file", path) from None
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -81,7 +81,9 @@ def _serve(assignment: Assignment) -> Any:
     try:
         server = tf.distribute.Server(cluster, job_name="tfe", task_index=assignment.index)
     except tf.errors.OpError:
-        raise InputError(f"cannot listen on {assignment.hosts[assignment.index]}") from None
+        what = f"cannot listen on {assignment.hosts[assignment.index]}"
+        hint = "is it an address of this machine, and the port free? see the hosts map"
+        raise InputError(what, hint=hint) from None
     with (
         tf.Graph().as_default(),
         tf.compat.v1.Session(server.target, config=_only(assignment)) as s,

@@ -84,7 +84,8 @@ def diagnosed(block: Block, expected: Expected, path: Path) -> InputError:
     except InputError as error:
         return error
     last = block.line + block.text.count(b"\n")
-    return InputError(f"the lines up to {last} are not CSV", expected.place(path, block.line))
+    what, hint = f"the lines up to {last} are not CSV", "write numbers alone, without quotes"
+    return InputError(what, expected.place(path, block.line), hint)
 
 
 def not_finite(place: str) -> InputError:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from party.process.errors import InputError
+from party.process.files import unreadable
 
 PART_BYTES = 900 * 1024
 """Most bytes of a part: an object's 1 MiB, less room for the manifest, names and labels."""
@@ -125,7 +126,7 @@ def read_manifest(directory: Path, job: str, party: str) -> Manifest:
         hint = f"give a CSV file, or a directory with {MANIFEST} and its parts"
         raise InputError("the directory holds no table", str(path), hint) from None
     except OSError as error:
-        raise InputError(f"cannot read the table: {error.strerror}", str(path)) from None
+        raise unreadable(error, "the table", path) from None
     try:
         manifest = Manifest.from_json(text)
     except ValueError:
@@ -157,7 +158,7 @@ def contents(directory: Path, manifest: Manifest) -> Iterator[bytes]:
             with path.open("rb") as file:
                 content = file.read(part.size + 1)
         except OSError as error:
-            raise InputError(f"cannot read the table: {error.strerror}", str(path)) from None
+            raise unreadable(error, "the table", path) from None
         if len(content) != part.size or hashlib.sha256(content).hexdigest() != part.sha256:
             what = "a part of the table is damaged, or left over from an earlier table"
             raise InputError(what, str(path), AGAIN)

@@ -31,6 +31,7 @@ _PASS_VALUES = 1 << 18
 and the number of columns alone, so that the same values give the same moments to the last bit,
 whatever the text looks like."""
 
+_ROWS = "give a CSV file with a row for each individual"
 _STRAY_QUOTE = re.compile(rb'[^,\r\n]"[^,\r\n]')
 
 Columns = NDArray[np.float64]
@@ -234,7 +235,7 @@ class _TableFile:
             if not started:
                 block = without_mark(block)
                 if not block.text.strip():
-                    raise InputError("the table is empty", str(self._path))
+                    raise InputError("the table is empty", str(self._path), _ROWS)
                 block = without_header(block, expected, self._path)
                 self._first_line, started = block.line, True
             if not block.text:
@@ -249,9 +250,9 @@ class _TableFile:
                 raise not_finite(expected.place(self._path, block.line + int(at), int(column)))
             yield values
         if not started:
-            raise InputError("the table is empty", str(self._path))
+            raise InputError("the table is empty", str(self._path), _ROWS)
         if not rows:
-            raise InputError("the table has a header and no rows", str(self._path))
+            raise InputError("the table has a header and no rows", str(self._path), _ROWS)
         if rows < expected.rows:
             raise self._wrong_count(str(rows))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from party.process.errors import InputError
+from party.process.files import unreadable
 from party.table.expected import Expected
 from party.table.parts import AGAIN, joined, read_manifest
 
@@ -62,7 +63,8 @@ class Text:
                     rest = rest[end:]
                 if len(rest) > BLOCK_BYTES:
                     place = self._expected.place(self._path, line)
-                    raise InputError(f"the line has more than {BLOCK_BYTES} bytes", place)
+                    hint = "end lines in LF or CRLF; is this a CSV file?"
+                    raise InputError(f"the line has more than {BLOCK_BYTES} bytes", place, hint)
             if rest:
                 yield Block(line, rest)
         if digest is not None and digest != self.digest:
@@ -79,7 +81,7 @@ class Text:
             if stat.S_ISREG(mode):
                 return path.open("rb"), None
         except OSError as error:
-            raise self._unreadable(error) from None
+            raise unreadable(error, "the table", self._path) from None
         hint = "give a CSV file, gzip or plain, or a directory of parts"
         raise InputError("the table is neither a file nor a directory", str(path), hint)
 
@@ -94,10 +96,7 @@ class Text:
             hint = "compress it again, or give the plain CSV"
             raise InputError("the gzip file is damaged or cut off", str(self._path), hint) from None
         except OSError as error:
-            raise self._unreadable(error) from None
-
-    def _unreadable(self, error: OSError) -> InputError:
-        return InputError(f"cannot read the table: {error.strerror}", str(self._path))
+            raise unreadable(error, "the table", self._path) from None
 
 
 def without_mark(block: Block) -> Block:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+from deployer.certs.authority import new_directory
+from deployer.commands.data import write
+from deployer.local.run import run_local
+from party.agreement.hosts import load_hosts
+from party.agreement.job import load_job
+from party.identity import load_keys, read_certificates
+from party.process import files
+from party.process.errors import InputError
+from party.table.expected import Expected
+from party.table.parts import Manifest
+from party.table.reader import read
 
 EXAMPLE = Path(__file__).parents[3] / "examples/fraud"
 DIGEST = "5b84d656c253924d9961143ee40f6864e50ff2f5a6e2644f216740a744a21e4e"
@@ -55,6 +72,43 @@ def test_what_split_writes_check_takes(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(path.name for path in parts.iterdir()) == ["manifest.json", "part-000"]
     assert deployer_data("check", EXAMPLE / "job.yaml", "bob", parts).returncode == 0
+
+
+@pytest.fixture
+def no_entry(tmp_path: Path) -> Iterator[Path]:
+    """A directory that this user may not enter."""
+    directory = tmp_path / "private"
+    directory.mkdir(mode=0)
+    user = os.geteuid()
+    if user == 0:  # who may enter everything: be somebody else meanwhile
+        os.seteuid(65534)
+    yield directory
+    os.seteuid(user)
+    directory.chmod(0o700)
+
+
+def _nothing() -> NDArray[np.float32]:
+    raise AssertionError("there is nothing to fill")
+
+
+def test_a_directory_that_may_not_be_entered_is_told_as_one(no_entry: Path) -> None:
+    path = no_entry / "file"
+    job, enter = load_job(EXAMPLE / "job.yaml"), ExitStack().enter_context
+    for told, refused in (
+        ("cannot read the table", lambda: read(path, Expected.of(job, "alice"), _nothing)),
+        ("cannot read the job", lambda: load_job(path)),
+        ("cannot read the hosts map", lambda: load_hosts(path)),
+        ("cannot read the file", lambda: load_keys(no_entry, "fraud", "alice")),
+        ("cannot read the file", lambda: read_certificates(path)),
+        ("cannot read the table of alice", lambda: run_local(job, {"alice": path}, no_entry)),
+        ("cannot write the parts", lambda: write(path, Manifest("a", "alice", "", ()), [])),
+        ("cannot write into the output directory", lambda: enter(files.owned(path, "a"))),
+        ("cannot make the directory", lambda: enter(new_directory(path))),
+    ):
+        with pytest.raises(InputError) as caught:
+            refused()
+        assert caught.value.what == f"{told}: Permission denied"
+        assert (caught.value.where or "").startswith(str(no_entry)) and caught.value.hint
 
 
 def test_no_tensorflow_is_imported() -> None:
