@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 from party.process.errors import InputError
 from party.process.files import unreadable
 from party.table.expected import Expected
+from party.table.packing import HEAD_BYTES, other_form
 from party.table.parts import AGAIN, joined, read_manifest
 
 BLOCK_BYTES = 1024 * 1024
@@ -90,8 +91,13 @@ class Text:
         try:
             if buffered.peek(2).startswith(_GZIP):
                 stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream))
-            while block := stream.read(BLOCK_BYTES):
+            block = stream.read(BLOCK_BYTES)
+            if other := other_form(block[:HEAD_BYTES]):
+                name, hint = other
+                raise InputError(f"the table is {name}, not CSV text", str(self._path), hint)
+            while block:
                 yield block
+                block = stream.read(BLOCK_BYTES)
         except (gzip.BadGzipFile, EOFError, zlib.error):
             hint = "compress it again, or give the plain CSV"
             raise InputError("the gzip file is damaged or cut off", str(self._path), hint) from None
