@@ -225,6 +225,8 @@ def _do(
     if table is not None:
         own = result.own_columns(job, party, table)
         doubts += model_of(job.parameters).check_steps(job, party, own)
+        if table.notice is not None:
+            log.say(f"notice: {table.notice}")
     for doubt in doubts:
         log.say(f"warning: {doubt}")
     if (left := (keys.expires - datetime.now(UTC)).total_seconds()) < _EXPIRES_SOON_S:

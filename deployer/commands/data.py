@@ -5,7 +5,9 @@ Every command reads the table as the party will, so that what is accepted here i
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
 from enum import StrEnum
 from pathlib import Path
 from tempfile import mkdtemp
@@ -20,9 +22,12 @@ from party.agreement.job import Job, load_job
 from party.models.registry import model_of
 from party.process.errors import InputError
 from party.process.files import unwritable
+from party.process.streams import takes_unicode
+from party.reporting.documents import TableCheck, TableFault
 from party.reporting.result import own_columns
 from party.table import Table, load
 from party.table.expected import Expected
+from party.table.findings import UnfitTableError
 from party.table.parts import MANIFEST, Manifest, cut
 from party.table.text import Text
 
@@ -44,14 +49,27 @@ TableFile = Annotated[
 
 
 @app.command("check")
-def check_command(job_file: JobFile, party: Whose, table_file: TableFile) -> None:
-    """Say whether a table fits a job, as the party itself will.
+def check_command(
+    job_file: JobFile,
+    party: Whose,
+    table_file: TableFile,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was found as a JSON document.")
+    ] = False,
+) -> None:
+    """Say whether a table fits a job, as the party itself will; if not, all that does not fit.
 
     Nothing is sent, and no value is shown.
 
     Example: deployer data check examples/fraud/job.yaml alice examples/fraud/alice.csv
     """
     job = load_job(job_file)
+    if as_json:
+        found = checked(table_file, job, party)
+        print(json.dumps(found.as_json(), indent=2, ensure_ascii=not takes_unicode(sys.stdout)))
+        if not found.fits:
+            raise typer.Exit(InputError.exit_code)
+        return
     _show(load(table_file, job, party.value), job, party, table_file)
 
 
@@ -103,6 +121,28 @@ def put_command(
     print(f"  sha256  {manifest.sha256} (of the CSV text)")
 
 
+def checked(path: Path, job: Job, party: Owner) -> TableCheck:
+    """What comes of reading a table, whether it fits the job or not."""
+    check = TableCheck(
+        job=job.name,
+        party=party.value,
+        fits=False,
+        rows=job.rows,
+        features=len(job.features_of(party.value)),
+        label=job.label_of(party.value) is not None,
+    )
+    try:
+        table = load(path, job, party.value)
+        warnings = _warnings(job, party, table)
+    except UnfitTableError as error:
+        return check.model_copy(update={"findings": error.findings})
+    except InputError as error:
+        fault = TableFault(what=error.what, where=error.where, hint=error.hint)
+        return check.model_copy(update={"fault": fault})
+    found = {"sha256": table.digest, "ignored": table.ignored, "warnings": warnings}
+    return check.model_copy(update={"fits": True} | found)
+
+
 def split(path: Path, job: Job, party: Owner) -> tuple[Manifest, list[bytes]]:
     """A table, checked, compressed and cut into parts that fit into a Secret each.
 
@@ -112,15 +152,23 @@ def split(path: Path, job: Job, party: Owner) -> tuple[Manifest, list[bytes]]:
         party: whose table it is.
 
     Returns:
-        The manifest, and its parts' contents in order. The same table gives the same bytes.
+        The manifest, and its parts' contents in order. The same table gives the same bytes. They
+        hold what the job takes of it (``party.table.taken``), and nothing of other columns.
 
     Raises:
         InputError: the table does not fit the job.
     """
+    from party.table.numbers import UnreadableLinesError  # here, since it brings the CSV library
+    from party.table.taken import Taken
+
     table = load(path, job, party.value)
-    text = Text(path, Expected.of(job, party.value))
-    manifest, parts = cut((block.text for block in text), job.name, party.value)
-    if manifest.sha256 != table.digest:
+    try:
+        taken = Taken(path, Expected.of(job, party.value)).pieces()
+        manifest, parts = cut(taken, job.name, party.value)
+        changed = manifest.sha256 != table.digest
+    except UnreadableLinesError:
+        changed = True
+    if changed:
         hint = "start again when nobody writes to it"
         raise InputError("the table changed while it was read", str(path), hint)
     return manifest, parts
@@ -169,6 +217,12 @@ def _show(table: Table, job: Job, party: Owner, path: Path) -> None:
     print(f"{path}: fits {party} in the job {job.name!r}")
     print(f"  rows    {job.rows}, {columns}")
     print(f"  sha256  {table.digest} (of the CSV text)")
-    own = own_columns(job, party.value, table)
-    for doubt in (*job.doubts, *model_of(job.parameters).check_steps(job, party.value, own)):
+    if table.notice is not None:
+        print(f"  notice: {table.notice}")
+    for doubt in _warnings(job, party, table):
         print(f"  warning: {doubt}")
+
+
+def _warnings(job: Job, party: Owner, table: Table) -> tuple[str, ...]:
+    own = own_columns(job, party.value, table)
+    return (*job.doubts, *model_of(job.parameters).check_steps(job, party.value, own))

@@ -15,6 +15,7 @@ from party.agreement.job import Job, Party
 from party.models.health import Health
 from party.process import files
 from party.process.errors import InputError
+from party.table.findings import Finding
 
 Phase = Literal["starting", "table", "plan", "joining", "running", "revealing", "done", "failed"]
 
@@ -281,6 +282,46 @@ class SharesDocument(Document):
     job: str
     plan: str
     shares: dict[str, list[int]]
+
+
+class TableFault(BaseModel):
+    """Why a table could not be read, or not be trained on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: str
+    where: str | None
+    hint: str | None
+
+
+class TableCheck(Document):
+    """What ``deployer data check --json`` prints. There is no value of the table in it.
+
+    Attributes:
+        job, party: whose table it should be: the job's name, and the party.
+        fits: whether the party will take it.
+        rows, features, label: what the job expects; ``label`` is whether the party holds it.
+        sha256: of the CSV text, as far as the job takes it; None for a table that does not fit.
+        ignored: the positions, from 1, of columns that the job does not name.
+        warnings: what is allowed and can hardly be meant.
+        findings: all that does not fit.
+        fault: what else is wrong, for instance that the file cannot be read; then there are no
+            findings.
+    """
+
+    NAME = "table-check"
+
+    job: str
+    party: Party
+    fits: bool
+    rows: int
+    features: int
+    label: bool
+    sha256: str | None = None
+    ignored: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    fault: TableFault | None = None
 
 
 def remove_results(directory: Path) -> None:

@@ -4,17 +4,21 @@ What a table may look like:
 
 - **Text**: UTF-8, with or without byte order mark; lines end in LF or CRLF; no empty lines; cells
   are separated by commas, and may stand in double quotes. Plain or gzip, told by its first bytes.
-- **Header**: a first row in which no cell is a number. It must hold the job's columns in the job's
-  order. (Columns that the job itself names by numbers are recognised as a header too.)
-- **Numbers**: decimal, with or without exponent. Every cell of every row is one; there is no
-  missing value. Without a header the label comes first, if the party holds it.
+- **Header**: a first row in which no cell is a number, or that has all of the job's names in it. It
+  has each of them once, in any order; further columns are ignored, and do not leave the machine
+  that the table is on (``party.table.taken``). A first row of 0, 1, 2, … is refused: it may be a
+  header of numbers or a row.
+- **No header**: the job's columns in the job's order, after the label if the party holds it.
+- **Numbers**: decimal, with or without exponent. Every cell of every column of the job is one;
+  there is no missing value.
 - **Rows**: as many as the job says, in the order that the parties agreed on.
 
 Instead of a file, the table may be a directory of parts (``party.table.parts``), as it reaches a
 pod.
 
-Anything else is refused with the place, and without the value that stands there: it is private, and
-the message ends up in logs. Nothing leaves the party before its table was read to the end.
+Anything else is refused: all of it at once (``party.table.findings``), with the places, and without
+the values that stand there: they are private, and the message ends up in logs. Nothing leaves the
+party before its table was read to the end.
 
 Standardisation is local: ``(value - mean) / scale`` with the column's own mean and population
 standard deviation. Since the mean square of each column is then one, the fixed-point numbers of the
@@ -22,7 +26,8 @@ protocols are, all in all, small ones; single outliers are held to ``party.agree
 and to what the job's steps can bear (``party.models.Model.row_limit``).
 """
 
+from party.table.findings import Finding, UnfitTableError
 from party.table.loading import load
 from party.table.table import Table, read_table
 
-__all__ = ["Table", "load", "read_table"]
+__all__ = ["Finding", "Table", "UnfitTableError", "load", "read_table"]

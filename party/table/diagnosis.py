@@ -1,93 +1,311 @@
-"""What is wrong with a table, and where: the slow, exact look that a failed fast one asks for.
+"""What is wrong with a table, and where: the slow, exact look that a failed quick one asks for.
 
-The CSV library says quickly that a block does not parse, but its messages hold the value that it
-stumbled over. Here the same lines are taken again one by one, and the error says the place alone.
+The quick look stops at the first thing that it cannot take, and does not say what it was. Here the
+same text is read again as a whole: whatever is right is read quickly, every other line is taken
+apart, and what is wrong is gathered by kind and column. The errors hold places and no values.
 """
 
 from __future__ import annotations
 
-import csv
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from party.process.errors import InputError
+import numpy as np
+from numpy.typing import NDArray
+
+from party.agreement.limits import LIMIT
+from party.models.interface import LabelRule
+from party.table.cells import DECIMAL_COMMA, NOT_FINITE, NUMBER, WrongLineError, cells_of, separator
 from party.table.expected import Expected
-from party.table.text import Block
-
-NUMBER = re.compile(r"[ \t]*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?[ \t]*", re.ASCII)
-"""A number as the CSV library reads it."""
-
-_NOT_FINITE = re.compile(r"(?ai)[ \t]*[+-]?(nan(\(\w*\))?|inf|infinity)[ \t]*")
+from party.table.findings import MOST_LINES, Finding, Kind
+from party.table.header import Layout
+from party.table.moments import Columns, Moments
+from party.table.numbers import UnreadableLinesError, parse
+from party.table.taken import laid_out, rows_of
+from party.table.text import Block, Text
 
 _COMPLETE = "every row needs a number in every column: fill it in, or all parties leave the row out"
 _DECIMAL = "write numbers as 1234.5 or 1.2345e3, without units or separators of thousands"
+_POINT = "write decimals with a point, 0.5, and not with a comma"
+_NOT_FINITE = ("the cell is not a finite number", _COMPLETE)
+_SAME_ROWS = "all parties need the same rows in the same order, as many as the job says"
 
 
-def is_number(cell: str) -> bool:
-    """Whether a cell holds a number, be it NaN or infinite: a header's cell does not."""
-    return bool(NUMBER.fullmatch(cell) or _NOT_FINITE.fullmatch(cell))
+def findings_in(path: Path, expected: Expected, known: Moments | None = None) -> list[Finding]:
+    """All that does not fit in a table, in the order of the table's columns.
 
+    Args:
+        path: a CSV file or a directory of parts.
+        expected: what the table must fit.
+        known: the moments of the features, where the quick look has found them.
 
-def cells_of(line: bytes, place: str) -> list[str]:
-    """The cells of one line, taken out of their quotes.
-
-    Raises InputError for what cannot stand in a line; ``place`` says where.
+    Raises:
+        InputError: the text itself cannot be read.
     """
-    line = line.removesuffix(b"\n").removesuffix(b"\r")
-    if not line:
-        raise InputError("the line is empty", place, "take it out; empty lines at the end too")
-    if b"\0" in line:
-        hint = "save the table as CSV in UTF-8"
-        raise InputError("the line holds a NUL byte: this is not CSV text", place, hint)
-    if b"\r" in line:
-        hint = "end lines in LF or CRLF"
-        raise InputError("there is a carriage return inside of the line", place, hint)
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError:
-        raise InputError("the line is not UTF-8", place, "save the table as CSV in UTF-8") from None
-    try:
-        return next(csv.reader([text], strict=True))
-    except csv.Error:
-        hint = 'a quoted cell ends in its line, and nothing but a comma follows its last "'
-        raise InputError("the quotes in the line do not match", place, hint) from None
+    survey = _Survey(path, expected)
+    survey.look_at_cells()
+    survey.look_at_columns(known)
+    survey.look_for_outliers(known)
+    return survey.findings()
 
 
-def check_count(cells: list[str], expected: Expected, place: str) -> None:
-    """Raises InputError unless a line has a cell for each column."""
-    count, wanted = len(cells), len(expected.columns)
-    if count == wanted:
-        return
-    hint = "the table holds the columns that the job names, and no other"
-    if count == 1 and re.search(r"[;\t]", cells[0]):
-        hint = "separate cells by commas"
-    elif count == wanted + 1 and not cells[0]:
-        hint = "the first column has no name: is it an index? " + hint
-    raise InputError(f"the row has {count} cells, and the job {wanted} columns", place, hint)
+def label_is_wrong(rule: LabelRule, labels: Columns) -> NDArray[np.bool_]:
+    """Which of some labels the model cannot be trained on."""
+    if rule.classes is not None:
+        return ~np.isin(labels, rule.classes)
+    return np.asarray(np.abs(labels) > rule.most * rule.unit)
 
 
-def diagnosed(block: Block, expected: Expected, path: Path) -> InputError:
-    """The first thing that is wrong in a block which the CSV library did not read."""
-    try:
-        for line, text in enumerate(block.text.removesuffix(b"\n").split(b"\n"), block.line):
-            place = expected.place(path, line)
-            cells = cells_of(text, place)
-            check_count(cells, expected, place)
-            for column, cell in enumerate(cells):
-                place = expected.place(path, line, column)
-                if not cell.strip(" \t"):
-                    raise InputError("the cell is empty", place, _COMPLETE)
-                if _NOT_FINITE.fullmatch(cell):
-                    raise not_finite(place)
-                if not NUMBER.fullmatch(cell):
-                    raise InputError("the cell is not a number", place, _DECIMAL)
-    except InputError as error:
-        return error
-    last = block.line + block.text.count(b"\n")
-    what, hint = f"the lines up to {last} are not CSV", "write numbers alone, without quotes"
-    return InputError(what, expected.place(path, block.line), hint)
+class _Survey:
+    def __init__(self, path: Path, expected: Expected) -> None:
+        self._path = path
+        self._expected = expected
+        self._layout = Layout(0, ())
+        self._first_feature = int(expected.label is not None)
+        self._found: dict[tuple[Kind, int | None], Finding] = {}
+        self._moments = [Moments(1) for _ in expected.columns]
+        self._rows = 0
+
+    def findings(self) -> list[Finding]:
+        """Of the header, then of the whole table, then of lines, then column by column."""
+
+        def column(one: tuple[Kind, int | None]) -> int:
+            return -1 if one[1] is None else one[1]
+
+        ordered = sorted(self._found, key=column)
+        return [*self._layout.findings, *(self._found[one] for one in ordered)]
+
+    def look_at_cells(self) -> None:
+        """Every line and every cell by itself, and the number of rows."""
+        wanted, labels = self._expected.rows, self._expected.label
+        for block in self._blocks():
+            values = self._values(block)
+            if labels is not None:
+                wrong = label_is_wrong(labels, values[0]) & np.isfinite(values[0])
+                self._add_lines("label", *_label_words(labels), 0, block.line, wrong)
+            for column, moments in zip(values, self._moments, strict=True):
+                finite = column[np.isfinite(column)]
+                if len(finite):
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        moments.add(finite[np.newaxis])
+            if self._rows > 2 * wanted:
+                self._add_rows(f"more than {2 * wanted}")
+                return
+        if self._rows != wanted:
+            self._add_rows(str(self._rows))
+
+    def look_at_columns(self, known: Moments | None) -> None:
+        """Columns that cannot be standardised, and labels that are all the same."""
+        for column, moments in enumerate(self._moments):
+            feature = column - self._first_feature
+            if known is None and moments.rows < min(2, self._expected.rows):
+                continue
+            if feature < 0:
+                same = moments.rows == self._rows and moments.low[0] == moments.high[0]
+                if same and ("label", 0) not in self._found:
+                    hint = "there is nothing to learn unless different labels are there"
+                    self._add("one-label", "all labels are the same", hint, column)
+            elif moments.constant[0] if known is None else known.constant[feature]:
+                what = "the column is constant: it cannot be standardised, and tells nothing"
+                hint = "leave it out of the job's features"
+                self._add("constant", what, hint, column)
+            elif moments.too_large[0] if known is None else known.too_large[feature]:
+                what = "the column's values are too large to standardise"
+                self._add("too-large", what, "measure it in a larger unit", column)
+
+    def look_for_outliers(self, known: Moments | None) -> None:
+        """Values and rows too far from the others, as far as the moments tell."""
+        if not self._expected.features:
+            return
+        means, scales = self._standard(known)
+        lines = 0
+        for block in self._blocks():
+            values = self._values(block, silent=True)[self._first_feature :]
+            with np.errstate(over="ignore", invalid="ignore"):
+                own = (values - means[:, np.newaxis]) / scales[:, np.newaxis]
+            own[~np.isfinite(own)] = 0
+            far: NDArray[np.bool_] = np.abs(own) > LIMIT
+            for feature in np.flatnonzero(far.any(axis=1)):
+                what = (
+                    f"the value is more than {LIMIT:.0f} standard deviations from the column's mean"
+                )
+                hint = (
+                    "look whether it is an error; otherwise clip the column or take its logarithm"
+                )
+                column = int(feature) + self._first_feature
+                self._add_lines("outlier", what, hint, column, block.line, far[feature])
+            if self._expected.row_limit is not None:
+                self._add_far_rows(block, own, np.asarray(far.any(axis=0)))
+            lines += values.shape[1]
+            if lines > 2 * self._expected.rows:
+                return
+
+    def _add_far_rows(self, block: Block, own: Columns, outliers: NDArray[np.bool_]) -> None:
+        limit = self._expected.row_limit
+        length = np.square(own).sum(axis=0) + self._expected.intercept
+        far = (length > limit) & ~outliers
+        if not far.any():
+            return
+        most = np.abs(own).argmax(axis=0)
+        what = (
+            "the row is so far from the others that one step of this job would throw the model "
+            "out of the range in which the protocol's sigmoid holds"
+        )
+        hint = (
+            "clip the column or take its logarithm; or agree on a smaller learning_rate, a "
+            "larger batch_size, or the protocol aby3"
+        )
+        for feature in np.unique(most[far]):
+            column = int(feature) + self._first_feature
+            lines = far & (most == feature)
+            self._add_lines("far-row", what, hint, column, block.line, lines)
+
+    def _standard(self, known: Moments | None) -> tuple[Columns, Columns]:
+        """Mean and scale of the features; the scale is NaN for those that have none."""
+        if known is not None:
+            usable = ~(known.constant | known.too_large)
+            return known.mean, np.where(usable, known.scale, np.nan)
+        features = self._moments[self._first_feature :]
+        usable = np.array([one.rows and not (one.constant | one.too_large)[0] for one in features])
+        scale = np.array([one.scale[0] for one in features])
+        return np.array([one.mean[0] for one in features]), np.where(usable, scale, np.nan)
+
+    def _blocks(self) -> Iterator[Block]:
+        """The lines after the header, as they stand in the table."""
+        text = Text(self._path, self._expected)
+        for raw, layout in laid_out(self._path, self._expected, text):
+            self._layout = layout
+            block = rows_of(raw, layout)
+            if block.text:
+                yield block
+
+    def _values(self, block: Block, silent: bool = False) -> Columns:
+        """The numbers in a block, a column for each line, with NaN for what is none."""
+        layout = self._layout
+        lines = block.text.removesuffix(b"\n").split(b"\n")
+        values = np.full((len(self._expected.columns), len(lines)), np.nan)
+        there = [column for column, at in enumerate(layout.positions) if at is not None]
+        try:
+            values[there] = parse(block.text, layout.width, layout.whole)
+        except UnreadableLinesError:
+            for number, line in enumerate(lines):
+                self._look_at(line, block.line + number, values[:, number], silent)
+        else:
+            if not np.isfinite(values[there]).all() and not silent:
+                for column in there:
+                    lost = ~np.isfinite(values[column])
+                    self._add_lines("not-finite", *_NOT_FINITE, column, block.line, lost)
+            values[~np.isfinite(values)] = np.nan
+        if not silent:
+            self._rows += sum(line not in (b"", b"\r") for line in lines)
+        return values
+
+    def _look_at(self, line: bytes, number: int, values: Columns, silent: bool) -> None:
+        """One line: its numbers, and what is wrong with it."""
+        add = self._ignore if silent else self._add
+        try:
+            cells = cells_of(line)
+        except WrongLineError as error:
+            add(error.kind, error.what, error.hint or "", None, number)
+            return
+        if len(cells) != self._layout.width:
+            add(*self._wrong_count(line, cells), None, number)
+            return
+        for column, at in enumerate(self._layout.positions):
+            if at is None:
+                continue
+            cell = cells[at]
+            if NUMBER.fullmatch(cell):
+                values[column] = float(cell)
+                if np.isfinite(values[column]):
+                    continue
+                values[column] = np.nan
+            add(*self._wrong_cell(line, cell, column), column, number)
+
+    def _wrong_count(self, line: bytes, cells: list[str]) -> tuple[Kind, str, str]:
+        count, wanted = len(cells), self._layout.width
+        if (found := separator(line)) is not None:
+            return _separated(*found)
+        whose = "header" if self._layout.header else "job"
+        what = f"the row has {count} cells, and the {whose} {wanted} columns"
+        hint = "every row has a cell for each column of the header"
+        if not self._layout.header:
+            hint = "the table holds the columns that the job names, and no other"
+        if count == wanted + 1 and not cells[0]:
+            hint = "the first column has no name: is it an index? " + hint
+        elif count == 2 * wanted and all(re.fullmatch(r"[ \t]*[+-]?\d+[ \t]*", c) for c in cells):
+            hint = _POINT
+        elif not self._layout.header and count > wanted:
+            hint += "; under a header with the job's names there may be more"
+        return "cells", what, hint
+
+    def _wrong_cell(self, line: bytes, cell: str, column: int) -> tuple[Kind, str, str]:
+        if not cell.strip(" \t"):
+            return "empty", "the cell is empty", _COMPLETE
+        if NUMBER.fullmatch(cell) or NOT_FINITE.fullmatch(cell):
+            return "not-finite", *_NOT_FINITE
+        if self._layout.width == 1 and (found := separator(line)) is not None:
+            return _separated(*found)
+        hint, label = _DECIMAL, self._expected.label
+        if label is not None and column == 0 and label.classes is not None:
+            hint = _label_words(label)[1]
+        elif DECIMAL_COMMA.fullmatch(cell):
+            hint = _POINT
+        return "not-a-number", "the cell is not a number", hint
+
+    def _add_rows(self, rows: str) -> None:
+        if {("quotes", None), ("separator", None)} & self._found.keys():
+            return  # a cell over two lines looks like two rows, and a header like one
+        header = any(one.kind == "numeric-header" for one in self._layout.findings)
+        if header and self._rows + 1 == self._expected.rows:
+            return  # it was counted as a row, and what to do is said with it
+        what = f"the table has {rows} rows, and the job {self._expected.rows}"
+        self._add("rows", what, _SAME_ROWS, None)
+
+    def _ignore(self, *what: object) -> None:
+        pass
+
+    def _add_lines(
+        self, kind: Kind, what: str, hint: str, column: int, first: int, wrong: NDArray[np.bool_]
+    ) -> None:
+        """A column's fault in those lines, counted from ``first``, in which it is wrong."""
+        numbers = np.flatnonzero(wrong)
+        for number in numbers[:MOST_LINES]:
+            self._add(kind, what, hint, column, first + int(number))
+        if more := len(numbers[MOST_LINES:]):
+            found = self._found[kind, column]
+            self._found[kind, column] = replace(found, count=found.count + more)
+
+    def _add(
+        self, kind: Kind, what: str, hint: str, column: int | None, line: int | None = None
+    ) -> None:
+        found = self._found.get((kind, column))
+        if found is None:
+            name, at = None, None
+            if column is not None:
+                name, place = self._expected.columns[column], self._layout.positions[column]
+                at = None if place is None else place + 1
+            found = Finding(kind, what, hint, name, at)
+        if line is not None:
+            lines = (*found.lines, line) if len(found.lines) < MOST_LINES else found.lines
+            found = replace(found, count=found.count + 1, lines=lines)
+        self._found[kind, column] = found
 
 
-def not_finite(place: str) -> InputError:
-    """For NaN, infinity and what is too large for a float64."""
-    return InputError("the cell is not a finite number", place, _COMPLETE)
+def _separated(name: str, decimal: bool) -> tuple[Kind, str, str]:
+    what, hint = f"the cells are separated by {name}, not by commas", "separate cells by commas"
+    if decimal:
+        return "separator", f"{what}; commas stand in the numbers", f"{hint}, and {_POINT}"
+    return "separator", what, hint
+
+
+def _label_words(rule: LabelRule) -> tuple[str, str]:
+    """What is wrong with a label that breaks the rule, and what to do."""
+    if rule.classes is not None:
+        known = [f"{value:g}" for value in rule.classes]
+        what = f"the label is neither {' nor '.join(known)}"
+        return what, f"write labels as {' and '.join(known)}"
+    what = f"the label is larger than {rule.most:g} times the model's unit"
+    return what, "agree on a larger model.unit, of the size of most labels"

@@ -24,6 +24,7 @@ from party.process.errors import ErrorDocument, JobError, KitError
 from party.process.exit import internal
 from party.process.hardening import harden_process
 from party.table.expected import Expected
+from party.table.findings import UnfitTableError
 from party.table.table import Table
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def load(path: Path, job: Job, party: Party) -> Table:
         os.close(memory)
     matrix = np.frombuffer(mapped, np.float32).reshape(expected.shape)
     mean, scale = (None if found[k] is None else np.array(found[k]) for k in ("mean", "scale"))
-    return Table(matrix, mean, scale, found["digest"])
+    return Table(matrix, mean, scale, found["digest"], tuple(found["ignored"]))
 
 
 def _ask_child(path: Path, expected: Expected, memory: int) -> dict[str, Any]:
@@ -71,6 +72,8 @@ def _ask_child(path: Path, expected: Expected, memory: int) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         raise JobError("the process that reads the table gave no answer", str(path)) from None
+    if unfit := answer.get("unfit"):
+        raise UnfitTableError.from_json(unfit)
     return answer
 
 
@@ -88,6 +91,8 @@ def child() -> None:
     harden_process()
     try:
         answer = json.dumps(_answer(json.load(sys.stdin)))
+    except UnfitTableError as failure:
+        answer = json.dumps({"unfit": failure.to_json()})
     except KitError as failure:
         answer = ErrorDocument.of(failure).to_json()
     except Exception as error:
@@ -105,6 +110,7 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         "mean": None if found.mean is None else found.mean.tolist(),
         "scale": None if found.scale is None else found.scale.tolist(),
         "digest": found.digest,
+        "ignored": found.ignored,
     }
 
 

@@ -1,7 +1,8 @@
 """A table in parts: how it travels where one object holds no more than 1 MiB, as a Secret does.
 
-The CSV text is compressed (gzip) and cut into parts ``part-000``, ``part-001``, … beside a
-``manifest.json`` that says whose table it is and what each part is::
+The CSV text, as far as the job takes it (``party.table.taken``), is compressed (gzip) and cut into
+parts ``part-000``, ``part-001``, … beside a ``manifest.json`` that says whose table it is and what
+each part is::
 
     {"format": 1, "job": "fraud", "party": "alice", "sha256": "…",
      "parts": [{"name": "part-000", "size": 402653, "sha256": "…"}]}

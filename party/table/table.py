@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from party.agreement.job import Job, Party
 
 
+_NAMED = 12
+"""Ignored columns that a notice names."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Table:
     """A private table, ready for training.
@@ -24,13 +28,29 @@ class Table:
             ones if the intercept is here; the label in the model's unit if it is here.
         mean: float64 [features], what was taken off each feature; None without features.
         scale: float64 [features], what each feature was divided by; None without features.
-        digest: SHA-256, in hex, of the CSV text: the same for a table however it was packed.
+        digest: SHA-256, in hex, of the CSV text, as far as the job takes it: the same for a table
+            however it was packed.
+        ignored: the positions, from 1, of columns that the job does not name.
     """
 
     matrix: NDArray[np.float32]
     mean: NDArray[np.float64] | None
     scale: NDArray[np.float64] | None
     digest: str
+    ignored: tuple[int, ...] = ()
+
+    @property
+    def notice(self) -> str | None:
+        """That columns are ignored, and which: by their places, since names may be private."""
+        count, named = len(self.ignored), ", ".join(map(str, self.ignored[:_NAMED]))
+        if not count:
+            return None
+        more = f" and {count - _NAMED} more" * (count > _NAMED)
+        columns = "a column is" if count == 1 else f"{count} columns are"
+        return (
+            f"{columns} ignored, since the job does not name {'it' if count == 1 else 'them'}: "
+            + (named + more)
+        )
 
     def __repr__(self) -> str:
         # Never the values: representations find their way into logs.
@@ -53,4 +73,4 @@ def read_table(path: Path, job: Job, party: Party) -> Table:
 
     expected = Expected.of(job, party)
     found = read(path, expected, lambda: np.empty(expected.shape, np.float32))
-    return Table(found.matrix, found.mean, found.scale, found.digest)
+    return Table(found.matrix, found.mean, found.scale, found.digest, found.ignored)

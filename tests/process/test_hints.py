@@ -28,15 +28,26 @@ def without_hint(text: str) -> Iterator[int]:
     """The lines in which an InputError, or an error of a kind of it, is made without a hint."""
     tree = ast.parse(text)
     kinds = {"InputError"}
+    makes = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and {_name(base) for base in node.bases} & kinds:
-            kinds.add(node.name)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _name(node.func) in kinds:
-            given = [word.value for word in node.keywords if word.arg == "hint"]
-            given += node.args[2:3]
-            if not given or any(_may_be_nothing(value) for value in given):
-                yield node.lineno
+            own = [one for one in node.body if getattr(one, "name", "") == "__init__"]
+            makes += [one for way in own for one in ast.walk(way) if _is_super(one)]
+            if not own:
+                kinds.add(node.name)
+    makes += [
+        node for node in ast.walk(tree) if isinstance(node, ast.Call) and _name(node.func) in kinds
+    ]
+    for node in makes:
+        assert isinstance(node, ast.Call)
+        given = [word.value for word in node.keywords if word.arg == "hint"]
+        given += node.args[2:3] or [one for one in node.args if isinstance(one, ast.Starred)]
+        if not given or any(_may_be_nothing(value) for value in given):
+            yield node.lineno
+
+
+def _is_super(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) == "super().__init__"
 
 
 def _name(node: ast.expr) -> str:
@@ -69,6 +80,7 @@ def test_every_refusal_of_an_input_says_what_to_do(watched: str) -> None:
         "raise InputError('wrong', hint='')",
         "raise InputError('wrong', 'here', 'mend it' if near else None)",
         "class Worse(InputError): ...\nraise Worse('wrong', 'here')",
+        "class W(InputError):\n  def __init__(self, w): super().__init__(w, 'here')",
     ],
 )
 def test_a_planted_error_without_a_hint_is_found(planted: str) -> None:

@@ -53,7 +53,6 @@ def table(*, cell: str | None = None, row: int = 2, column: int = 1) -> str:
         (f'"{CANARY}" ', "the quotes in the line do not match"),
         (f'"{CANARY}"7', "the quotes in the line do not match"),
         (f'"{CANARY}', "the quotes in the line do not match"),
-        (f'"{CANARY}\n1"', "the quotes in the line do not match"),
         (f'{CANARY[:4]}"{CANARY}"', "the cell is not a number"),
         (CANARY + "\0", "the line holds a NUL byte: this is not CSV text"),
         (CANARY + "\r", "there is a carriage return inside of the line"),
@@ -104,7 +103,7 @@ def test_the_place_is_right_far_into_a_large_table(refused: Refused) -> None:
         (
             table().replace("\n", f",{CANARY}\n"),
             "the row has 4 cells, and the job 3 columns",
-            "FILE, line 1",
+            "FILE, lines 1, 2, 3, 4",
         ),
         (table() + f"{CANARY},1,1\n", "the table has 5 rows, and the job 4", "FILE"),
         (table() * 2, "the table has 8 rows, and the job 4", "FILE"),
@@ -123,25 +122,24 @@ def test_a_job_of_more_rows_than_memory_holds_is_refused_by_its_rows(refused: Re
 
 
 def test_counting_too_many_rows_ends(refused: Refused) -> None:
-    error = refused("1,2,3\n" * 2_000_000)
+    error = refused("1,5,3\n2,1,4\n" * 1_000_000)
     assert error.what == "the table has more than 8 rows, and the job 4"
 
 
 @pytest.mark.parametrize(
     ("header", "what", "where", "hint"),
     [
-        ("f1,f3,f2", "the header has 'f3' where the job has 'f2'", ", column 2", "the job's order"),
-        ("f1,f2,ff3", "the header does not have 'f3' here", ", column 3", "job is 'f3'"),
-        ("f1,f2,secret", "the header does not have 'f3' here", ", column 3", "rename"),
-        ("f1,f3", "the header does not have 'f2'", "", "that the job names"),
-        ("a,b", "the row has 2 cells, and the job 3 columns", "", "that the job names"),
-        (",f1,f2,f3", "the row has 4 cells, and the job 3 columns", "", "is it an index"),
-        ("f1;f2;f3", "the row has 1 cells, and the job 3 columns", "", "separate cells by commas"),
-        ("f1,f1,f3", "the header has 'f1' where the job has 'f2'", ", column 2", "order"),
+        ("f1,f2,ff3", "the header does not have 'f3'", "", "is column 3 meant? then rename"),
+        ("f1,f2,secret", "the header does not have 'f3'", "", "every column that the job names"),
+        ("f1,f2,f3,f2", "the header has 'f2' more than once", ", column 4 ('f2')", "keep one"),
+        ("f1;f2;f3", "the cells are separated by semicolons", "", "separate cells by commas"),
+        ("f1\tf2\tf3", "the cells are separated by tabs", "", "separate cells by commas"),
     ],
 )
 def test_a_wrong_header(refused: Refused, header: str, what: str, where: str, hint: str) -> None:
-    error = refused(header + "\n" + table())
+    width = header.count(",") + 1
+    rows = "".join(line + ",7" * (width - 3) + "\n" for line in ROWS[: 4 if width > 1 else 3])
+    error = refused(header + "\n" + rows)
     assert error.what.startswith(what)
     assert error.where == "FILE, line 1" + where
     assert hint in (error.hint or "")
@@ -275,9 +273,9 @@ def test_every_cell_is_read_as_python_reads_it_or_refused_by_its_place(values: l
         try:
             table = read_table(path, job, "alice")
         except InputError as error:
-            constant = error.what.startswith("the column is constant")
-            assert constant or (error.where or "").startswith(f"{path}, line 2")
-            assert "not CSV" not in error.what or "NUL" in error.what
+            places = re.findall(r"lines? [0-9, ]*[0-9]", f"{error.what} {error.where}")
+            assert set(places) <= {"line 2"} and error.hint
+            assert places or "constant" in error.what
             return
     assert table.mean is not None
     columns = np.array([[3, 9], [float(v.strip('"')) for v in values], [5, 4], [7, 2]])

@@ -21,11 +21,13 @@ from party.agreement.job import load_job
 from party.identity import load_keys, read_certificates
 from party.process import files
 from party.process.errors import InputError
+from party.reporting.documents import TableCheck
 from party.table.expected import Expected
 from party.table.parts import Manifest
 from party.table.reader import read
 
 EXAMPLE = Path(__file__).parents[3] / "examples/fraud"
+CANARY = "4711.0815 EUR"
 DIGEST = "5b84d656c253924d9961143ee40f6864e50ff2f5a6e2644f216740a744a21e4e"
 
 
@@ -57,6 +59,66 @@ def test_check_says_what_does_not_fit(party: str, table: str, error: str) -> Non
     done = deployer_data("check", EXAMPLE / "job.yaml", party, EXAMPLE / table)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"{error}\n  where: {EXAMPLE / table}")
+
+
+def test_check_tells_all_that_does_not_fit(tmp_path: Path) -> None:
+    table = _damaged(tmp_path)
+    done = deployer_data("check", EXAMPLE / "job.yaml", "alice", table)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "error: the table does not fit the job:",
+        "  empty cells: lines 1, 2, column 1 ('feature_1')",
+        "  cells that are not numbers: line 3, column 2 ('feature_2')",
+        f"  where: {table}",
+        "  do: every row needs a number in every column: fill it in, or all parties leave the row "
+        "out",
+        "      write numbers as 1234.5 or 1.2345e3, without units or separators of thousands",
+    ]
+
+
+def test_check_as_json_is_a_document_without_values(tmp_path: Path) -> None:
+    table = _damaged(tmp_path)
+    done = deployer_data("check", EXAMPLE / "job.yaml", "alice", table, "--json")
+    assert (done.returncode, done.stderr) == (2, "")
+    check = TableCheck.parse(done.stdout)
+    assert (check.version, check.job, check.party, check.fits) == (1, "fraud", "alice", False)
+    assert [(one.kind, one.column, one.lines) for one in check.findings] == [
+        ("empty", "feature_1", (1, 2)),
+        ("not-a-number", "feature_2", (3,)),
+    ]
+    assert CANARY not in done.stdout
+
+    done = deployer_data("check", EXAMPLE / "job.yaml", "alice", EXAMPLE / "alice.csv", "--json")
+    check = TableCheck.parse(done.stdout)
+    assert (done.returncode, check.fits, check.sha256) == (0, True, DIGEST)
+    assert not check.findings and check.fault is None
+
+    done = deployer_data("check", EXAMPLE / "job.yaml", "alice", tmp_path / "none.csv", "--json")
+    check = TableCheck.parse(done.stdout)
+    assert done.returncode == 2 and not check.fits and check.fault is not None
+    assert check.fault.hint and check.fault.where == str(tmp_path / "none.csv")
+
+
+def _damaged(directory: Path) -> Path:
+    lines = (EXAMPLE / "alice.csv").read_text().splitlines()
+    for line, column, cell in ((0, 0, ""), (1, 0, " "), (2, 1, CANARY)):
+        cells = lines[line].split(",")
+        cells[column] = cell
+        lines[line] = ",".join(cells)
+    path = directory / "alice.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_check_says_which_columns_are_ignored(tmp_path: Path) -> None:
+    names = ",".join(f"feature_{number}" for number in range(1, 17))
+    lines = (EXAMPLE / "alice.csv").read_text().splitlines()
+    path = tmp_path / "alice.csv"
+    path.write_text("\n".join([f"name,{names}", *(f"{CANARY},{line}" for line in lines)]))
+    done = deployer_data("check", EXAMPLE / "job.yaml", "alice", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "notice: a column is ignored, since the job does not name it: 1\n" in done.stdout
+    assert CANARY not in done.stdout
 
 
 def test_the_third_server_has_no_table() -> None:

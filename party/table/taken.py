@@ -1,0 +1,127 @@
+"""What the job takes of a table: its own columns in its own order, and nothing else.
+
+This is the one place where a table becomes the text that the reader reads, that the digest is of
+and that is cut into parts. Where a header has further columns, or another order, each line is
+written again with the job's cells alone, each as it stood; the others stay where they are. Any
+other table is taken as it is, byte for byte.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from party.process.errors import InputError
+from party.table.cells import NUMBER, WrongLineError, cells_of
+from party.table.expected import Expected
+from party.table.header import Layout, layout_of
+from party.table.numbers import UnreadableLinesError, pick
+from party.table.text import Block, Text, without_mark
+
+ROWS = "give a CSV file with a row for each individual"
+
+
+class Taken:
+    """One pass over what the job takes of a table. Memory does not grow with the table.
+
+    Raises, while it is iterated, InputError as ``Text`` does, and for a table without rows; and
+    UnreadableLinesError for what the job cannot take.
+    """
+
+    def __init__(self, path: Path, expected: Expected) -> None:
+        self._path = path
+        self._expected = expected
+        self._text = Text(path, expected)
+        self._sha256 = hashlib.sha256()
+        self._layout: Layout | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """Where the columns were found; known from the first block on."""
+        assert self._layout is not None
+        return self._layout
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of what was taken, header and all, as far as it was read."""
+        return self._text.digest if self.layout.plain else self._sha256.hexdigest()
+
+    def rows(self) -> Iterator[Block]:
+        """The rows, as lines with just the job's cells; lines are counted in the table itself."""
+        return (block for _, block in self._blocks() if block.text)
+
+    def pieces(self) -> Iterator[bytes]:
+        """All of it: the text that the digest is of."""
+        return (head + block.text for head, block in self._blocks())
+
+    def _blocks(self) -> Iterator[tuple[bytes, Block]]:
+        """Blocks, and what stands before each: the header before the first one."""
+        for raw, layout in laid_out(self._path, self._expected, self._text):
+            first, self._layout = self._layout is None, layout
+            if layout.findings:
+                raise UnreadableLinesError
+            block = rows_of(raw, layout)
+            head = raw.text[: len(raw.text) - len(block.text)]
+            if not layout.plain:
+                head = _line(self._expected.columns) if first else b""
+                block = Block(block.line, _picked(block.text, layout))
+                self._sha256.update(head)
+                self._sha256.update(block.text)
+            yield head, block
+
+
+def laid_out(path: Path, expected: Expected, text: Text) -> Iterator[tuple[Block, Layout]]:
+    """The blocks of a text as they are, and the layout that the first one gives to all.
+
+    Raises InputError for a text without any row.
+    """
+    layout = None
+    for block in text:
+        if layout is None:
+            start = without_mark(block)
+            if not start.text.strip():
+                break
+            layout = layout_of(start, expected)
+        yield block, layout
+    if layout is None:
+        raise InputError("the table is empty", str(path), ROWS)
+
+
+def rows_of(block: Block, layout: Layout) -> Block:
+    """A block without the byte order mark and the header, if it is the first."""
+    if block.line > 1:
+        return block
+    text = without_mark(block).text
+    return Block(1 + bool(layout.header), text[len(layout.header) :])
+
+
+def _picked(text: bytes, layout: Layout) -> bytes:
+    if not text:
+        return b""
+    try:
+        return pick(text, layout.width, layout.whole)
+    except UnreadableLinesError:
+        # Quotes inside of other columns' texts: right, and beyond the quick look.
+        return b"".join(_exactly(line, layout) for line in text.removesuffix(b"\n").split(b"\n"))
+
+
+def _exactly(line: bytes, layout: Layout) -> bytes:
+    try:
+        cells = cells_of(line)
+    except WrongLineError:
+        raise UnreadableLinesError from None
+    if len(cells) != layout.width:
+        raise UnreadableLinesError
+    picked = [cells[position] for position in layout.whole]
+    if not all(NUMBER.fullmatch(cell) for cell in picked):
+        raise UnreadableLinesError
+    return ",".join(picked).encode() + b"\n"
+
+
+def _line(cells: tuple[str, ...]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue().encode()
