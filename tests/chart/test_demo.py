@@ -6,11 +6,11 @@ import base64
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from deployer.cluster.client import Cluster, Object
+from deployer.cluster.client import Object
 from deployer.cluster.target import Place, place_of
 from deployer.commands import demo
 from deployer.commands.data import split
@@ -41,18 +41,10 @@ class Release(MemoryCluster):
             key = one["kind"], metadata["namespace"], metadata["name"]
             self.objects[key] = one | {"metadata": metadata}
 
-    def create(self, wanted: Object) -> Object:
-        key = wanted["kind"], wanted["metadata"]["namespace"], wanted["metadata"]["name"]
-        if key in self.objects:
-            raise InputError("there is one already")
-        self._change()
-        self.objects[key] = deepcopy(wanted)
-        return wanted
-
     @property
     def places(self) -> list[Place]:
         plan = Plan(self.chosen)
-        return [place_of(party, cast(Cluster, self)) for party in plan.parties]
+        return [place_of(party, self) for party in plan.parties]
 
     @property
     def job(self) -> Job:

@@ -24,7 +24,7 @@ POSSIBLE = 6
 def place(cluster: MemoryCluster) -> Place:
     return Place(
         party="alice",
-        cluster=cluster,  # type: ignore[arg-type]
+        cluster=cluster,
         namespace="bank",
         name="fraud-alice",
         job="",

@@ -1,0 +1,64 @@
+"""``deployer delete``: says what goes, asks, and keeps what it was not told to take."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.deployer.conftest import Deployer
+from tests.deployer.memory import MemoryCluster
+from tests.deployer.release import Release
+
+
+@pytest.fixture
+def kept(release: Release) -> Release:
+    """The demo with a volume and Secrets."""
+    for party in ("alice", "bob", "server"):
+        place = release.place(party)
+        for kind, name in (
+            ("PersistentVolumeClaim", place.claim),
+            ("Secret", place.keys_secret),
+            *(("Secret", name) for name in place.table_secrets[:2]),
+        ):
+            meta = {"name": name, "namespace": place.namespace, "labels": place.labels}
+            release.cluster.put({"apiVersion": "v1", "kind": kind, "metadata": meta})
+    return release
+
+
+def kinds(cluster: MemoryCluster) -> set[str]:
+    return {kind for kind, _, _ in cluster.objects}
+
+
+def test_without_a_terminal_it_wants_to_be_told(kept: Release, deployer: Deployer) -> None:
+    before = dict(kept.cluster.objects)
+    ran = deployer("delete")
+    assert ran.code == 2 and "--yes" in ran.err
+    assert "StatefulSet fraud-alice" in ran.out and "Secret" not in ran.out
+    assert kept.cluster.objects == before
+
+
+def test_volumes_tables_and_keys_are_kept(kept: Release, deployer: Deployer) -> None:
+    ran = deployer("delete", "--yes")
+    assert ran.code == 0 and "removed " in ran.out
+    assert kinds(kept.cluster) == {"PersistentVolumeClaim", "Secret"}
+
+
+def test_all_goes_if_it_is_said(kept: Release, deployer: Deployer) -> None:
+    assert deployer("delete", "--yes", "--volumes", "--secrets").code == 0
+    assert not kept.cluster.objects
+
+
+def test_pods_owners_go_first(kept: Release, deployer: Deployer) -> None:
+    found = deployer("delete", "--yes", "--party", "bob", "--json").document
+    assert found[0]["kind"] == "StatefulSet" and {one["party"] for one in found} == {"bob"}
+    assert "StatefulSet fraud-alice" in kept.cluster.names()
+
+
+def test_where_nothing_is_there_is_nothing_to_do(memory: MemoryCluster, deployer: Deployer) -> None:
+    ran = deployer("delete", "--yes")
+    assert ran.code == 0 and ran.out == "there is nothing to remove\n"
+
+
+def test_a_right_that_is_missing_is_said(kept: Release, deployer: Deployer) -> None:
+    kept.cluster.forbidden.add(("delete", "*", "*"))
+    ran = deployer("delete", "--yes")
+    assert ran.code == 2 and "not allowed to delete" in ran.err

@@ -1,0 +1,48 @@
+"""``deployer logs``: the lines of each party, with its name where there are several."""
+
+from __future__ import annotations
+
+import pytest
+
+from party.agreement.job import PARTIES
+from tests.deployer.conftest import Deployer
+from tests.deployer.release import Release
+
+
+@pytest.fixture
+def written(release: Release) -> Release:
+    """Three parties that wrote something."""
+    for party in PARTIES:
+        release.pod(party)
+        place = release.place(party)
+        release.cluster.logs_of[place.namespace, place.pod] = f"{party} starts\nlast words"
+    return release
+
+
+@pytest.mark.parametrize("follow", [[], ["--follow"]], ids=["as it is", "followed"])
+def test_each_line_has_its_partys_name(
+    written: Release, deployer: Deployer, follow: list[str]
+) -> None:
+    ran = deployer("logs", *follow)
+    assert ran.code == 0
+    assert sorted(ran.out.splitlines()) == sorted(
+        line for party in PARTIES for line in (f"{party}: {party} starts", f"{party}: last words")
+    )
+
+
+def test_of_one_party_they_are_as_they_were_written(written: Release, deployer: Deployer) -> None:
+    assert deployer("logs", "--party", "bob").out == "bob starts\nlast words\n"
+
+
+def test_without_a_pod_there_is_none_and_status_knows_why(
+    release: Release, deployer: Deployer
+) -> None:
+    ran = deployer("logs", "--party", "alice")
+    assert ran.code == 2
+    assert "alice has no pod" in ran.err and "do: see deployer status" in ran.err
+
+
+def test_who_may_not_read_them_is_told(written: Release, deployer: Deployer) -> None:
+    written.cluster.forbidden.add(("get", "pods/log", "*"))
+    ran = deployer("logs", "--party", "alice")
+    assert ran.code == 2 and "not allowed to read the log" in ran.err

@@ -1,0 +1,58 @@
+"""``deployer result``: the model, to whom may enter the pod of the party that has it."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+from party.process.errors import ErrorDocument, JobError
+from tests.deployer.conftest import Deployer
+from tests.deployer.release import MODEL, Release
+
+
+def test_the_weights_are_shown(release: Release, deployer: Deployer) -> None:
+    release.says("alice", "done")
+    release.results("alice", MODEL)
+    ran = deployer("result")
+    assert ran.code == 0
+    assert [line.split()[0] for line in ran.out.splitlines()] == ["age", "sum", "intercept"]
+
+
+def test_for_machines_it_is_the_whole_model(release: Release, deployer: Deployer) -> None:
+    release.says("alice", "done")
+    release.results("alice", MODEL)
+    assert deployer("result", "--json").document == MODEL
+
+
+def test_a_file_of_it_is_its_owners_alone(
+    release: Release, deployer: Deployer, tmp_path: Path
+) -> None:
+    release.says("alice", "done")
+    release.results("alice", MODEL)
+    file = tmp_path / "model.json"
+    ran = deployer("result", "--output", file)
+    assert ran.code == 0 and str(file) in ran.out
+    assert json.loads(file.read_text()) == MODEL
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_before_it_is_there_the_party_says_so(release: Release, deployer: Deployer) -> None:
+    release.says("alice", "running")
+    told = ErrorDocument.of(JobError("there is no result yet")).to_json()
+    release.program("alice", "env", told, exit_code=1)
+    ran = deployer("result")
+    assert ran.code == 1 and not ran.out
+    assert "there is no result yet" in ran.err and "do: see deployer status" in ran.err
+
+
+def test_a_damaged_one_is_not_shown(release: Release, deployer: Deployer) -> None:
+    release.says("alice", "done")
+    release.program("alice", "env", '{"weights": [')
+    ran = deployer("result")
+    assert ran.code == 1 and not ran.out and "damaged" in ran.err
+
+
+def test_without_a_pod_there_is_none(release: Release, deployer: Deployer) -> None:
+    ran = deployer("result")
+    assert ran.code == 1 and "alice has no pod" in ran.err
