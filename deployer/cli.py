@@ -30,7 +30,7 @@ COMMANDS = {
     "logs": "deployer.commands.logs",
     "result": "deployer.commands.result",
     "delete": "deployer.commands.delete",
-    "doctor": "deployer.doctor.checks",
+    "doctor": "deployer.doctor.command",
     "audit": "deployer.commands.audit",
     "check": "deployer.commands.check",
     "demo": "deployer.commands.demo",

@@ -109,6 +109,11 @@ def _secret(place: Place, name: str, kind: str, files: Mapping[str, bytes]) -> O
     }
 
 
+def files_of(secret: Object) -> dict[str, bytes]:
+    """A Secret's files, as a pod has them."""
+    return {name: base64.b64decode(text) for name, text in (secret.get("data") or {}).items()}
+
+
 def _encoded(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 

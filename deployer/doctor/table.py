@@ -1,0 +1,64 @@
+"""The Secrets with a party's table, checked as the party puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+
+from deployer.cluster.client import Object
+from deployer.cluster.secrets import files_of
+from deployer.cluster.target import Place, Target
+from deployer.doctor.check import Check, Outcome
+from party.process.errors import InputError, KitError
+from party.table.parts import MANIFEST, Manifest
+
+
+def of_table(place: Place, target: Target) -> Iterator[Check]:
+    """The Secrets with a party's table: all there, whole, and this party's for this job."""
+    if not place.table_secrets:
+        return
+    put = f"deployer data put {place.party} CSV"
+    try:
+        found = [
+            place.cluster.read("v1", "Secret", name, place.namespace)
+            for name in place.table_secrets
+        ]
+        secrets = [secret for secret in found if secret is not None]
+    except KitError as error:
+        yield Check(place.party, "table", Outcome.UNKNOWN, error.what)
+        return
+    if not secrets:
+        says = f"there is no Secret {place.table_secrets[0]} in namespace {place.namespace}"
+        yield Check(place.party, "table", Outcome.WRONG, says, put)
+        return
+    try:
+        manifest = _checked_table(place, secrets, target.values.job.name)
+    except InputError as error:
+        yield Check.of_error(place.party, "table", error, put)
+        return
+    says = f"{len(secrets)} Secrets, sha256 {manifest.sha256[:16]}…"
+    yield Check(place.party, "table", Outcome.OK, says)
+
+
+def _checked_table(place: Place, secrets: Sequence[Object], job_name: str) -> Manifest:
+    """A table's manifest. Raises InputError for what the party would refuse to put together."""
+    files: dict[str, bytes] = {}
+    for secret in secrets:
+        files |= files_of(secret)
+    where = f"Secrets {place.table_secrets[0]}, …"
+    if MANIFEST not in files:
+        raise InputError(f"there is no {MANIFEST} in them", where)
+    try:
+        manifest = Manifest.from_json(files.pop(MANIFEST))
+    except ValueError:
+        raise InputError("its manifest is damaged", where) from None
+    if (manifest.job, manifest.party) != (job_name, place.party):
+        raise InputError(
+            f"it is {manifest.party}'s table for the job {manifest.job!r}, "
+            f"not {place.party}'s for {job_name!r}",
+            where,
+        )
+    digests = {name: sha256(content).hexdigest() for name, content in files.items()}
+    if digests != {part.name: part.sha256 for part in manifest.parts}:
+        raise InputError("a part is missing, damaged or too many", where)
+    return manifest
