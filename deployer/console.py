@@ -29,7 +29,7 @@ def lines(observations: Sequence[Observation], elsewhere: dict[str, str]) -> lis
     shown = []
     for one in observations:
         restarts = f" ({one.restarts} restarts)" if one.restarts else ""
-        shown.append(f"{one.party:<7} {one.phase:<10} {one.says}{restarts}")
+        shown.append(f"{one.party:<7} {one.phase:<10} {one.sentence}{restarts}")
         if one.do:
             shown.append(f"{'':<18} do: {one.do}")
     shown += [f"{party:<7} {'elsewhere':<10} at {at}" for party, at in elsewhere.items()]
@@ -48,7 +48,7 @@ def table(observations: Sequence[Observation], elsewhere: dict[str, str]) -> Any
     for one in observations:
         done = one.progress
         bar = ProgressBar(total=1.0, completed=done, width=20) if done is not None else ""
-        says = Text(one.says)
+        says = Text(one.sentence)
         if one.restarts:
             says.append(f" ({one.restarts} restarts)", style="dim")
         if one.do:
@@ -88,8 +88,9 @@ class Watch:
             self._live.update(table(observations, self._elsewhere))
             return
         for one in () if self._quiet else observations:
-            # The sentence of a run changes with every step: its phase is enough.
-            line = one.phase if one.phase == "running" else f"{one.phase}: {one.says}"
+            # The sentence of a run changes with every step: its phase is enough, until it stalls.
+            says = str(one.stale) if one.phase == "running" else one.says
+            line = f"{one.phase}: {says}"
             if self._shown.get(one.party) != line:
                 self._shown[one.party] = line
                 print("\n".join(lines([one], {})), flush=True)

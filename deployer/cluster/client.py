@@ -81,6 +81,10 @@ class Refused(Exception):
         self.message = message
 
 
+class NotAllowedError(InputError):
+    """Who asks has not the right to."""
+
+
 def plural(kind: str) -> str:
     """The resource of a kind, as paths and access rules name it."""
     return _PLURALS[kind]
@@ -190,9 +194,12 @@ class Cluster:
         with contextlib.suppress(Refused):
             self._ask("PATCH", path, (), now, "application/merge-patch+json")
 
-    def events(self, kind: str, name: str, namespace: str) -> list[Object]:
-        """What the cluster has to say of an object, oldest first."""
+    def events(self, about: Object) -> list[Object]:
+        """What the cluster has to say of an object, oldest first: of this one, and not of an
+        earlier one of the same name."""
+        kind, name, namespace = _place(about)
         fields = f"involvedObject.kind={kind},involvedObject.name={name}"
+        fields += f",involvedObject.uid={about['metadata']['uid']}"
         events = self.select("v1", "Event", namespace, fields=fields)
         return sorted(events, key=_event_time)
 
@@ -370,7 +377,7 @@ class Cluster:
             hint = (
                 "ask for it: examples/kubernetes/operator-role.yaml has all rights that are needed"
             )
-            return InputError(f"not allowed to {verb} the object", where, hint)
+            return NotAllowedError(f"not allowed to {verb} the object", where, hint)
         if status == 403:  # an admission check: quota, Pod Security, a namespace that ends
             return InputError(f"the cluster refuses to {verb} the object: {message}", where)
         if status == 404 and "namespaces" in message:

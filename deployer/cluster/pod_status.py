@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from deployer.cluster.client import Object
@@ -17,6 +18,10 @@ ABSENT, PENDING, BROKEN, STARTING = "absent", "pending", "broken", "starting"
 it cannot go on until somebody mends something; its program is about to speak."""
 
 DONE, FAILED = "done", "failed"
+
+STALE_S = 15.0
+"""A party writes its status at least every second while it trains or waits: one of before that
+says nothing about now."""
 
 _WAITS_S = 20.0
 
@@ -35,6 +40,7 @@ class Observation:
         do: what to do about it, if anything.
         restarts: how often its container was started again.
         own: the party's own status, as it wrote it; None if it wrote none.
+        age_s: how long ago that was, by the pod's own clock.
     """
 
     party: str
@@ -45,6 +51,21 @@ class Observation:
     do: str = ""
     restarts: int = 0
     own: StatusDocument | None = None
+    age_s: float | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Whether it says nothing new, though it should."""
+        return self.phase in _TELLING and self.age_s is not None and self.age_s > STALE_S
+
+    @property
+    def sentence(self) -> str:
+        """What it is doing, and of when that is if it is old."""
+        if self.stale and self.age_s is not None:
+            return f"{self.says}, last heard of {duration(self.age_s)} ago"
+        if self.phase in _SILENT and self.age_s is not None and self.age_s > STALE_S:
+            return f"{self.says}, for {duration(self.age_s)}"
+        return self.says
 
     @property
     def progress(self) -> float | None:
@@ -64,11 +85,12 @@ def observe(place: Place) -> Observation:
     pod = cluster.read("v1", "Pod", place.pod, place.namespace)
     if pod is None:
         owner = cluster.read("apps/v1", "StatefulSet", place.name, place.namespace)
-        events = cluster.events("StatefulSet", place.name, place.namespace) if owner else []
+        events = cluster.events(owner) if owner else []
         return _found(place, *without_pod(place.party, owner, events))
-    explained = of_pod(pod, cluster.events("Pod", place.pod, place.namespace))
+    explained = of_pod(pod, cluster.events(pod))
     if explained and explained[0] == PENDING and _waits_for_volume(pod):
-        explained = of_claim(place, cluster.events("PersistentVolumeClaim", *_claim(place)))
+        claim = cluster.read("v1", "PersistentVolumeClaim", place.claim, place.namespace)
+        explained = of_claim(cluster.events(claim) if claim else [])
     restarts = sum(status.get("restartCount", 0) for status in _statuses(pod))
     if explained:
         return _found(place, *explained, restarts=restarts)
@@ -93,6 +115,8 @@ def of_pod(pod: Object, events: Sequence[Object]) -> tuple[str, str, str] | None
         return PENDING, "its pod is ending", ""
     for condition in pod.get("status", {}).get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            if condition.get("reason") == "SchedulerError":  # it tries again at once
+                break
             return PENDING, f"no node takes its pod: {_sentence(condition.get('message', ''))}", ""
     for status in _statuses(pod):
         waiting = status.get("state", {}).get("waiting")
@@ -104,7 +128,7 @@ def of_pod(pod: Object, events: Sequence[Object]) -> tuple[str, str, str] | None
     return None if _statuses(pod) else (PENDING, "its pod is about to start", "")
 
 
-def of_claim(place: Place, events: Sequence[Object]) -> tuple[str, str, str]:
+def of_claim(events: Sequence[Object]) -> tuple[str, str, str]:
     """Phase, sentence and remedy of a pod that no node takes for want of its volume."""
     for event in reversed(events):
         if event.get("reason") in ("ProvisioningFailed", "FailedBinding"):
@@ -116,21 +140,41 @@ def of_claim(place: Place, events: Sequence[Object]) -> tuple[str, str, str]:
     return PENDING, "its volume is about to be made", ""
 
 
-def own_words(status: StatusDocument) -> tuple[str, str, str]:
-    """Phase, sentence and remedy by a party's own status."""
+def own_words(status: StatusDocument, age_s: float = 0.0) -> tuple[str, str, str]:
+    """Phase, sentence and remedy by a party's own status, of so many seconds ago."""
     phase = status.phase
     if phase == "running":
-        left = status.remaining_s
-        parts = [f"step {status.step} of {status.steps}"]
+        says = f"step {status.step} of {status.steps}"
+        if age_s > STALE_S:
+            return phase, says, "see whether it, or one of the others, is stopped: deployer doctor"
+        parts = [says]
         parts += [f"{status.rate:.0f} a second"] if status.rate else []
-        parts += [f"{duration(left)} left"] if left is not None else []
+        parts += [f"{duration(status.remaining_s)} left"] if status.remaining_s is not None else []
         return phase, ", ".join(parts), ""
     if status.waiting_for:
-        return phase, f"waits for {' and '.join(status.waiting_for)}", ""
+        return phase, *_waiting_words(status)
     where, hint = status.where or "", status.hint or ""
     says = status.message or _DOING.get(phase, phase)
     return phase, f"{says} ({where})" if where else says, _remedy(status, where) or hint
 
+
+def _waiting_words(status: StatusDocument) -> tuple[str, str]:
+    """Whom a party waits for, what it knows of them beyond that, and a remedy."""
+    says = f"waits for {' and '.join(status.waiting_for)}"
+    known = status.message
+    if known.startswith("waiting for"):
+        known = known.partition("; ")[2]
+    do = _ONE_AUTHORITY if "of another authority" in known else ""
+    return (f"{says}; {known}" if known else says), do
+
+
+_ONE_AUTHORITY = "give all three parties keys of one authority: deployer certs put"
+
+_TELLING = {"joining", "running"}
+"""The phases of a party that writes its status every second or more often."""
+
+_SILENT = {"starting", "table", "plan"}
+"""Those of one that writes it when a phase begins."""
 
 _DOING = {
     "starting": "starts",
@@ -151,23 +195,32 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _own_words(place: Place) -> tuple[str, str, str, StatusDocument | None]:
+def _own_words(place: Place) -> tuple[str, str, str, StatusDocument | None, float | None]:
     try:
         # Not `party status`: a Python that starts every other second takes time from the training.
-        ran = place.cluster.execute(
-            place.pod, place.namespace, ["cat", f"{OUTPUT}/{StatusDocument.NAME}"], _WAITS_S
-        )
-        status = StatusDocument.parse(ran.stdout) if ran.exit_code == 0 else None
+        # The moment is of the pod's clock, as those in the status are.
+        script = f"date +%s && cat {OUTPUT}/{StatusDocument.NAME}"
+        ran = place.cluster.execute(place.pod, place.namespace, ["sh", "-c", script], _WAITS_S)
+        moment, _, text = ran.stdout.partition("\n")
+        status = StatusDocument.parse(text) if ran.exit_code == 0 else None
+        age_s = 0.0 if status is None else max(0.0, int(moment) - _seconds(status.updated))
     except InputError as error:
-        return STARTING, f"its pod runs ({error.what})", error.hint or "", None
+        return STARTING, f"its pod runs ({error.what})", error.hint or "", None, None
     except (JobError, ValueError):
-        return STARTING, "its pod runs and does not say anything yet", "", None
+        return STARTING, "its pod runs and does not say anything yet", "", None, None
     if status is None:
-        return STARTING, "its pod runs and has not begun with the job", "", None
-    if status.job != place.job:
-        says = "its pod runs another job than the values have"
-        return STARTING, says, "install this one: deployer apply, or helm upgrade", status
-    return *own_words(status), status
+        return STARTING, "its pod runs and has not begun with the job", "", None, None
+    if place.job and status.job != place.job:
+        says, do = "its pod has not begun with the job that is installed", ""
+        if place.of_values:
+            says = "its pod runs another job than the values have"
+            do = "install this one: deployer apply, or helm upgrade"
+        return STARTING, says, do, status, None
+    return *own_words(status, age_s), status, age_s
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
 
 
 def _remedy(status: StatusDocument, where: str) -> str:
@@ -184,10 +237,12 @@ def _found(
     says: str,
     do: str,
     own: StatusDocument | None = None,
+    age_s: float | None = None,
+    *,
     restarts: int = 0,
 ) -> Observation:
     where = f"{place.namespace}, {place.cluster}"
-    return Observation(place.party, where, place.pod, phase, says, do, restarts, own)
+    return Observation(place.party, where, place.pod, phase, says, do, restarts, own, age_s)
 
 
 def _statuses(pod: Object) -> list[Object]:
@@ -234,10 +289,12 @@ def _ended(ended: Object) -> tuple[str, str, str]:
     says = next((line for line in lines if line.startswith("error: ")), "")
     do = next((line for line in lines if line.startswith("do: ")), "")
     where = next((line for line in lines if line.startswith("where: ")), "")
-    what = says.removeprefix("error: ") or f"its program ended with exit code {code}"
+    if not says:
+        return BROKEN, f"its program ended with exit code {code}", "see deployer logs"
+    what = says.removeprefix("error: ")
     if where:
         what += f" ({where.removeprefix('where: ')})"
-    return BROKEN, what, do.removeprefix("do: ") or "see deployer logs"
+    return BROKEN, what, do.removeprefix("do: ")
 
 
 def _waits_for_volume(pod: Object) -> bool:
@@ -245,10 +302,6 @@ def _waits_for_volume(pod: Object) -> bool:
         "PersistentVolumeClaim" in condition.get("message", "")
         for condition in pod.get("status", {}).get("conditions", ())
     )
-
-
-def _claim(place: Place) -> tuple[str, str]:
-    return place.claim, place.namespace
 
 
 def _sentence(message: str) -> str:

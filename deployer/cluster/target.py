@@ -17,7 +17,7 @@ import typer
 from deployer.cluster.client import Cluster
 from deployer.manifests.render import Placed, Plan
 from deployer.manifests.values import Values, load_values
-from party.agreement.job import PARTIES, Party
+from party.agreement.job import PARTIES, Job, Party
 from party.process.errors import InputError
 
 OUTPUT = "/state/output"
@@ -29,7 +29,8 @@ ValuesOption = Annotated[
         "--values",
         "-f",
         metavar="FILE",
-        help="Values files, later ones over earlier ones; without any, the demo's.",
+        help="Values files, later ones over earlier ones; without any, the demo's. Commands that "
+        "look at a release find it by its name and namespace, and need none.",
         show_default=False,
     ),
 ]
@@ -66,7 +67,7 @@ PartyOption = Annotated[
     typer.Option(
         "--party",
         metavar="PARTY",
-        help="Only this party, of those that the values enable; several times.",
+        help="Only this party; several times.",
         show_default=False,
     ),
 ]
@@ -86,7 +87,8 @@ class Place:
         table_secrets: the Secrets in which its pod looks for parts of its table, in order; none
             for the third server.
         labels: of all of its objects.
-        job: the digest of the job that it is to run, where that matters.
+        job: the digest of the job that it is to run; empty where that is not known.
+        of_values: whether that job is the values' own, rather than the one that is installed.
     """
 
     party: Party
@@ -97,6 +99,7 @@ class Place:
     keys_secret: str
     table_secrets: tuple[str, ...]
     labels: dict[str, str] = field(default_factory=dict)
+    of_values: bool = True
 
     @property
     def pod(self) -> str:
@@ -110,23 +113,24 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Target:
-    """A deployment, or the part of one that a command is about.
+class Release:
+    """The parties that a command is about, by whatever they were found.
 
     Attributes:
-        values: what it is made from.
-        places: its parties that are installed in clusters of the operator's.
+        name: what the names of its objects begin with.
+        namespace: that of the parties that have none of their own, and of the demo.
+        places: its parties that are installed, or to be, in clusters of the operator's.
         elsewhere: the other parties, and the addresses at which these reach them.
+        job: what they train; None if that cannot be known.
+        found: False if it was looked for in its clusters and nothing of it is there.
     """
 
-    values: Values
+    name: str
+    namespace: str
     places: tuple[Place, ...]
     elsewhere: dict[str, str]
-
-    @property
-    def plan(self) -> Plan:
-        """Names and places as the manifests have them."""
-        return Plan(self.values)
+    job: Job | None
+    found: bool
 
     def place(self, party: str) -> Place:
         """Where a party is. Raises InputError if it is not installed here."""
@@ -135,7 +139,23 @@ class Target:
                 return place
         at = self.elsewhere.get(party)
         hint = f"it is at {at}; ask who runs it" if at else f"there are {', '.join(PARTIES)}"
-        raise InputError(f"{party} is not installed here", "the values", hint)
+        raise InputError(f"{party} is not installed here", None, hint)
+
+
+@dataclass(frozen=True)
+class Target(Release):
+    """A deployment that is made from values, or the part of one that a command is about.
+
+    Attributes:
+        values: what it is made from.
+    """
+
+    values: Values
+
+    @property
+    def plan(self) -> Plan:
+        """Names and places as the manifests have them."""
+        return Plan(self.values)
 
 
 def find(
@@ -154,17 +174,16 @@ def find(
     values = load_values(files or (), overrides)
     plan = Plan(values)
     wanted = _parties(plan, only)
-    chosen = _contexts(wanted, contexts or ())
-    clusters = {context: Cluster(context) for context in dict.fromkeys(chosen.values())}
+    clusters = clusters_of(wanted, contexts)
     places = tuple(
-        place_of(placed, clusters[chosen[placed.role]], values.job.digest)
+        place_of(placed, clusters[placed.role], values.job.digest)
         for placed in plan.enabled
         if placed.role in wanted
     )
     elsewhere = {
         placed.role: placed.address for placed in plan.parties if not placed.settings["enabled"]
     }
-    return Target(values, places, elsewhere)
+    return Target(plan.name, plan.namespace, places, elsewhere, values.job, True, values)
 
 
 def place_of(placed: Placed, cluster: Cluster, job: str = "") -> Place:
@@ -181,13 +200,26 @@ def place_of(placed: Placed, cluster: Cluster, job: str = "") -> Place:
     )
 
 
-def _parties(plan: Plan, only: Sequence[str] | None) -> list[str]:
-    enabled = [placed.role for placed in plan.enabled]
+def clusters_of(parties: Sequence[str], contexts: Sequence[str] | None) -> dict[str, Cluster]:
+    """The cluster of each party, by the ``--context`` options; one client for each context."""
+    chosen = _contexts(parties, contexts or ())
+    made = {context: Cluster(context) for context in dict.fromkeys(chosen.values())}
+    return {party: made[context] for party, context in chosen.items()}
+
+
+def check_parties(only: Sequence[str] | None) -> None:
+    """Raises InputError for a ``--party`` that is none."""
     for party in only or ():
         if party not in PARTIES:
             raise InputError(
                 f"there is no party {party!r}", "--party", f"there are {', '.join(PARTIES)}"
             )
+
+
+def _parties(plan: Plan, only: Sequence[str] | None) -> list[str]:
+    enabled = [placed.role for placed in plan.enabled]
+    check_parties(only)
+    for party in only or ():
         if party not in enabled:
             raise InputError(f"the values do not enable {party}", "--party")
     wanted = [party for party in enabled if not only or party in only]

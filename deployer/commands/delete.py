@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
@@ -12,17 +12,19 @@ import typer
 from deployer import console as screen
 from deployer.cli import new_app
 from deployer.cluster.client import Cluster, Object
+from deployer.cluster.installed import is_of, locate
 from deployer.cluster.target import (
     ContextOption,
     JsonOption,
     NameOption,
     NamespaceOption,
     PartyOption,
-    Target,
+    Place,
+    Release,
     ValuesOption,
-    find,
 )
-from deployer.commands.apply import wanted
+from deployer.manifests.render import DEMO
+from party.agreement.job import PARTIES
 from party.process.errors import InputError
 
 app = new_app()
@@ -44,6 +46,18 @@ class Doomed:
     def __str__(self) -> str:
         return f"{self.one['kind']} {self.one['metadata']['name']}"
 
+    @property
+    def by_helm(self) -> bool:
+        """Whether helm put it there."""
+        labels = self.one["metadata"].get("labels", {})
+        return bool(labels.get("app.kubernetes.io/managed-by") == "Helm")
+
+    def found(self) -> Doomed | None:
+        """The object as it is in its cluster; None if it is not."""
+        kind, name = self.one["kind"], self.one["metadata"]["name"]
+        one = self.cluster.read(self.one["apiVersion"], kind, name, self.namespace)
+        return None if one is None else replace(self, one=one)
+
     def document(self) -> dict[str, str]:
         """For ``--json``."""
         name = self.one["metadata"]["name"]
@@ -51,19 +65,55 @@ class Doomed:
         return {"party": self.whose, **where, "kind": self.one["kind"], "name": name}
 
 
-def doomed(target: Target, volumes: bool, secrets: bool) -> list[Doomed]:
-    """What there is to remove, in order: the owners of pods first, so that none is made anew."""
-    found = []
-    for whose, cluster, made in wanted(target):
-        found += [Doomed(whose, cluster, one) for one in sorted(made, key=_order)]
-    for place in target.places:
+def doomed(release: Release, volumes: bool, secrets: bool) -> list[Doomed]:
+    """What there is to remove, in order: the owners of pods first, so that none is made anew.
+
+    The objects have fixed names, so that nobody needs the right to list, nor the values.
+    """
+    ours = [each for place in release.places for each in _of_party(place)]
+    ours += _of_demo(release)
+    found = [there for each in ours if (there := each.found()) and is_of(release.name, there.one)]
+    for place in release.places:
         own = [("PersistentVolumeClaim", place.claim)] if volumes else []
         own += [("Secret", name) for name in (place.keys_secret, *place.table_secrets) if secrets]
-        for kind, name in own:
-            meta = {"name": name, "namespace": place.namespace}
-            one = {"apiVersion": "v1", "kind": kind, "metadata": meta}
-            found.append(Doomed(place.party, place.cluster, one))
-    return [each for each in found if _is_there(each)]
+        found += [there for kind, name in own if (there := _at(place, "v1", kind, name).found())]
+    return found
+
+
+def _of_party(place: Place) -> Iterator[Doomed]:
+    yield _at(place, "apps/v1", "StatefulSet", place.name)
+    yield _at(place, "v1", "Service", place.name)
+    yield _at(place, "v1", "Service", f"{place.name}-external")
+    yield _at(place, "v1", "ConfigMap", place.name)
+    yield _at(place, "v1", "ServiceAccount", place.name)
+    yield _at(place, "policy/v1", "PodDisruptionBudget", place.name)
+    yield _at(place, "networking.k8s.io/v1", "NetworkPolicy", place.name)
+
+
+def _of_demo(release: Release) -> Iterator[Doomed]:
+    """What made the demo's keys and tables, if all the parties go."""
+    if len(release.places) < len(PARTIES):
+        return
+    demo = replace(release.places[0], name=f"{release.name}-{DEMO}", namespace=release.namespace)
+    config = _at(demo, "v1", "ConfigMap", demo.name)
+    if config.found() is None:
+        return
+    labels = f"app.kubernetes.io/instance={release.name},app.kubernetes.io/component={DEMO}"
+    for job in demo.cluster.select("batch/v1", "Job", demo.namespace, labels):
+        yield replace(_at(demo, "batch/v1", "Job", job["metadata"]["name"]), whose=DEMO)
+    yield replace(config, whose=DEMO)
+    yield replace(_at(demo, "v1", "ServiceAccount", demo.name), whose=DEMO)
+    for place in release.places:
+        for kind in ("RoleBinding", "Role"):
+            one = _at(place, "rbac.authorization.k8s.io/v1", kind, f"{place.name}-{DEMO}")
+            yield replace(one, whose=DEMO)
+
+
+def _at(place: Place, version: str, kind: str, name: str) -> Doomed:
+    meta = {"name": name, "namespace": place.namespace}
+    return Doomed(
+        place.party, place.cluster, {"apiVersion": version, "kind": kind, "metadata": meta}
+    )
 
 
 @app.command()
@@ -75,7 +125,7 @@ def delete(
     party: PartyOption = None,
     volumes: Annotated[
         bool,
-        typer.Option("--volumes", help="The volumes too: checkpoints and, at Alice, the model."),
+        typer.Option("--volumes", help="The volumes too: cached schedules, and the model."),
     ] = False,
     secrets: Annotated[
         bool, typer.Option("--secrets", help="The Secrets with tables and keys too.")
@@ -83,16 +133,16 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove the enabled parties. Volumes, tables and keys are kept unless told otherwise.
+    """Remove the parties of a release. Volumes, tables and keys are kept unless told otherwise.
 
     Examples:
 
         deployer delete
 
-        deployer delete --volumes --secrets --yes
+        deployer delete --name scoring --volumes --secrets --yes
     """
-    target = find(values, name, namespace, context, party)
-    found = doomed(target, volumes, secrets)
+    release = locate(values, name, namespace, context, party)
+    found = doomed(release, volumes, secrets)
     if not as_json:
         print("\n".join(_said(found)) or "there is nothing to remove")
     if found and not yes:
@@ -105,6 +155,8 @@ def delete(
         screen.print_json([each.document() for each in found])
     elif found:
         print(f"removed {len(found)} objects")
+        if any(each.by_helm for each in found):
+            print(f"do: helm uninstall {release.name} --namespace {release.namespace}")
 
 
 def _said(found: list[Doomed]) -> Iterator[str]:
@@ -113,12 +165,3 @@ def _said(found: list[Doomed]) -> Iterator[str]:
         if heading != (heading := f"{each.whose} in namespace {each.namespace}, {each.cluster}:"):
             yield heading
         yield f"  {each}"
-
-
-def _order(one: Object) -> int:
-    return 0 if one["kind"] in ("StatefulSet", "Job") else 1
-
-
-def _is_there(each: Doomed) -> bool:
-    version, kind, name = each.one["apiVersion"], each.one["kind"], each.one["metadata"]["name"]
-    return each.cluster.read(version, kind, name, each.namespace) is not None

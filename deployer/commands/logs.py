@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from deployer.cli import new_app
+from deployer.cluster.installed import locate
 from deployer.cluster.target import (
     ContextOption,
     NameOption,
@@ -17,8 +18,8 @@ from deployer.cluster.target import (
     PartyOption,
     Place,
     ValuesOption,
-    find,
 )
+from deployer.commands.status import check_there
 from party.process.errors import InputError, KitError
 
 app = new_app()
@@ -49,7 +50,9 @@ def logs(
 
         deployer logs --follow
     """
-    places = find(values, name, namespace, context, party).places
+    release = locate(values, name, namespace, context, party)
+    check_there(release)
+    places = release.places
     if not follow:
         for place in places:
             _show(place, _lines(place, False, previous, tail), len(places) > 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -10,17 +11,21 @@ import typer
 
 from deployer import console as screen
 from deployer.cli import new_app
+from deployer.cluster.client import NotAllowedError
+from deployer.cluster.installed import locate
 from deployer.cluster.target import (
     OUTPUT,
     ContextOption,
     JsonOption,
     NameOption,
     NamespaceOption,
+    PartyOption,
     Place,
+    Release,
     ValuesOption,
-    find,
 )
-from party.process.errors import AS_JSON, ErrorDocument, JobError
+from deployer.commands.status import check_there
+from party.process.errors import AS_JSON, ErrorDocument, InputError, JobError
 
 app = new_app()
 
@@ -45,12 +50,28 @@ def model_of(place: Place) -> dict[str, Any]:
         raise JobError("the result is damaged", where) from None
 
 
+def receiver(release: Release, only: Sequence[str] | None) -> Place:
+    """Where to get the model: at the first party that receives one and is here, of those named.
+
+    Raises InputError if there is none.
+    """
+    if release.job is None:
+        raise InputError("the job that is installed cannot be read", hint="name the --values")
+    receivers = [one for one in release.job.receivers if not only or one in only]
+    if not receivers:
+        who = " and ".join(release.job.receivers) or "nobody: each party keeps its shares"
+        raise InputError("no model is to be had there", "--party", f"the job gives it to {who}")
+    here = [place for place in release.places if place.party in receivers]
+    return here[0] if here else release.place(receivers[0])
+
+
 @app.command()
 def result(
     values: ValuesOption = None,
     name: NameOption = "",
     namespace: NamespaceOption = "",
     context: ContextOption = None,
+    party: PartyOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write the model to this file, for the owner alone."),
@@ -59,19 +80,27 @@ def result(
 ) -> None:
     """Show the model's weights, or write the whole model as JSON.
 
+    Where several parties receive it, that of the first one here; --party chooses.
+
     Examples:
 
         deployer result
 
         deployer result --json > model.json
     """
-    target = find(values, name, namespace, context, [])
-    model = model_of(target.place(target.values.job.result))
+    release = locate(values, name, namespace, context, [])
+    check_there(release)
+    place = receiver(release, party)
+    try:
+        model = model_of(place)
+    except NotAllowedError as error:
+        what = f"the model is {place.party}'s, and only who may enter its pod gets it"
+        raise InputError(what, error.where, f"ask who runs {place.party}") from None
     if output is not None:
         from party.process.files import replace_json
 
         replace_json(output, model)
-        print(f"{output}: the model of the job {target.values.job.name!r}")
+        print(f"{output}: {place.party}'s model of {release.name!r}")
     elif as_json:
         screen.print_json(model)
     elif screen.on_terminal():
@@ -94,5 +123,6 @@ def _table(model: dict[str, Any]) -> Any:
     for row in zip(model["features"], model["weights"], model["mean"], model["scale"], strict=True):
         feature, *numbers = row
         table.add_row(feature, *(f"{number:+.6f}" for number in numbers))
-    table.add_row("intercept", f"{model['intercept']:+.6f}")
+    if model["intercept"] is not None:
+        table.add_row("intercept", f"{model['intercept']:+.6f}")
     return table

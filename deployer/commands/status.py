@@ -11,7 +11,8 @@ import typer
 
 from deployer import console as screen
 from deployer.cli import new_app
-from deployer.cluster.pod_status import DONE, Observation, observe
+from deployer.cluster.installed import locate, names_in
+from deployer.cluster.pod_status import ABSENT, BROKEN, DONE, FAILED, Observation, observe
 from deployer.cluster.target import (
     ContextOption,
     JsonOption,
@@ -19,11 +20,10 @@ from deployer.cluster.target import (
     NamespaceOption,
     PartyOption,
     Place,
-    Target,
+    Release,
     ValuesOption,
-    find,
 )
-from party.process.errors import JobError
+from party.process.errors import InputError, JobError
 
 app = new_app()
 
@@ -36,7 +36,7 @@ def observe_all(places: Sequence[Place]) -> list[Observation]:
         return list(pool.map(observe, places))
 
 
-def watch(target: Target, timeout_s: float | None, quiet: bool = False) -> list[Observation]:
+def watch(release: Release, timeout_s: float | None, quiet: bool = False) -> list[Observation]:
     """Show all parties until each is done; returns what was seen last.
 
     A party that failed is started again by its cluster, and one that lacks something goes on when
@@ -46,9 +46,9 @@ def watch(target: Target, timeout_s: float | None, quiet: bool = False) -> list[
         JobError: not all were done in time; the pods stay as they are.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    with screen.Watch(target.elsewhere, quiet) as view:
+    with screen.Watch(release.elsewhere, quiet) as view:
         while True:
-            found = observe_all(target.places)
+            found = observe_all(release.places)
             view.show(found)
             late = [one for one in found if one.phase != DONE]
             if not late:
@@ -79,24 +79,42 @@ def status(
     """Say what each party is doing: phase, step, pace, time left, and what it waits for.
 
     Where a party does not run, say what its pod is missing: a Secret, the image, a volume, a node.
+    Exits with 1 if a party is broken, has failed or is absent, and with 2 if nothing is there.
 
     Examples:
 
         deployer status
 
+        deployer status --name scoring --namespace work --watch
+
         deployer status -f values.yaml --context alice=bank --party alice --json
     """
-    target = find(values, name, namespace, context, party)
-    found = watch(target, timeout, quiet=as_json) if watching else observe_all(target.places)
+    release = locate(values, name, namespace, context, party)
+    check_there(release)
+    found = watch(release, timeout, quiet=as_json) if watching else observe_all(release.places)
     if as_json:
         screen.print_json(
-            {"parties": [one.document() for one in found], "elsewhere": target.elsewhere}
+            {"parties": [one.document() for one in found], "elsewhere": release.elsewhere}
         )
-    elif watching:
-        return
-    elif screen.on_terminal():
+    elif not watching and screen.on_terminal():
         from rich.console import Console
 
-        Console().print(screen.table(found, target.elsewhere))
-    else:
-        print("\n".join(screen.lines(found, target.elsewhere)))
+        Console().print(screen.table(found, release.elsewhere))
+    elif not watching:
+        print("\n".join(screen.lines(found, release.elsewhere)))
+    if any(one.phase in (BROKEN, FAILED, ABSENT) for one in found):
+        raise typer.Exit(1)
+
+
+def check_there(release: Release) -> None:
+    """Raises InputError if nothing of a release is in its clusters, with those that are."""
+    if release.found:
+        return
+    clusters = {id(place.cluster): place.cluster for place in release.places}.values()
+    others = {one for each in clusters for one in names_in(each, release.namespace)}
+    others.discard(release.name)
+    where = f"namespace {release.namespace}, {', '.join(str(one) for one in clusters)}"
+    hint = "install it: deployer apply, or helm install; or name another --namespace or --context"
+    if others:
+        hint = f"there is {' and '.join(sorted(others))} here: name it with --name"
+    raise InputError(f"there is no release {release.name!r}", where, hint)

@@ -126,7 +126,7 @@ def _not_running(cluster: Cluster, name: str, namespace: str) -> str:
         pod = cluster.read("v1", "Pod", name, namespace)
         if pod is None:
             return "its pod was removed by somebody else"
-        found = of_pod(pod, cluster.events("Pod", name, namespace))
+        found = of_pod(pod, cluster.events(pod))
         if found is None:
             return ""
         phase, says, _ = found

@@ -88,7 +88,7 @@ class Release:
             "updated": (now - timedelta(seconds=ago_s)).isoformat(timespec="milliseconds"),
         }
         text = json.dumps(StatusDocument.model_validate(told | more).as_json())
-        self.program(party, "cat", text)
+        self.program(party, "sh", f"{now.timestamp():.0f}\n{text}")
 
     def all_say(self, phase: str, **more: Any) -> None:
         """All of them."""

@@ -53,6 +53,30 @@ def test_pods_owners_go_first(kept: Release, deployer: Deployer) -> None:
     assert "StatefulSet fraud-alice" in kept.cluster.names()
 
 
+def test_it_needs_no_values_whatever_they_were(memory: MemoryCluster, deployer: Deployer) -> None:
+    away = {"service": {"type": "LoadBalancer"}, "keysSecret": "issued", "namespace": "bank"}
+    document = {"demo": {"enabled": False}, "alice": away, "namespace": "work"}
+    Release(memory, document, name="scoring", managed_by="deployer")
+    meta = {"name": "issued", "namespace": "bank"}
+    memory.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta})
+    ran = deployer("delete", "--name", "scoring", "--namespace", "work", "--secrets", "--yes")
+    assert ran.code == 0 and "helm" not in ran.out
+    assert not memory.objects
+
+
+def test_helm_is_to_forget_what_it_installed(kept: Release, deployer: Deployer) -> None:
+    ran = deployer("delete", "--yes")
+    assert "do: helm uninstall fraud --namespace default" in ran.out
+
+
+def test_what_is_not_the_releases_stays(kept: Release, deployer: Deployer) -> None:
+    key = "Service", "default", "fraud-alice-external"
+    meta = {"name": key[2], "namespace": key[1]}
+    kept.cluster.put({"apiVersion": "v1", "kind": "Service", "metadata": meta})
+    deployer("delete", "--yes")
+    assert key in kept.cluster.objects
+
+
 def test_where_nothing_is_there_is_nothing_to_do(memory: MemoryCluster, deployer: Deployer) -> None:
     ran = deployer("delete", "--yes")
     assert ran.code == 0 and ran.out == "there is nothing to remove\n"

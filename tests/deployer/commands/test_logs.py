@@ -6,6 +6,7 @@ import pytest
 
 from party.agreement.job import PARTIES
 from tests.deployer.conftest import Deployer
+from tests.deployer.memory import MemoryCluster
 from tests.deployer.release import Release
 
 
@@ -32,6 +33,15 @@ def test_each_line_has_its_partys_name(
 
 def test_of_one_party_they_are_as_they_were_written(written: Release, deployer: Deployer) -> None:
     assert deployer("logs", "--party", "bob").out == "bob starts\nlast words\n"
+
+
+def test_they_need_no_values(memory: MemoryCluster, deployer: Deployer) -> None:
+    release = Release(memory, {"namespace": "work"}, name="scoring")
+    release.pod("bob")
+    memory.logs_of["work", "scoring-bob-0"] = "bob starts"
+    assert deployer("logs", "--namespace", "work", "--party", "bob").out == "bob starts\n"
+    ran = deployer("logs", "--namespace", "wrong")
+    assert ran.code == 2 and "there is no release" in ran.err
 
 
 def test_without_a_pod_there_is_none_and_status_knows_why(

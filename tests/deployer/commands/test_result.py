@@ -8,6 +8,7 @@ from pathlib import Path
 
 from party.process.errors import ErrorDocument, JobError
 from tests.deployer.conftest import Deployer
+from tests.deployer.memory import MemoryCluster
 from tests.deployer.release import MODEL, Release
 
 
@@ -44,6 +45,34 @@ def test_before_it_is_there_the_party_says_so(release: Release, deployer: Deploy
     ran = deployer("result")
     assert ran.code == 1 and not ran.out
     assert "there is no result yet" in ran.err and "do: see deployer status" in ran.err
+
+
+def test_the_party_that_the_job_names_has_it(memory: MemoryCluster, deployer: Deployer) -> None:
+    release = Release(memory, {"job": {"result": "bob"}, "namespace": "work"}, name="scoring")
+    release.says("bob", "done")
+    release.results("bob", MODEL | {"intercept": None})
+    ran = deployer("result", "--namespace", "work")
+    assert ran.code == 0 and "intercept" not in ran.out
+    ran = deployer("result", "--namespace", "work", "--party", "alice")
+    assert ran.code == 2 and "the job gives it to bob" in ran.err
+
+
+def test_a_model_that_nobody_gets_is_not_looked_for(
+    memory: MemoryCluster, deployer: Deployer
+) -> None:
+    Release(memory, {"job": {"result": "nobody"}})
+    ran = deployer("result")
+    assert ran.code == 2 and "each party keeps its shares" in ran.err
+
+
+def test_who_may_not_enter_the_pod_is_told_whose_it_is(
+    release: Release, deployer: Deployer
+) -> None:
+    release.says("alice", "done")
+    release.cluster.forbidden.add(("create", "pods/exec", "*"))
+    ran = deployer("result")
+    assert ran.code == 2
+    assert "the model is alice's" in ran.err and "ask who runs alice" in ran.err
 
 
 def test_a_damaged_one_is_not_shown(release: Release, deployer: Deployer) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from tests.deployer.conftest import Deployer
-from tests.deployer.memory import MemoryCluster
+from tests.deployer.memory import MemoryCluster, event
 from tests.deployer.release import Release
 
 
@@ -58,6 +62,151 @@ def test_a_cluster_that_refuses_is_named_with_what_to_ask_for(
     ran = deployer("status", "--party", "alice")
     assert ran.code == 2
     assert "not allowed to read" in ran.err and "operator-role.yaml" in ran.err
+
+
+def test_it_needs_no_values_whatever_they_were(memory: MemoryCluster, deployer: Deployer) -> None:
+    document = {"demo": {"enabled": False}, "namespace": "work", "job": {"rows": 128}}
+    Release(memory, document, name="scoring").all_say("done")
+    for words in ([], ["--name", "scoring"]):
+        ran = deployer("status", "--namespace", "work", *words)
+        assert ran.code == 0
+        assert [line.split()[1] for line in ran.out.splitlines()] == ["done"] * 3
+
+
+def test_parties_in_other_namespaces_are_found_by_the_one_that_is_named(
+    memory: MemoryCluster, deployer: Deployer
+) -> None:
+    document = {"demo": {"enabled": False}, "alice": {"namespace": "bank"}}
+    document |= {"bob": {"namespace": "police"}, "server": {"namespace": "third"}}
+    Release(memory, document).all_say("done")
+    found = deployer("status", "--namespace", "police", "--json").document
+    assert [one["where"] for one in found["parties"]] == [
+        "bank, memory",
+        "police, memory",
+        "third, memory",
+    ]
+
+
+def test_who_may_not_look_at_the_others_is_told_where_they_are(
+    memory: MemoryCluster, deployer: Deployer
+) -> None:
+    document = {"demo": {"enabled": False}, "bob": {"namespace": "police"}}
+    Release(memory, document).all_say("done")
+    memory.forbidden.add(("*", "*", "police"))
+    ran = deployer("status")
+    assert ran.code == 0
+    assert "bob     elsewhere  at fraud-bob-0.fraud-bob.police.svc" in ran.out
+
+
+def test_parties_in_other_clusters_are_told_by_their_addresses(
+    memory: MemoryCluster, deployer: Deployer
+) -> None:
+    away = {"enabled": False, "address": "bob.example:7000"}
+    release = Release(
+        memory,
+        {"demo": {"enabled": False}, "bob": away, "server": away | {"address": "c.example:1"}},
+    )
+    release.says("alice", "done")
+    ran = deployer("status")
+    assert ran.code == 0
+    assert [line.split() for line in ran.out.splitlines()] == [
+        ["alice", "done", "is", "done"],
+        ["bob", "elsewhere", "at", "bob.example:7000"],
+        ["server", "elsewhere", "at", "c.example:1"],
+    ]
+
+
+def test_a_release_that_is_not_there_is_wrong_input(
+    memory: MemoryCluster, deployer: Deployer
+) -> None:
+    ran = deployer("status")
+    assert ran.code == 2 and "there is no release 'fraud'" in ran.err
+    assert "deployer apply, or helm install" in ran.err
+    Release(memory, name="scoring")
+    ran = deployer("status", "--name", "fraud")
+    assert ran.code == 2 and "there is scoring here: name it with --name" in ran.err
+    assert "install" not in ran.err
+
+
+def test_of_several_releases_one_is_to_be_named(memory: MemoryCluster, deployer: Deployer) -> None:
+    for name in ("one", "two"):
+        Release(memory, name=name).all_say("done")
+    ran = deployer("status")
+    assert ran.code == 2 and "there are one and two" in ran.err and "--name" in ran.err
+    assert deployer("status", "--name", "two").code == 0
+
+
+def test_a_party_of_three_that_is_absent_is_exit_code_1(
+    release: Release, deployer: Deployer
+) -> None:
+    release.all_say("done")
+    for key in [key for key in release.cluster.objects if key[2].startswith("fraud-bob")]:
+        del release.cluster.objects[key]
+    ran = deployer("status")
+    assert ran.code == 1 and "bob     absent     is not installed here" in ran.out
+
+
+@pytest.mark.parametrize("phase", ["failed", "broken"])
+def test_a_party_that_failed_or_is_broken_is_exit_code_1(
+    release: Release, deployer: Deployer, phase: str
+) -> None:
+    release.all_say("done")
+    if phase == "failed":
+        release.says("bob", "failed", message="broke", hint="put it right")
+    else:
+        release.pod("bob", state={"waiting": {"reason": "ErrImagePull", "message": "no"}})
+    ran = deployer("status")
+    assert ran.code == 1 and f"bob     {phase}" in ran.out and "do: " in ran.out
+
+
+def test_another_job_than_that_of_the_values_is_told(
+    release: Release, deployer: Deployer, tmp_path: Path
+) -> None:
+    release.all_say("running")
+    values = tmp_path / "values.yaml"
+    values.write_text("job: {rows: 6999}\n")
+    assert "another job than the values have" in deployer("status", "-f", values).out
+    assert "another job" not in deployer("status").out
+
+
+def test_the_status_of_an_earlier_job_is_not_taken_for_this_ones(
+    release: Release, deployer: Deployer
+) -> None:
+    release.all_say("done", job="f" * 64)
+    ran = deployer("status")
+    assert "done" not in ran.out and "has not begun with the job that is installed" in ran.out
+
+
+def test_what_is_old_says_how_old_and_no_pace(release: Release, deployer: Deployer) -> None:
+    release.all_say("running", step=12, rate=785.0, remaining_s=120.0)
+    release.says("bob", "running", ago_s=40, step=12, rate=785.0, remaining_s=120.0)
+    release.says("server", "plan", ago_s=40)
+    ran = deployer("status")
+    alice, bob, do, server = ran.out.splitlines()
+    assert "785 a second" in alice and "last heard" not in alice
+    assert bob == "bob     running    step 12 of 540, last heard of 40 s ago"
+    assert "deployer doctor" in do
+    assert server == "server  plan       builds its part of the plan, for 40 s"
+
+
+def test_an_event_of_an_earlier_object_of_the_name_is_not_told(
+    release: Release, deployer: Deployer
+) -> None:
+    owner = release.cluster.objects["StatefulSet", "default", "fraud-bob"]
+    former = owner | {"metadata": owner["metadata"] | {"uid": "of the former"}}
+    release.cluster.put(event(former, "FailedCreate", "exceeded quota"))
+    assert "exceeded quota" not in deployer("status", "--party", "bob").out
+    release.cluster.put(event(owner, "FailedCreate", "exceeded quota"))
+    assert "exceeded quota" in deployer("status", "--party", "bob").out
+
+
+def test_a_party_of_another_authority_is_named(release: Release, deployer: Deployer) -> None:
+    known = "bob's certificate is of another authority (10.0.0.7:1)"
+    message = f"waiting for bob (12 s of 3600); {known}"
+    release.says("alice", "joining", waiting_for=("bob",), message=message)
+    ran = deployer("status", "--party", "alice")
+    assert f"waits for bob; {known}" in ran.out
+    assert "do: give all three parties keys of one authority" in ran.out
 
 
 def test_an_unknown_party_is_wrong_input(release: Release, deployer: Deployer) -> None:
