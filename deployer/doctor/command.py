@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -24,7 +24,7 @@ from deployer.cluster.target import (
 from deployer.doctor.check import Check, Outcome
 from deployer.doctor.cluster import of_cluster
 from deployer.doctor.job import of_job
-from deployer.doctor.keys import of_keys
+from deployer.doctor.keys import of_authorities, of_keys
 from deployer.doctor.rights import of_rights
 from deployer.doctor.running import of_pod_and_peers
 from deployer.doctor.table import of_table
@@ -40,6 +40,9 @@ OF_A_CLUSTER: Checks = (of_cluster,)
 OF_A_PARTY: Checks = (of_rights, of_keys, of_table, of_job)
 """What it needs before it runs."""
 
+OF_ALL = (of_authorities,)
+"""Of all parties together, before they run."""
+
 TRIALS: Checks = (of_trial,)
 """Once for each cluster too; they start pods."""
 
@@ -49,16 +52,20 @@ AT_WORK: Checks = (of_pod_and_peers,)
 
 def examine(target: Target, trials: bool = True) -> Iterator[Check]:
     """All checks, one by one, as they are made."""
-    one_of_each_cluster = {id(place.cluster): place for place in target.places}.values()
-    for checks, places in (
-        (OF_A_CLUSTER, one_of_each_cluster),
-        (OF_A_PARTY, target.places),
-        (TRIALS if trials else (), one_of_each_cluster),
-        (AT_WORK, target.places),
-    ):
-        for place in places:
-            for check in checks:
-                yield from check(place, target)
+    one_of_each_cluster = list({id(place.cluster): place for place in target.places}.values())
+    yield from _each(OF_A_CLUSTER, one_of_each_cluster, target)
+    yield from _each(OF_A_PARTY, target.places, target)
+    for check in OF_ALL:
+        yield from check(target)
+    if trials:
+        yield from _each(TRIALS, one_of_each_cluster, target)
+    yield from _each(AT_WORK, target.places, target)
+
+
+def _each(checks: Checks, places: Sequence[Place], target: Target) -> Iterator[Check]:
+    for place in places:
+        for check in checks:
+            yield from check(place, target)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from deployer.cluster.client import Object
 from deployer.cluster.secrets import files_of
 from deployer.cluster.target import Place, Target
 from deployer.doctor.check import Check, Outcome
-from party.identity import AUTHORITY, CERTIFICATE, KEY, check_keys
+from party.identity import AUTHORITY, CERTIFICATE, KEY, Keys, check_keys
 from party.process.errors import InputError, KitError
 
 _SOON_DAYS = 2
@@ -29,7 +29,7 @@ def of_keys(place: Place, target: Target) -> Iterator[Check]:
         yield Check(place.party, "keys", Outcome.WRONG, says, put)
         return
     try:
-        expires = _checked_keys(place, secret, target.values.job.name)
+        expires = _checked_keys(place, secret, target.values.job.name).expires
     except InputError as error:
         yield Check.of_error(place.party, "keys", error, put)
         return
@@ -47,11 +47,37 @@ def of_keys(place: Place, target: Target) -> Iterator[Check]:
         yield Check(place.party, "keys", Outcome.OK, says)
 
 
-def _checked_keys(place: Place, secret: Object, job_name: str) -> datetime:
-    """When a party's certificate expires. Raises InputError for what the party would refuse."""
+def of_authorities(target: Target) -> Iterator[Check]:
+    """Whether the parties' keys, as far as they are here, are of one authority."""
+    parties: dict[bytes, list[str]] = {}
+    for place in target.places:
+        try:
+            secret = place.cluster.read("v1", "Secret", place.keys_secret, place.namespace)
+            if secret is not None:
+                keys = _checked_keys(place, secret, target.values.job.name)
+                parties.setdefault(keys.authority, []).append(place.party)
+        except KitError:  # said by the check of these keys
+            continue
+    several = [party for ones in parties.values() for party in ones]
+    if len(parties) == 1 and len(several) > 1:
+        yield Check(several[0], "authority", Outcome.OK, f"the same as {_and(several[1:])}'s")
+    most = max(parties.values(), key=len, default=[])
+    for ones in parties.values():
+        if ones is not most:
+            says = f"{_and(ones)}: certificate of another authority than {_and(most)}'s"
+            do = "give all parties keys of the job's one authority: deployer certs sign, certs put"
+            yield Check(ones[0], "authority", Outcome.WRONG, says, do)
+
+
+def _and(parties: list[str]) -> str:
+    return " and ".join(parties)
+
+
+def _checked_keys(place: Place, secret: Object, job_name: str) -> Keys:
+    """A party's keys. Raises InputError for what the party would refuse."""
     where = Path(f"Secret {place.keys_secret}")
     files = files_of(secret)
     for name in (AUTHORITY, CERTIFICATE, KEY):
         if name not in files:
             raise InputError(f"there is no {name} in it", str(where))
-    return check_keys(files, where, job_name, place.party).expires
+    return check_keys(files, where, job_name, place.party)

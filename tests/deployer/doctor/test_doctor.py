@@ -117,6 +117,21 @@ def test_keys_that_the_party_will_refuse_are_wrong(
     assert found["alice", "keys"]["outcome"] == "ok"
 
 
+def test_a_certificate_of_another_authority_is_named(
+    memory: MemoryCluster, deployer: Deployer, values: Path, tmp_path: Path
+) -> None:
+    release = Release(memory, OWN)
+    put_keys(release, tmp_path / "keys")
+    found = checks(deployer("doctor", "-f", values, "--no-trials", "--json"))
+    assert found["alice", "authority"]["outcome"] == "ok"
+    put_keys(release, tmp_path / "others", "bob")
+    found = checks(deployer("doctor", "-f", values, "--no-trials", "--json"))
+    assert found["bob", "keys"]["outcome"] == "ok"
+    assert found["bob", "authority"]["outcome"] == "wrong"
+    assert "than alice and server's" in found["bob", "authority"]["says"]
+    assert ("alice", "authority") not in found
+
+
 def test_a_way_that_is_shut_is_wrong(
     memory: MemoryCluster, deployer: Deployer, values: Path
 ) -> None:
