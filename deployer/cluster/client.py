@@ -151,16 +151,35 @@ class Cluster:
         """
         kind, name, namespace = _place(wanted)
         before = self.read(wanted["apiVersion"], kind, name, namespace)
-        query = [("fieldManager", FIELD_MANAGER), ("force", str(force).lower())]
-        path = self._path(wanted["apiVersion"], kind, namespace, name)
         try:
-            after = self._ask("PATCH", path, query, wanted, "application/apply-patch+yaml")
+            after = self._apply(wanted, force)
         except Refused as refused:
             raise self._error(refused, "apply", kind, name, namespace) from None
         if before is None:
             return Change.CREATED
         same = before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
         return Change.UNCHANGED if same else Change.CHANGED
+
+    def rehearse(self, wanted: Object, force: bool = False) -> tuple[Object | None, Object]:
+        """What ``apply`` would do, by the API's own word: the object as it is and as it would be.
+
+        Raises what ``apply`` would raise; nothing is changed.
+        """
+        kind, name, namespace = _place(wanted)
+        before = self.read(wanted["apiVersion"], kind, name, namespace)
+        try:
+            return before, self._apply(wanted, force, [("dryRun", "All")])
+        except Refused as refused:
+            if refused.status == 400 and "dry run" in refused.message:
+                # A webhook of the cluster's cannot rehearse: it will say what it thinks in earnest.
+                return before, before or wanted
+            raise self._error(refused, "apply", kind, name, namespace) from None
+
+    def _apply(self, wanted: Object, force: bool, more: Sequence[tuple[str, str]] = ()) -> Object:
+        kind, name, namespace = _place(wanted)
+        query = [("fieldManager", FIELD_MANAGER), ("force", str(force).lower()), *more]
+        path = self._path(wanted["apiVersion"], kind, namespace, name)
+        return self._ask("PATCH", path, query, wanted, "application/apply-patch+yaml")
 
     def create(self, wanted: Object) -> Object:
         """Make an object that must not be there yet; returns it as the API has it."""

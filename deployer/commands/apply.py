@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -12,19 +13,22 @@ import typer
 from deployer import console as screen
 from deployer.cli import new_app
 from deployer.cluster.client import Change, Cluster, Object
+from deployer.cluster.pod_status import Observation
 from deployer.cluster.target import (
     ContextOption,
     JsonOption,
     NameOption,
     NamespaceOption,
     PartyOption,
+    Place,
     Target,
     ValuesOption,
     find,
 )
-from deployer.commands.status import watch
+from deployer.commands.status import observe_all, watch
 from deployer.manifests.render import DEMO, objects
 from party.agreement.job import PARTIES
+from party.process.errors import InputError, JobError, KitError
 
 app = new_app()
 
@@ -36,6 +40,46 @@ def wanted(target: Target) -> Iterator[tuple[str, Cluster, list[Object]]]:
         yield place.party, place.cluster, folders.pop(place.party)
     if DEMO in folders and len(target.places) == len(PARTIES):
         yield DEMO, target.places[0].cluster, folders.pop(DEMO)
+
+
+def rehearse(target: Target, force: bool = False) -> list[Place]:
+    """Let the clusters check every object before one is changed: namespaces, rights, quotas,
+    conflicts, fields that cannot be changed. Returns the parties whose pods would start again.
+
+    Raises InputError with all that would be refused, JobError where a cluster fails.
+    """
+    restarted: list[Place] = []
+    refused: dict[str, KitError] = {}
+    places: dict[str, Place] = {place.party: place for place in target.places}
+    for who, cluster, made in wanted(target):
+        for one in made:
+            try:
+                before, after = cluster.rehearse(one, force)
+            except KitError as error:
+                refused.setdefault(error.what, error)
+                continue
+            if one["kind"] == "StatefulSet" and before and _template(before) != _template(after):
+                restarted.append(places[who])
+    if refused:
+        errors = list(refused.values())
+        where = "; ".join(f"{error.what} ({error.where})" for error in errors)
+        hints = dict.fromkeys(error.hint for error in errors if error.hint)
+        what = "nothing was changed: the cluster would not take all of it"
+        kind = JobError if any(isinstance(error, JobError) for error in errors) else InputError
+        raise kind(what, where, "; ".join(hints) or None)
+    return restarted
+
+
+def _template(owner: Object) -> Any:
+    return owner["spec"]["template"]
+
+
+def ended_by(restarted: Sequence[Place], places: Sequence[Place]) -> list[Observation]:
+    """The parties whose run at work ends if some pods start again: it is one run of all three."""
+    if not restarted:
+        return []
+    seen = observe_all([replace(place, job="") for place in places])
+    return [one for one in seen if one.phase in ("running", "revealing")]
 
 
 def apply_all(target: Target, force: bool = False) -> Iterator[tuple[str, Counter[Change]]]:
@@ -60,12 +104,16 @@ def apply(
     force: Annotated[
         bool, typer.Option("--force", help="Take over what helm or kubectl installed.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before a run at work is ended.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Install the enabled parties, or bring them up to date, and wait for the job.
 
-    The same job applied again does nothing; a changed one starts a new run. Ctrl-C ends the
-    waiting, not the job.
+    The same job applied again does nothing; a changed one starts a new run. Everything is checked
+    by the clusters before anything is changed, and you are asked before a run at work is ended.
+    Ctrl-C ends the waiting, not the job.
 
     Examples:
 
@@ -74,6 +122,8 @@ def apply(
         deployer apply -f values.yaml --party bob --context police --no-wait
     """
     target = find(values, name, namespace, context, party)
+    if ended := ended_by(rehearse(target, force), target.places):
+        _ask(ended, yes)
     document: dict[str, Any] = {"changes": {}}
     for who, changes in apply_all(target, force):
         document["changes"][who] = dict(changes)
@@ -88,3 +138,15 @@ def apply(
         print("\nnot waiting any more; the job goes on: deployer status --watch", file=sys.stderr)
     if as_json:
         screen.print_json(document)
+
+
+def _ask(ended: Sequence[Observation], yes: bool) -> None:
+    said = "; ".join(f"{one.party}: {one.sentence}" for one in ended)
+    print(f"this ends the run at work, at all parties: {said}", file=sys.stderr, flush=True)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(
+            "nobody is there to ask", hint="say --yes to end the run and start a new one"
+        )
+    typer.confirm("end it?", abort=True, err=True)

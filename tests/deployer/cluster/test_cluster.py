@@ -151,6 +151,20 @@ def test_a_refusal_says_what_where_and_what_to_do_and_nothing_private(
     assert "cGxhbnRlZA" not in str(error) and "planted" not in str(error)
 
 
+def test_a_rehearsal_asks_the_server_to_change_nothing(api: Api, cluster: Cluster) -> None:
+    api.answers = [found("1"), found("1")]
+    before, after = cluster.rehearse(SECRET)
+    assert before == after
+    method, path, _ = api.requests[-1]
+    assert method == "PATCH" and "dryRun=All" in path
+
+
+def test_a_rehearsal_that_a_webhook_cannot_do_is_none(api: Api, cluster: Cluster) -> None:
+    says = 'admission webhook "w" does not support dry run'
+    api.answers = [status(404, "not found"), status(400, says)]
+    assert cluster.rehearse(SECRET) == (None, SECRET)
+
+
 def test_what_is_not_there_is_none_and_goes_without_complaint(api: Api, cluster: Cluster) -> None:
     api.answers = [status(404, "not found")] * 3
     assert cluster.read("v1", "Secret", "keys", "bank") is None

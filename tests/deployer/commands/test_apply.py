@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,99 @@ def test_waiting_gives_up_when_told_and_stops_nothing(
     ran = deployer("apply", "-f", values, "--timeout", "0")
     assert ran.code == 1 and "nothing was stopped" in ran.err
     assert "StatefulSet fraud-alice" in memory.names()
+
+
+NO_NAMESPACE = ("no_namespaces", {"work"}, "there is no namespace 'work'", "create namespace work")
+NO_RIGHT = ("forbidden", {("patch", "services", "*")}, "not allowed to apply", "operator-role.yaml")
+CONFLICT = (
+    "refused",
+    {("Service", "fraud-server"): (409, "Apply failed with 1 conflict")},
+    "another manager holds fields",
+    "--force",
+)
+QUOTA = (
+    "refused",
+    {("StatefulSet", "fraud-server"): (403, "x is forbidden: exceeded quota: small")},
+    "exceeded quota: small",
+    "",
+)
+
+
+@pytest.mark.parametrize("refusal", [NO_NAMESPACE, NO_RIGHT, CONFLICT, QUOTA])
+def test_what_would_be_refused_is_found_before_anything_is_changed(
+    memory: MemoryCluster, deployer: Deployer, values: Path, refusal: tuple[str, Any, str, str]
+) -> None:
+    attribute, value, says, do = refusal
+    setattr(memory, attribute, value)
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 2 and not memory.objects and memory.changes == 0
+    assert "nothing was changed" in ran.err and says in ran.err and do in ran.err
+
+
+def test_all_that_would_be_refused_is_said_at_once(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    memory.no_namespaces.add("bank")
+    memory.forbidden.add(("patch", "services", "work"))
+    values.write_text("demo: {enabled: false}\nnamespace: work\nalice: {namespace: bank}\n")
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 2 and memory.changes == 0
+    assert ran.err.count("there is no namespace 'bank'") == 1
+    assert "not allowed to apply" in ran.err
+
+
+def test_what_another_holds_is_taken_over_by_force(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    memory.refused["Service", "fraud-bob"] = (409, "Apply failed with 1 conflict")
+    assert deployer("apply", "-f", values, "--no-wait", "--force").code == 0
+
+
+@pytest.fixture
+def at_work(memory: MemoryCluster) -> Release:
+    """A run at work, of one epoch less than the values have."""
+    document = {"demo": {"enabled": False}, "namespace": "work"}
+    job = {"training": {"epochs": 9}}
+    release = Release(memory, document | {"job": job}, managed_by="deployer")
+    release.all_say("running", step=12)
+    return release
+
+
+def test_a_run_at_work_is_not_ended_unasked(
+    at_work: Release, deployer: Deployer, values: Path
+) -> None:
+    before = dict(at_work.cluster.objects)
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 2 and "--yes" in ran.err
+    assert "ends the run at work" in ran.err and "alice: step 12 of 540" in ran.err
+    assert at_work.cluster.objects == before
+
+
+def test_a_run_at_work_is_ended_if_it_is_said(
+    at_work: Release, deployer: Deployer, values: Path
+) -> None:
+    ran = deployer("apply", "-f", values, "--no-wait", "--yes")
+    assert ran.code == 0 and "ends the run at work" in ran.err
+    assert "2 changed, 4 unchanged" in ran.out
+
+
+def test_nobody_is_asked_about_a_change_that_ends_nothing(
+    at_work: Release, deployer: Deployer, values: Path
+) -> None:
+    values.write_text(
+        "demo: {enabled: false}\nnamespace: work\njob: {training: {epochs: 9}}\n"
+        "podDisruptionBudget: {enabled: false}\nnetworkPolicy: {statusFrom: [{}]}\n"
+    )
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 0 and "1 changed" in ran.out and not ran.err
+
+
+def test_a_changed_job_after_one_that_is_done_is_applied_at_once(
+    at_work: Release, deployer: Deployer, values: Path
+) -> None:
+    at_work.all_say("done")
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 0 and not ran.err
 
 
 def test_a_wrong_value_is_named_and_nothing_is_applied(
