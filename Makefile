@@ -2,7 +2,7 @@
 # make test        set everything up and pass the tests: what it does, and that it does it well
 # make test-fast   without whatever is slow
 # make attacks     the attacks, all of them tried; ends with a list of what was tried
-# make mutants     every mutant of every plan against the audit; ends with their counts
+# make mutants     mutants of every plan against the audit, TFE_KIT_MUTANTS=all for all of ABY3's too
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
 # make fuzz        ten million inputs to the parsers of what peers and strangers say; an hour or two
 # make bench       compare with tf-encrypted as published, side by side

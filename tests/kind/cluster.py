@@ -151,15 +151,20 @@ class Cluster:
 
 
 @contextmanager
-def kind_cluster(kubeconfig: Path, image: str) -> Iterator[Cluster]:
+def kind_cluster(kubeconfig: Path, image: str, family: str = "ipv4") -> Iterator[Cluster]:
     """A new kind cluster with an image in it, whose context is added to a kubeconfig and is its
-    current one; it goes when the block is left."""
+    current one; it goes when the block is left. Its family of addresses: ipv4, ipv6 or dual."""
     name = f"tfe-kit-{secrets.token_hex(3)}"
     made = Cluster(kubeconfig, image, f"kind-{name}")
     node = ["--image", given] if (given := os.environ.get("KIND_NODE_IMAGE")) else []
-    create = ("kind", "create", "cluster", "--name", name, "--wait", "180s")
+    create = ("kind", "create", "cluster", "--name", name, "--wait", "180s", "--config", "-")
+    config = {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "networking": {"ipFamily": family},
+    }
     try:
-        run(*create, *node, env=made.environment)
+        run(*create, *node, env=made.environment, input=yaml.safe_dump(config))
         run("kind", "load", "docker-image", image, "--name", name)
         yield made
     finally:
