@@ -30,7 +30,7 @@ _WIDTH = 100
 
 _HEAD = """\
 # The values of the chart, their defaults and their meaning; `deployer` takes the same.
-# Generated from deployer/values.py by `python -m deployer.manifests.reference`: change them there.
+# Generated from deployer/manifests/values.py by `python -m deployer.manifests.reference`.
 """
 
 
@@ -42,14 +42,14 @@ def values_yaml() -> str:
 def values_schema() -> str:
     """The chart's ``values.schema.json``: JSON Schema, draft 7, that refuses unknown keys.
 
-    Every key is required. Helm checks a user's values laid over the defaults, so that only a
-    default taken away by ``null`` is missed.
+    Every key that has a default is required. Helm checks a user's values laid over the defaults,
+    so that only a default taken away by ``null`` is missed.
     """
     schema = Values.model_json_schema(mode="serialization", by_alias=True)
     schema = _without_titles(schema)
-    for section in (schema, *schema["$defs"].values()):
-        if "properties" in section:
-            section["required"] = list(section["properties"])
+    _close(schema)
+    for section in _sections(schema, schema):
+        section["required"] = list(section["properties"])
     # What a float64, which is all that helm knows, holds exactly.
     seed = schema["$defs"]["Training"]["properties"]["order_seed"]
     seed["exclusiveMaximum"] = 2**53
@@ -144,6 +144,24 @@ def _rows(model: type[BaseModel], values: Any, prefix: str) -> Iterator[tuple[st
             yield from _rows(section, values[key], f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", values[key], _meaning(field)
+
+
+def _sections(section: Any, schema: Any) -> Iterator[Any]:
+    """The sections of the values, from the whole down; a key's long form is none."""
+    yield section
+    for inner in section["properties"].values():
+        name = inner.get("$ref", "").rpartition("/")[2]
+        if "properties" in schema["$defs"].get(name, {}):
+            yield from _sections(schema["$defs"][name], schema)
+
+
+def _close(schema: Any) -> None:
+    """A mapping whose keys are to match a pattern has no other keys."""
+    for inner in schema.values() if isinstance(schema, dict) else schema:
+        if isinstance(inner, dict | list):
+            _close(inner)
+    if isinstance(schema, dict) and "patternProperties" in schema:
+        schema["additionalProperties"] = False
 
 
 def _without_titles(schema: Any) -> Any:

@@ -38,6 +38,8 @@ KINDS = (
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_LONGEST_HOST = 253
+
 DEMO = "demo"
 """The folder, and the one template, of what makes the demo's keys and tables."""
 
@@ -88,6 +90,7 @@ class Plan:
             )
         self.namespace = values.namespace or "default"
         self.image = values.image.reference
+        self._check_addresses()
 
     @cached_property
     def parties(self) -> tuple[Placed, ...]:
@@ -125,6 +128,26 @@ class Plan:
     def labels(self, component: str) -> dict[str, str]:
         """The labels of a component's objects."""
         return {"app.kubernetes.io/managed-by": self.managed_by} | self.selector(component)
+
+    def _check_addresses(self) -> None:
+        """Refuse what no values file alone can: names that come out too long, and one address of
+        two parties. The chart's ``_checks.tpl`` does the same."""
+        of: dict[Address, str] = {}
+        for party in self.parties:
+            if not party.settings["address"] and len(party.host) > _LONGEST_HOST:
+                raise InputError(
+                    f"the name of {party.role}'s pod in DNS has {len(party.host)} characters, and "
+                    f"at most {_LONGEST_HOST} are allowed",
+                    "the values",
+                    "take a shorter name, namespace or clusterDomain",
+                )
+            other = of.setdefault(Address.parse(party.address), party.role)
+            if other != party.role:
+                raise InputError(
+                    f"{other} and {party.role} have one address, {party.address}",
+                    "the values",
+                    "each party has its own",
+                )
 
     def _placed(self, role: str) -> Placed:
         settings = self.values[role]

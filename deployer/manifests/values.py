@@ -9,7 +9,9 @@ same objects out of them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,12 +20,15 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     JsonValue,
     ValidationError,
     field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import core_schema
 
 from party.agreement.hosts import Address
 from party.agreement.job import PARTIES, Job
@@ -37,16 +42,82 @@ _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 Prefix = Annotated[str, Field(pattern=r"^([a-z]([-a-z0-9]{0,38}[a-z0-9])?)?$")]
 Namespace = Annotated[str, Field(pattern=rf"^({_LABEL})?$")]
-ObjectName = Annotated[str, Field(max_length=253, pattern=rf"^({_LABEL}(\.{_LABEL})*)?$")]
+_OBJECT = rf"^({_LABEL}(\.{_LABEL})*)?$"
+ObjectName = Annotated[str, Field(max_length=253, pattern=_OBJECT)]
+NumberedName = Annotated[str, Field(max_length=249, pattern=_OBJECT)]
+"""With ``-0`` to ``-511`` after it, a name."""
+
 Domain = Annotated[str, Field(max_length=253, pattern=rf"^{_LABEL}(\.{_LABEL})*$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
+_PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = rf"{_BYTE}(\.{_BYTE}){{3}}"
+_HEX = "[0-9A-Fa-f]{1,4}"
+_IPV6 = (
+    f"(({_HEX}:){{7}}{_HEX}|({_HEX}:){{1,7}}:"
+    + "".join(f"|({_HEX}:){{1,{7 - after}}}(:{_HEX}){{1,{after}}}" for after in range(1, 7))
+    + f"|:(:{_HEX}){{1,7}}|::)"
+)
+_HOST_LABEL = "[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
+_HOST = rf"({_HOST_LABEL}(\.{_HOST_LABEL})*\.?|\[{_IPV6}\])"
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A text that matches: whoever writes another is told in words. The schema knows no words, and
+    has the pattern, in the grammar of Go's and Rust's engines, which do not look ahead."""
+
+    pattern: str
+    says: str
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> Any:
+        return handler(schema) | {"pattern": f"^({self.pattern})$", **self.more}
+
+    def _check(self, text: str) -> str:
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(self.says)
+        return text
+
+
 HostAndPort = Annotated[
-    str, Field(pattern=r"^([A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5})?$")
+    str,
+    Field(max_length=255),
+    _Form(
+        f"({_HOST}:{_PORT})?",
+        "is not host:port, 1.2.3.4:port or [v6]:port, with a port from 1 to 65535",
+        # Digits and dots alone are an IPv4 address.
+        {"anyOf": [{"pattern": f"^({_IPV4}:.*)?$"}, {"pattern": "[^0-9.].*:"}]},
+    ),
 ]
-Network = Annotated[str, Field(pattern=r"^[0-9A-Fa-f:.]+/[0-9]{1,3}$")]
+Network = Annotated[
+    str,
+    _Form(
+        f"{_IPV4}/([12]?[0-9]|3[0-2])|{_IPV6}/([1-9]?[0-9]|1[01][0-9]|12[0-8])",
+        "is not a network such as 192.0.2.0/24 or 2001:db8::/32",
+    ),
+]
+_PATH_PART = r"[a-z0-9]+((\.|__?|-+)[a-z0-9]+)*"
+_REGISTRY = rf"([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\[{_IPV6}\])(:[0-9]+)?"
+Repository = Annotated[
+    str,
+    _Form(
+        f"({_REGISTRY}/)?{_PATH_PART}(/{_PATH_PART})*",
+        "is not an image without its tag, such as registry.example:5000/tfe-kit",
+    ),
+]
+Tag = Annotated[str, _Form("[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}", "is not the tag of an image")]
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")]
 Quantities = dict[str, Quantity | Annotated[int, Field(ge=0)]]
-Texts = dict[str, str]
+_NAME_PART = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+Key = Annotated[str, Field(pattern=rf"^({_LABEL}(\.{_LABEL})*/)?{_NAME_PART}$")]
+"""Of a label or annotation."""
+
+Labels = dict[Key, Annotated[str, Field(pattern=rf"^({_NAME_PART})?$")]]
+Annotations = dict[Key, str]
 Object = dict[str, JsonValue]
 
 
@@ -65,10 +136,10 @@ class _Strict(BaseModel):
 class Image(_Strict):
     """The one image that all roles run."""
 
-    repository: str = Field(
-        default="tfe-kit", min_length=1, description="Where the image is, without a tag."
+    repository: Repository = Field(
+        default="tfe-kit", description="Where the image is, without a tag."
     )
-    tag: str = Field(default=VERSION, description="Its tag.")
+    tag: Tag = Field(default=VERSION, description="Its tag.")
     digest: str = Field(
         default="",
         pattern=r"^(sha256:[0-9a-f]{64})?$",
@@ -153,11 +224,13 @@ class Service(_Strict):
         default="Cluster",
         description="Local keeps the sender's address, which `networks` are compared with.",
     )
-    annotations: Texts = Field(default={}, description="Its annotations, for instance for a cloud.")
+    annotations: Annotations = Field(
+        default={}, description="Its annotations, for instance for a cloud."
+    )
 
 
 class Resources(_Strict):
-    """A container's requests and limits."""
+    """A container's requests and limits. Fractions are texts: `"1.5"`, or `1500m`."""
 
     requests: Quantities = Field(default={}, description="What is set aside for it.")
     limits: Quantities = Field(default={}, description="What it may use at most.")
@@ -222,7 +295,7 @@ class Role(_Strict):
     resources: Resources = Field(
         default=_RESOURCES, description="Requests and limits of its container."
     )
-    node_selector: Texts = Field(default={}, description="Labels of the nodes that it may run on.")
+    node_selector: Labels = Field(default={}, description="Labels of the nodes that it may run on.")
     tolerations: tuple[Object, ...] = Field(default=(), description="Taints that it tolerates.")
     affinity: Object = Field(
         default={}, description="Its affinity. Empty: rather not on the node of another party."
@@ -231,8 +304,8 @@ class Role(_Strict):
         default=(), description="How it is spread over the cluster."
     )
     priority_class_name: ObjectName = Field(default="", description="Its pod's priority class.")
-    labels: Texts = Field(default={}, description="More labels for its objects and its pod.")
-    annotations: Texts = Field(
+    labels: Labels = Field(default={}, description="More labels for its objects and its pod.")
+    annotations: Annotations = Field(
         default={}, description="More annotations for its objects and its pod."
     )
 
@@ -247,7 +320,7 @@ class Role(_Strict):
 class TableRole(Role):
     """A party with a table of its own."""
 
-    table_secret: ObjectName = Field(
+    table_secret: NumberedName = Field(
         default="",
         description="Its table's Secrets are this with `-0`, `-1` and so on after it. Empty: "
         "`<name>-<party>-table`.",
@@ -324,6 +397,8 @@ class Values(_Strict):
         if self.job.training.order_seed >= 2**53:
             # helm reads every number as a 64-bit float and would round it without a word
             raise ValueError("job.training.order_seed: must be less than 2**53")
+        if self.ports.party == self.ports.status:
+            raise ValueError("ports: party and status are the same")
         if self.demo.enabled:
             for party in PARTIES:
                 role = self.role(party)
@@ -342,7 +417,10 @@ class Values(_Strict):
 
     def document(self) -> dict[str, Any]:
         """The values as in a values file: plain, every key present."""
-        return self.model_dump(mode="json", by_alias=True)
+        document = self.model_dump(mode="json", by_alias=True)
+        # As it was written, since helm writes it so: of a key's long form only what is there.
+        job = self.job.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        return document | {"job": job}
 
 
 def load_values(paths: Sequence[Path] = (), overrides: Mapping[str, Any] | None = None) -> Values:

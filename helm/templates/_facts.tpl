@@ -1,5 +1,5 @@
 {{/*
-What the templates share. deployer/render.py works out the same facts for the templates in k8s/.
+What the templates share. deployer/manifests/render.py works out the same facts for the templates in k8s/.
 */}}
 
 {{/* What the names of all objects begin with. */}}
@@ -69,6 +69,7 @@ What the templates share. deployer/render.py works out the same facts for the te
   "tableSecret" ($settings.tableSecret | default (printf "%s-table" $name))
   "settings" $settings) -}}
 {{- end -}}
+{{- include "kit.check" (list $ $parties) -}}
 {{- $parties | toJson -}}
 {{- end }}
 

@@ -21,6 +21,8 @@ Object = dict[str, Any]
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+KIND = "logistic-regression"
+
 OFF: Object = {"demo": {"enabled": False}}
 
 
@@ -123,6 +125,17 @@ MATRIX: dict[str, Object] = {
             },
         }
     },
+    "a job in its long forms": OFF
+    | {
+        "job": {
+            "features": {"alice": ["a"], "bob": ["b", "c"]},
+            "label": {"alice": "d"},
+            "model": {"kind": "linear-regression", "unit": 2.5},
+            "result": "own",
+        }
+    },
+    "a job in its shortest long forms": OFF
+    | {"job": {"features": {"alice": ["a"]}, "label": {"bob": "d"}, "model": {"kind": KIND}}},
     "a rate of one": OFF | {"job": {"training": {"learning_rate": 1}}},
     "a tiny rate": OFF | {"job": {"training": {"learning_rate": 1.25e-5}}},
     "alice alone, the others in her cluster": OFF

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from deployer.manifests.values import load_values
 from party.agreement.job import SMALLEST_RATE
-from tests.chart.rendering import MATRIX, OFF, by_deployer, by_helm, by_name
+from tests.chart.rendering import CHART, MATRIX, OFF, by_deployer, by_helm, by_name, helm
 
 
 @pytest.mark.parametrize("document", MATRIX.values(), ids=MATRIX.keys())
@@ -26,6 +28,18 @@ def assert_same(document: dict[str, Any], name: str = "fraud") -> None:
     assert chart.keys() == plain.keys()
     for key in chart:
         assert chart[key] == plain[key], key
+
+
+def test_merge_keys_are_read_alike(tmp_path: Path) -> None:
+    text = "alice: &both {labels: {team: a}, tableParts: 3}\nbob: {<<: *both, tableParts: 4}\n"
+    file = tmp_path / "values.yaml"
+    file.write_text(text)
+    chosen = load_values([file])
+    assert chosen.bob.labels == {"team": "a"} and chosen.bob.table_parts == 4
+    assert_same(chosen.document())
+    ran = helm("template", "fraud", str(CHART), "--values", str(file))
+    same = helm("template", "fraud", str(CHART), document=chosen.document())
+    assert ran.returncode == 0 and ran.stdout == same.stdout
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=12)

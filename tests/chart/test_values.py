@@ -11,10 +11,12 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deployer.manifests.reference import generated, values_schema
 from deployer.manifests.render import Plan
-from deployer.manifests.values import VERSION, Values, load_values
+from deployer.manifests.values import VERSION, Values, load_values, parse_values
 from party.agreement.job import load_job
 from party.process.errors import InputError
 from tests.chart.rendering import CHART, MATRIX, OFF, ROOT, helm, values
@@ -44,13 +46,64 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a demo with bob elsewhere": ({"bob": {"address": "b:1"}}, "set demo.enabled to false"),
     "features twice": ({"job": {"features": ["a", "a"]}}, "features"),
     "a digest that is none": ({"image": {"digest": "sha256:abc"}}, "image.digest"),
+    "a tag in the image's name": ({"image": {"repository": "foo:1.0"}}, "without its tag"),
+    "an empty tag": ({"image": {"tag": ""}}, "image.tag"),
+    "port 0": (OFF | {"bob": {"address": "b.example:0"}}, "from 1 to 65535"),
+    "port 70000": (OFF | {"bob": {"address": "b.example:70000"}}, "from 1 to 65535"),
+    "no IPv4 address": (OFF | {"bob": {"address": "999.1.1.1:7000"}}, "IPv4"),
+    "no IPv6 address": (OFF | {"bob": {"address": "[1::2::3]:7000"}}, "bob.address"),
+    "no name": (OFF | {"bob": {"address": "a..b:7000"}}, "bob.address"),
+    "no network": (
+        OFF | {"bob": {"address": "b:1", "networks": ["999.0.0.1/99"]}},
+        "192.0.2.0/24",
+    ),
+    "one port for both": ({"ports": {"party": 8080}}, "party and status are the same"),
+    "one address of two": (
+        OFF | {"bob": {"address": "b.example:1"}, "server": {"address": "B.example:1"}},
+        "bob and server have one address",
+    ),
+    "the address of a pod": (
+        OFF | {"server": {"address": "fraud-bob-0.fraud-bob.default.svc.cluster.local:7000"}},
+        "bob and server have one address",
+    ),
+    "names too long together": (
+        {
+            "name": "n" * 40,
+            "namespace": "s" * 63,
+            "clusterDomain": ".".join(["d" * 62] * 2 + ["d" * 60]),
+        },
+        "at most 253",
+    ),
+    "a Secret's name too long for its parts": (
+        {"alice": {"tableSecret": ".".join(["s" * 62] * 4)}},
+        "alice.tableSecret",
+    ),
+    "a label's value with a blank": ({"bob": {"labels": {"team": "a b"}}}, "bob.labels"),
+    "a label's key with a blank": ({"bob": {"labels": {"a b": "team"}}}, "bob.labels"),
+    "an annotation's key with a blank": ({"bob": {"annotations": {"a b": ""}}}, "annotations"),
+    "a node's label with a blank": ({"bob": {"nodeSelector": {"disk": "a b"}}}, "nodeSelector"),
+    "a fraction without quotes": (
+        {"bob": {"resources": {"limits": {"cpu": 1.5}}}},
+        "put it into quotes",
+    ),
+    "a batch of more than all rows": ({"job": {"rows": 127}}, "is more than rows"),
+    "a label among the features": ({"job": {"label": "feature_1"}}, "also one of the features"),
+    "a feature of both": ({"job": {"features": {"alice": ["a"], "bob": ["a"]}}}, "more than once"),
+    "two labels": ({"job": {"label": {"alice": "a", "bob": "b"}}}, "of one holder"),
+    "a holder of nothing": ({"job": {"features": ["a"], "label": {"alice": "b"}}}, "train alone"),
+}
+
+WRONG_TEXTS: dict[str, tuple[str, str]] = {
+    "a word that is a boolean to helm": ("job: {label: y}", "quotes"),
+    "a number that is another to helm": ("waitSeconds: 0100", "leading zeros"),
+    "a key twice": ("waitSeconds: 1\nwaitSeconds: 2", "more than once"),
 }
 
 
 @pytest.mark.parametrize("document, says", WRONG.values(), ids=WRONG.keys())
 def test_the_deployer_refuses_and_says_what_to_do(document: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError) as refused:
-        values(document)
+        Plan(values(document))
     assert says in str(refused.value)
 
 
@@ -58,6 +111,38 @@ def test_the_deployer_refuses_and_says_what_to_do(document: dict[str, Any], says
 def test_helm_refuses_the_same(document: dict[str, Any], says: str) -> None:
     ran = helm("template", "fraud", str(CHART), document=document)
     assert ran.returncode != 0 and not ran.stdout
+
+
+@pytest.mark.parametrize("text, says", WRONG_TEXTS.values(), ids=WRONG_TEXTS.keys())
+def test_the_deployer_refuses_what_helm_reads_otherwise(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=says):
+        load_values([file])
+
+
+@given(
+    st.one_of(
+        st.from_regex(r"[a-z0-9._\-]{0,6}:[0-9]{1,6}", fullmatch=True),
+        st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){2,4}:7000", fullmatch=True),
+        st.from_regex(r"\[[0-9a-f:]{1,12}\]:7000", fullmatch=True),
+        st.builds("[{}]:7000".format, st.ip_addresses(v=6)),
+    )
+)
+def test_the_schema_takes_an_address_where_the_deployer_does(address: str) -> None:
+    document = Values().document() | OFF
+    document["bob"] = document["bob"] | {"address": address}
+    try:
+        parse_values(document)
+        refused = False
+    except InputError:
+        refused = True
+    assert SCHEMA.is_valid(document) is not refused, address
+
+
+SCHEMA = jsonschema.Draft7Validator(json.loads(values_schema()))
 
 
 @pytest.mark.parametrize("document", MATRIX.values(), ids=MATRIX.keys())
@@ -74,7 +159,7 @@ def test_generated_files_are_up_to_date() -> None:
         assert path.read_text() == text, f"{path.name}: run python -m deployer.manifests.reference"
 
 
-def test_the_charts_values_are_the_deerrors() -> None:
+def test_the_charts_values_are_the_defaults() -> None:
     assert yaml.safe_load((CHART / "values.yaml").read_text()) == Values().document()
 
 

@@ -1,0 +1,48 @@
+{{/*
+What no schema can say: values that do not agree with each other. deployer refuses the same, in
+values.py, render.py and, for the job, party/agreement/job.py. The argument: (list $ parties).
+*/}}
+{{- define "kit.check" -}}
+{{- $values := (first .).Values -}}
+{{- if eq (int $values.ports.party) (int $values.ports.status) -}}
+{{- fail "ports: party and status are the same" -}}
+{{- end -}}
+{{- $seen := dict -}}
+{{- range $party := last . -}}
+{{- if and (not $party.settings.address) (gt (len $party.host) 253) -}}
+{{- fail (printf "the name of %s's pod in DNS has %d characters, and at most 253 are allowed; take a shorter name, namespace or clusterDomain" $party.role (len $party.host)) -}}
+{{- end -}}
+{{- $address := lower $party.address -}}
+{{- with get $seen $address -}}
+{{- fail (printf "%s and %s have one address, %s" . $party.role $address) -}}
+{{- end -}}
+{{- $_ := set $seen $address $party.role -}}
+{{- end -}}
+{{- include "kit.checkJob" $values.job -}}
+{{- end }}
+
+{{/* The job's columns and rows. */}}
+{{- define "kit.checkJob" -}}
+{{- $features := .features -}}
+{{- if not (kindIs "map" $features) -}}{{- $features = dict "alice" $features -}}{{- end -}}
+{{- $label := .label -}}
+{{- if not (kindIs "map" $label) -}}{{- $label = dict "bob" $label -}}{{- end -}}
+{{- $names := concat (get $features "alice" | default list) (get $features "bob" | default list) -}}
+{{- $labels := compact (list (get $label "alice") (get $label "bob")) -}}
+{{- if not $names -}}{{- fail "job.features: no holder has any" -}}{{- end -}}
+{{- if ne (len $names) (len (uniq $names)) -}}{{- fail "job.features: one stands more than once" -}}{{- end -}}
+{{- if ne (len $labels) 1 -}}
+{{- fail "job.label: it is the column of one holder, alice or bob" -}}
+{{- end -}}
+{{- if has (first $labels) $names -}}
+{{- fail (printf "job.label: %q is also one of the features" (first $labels)) -}}
+{{- end -}}
+{{- range $holder := list "alice" "bob" -}}
+{{- if not (or (get $features $holder) (get $label $holder)) -}}
+{{- fail (printf "job.features: %s holds neither features nor the label, so that the other can train alone" $holder) -}}
+{{- end -}}
+{{- end -}}
+{{- if gt (int64 .training.batch_size) (int64 .rows) -}}
+{{- fail (printf "job.training.batch_size: %d is more than rows (%d)" (int64 .training.batch_size) (int64 .rows)) -}}
+{{- end -}}
+{{- end }}
