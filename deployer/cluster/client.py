@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 
+from deployer.cluster.kubeconfig import connect
 from party.process.errors import InputError, JobError
 
 Object = dict[str, Any]
@@ -109,7 +107,7 @@ class Cluster:
     def __init__(self, context: str | None = None) -> None:
         from kubernetes.dynamic import DynamicClient
 
-        self._client, self.name = _connect(context)
+        self._client, self.name = connect(context)
         # Paths are made here: without discovery there is nothing to ask for, nor to cache in /tmp.
         self._raw = DynamicClient(self._client, discoverer=lambda *_: None)
 
@@ -371,13 +369,18 @@ class Cluster:
             )
         except ApiException as error:
             reason = str(error.reason or "no reason given")
+            if not error.status:  # it never came to an answer: TLS failed, by what is configured
+                raise self._unreachable(reason) from None
             raise Refused(error.status or 0, _message_in(error.body, reason)) from None
-        except HTTPError as error:
-            raise InputError(
-                f"cannot reach the cluster: {_reason(error)}",
-                f"{self} at {self._client.configuration.host}",
-                "check that the cluster runs and that this context is the right one",
-            ) from None
+        except (HTTPError, OSError) as error:
+            raise self._unreachable(_reason(error)) from None
+
+    def _unreachable(self, reason: str) -> InputError:
+        return InputError(
+            f"cannot reach the cluster: {reason}",
+            f"{self} at {self._client.configuration.host}",
+            "check that the cluster runs and that this context is the right one",
+        )
 
     def _where(self, kind: str, name: str, namespace: str) -> str:
         thing = f"{kind} {name}".strip()
@@ -413,40 +416,6 @@ class Cluster:
         if status in (400, 409, 413, 422):
             return InputError(f"the cluster refuses to {verb} the object: {message}", where)
         return JobError(f"the cluster failed to {verb} the object: {message}", where)
-
-
-def _connect(context: str | None) -> tuple[Any, str]:
-    """A client and the name to call its cluster by."""
-    from kubernetes import client, config
-    from kubernetes.config.config_exception import ConfigException
-
-    # It warns of each attempt; an error is enough.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
-    in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
-    if context is None and in_pod and not os.environ.get("KUBECONFIG"):
-        configuration = client.Configuration()
-        config.load_incluster_config(client_configuration=configuration)
-        return client.ApiClient(configuration), "this pod's cluster"
-    try:
-        contexts, active = config.list_kube_config_contexts(config_file=_kubeconfig())
-    except (ConfigException, OSError):
-        hint = "set KUBECONFIG, or make a cluster: kind create cluster"
-        raise InputError("there is no kubeconfig", _kubeconfig(), hint) from None
-    except Exception:  # the parser's own exceptions, which may quote what it read
-        raise InputError("the kubeconfig is damaged", _kubeconfig()) from None
-    names = sorted(one["name"] for one in contexts)
-    name = context or (active or {}).get("name")
-    if name not in names:
-        have = f"there are {', '.join(names)}" if names else "there is none"
-        raise InputError(f"there is no context {name!r}", _kubeconfig(), have)
-    try:
-        return config.new_client_from_config(_kubeconfig(), name), f"context {name}"
-    except (ConfigException, OSError) as error:
-        raise InputError(f"cannot use the context {name!r}: {error}", _kubeconfig()) from None
-
-
-def _kubeconfig() -> str:
-    return os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
 
 
 def _place(one: Object) -> tuple[str, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -66,22 +66,35 @@ def api() -> Iterator[Api]:
     server.server_close()
 
 
+Connect = Callable[[dict[str, Any], dict[str, Any]], Cluster]
+
+
 @pytest.fixture
-def cluster(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Writes a kubeconfig with this cluster and this user, and takes it."""
+
+    def taken(where: dict[str, Any], user: dict[str, Any]) -> Cluster:
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "bank",
+            "clusters": [{"name": "c", "cluster": where}],
+            "users": [{"name": "u", "user": user}],
+            "contexts": [{"name": "bank", "context": {"cluster": "c", "user": "u"}}],
+        }
+        file = tmp_path / "kubeconfig"
+        file.write_text(yaml.safe_dump(config))
+        monkeypatch.setenv("KUBECONFIG", str(file))
+        monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+        return Cluster()
+
+    return taken
+
+
+@pytest.fixture
+def cluster(api: Api, connect: Connect) -> Cluster:
     """A cluster of which the API server is all there is."""
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "bank",
-        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{api.server_port}"}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-        "contexts": [{"name": "bank", "context": {"cluster": "c", "user": "u"}}],
-    }
-    file = tmp_path / "kubeconfig"
-    file.write_text(yaml.safe_dump(config))
-    monkeypatch.setenv("KUBECONFIG", str(file))
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    return Cluster()
+    return connect({"server": f"http://127.0.0.1:{api.server_port}"}, {"token": "t"})
 
 
 def found(version: str) -> tuple[int, dict[str, Any]]:
@@ -184,6 +197,40 @@ def test_an_unknown_context_is_refused_with_those_that_there_are(cluster: Cluste
     with pytest.raises(InputError, match=r"no context 'police'") as raised:
         Cluster("police")
     assert raised.value.hint == "there are bank"
+
+
+TOKEN = {"token": "t"}
+PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}
+
+
+@pytest.mark.parametrize(
+    ("where", "user", "says"),
+    [
+        ({"certificate-authority-data": "%%%"}, TOKEN, "certificate-authority is no certificate"),
+        ({"certificate-authority-data": "YQ="}, TOKEN, "is no base64"),
+        ({"certificate-authority-data": "aGVsbG8="}, TOKEN, "is no certificate"),
+        ({"certificate-authority": "/no/such"}, TOKEN, "/no/such"),
+        (
+            {},
+            {"client-certificate-data": "aGVsbG8=", "client-key-data": "aGVsbG8="},
+            "client-key are no certificate",
+        ),
+        ({}, {"exec": PLUGIN | {"command": "no-such-plugin"}}, "'no-such-plugin'"),
+        ({}, {"exec": PLUGIN | {"command": "false"}}, "returned 1"),
+        ({}, {"auth-provider": {"name": "gcp"}}, "it is damaged"),
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_wrong_input_with_its_cause(
+    connect: Connect,
+    where: dict[str, Any],
+    user: dict[str, Any],
+    says: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(InputError, match="context 'bank'") as raised:
+        connect({"server": "https://127.0.0.1:1"} | where, user)
+    assert says in raised.value.what
+    assert capfd.readouterr() == ("", ""), "nothing is logged beside the error"
 
 
 def test_every_kind_in_the_manifests_has_a_place_in_the_api() -> None:
