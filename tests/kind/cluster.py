@@ -150,6 +150,24 @@ class Cluster:
         return self.kubectl("exec", pod, "--namespace", namespace, "--", *command, check=False)
 
 
+_ROUTER = ("--namespace", "kube-system", "daemonset/kube-router")
+
+
+def _routes(cluster: Cluster, family: str) -> None:
+    """Tell kube-router, where that is the cluster's network, its family of addresses: other than
+    kind's own network it does not find out by itself."""
+    if cluster.kubectl("get", *_ROUTER, check=False).returncode:
+        return
+    services = {"ipv6": "fd00:10:96::/112", "dual": "10.96.0.0/16,fd00:10:96::/112"}
+    words = ["--enable-ipv6=true", f"--service-cluster-ip-range={services[family]}"]
+    if family == "ipv6":
+        words += ["--enable-ipv4=false", "--router-id=10.0.0.1"]
+    path = "/spec/template/spec/containers/0/command/-"
+    patch = [{"op": "add", "path": path, "value": word} for word in words]
+    cluster.kubectl("patch", *_ROUTER, "--type=json", "--patch", json.dumps(patch))
+    cluster.kubectl("rollout", "status", *_ROUTER, "--timeout=120s")
+
+
 @contextmanager
 def kind_cluster(kubeconfig: Path, image: str, family: str = "ipv4") -> Iterator[Cluster]:
     """A new kind cluster with an image in it, whose context is added to a kubeconfig and is its
@@ -165,6 +183,8 @@ def kind_cluster(kubeconfig: Path, image: str, family: str = "ipv4") -> Iterator
     }
     try:
         run(*create, *node, env=made.environment, input=yaml.safe_dump(config))
+        if family != "ipv4":
+            _routes(made, family)
         run("kind", "load", "docker-image", image, "--name", name)
         yield made
     finally:
