@@ -103,6 +103,7 @@ def _of_demo(release: Release) -> Iterator[Doomed]:
         yield replace(_at(demo, "batch/v1", "Job", job["metadata"]["name"]), whose=DEMO)
     yield replace(config, whose=DEMO)
     yield replace(_at(demo, "v1", "ServiceAccount", demo.name), whose=DEMO)
+    yield replace(_at(demo, "networking.k8s.io/v1", "NetworkPolicy", demo.name), whose=DEMO)
     for place in release.places:
         for kind in ("RoleBinding", "Role"):
             one = _at(place, "rbac.authorization.k8s.io/v1", kind, f"{place.name}-{DEMO}")

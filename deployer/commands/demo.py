@@ -25,12 +25,13 @@ from deployer.example import EXAMPLE
 from deployer.manifests.render import Plan
 from deployer.manifests.values import load_values
 from party.agreement.job import Job
-from party.process.errors import InputError
+from party.process.errors import InputError, KitError
 
 MADE_HERE = "tfe-kit/demo"
 """Label of the Secrets that this made, and may take away again."""
 
 _OWNER_WAIT_S = 60.0
+_RBAC = "rbac.authorization.k8s.io/v1"
 
 
 def fill(places: Sequence[Place], job: Job) -> list[str]:
@@ -47,6 +48,18 @@ def fill(places: Sequence[Place], job: Job) -> list[str]:
             # The first has the manifest, and is made last.
             made += _complete(parts, parts[:1], partial(_table, place, job))
     return made
+
+
+def give_back(places: Sequence[Place]) -> None:
+    """End the rights that the work took: nobody who gets at this pod's account later is to read
+    keys and tables with it. A binding that stays is said; the work is done all the same."""
+    for place in places:
+        meta = {"name": f"{place.name}-demo", "namespace": place.namespace}
+        binding = {"apiVersion": _RBAC, "kind": "RoleBinding", "metadata": meta}
+        try:
+            place.cluster.delete(binding)
+        except KitError as error:
+            print(f"the rights in namespace {place.namespace} stay: {error.what}", flush=True)
 
 
 def _keys(places: Sequence[Place], job: Job) -> list[Object]:
@@ -134,5 +147,7 @@ def demo(
     if not chosen.demo.enabled:
         raise InputError("the demo is switched off", str(values), "set demo.enabled to true")
     cluster = Cluster()
-    made = fill([place_of(placed, cluster) for placed in Plan(chosen).parties], chosen.job)
-    print(f"made {', '.join(made)}" if made else "keys and tables are there already")
+    places = [place_of(placed, cluster) for placed in Plan(chosen).parties]
+    made = fill(places, chosen.job)
+    print(f"made {', '.join(made)}" if made else "keys and tables are there already", flush=True)
+    give_back(places)

@@ -142,7 +142,7 @@ def _address(ip: str) -> str:
 
 def _pod(name: str, namespace: str, code: str, values: Values) -> Object:
     """A pod as restricted as a party's, with nothing in it."""
-    name = f"tfe-kit-doctor-{name}"
+    name, user = f"tfe-kit-doctor-{name}", values.security.user
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -160,8 +160,7 @@ def _pod(name: str, namespace: str, code: str, values: Values) -> Object:
             "imagePullSecrets": [{"name": secret} for secret in values.image.pull_secrets],
             "securityContext": {
                 "runAsNonRoot": True,
-                "runAsUser": 10001,
-                "runAsGroup": 10001,
+                **({"runAsUser": user, "runAsGroup": user} if user else {}),
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [
@@ -172,7 +171,7 @@ def _pod(name: str, namespace: str, code: str, values: Values) -> Object:
                     "command": ["python", "-c", code],
                     "resources": {
                         "requests": {"cpu": "10m", "memory": "32Mi"},
-                        "limits": {"memory": "128Mi"},
+                        "limits": {"cpu": "500m", "memory": "128Mi"},
                     },
                     "securityContext": {
                         "allowPrivilegeEscalation": False,

@@ -169,8 +169,20 @@ class Ports(_Strict):
     )
 
 
+class Security(_Strict):
+    """As whom the pods run."""
+
+    user: int = Field(
+        default=10001,
+        ge=0,
+        le=2**31 - 1,
+        description="User and group of the pods, and group of their volumes; never root. 0: whom "
+        "the cluster gives out, as OpenShift does.",
+    )
+
+
 class Storage(_Strict):
-    """Each party's own volume: checkpoints, cached schedules and, at Alice, the model."""
+    """Each party's own volume: its status, cached schedules and, where it gets one, the model."""
 
     class_name: ObjectName = Field(
         default="", description="Storage class. Empty: the cluster's default."
@@ -204,8 +216,11 @@ class NetworkPolicy(_Strict):
                 "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
             },
         ),
-        description="Where DNS is: a list of NetworkPolicy peers. Empty: port 53 of any address, "
+        description="Where DNS is: a list of NetworkPolicy peers. Empty: `dnsPort` of any address, "
         "which a cache on the nodes needs.",
+    )
+    dns_port: Port = Field(
+        default=53, description="The port that DNS pods listen on: 5353 on OpenShift."
     )
 
 
@@ -254,6 +269,17 @@ class Metrics(_Strict):
     )
 
 
+class Test(_Strict):
+    """The pod of `helm test`."""
+
+    resources: Resources = Field(
+        default=Resources(
+            requests={"cpu": "100m", "memory": "64Mi"}, limits={"cpu": "1", "memory": "256Mi"}
+        ),
+        description="Requests and limits of its container.",
+    )
+
+
 class Demo(_Strict):
     """A show of the whole on one cluster."""
 
@@ -261,6 +287,12 @@ class Demo(_Strict):
         default=True,
         description="Make keys and example tables in the cluster, where there are none yet. Who "
         "installs it sees everything: switch it off for any data that is private.",
+    )
+    resources: Resources = Field(
+        default=Resources(
+            requests={"cpu": "100m", "memory": "128Mi"}, limits={"cpu": "1", "memory": "512Mi"}
+        ),
+        description="Requests and limits of the Job that makes them.",
     )
 
 
@@ -369,7 +401,9 @@ class Values(_Strict):
         description="What is trained, the same at all parties: the job file, key by key.",
     )
     demo: Demo = Demo()
+    test: Test = Test()
     ports: Ports = Ports()
+    security: Security = Security()
     wait_seconds: int = Field(
         default=3600,
         ge=1,

@@ -94,10 +94,12 @@ annotations: {{- toYaml . | nindent 2 }}
 {{/* What Pod Security's level `restricted` asks of a pod, and the user that the image has. */}}
 {{- define "kit.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: 10001
-runAsGroup: 10001
-fsGroup: 10001
+{{- with .Values.security.user }}
+runAsUser: {{ . | int64 }}
+runAsGroup: {{ . | int64 }}
+fsGroup: {{ . | int64 }}
 fsGroupChangePolicy: OnRootMismatch
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
 {{- end }}

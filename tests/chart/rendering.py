@@ -70,7 +70,7 @@ def by_helm(document: Object | None = None, name: str = "fraud") -> list[Object]
 
 def is_test(one: Object) -> bool:
     """Whether an object is made by ``helm test`` alone."""
-    return "helm.sh/hook" in one["metadata"].get("annotations", {})
+    return one["metadata"]["labels"]["app.kubernetes.io/component"] == "test"
 
 
 def by_name(many: list[Object]) -> dict[tuple[str, str, str], Object]:
@@ -227,6 +227,20 @@ MATRIX: dict[str, Object] = {
             ],
             "dnsTo": [],
         },
+    },
+    "OpenShift": {
+        "security": {"user": 0},
+        "networkPolicy": {
+            "dnsTo": [
+                {
+                    "namespaceSelector": {
+                        "matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}
+                    }
+                }
+            ],
+            "dnsPort": 5353,
+        },
+        "demo": {"resources": {"limits": {"cpu": "200m"}}},
     },
     "no policies, no budget": OFF
     | {"networkPolicy": {"enabled": False}, "podDisruptionBudget": {"enabled": False}},

@@ -149,6 +149,22 @@ def test_keys_of_some_parties_are_not_completed_with_another_authoritys(release:
     assert release.secrets() == {alice.keys_secret: {}}
 
 
+def test_it_gives_its_rights_back(release: Release) -> None:
+    release.fill()
+    demo.give_back(release.places)
+    assert not [key for key in release.objects if key[0] == "RoleBinding"]
+    demo.give_back(release.places)  # as when it is applied again
+
+
+def test_rights_that_stay_are_said_and_the_work_is_done(
+    release: Release, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release.forbidden.add(("delete", "rolebindings", "police"))
+    demo.give_back(release.places)
+    assert "the rights in namespace police stay" in capsys.readouterr().out
+    assert [key[1] for key in release.objects if key[0] == "RoleBinding"] == ["police"]
+
+
 def test_its_rights_are_those_that_it_uses(release: Release) -> None:
     """Each read, creation and deletion is one that a Role of the release allows."""
     used: set[tuple[str, str, str, str]] = set()
@@ -172,6 +188,7 @@ def test_its_rights_are_those_that_it_uses(release: Release) -> None:
         release.fill()
     release.fail_after = None
     release.fill()
+    demo.give_back(release.places)
 
     roles = [one for key, one in release.objects.items() if key[0] == "Role"]
     assert len(roles) == len(PARTIES)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from party.agreement.job import PARTIES
-from tests.chart.rendering import OFF, Object, by_deployer, the
+from tests.chart.rendering import CHART, OFF, Object, by_deployer, helm, is_test, the
 
 DNS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
 
@@ -90,6 +91,28 @@ def test_without_networks_they_may_be_anywhere() -> None:
     spec = policy("alice", OFF | {"bob": {"enabled": False, "address": "b.example:7100"}})
     assert spec["ingress"][0] == {"from": [], "ports": tcp(7000)}
     assert spec["egress"][0] == {"to": [], "ports": tcp(7100)}
+
+
+def test_on_openshift_dns_has_its_own_port() -> None:
+    *_, dns = policy("alice", {"networkPolicy": {"dnsPort": 5353}})["egress"]
+    assert [one["port"] for one in dns["ports"]] == [5353, 5353]
+
+
+def test_the_pod_of_helm_test_reaches_the_status_ports_and_dns_and_is_reached_by_nobody() -> None:
+    ran = helm("template", "fraud", str(CHART), "--show-only", "templates/networkpolicy.yaml")
+    assert ran.returncode == 0, ran.stderr
+    (made,) = (one for one in yaml.safe_load_all(ran.stdout) if one and is_test(one))
+    *parties, dns = made["spec"]["egress"]
+    assert parties == [{"to": [pod_of(party)], "ports": tcp(8080)} for party in PARTIES]
+    assert dns["ports"] == DNS
+    assert made["spec"]["podSelector"] == pod_of("test")["podSelector"]
+    assert "Ingress" in made["spec"]["policyTypes"] and "ingress" not in made["spec"]
+
+
+def test_the_demos_pod_is_let_out_and_reached_by_nobody() -> None:
+    spec = policy("demo")
+    assert spec["podSelector"] == pod_of("demo")["podSelector"]
+    assert spec["egress"] == [{}] and "ingress" not in spec
 
 
 def test_no_rule_lets_everything_through() -> None:

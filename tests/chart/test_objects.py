@@ -43,7 +43,21 @@ def test_the_api_knows_every_field(document: Object) -> None:
 @EVERY
 def test_pods_meet_the_restricted_level_of_pod_security(document: Object) -> None:
     for pod in pods(by_deployer(document)):
-        restricted(pod)
+        restricted(pod, values(document).security.user)
+
+
+def test_on_openshift_the_cluster_gives_out_the_user() -> None:
+    for pod in pods(by_deployer(MATRIX["OpenShift"])):
+        assert pod["securityContext"].keys() == {"runAsNonRoot", "seccompProfile"}
+
+
+def test_what_is_not_a_party_takes_part_in_a_quota() -> None:
+    """A quota on limits refuses pods that have none."""
+    (demo,) = (pod for pod in pods(by_deployer()) if pod["containers"][0]["name"] == "demo")
+    ran = helm("template", "fraud", str(CHART), "--show-only", "templates/tests/check.yaml")
+    (test,) = pods(list(yaml.safe_load_all(ran.stdout)))
+    for pod in (demo, test):
+        assert pod["containers"][0]["resources"]["limits"].keys() == {"cpu", "memory"}
 
 
 def test_so_does_the_pod_of_helm_test() -> None:
@@ -52,12 +66,13 @@ def test_so_does_the_pod_of_helm_test() -> None:
     restricted(pod)
 
 
-def restricted(pod: Object) -> None:
+def restricted(pod: Object, user: int = 10001) -> None:
     """Beyond what the level asks for: a fixed user, no way to write to the image, no token."""
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
     context = pod["securityContext"]
     assert context["runAsNonRoot"] is True
-    assert context["runAsUser"] == context["runAsGroup"] == context["fsGroup"] == 10001
+    for name in ("runAsUser", "runAsGroup", "fsGroup"):
+        assert context.get(name, 0) == user
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
     kinds = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
     assert kinds <= {"configMap", "secret", "projected", "emptyDir"}

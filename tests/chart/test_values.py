@@ -132,7 +132,7 @@ def test_the_deployer_refuses_what_helm_reads_otherwise(
     )
 )
 def test_the_schema_takes_an_address_where_the_deployer_does(address: str) -> None:
-    document = Values().document() | OFF
+    document = values(OFF).document()
     document["bob"] = document["bob"] | {"address": address}
     try:
         parse_values(document)
