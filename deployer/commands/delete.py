@@ -24,7 +24,6 @@ from deployer.cluster.target import (
     ValuesOption,
 )
 from deployer.manifests.render import DEMO
-from party.agreement.job import PARTIES
 from party.process.errors import InputError
 
 app = new_app()
@@ -65,13 +64,14 @@ class Doomed:
         return {"party": self.whose, **where, "kind": self.one["kind"], "name": name}
 
 
-def doomed(release: Release, volumes: bool, secrets: bool) -> list[Doomed]:
-    """What there is to remove, in order: the owners of pods first, so that none is made anew.
+def doomed(release: Release, whole: bool, volumes: bool, secrets: bool) -> list[Doomed]:
+    """What there is to remove, in order: the owners of pods first, so that none is made again.
 
-    The objects have fixed names, so that nobody needs the right to list, nor the values.
+    The objects have fixed names, so that nobody needs the right to list, nor the values. What is
+    no party's goes if the ``whole`` release does.
     """
     ours = [each for place in release.places for each in _of_party(place)]
-    ours += _of_demo(release)
+    ours += _of_nobody(release) if whole else ()
     found = [there for each in ours if (there := each.found()) and is_of(release.name, there.one)]
     for place in release.places:
         own = [("PersistentVolumeClaim", place.claim)] if volumes else []
@@ -90,11 +90,12 @@ def _of_party(place: Place) -> Iterator[Doomed]:
     yield _at(place, "networking.k8s.io/v1", "NetworkPolicy", place.name)
 
 
-def _of_demo(release: Release) -> Iterator[Doomed]:
-    """What made the demo's keys and tables, if all the parties go."""
-    if len(release.places) < len(PARTIES):
-        return
+def _of_nobody(release: Release) -> Iterator[Doomed]:
+    """What lets out the pod of ``helm test``, and what made the demo's keys and tables."""
     demo = replace(release.places[0], name=f"{release.name}-{DEMO}", namespace=release.namespace)
+    yield replace(
+        _at(demo, "networking.k8s.io/v1", "NetworkPolicy", f"{release.name}-test"), whose="test"
+    )
     config = _at(demo, "v1", "ConfigMap", demo.name)
     if config.found() is None:
         return
@@ -143,7 +144,7 @@ def delete(
         deployer delete --name scoring --volumes --secrets --yes
     """
     release = locate(values, name, namespace, context, party)
-    found = doomed(release, volumes, secrets)
+    found = doomed(release, not party, volumes, secrets)
     if not as_json:
         print("\n".join(_said(found)) or "there is nothing to remove")
     if found and not yes:

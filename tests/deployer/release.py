@@ -55,6 +55,18 @@ class Release:
         self.plan = Plan(self.values, managed_by)
         for folder in objects(self.values, managed_by).values():
             cluster.put(*folder)
+        if managed_by == "Helm":
+            cluster.put(self.test_policy())
+
+    def test_policy(self) -> Object:
+        """What helm puts there beside what the deployer does: a policy for its test's pod."""
+        labels = self.plan.labels("test")
+        meta = {"name": f"{self.plan.name}-test", "namespace": self.plan.namespace}
+        return {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": meta | {"labels": labels},
+        }
 
     def place(self, party: str) -> Place:
         """Where a party is."""
