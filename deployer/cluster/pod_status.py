@@ -100,7 +100,8 @@ def observe(place: Place) -> Observation:
 def without_pod(party: str, owner: Object | None, events: Sequence[Object]) -> tuple[str, str, str]:
     """Phase, sentence and remedy where there is no pod."""
     if owner is None:
-        return ABSENT, "is not installed here", "install it: deployer apply, or helm install"
+        do = f"install its part: deployer apply --party {party}, or ask who runs it"
+        return ABSENT, "is not installed here", do
     if owner.get("spec", {}).get("replicas") == 0:
         return ABSENT, "is switched off", f"kubectl scale statefulset {owner['metadata']['name']}"
     for event in reversed(events):
@@ -146,13 +147,13 @@ def own_words(status: StatusDocument, age_s: float = 0.0) -> tuple[str, str, str
     if phase == "running":
         says = f"step {status.step} of {status.steps}"
         if age_s > STALE_S:
-            return phase, says, "see whether it, or one of the others, is stopped: deployer doctor"
+            return phase, says, "look whether it or another party is stopped: deployer doctor"
         parts = [says]
         parts += [f"{status.rate:.0f} a second"] if status.rate else []
         parts += [f"{duration(status.remaining_s)} left"] if status.remaining_s is not None else []
         return phase, ", ".join(parts), ""
     if status.waiting_for:
-        return phase, *_waiting_words(status)
+        return (phase, *_waiting_words(status))
     where, hint = status.where or "", status.hint or ""
     says = status.message or _DOING.get(phase, phase)
     return phase, f"{says} ({where})" if where else says, _remedy(status, where) or hint

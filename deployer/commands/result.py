@@ -100,7 +100,8 @@ def result(
         from party.process.files import replace_json
 
         replace_json(output, model)
-        print(f"{output}: {place.party}'s model of {release.name!r}")
+        assert release.job is not None
+        print(f"{output}: the model of the job {release.job.name!r}")
     elif as_json:
         screen.print_json(model)
     elif screen.on_terminal():

@@ -26,11 +26,12 @@ def of_pod_and_peers(place: Place, target: Target) -> Iterator[Check]:
         yield Check(place.party, "pod", Outcome.UNKNOWN, seen.says, seen.do)
         return
     if seen.phase in ("broken", "failed"):
-        yield Check(place.party, "pod", Outcome.WRONG, seen.says, seen.do or "see deployer logs")
+        yield Check(place.party, "pod", Outcome.WRONG, seen.says, seen.do)
         if seen.phase == "broken":
             return
     else:
-        yield Check(place.party, "pod", Outcome.OK, f"{seen.phase}: {seen.says}", seen.do)
+        outcome = Outcome.WARNING if seen.stale else Outcome.OK
+        yield Check(place.party, "pod", outcome, f"{seen.phase}: {seen.sentence}", seen.do)
     try:
         begin = time.time()
         ran = place.cluster.execute(place.pod, place.namespace, ["date", "+%s"])

@@ -75,6 +75,17 @@ def test_helm_test_checks_the_release(demo: Deployment) -> None:
     assert all(f"{party}: done" in said for party in PARTIES)
 
 
+def test_status_and_result_need_no_values(demo: Deployment) -> None:
+    where = ["--name", RELEASE, "--namespace", demo.document["namespace"]]
+    shown = demo.cluster.deployer("status", *where).stdout
+    assert [line.split()[1] for line in shown.splitlines()] == ["done"] * 3
+    assert json.loads(demo.cluster.deployer("result", *where, "--json").stdout) == demo.model()
+
+
+def test_the_demo_has_given_its_rights_back(demo: Deployment) -> None:
+    assert demo.cluster.get("rolebindings", demo.document["namespace"]) == []
+
+
 def test_finished_pods_stay_up_and_ready(demo: Deployment) -> None:
     for pod in demo.pods().values():
         conditions = {each["type"]: each["status"] for each in pod["status"]["conditions"]}

@@ -40,6 +40,19 @@ def test_no_node_takes_the_pod() -> None:
     )
 
 
+def test_what_the_scheduler_tries_again_at_once_is_not_told() -> None:
+    found = pod()
+    found["status"]["conditions"] = [
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "SchedulerError",
+            "message": "running PreBind plugin: please apply your changes to the latest version",
+        }
+    ]
+    assert of_pod(found, []) == ("pending", "its pod is about to start", "")
+
+
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull"])
 def test_an_image_that_cannot_be_had(reason: str) -> None:
     phase, says, do = of_pod(pod(waiting(reason, "not found\nmore")), []) or ("", "", "")
@@ -66,6 +79,11 @@ def test_a_party_that_ended_is_quoted_with_its_remedy() -> None:
     ended = {"terminated": {"exitCode": 2, "message": last}}
     found = of_pod(pod(waiting("CrashLoopBackOff"), lastState=ended), [])
     assert found == ("broken", "the table is another party's (/table)", "put your own there")
+
+
+def test_logs_are_not_advised_where_the_cause_is_known() -> None:
+    ended = {"terminated": {"exitCode": 2, "message": "error: the clock is wrong"}}
+    assert of_pod(pod(ended), []) == ("broken", "the clock is wrong", "")
 
 
 def test_a_party_that_ended_without_a_word_has_an_exit_code_and_logs() -> None:
@@ -95,6 +113,19 @@ def test_a_run_says_step_pace_and_time_left() -> None:
     status = status_of("running", step=12, rate=250.4, remaining_s=200.0)
     assert own_words(status) == ("running", "step 12 of 540, 250 a second, 3 min left", "")
     assert own_words(status_of("running")) == ("running", "step 0 of 540", "")
+
+
+def test_an_old_run_has_no_pace() -> None:
+    status = status_of("running", step=12, rate=250.4, remaining_s=200.0)
+    assert own_words(status, age_s=40)[1] == "step 12 of 540"
+
+
+def test_what_is_known_of_who_is_waited_for_is_told() -> None:
+    says = "waiting for bob (3 s of 60); bob's certificate is of another authority"
+    status = status_of("joining", waiting_for=("bob",), message=says)
+    _, told, do = own_words(status)
+    assert told == "waits for bob; bob's certificate is of another authority"
+    assert "certs put" in do
 
 
 def test_who_is_waited_for_is_named() -> None:
