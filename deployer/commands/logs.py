@@ -54,8 +54,14 @@ def logs(
     check_there(release)
     places = release.places
     if not follow:
+        missing: list[KitError] = []
         for place in places:
-            _show(place, _lines(place, False, previous, tail), len(places) > 1)
+            try:
+                _show(place, _lines(place, False, previous, tail), len(places) > 1)
+            except KitError as error:
+                missing.append(error)
+        if missing:
+            raise missing[0]
         return
     # Each follows a stream of its own; Ctrl-C ends them with the process.
     threads = [

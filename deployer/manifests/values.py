@@ -245,9 +245,11 @@ class Service(_Strict):
 
 
 class Resources(_Strict):
-    """A container's requests and limits. Fractions are texts: `"1.5"`, or `1500m`."""
+    """A container's requests and limits."""
 
-    requests: Quantities = Field(default={}, description="What is set aside for it.")
+    requests: Quantities = Field(
+        default={}, description='What is set aside for it; fractions in quotes: `"1.5"`.'
+    )
     limits: Quantities = Field(default={}, description="What it may use at most.")
 
 

@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.kind.cluster import (
     RESTRICTED,
     Cluster,
     Deployment,
+    Object,
     left_in,
     weights,
 )
@@ -24,10 +26,25 @@ from tests.kind.cluster import (
 RELEASE = "demo"
 
 
-def install(cluster: Cluster, namespace: str, command: str = "install") -> str:
+DENY: Object = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "deny"},
+    "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+}
+QUOTA: Object = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "quota"},
+    "spec": {"hard": {"limits.cpu": "16", "limits.memory": "16Gi"}},
+}
+
+
+def install(cluster: Cluster, namespace: str, command: str = "install", *more: str) -> str:
     repository, _, tag = cluster.image.rpartition(":")
     image = f"image.repository={repository},image.tag={tag}"
     words: list[str] = [command, RELEASE, str(CHART), "--namespace", namespace, "--set", image]
+    words += more
     return cluster.helm(*words).stdout
 
 
@@ -138,6 +155,21 @@ def test_the_status_that_strangers_get_is_a_phase_and_counts(demo: Deployment) -
     said = demo.cluster.inside(demo.pod("bob"), namespace, "python", "-c", code).stdout
     counts = {"epoch", "epochs", "step", "steps"}
     assert set(re.findall(r'"(\w+)":', said)) == {"version", "phase", *counts}
+
+
+def test_it_works_where_nothing_is_let_through_and_every_limit_counts(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    with cluster.namespace(RESTRICTED) as namespace:
+        meta = {"namespace": namespace}
+        cluster.apply(*(one | {"metadata": one["metadata"] | meta} for one in (DENY, QUOTA)))
+        limits = [f"--set={party}.resources.limits.cpu=2" for party in PARTIES]
+        install(cluster, namespace, "install", *limits)
+        demo = Deployment(cluster, tmp_path, {"name": RELEASE, "namespace": namespace})
+        demo.wait_until_done()
+        tried = cluster.helm("test", RELEASE, "--namespace", namespace)
+        assert "Succeeded" in tried.stdout
+        cluster.helm("uninstall", RELEASE, "--namespace", namespace, "--wait")
 
 
 def test_uninstall_leaves_nothing_behind(cluster: Cluster) -> None:

@@ -52,6 +52,15 @@ def test_without_a_pod_there_is_none_and_status_knows_why(
     assert "alice has no pod" in ran.err and "do: see deployer status" in ran.err
 
 
+def test_those_that_there_are_are_shown_beside_one_that_is_missing(
+    written: Release, deployer: Deployer
+) -> None:
+    del written.cluster.objects["Pod", "default", "fraud-alice-0"]
+    ran = deployer("logs")
+    assert ran.code == 2 and "alice has no pod" in ran.err
+    assert {line.partition(":")[0] for line in ran.out.splitlines()} == {"bob", "server"}
+
+
 def test_who_may_not_read_them_is_told(written: Release, deployer: Deployer) -> None:
     written.cluster.forbidden.add(("get", "pods/log", "*"))
     ran = deployer("logs", "--party", "alice")
