@@ -8,7 +8,7 @@ apart, and what is wrong is gathered by kind and column. The errors hold places 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from party.table.expected import Expected
 from party.table.findings import MOST_LINES, Finding, Kind
 from party.table.header import Layout
 from party.table.moments import Columns, Moments
-from party.table.numbers import UnreadableLinesError, parse
+from party.table.numbers import UnreadableLinesError, parse, parse_loosely
 from party.table.taken import laid_out, rows_of
 from party.table.text import Block, Text
 
@@ -30,6 +30,7 @@ _COMPLETE = "every row needs a number in every column: fill it in, or all partie
 _DECIMAL = "write numbers as 1234.5 or 1.2345e3, without units or separators of thousands"
 _POINT = "write decimals with a point, 0.5, and not with a comma"
 _NOT_FINITE = ("the cell is not a finite number", _COMPLETE)
+_NO_ROW = (b"", b"\r")
 _SAME_ROWS = "all parties need the same rows in the same order, as many as the job says"
 
 
@@ -187,20 +188,49 @@ class _Survey:
         lines = block.text.removesuffix(b"\n").split(b"\n")
         values = np.full((len(self._expected.columns), len(lines)), np.nan)
         there = [column for column, at in enumerate(layout.positions) if at is not None]
+        alone: Iterable[int] = ()  # lines to be looked at one by one
         try:
+            if not there:
+                raise UnreadableLinesError
             values[there] = parse(block.text, layout.width, layout.whole)
-        except UnreadableLinesError:
-            for number, line in enumerate(lines):
-                self._look_at(line, block.line + number, values[:, number], silent)
-        else:
-            if not np.isfinite(values[there]).all() and not silent:
+            if not silent:
                 for column in there:
                     lost = ~np.isfinite(values[column])
                     self._add_lines("not-finite", *_NOT_FINITE, column, block.line, lost)
-            values[~np.isfinite(values)] = np.nan
+        except UnreadableLinesError:
+            alone = self._loosely(block, lines, values, there, silent)
+        for number in alone:
+            self._look_at(lines[number], block.line + number, values[:, number], silent)
+        values[~np.isfinite(values)] = np.nan
         if not silent:
-            self._rows += sum(line not in (b"", b"\r") for line in lines)
+            self._rows += sum(line not in _NO_ROW for line in lines)
         return values
+
+    def _loosely(
+        self, block: Block, lines: list[bytes], values: Columns, there: list[int], silent: bool
+    ) -> Iterable[int]:
+        """Fills in the numbers of a block with wrong cells; the lines that have to be looked at one
+        by one are returned."""
+        if not there or b"\0" in block.text:
+            return range(len(lines))
+        try:
+            block.text.decode()  # else the library's report of a wrong row fails
+            loose = parse_loosely(block.text, self._layout.width, self._layout.whole)
+        except (UnreadableLinesError, UnicodeDecodeError):
+            return range(len(lines))
+        if len(lines) <= loose.lines.max(initial=0):
+            return range(len(lines))
+        values[np.array(there)[:, np.newaxis], loose.lines] = loose.values
+        empty = [number for number, line in enumerate(lines) if line in _NO_ROW]
+        alone = np.union1d(np.setdiff1d(np.arange(len(lines)), loose.lines), empty)
+        if not silent:
+            for column, numbers, cells in zip(there, loose.values, loose.cells, strict=True):
+                for row in np.flatnonzero(~np.isfinite(numbers)):
+                    number = int(loose.lines[row])
+                    if lines[number] not in _NO_ROW:
+                        wrong = self._wrong_cell(lines[number], cells[int(row)].as_py(), column)
+                        self._add(*wrong, column, block.line + number)
+        return [int(number) for number in alone]
 
     def _look_at(self, line: bytes, number: int, values: Columns, silent: bool) -> None:
         """One line: its numbers, and what is wrong with it."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyarrow import csv
 
 from party.table.moments import Columns
 from party.table.text import BLOCK_BYTES
 
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _STRAY_QUOTE = re.compile(rb'[^,\r\n]"[^,\r\n]')
 
 
@@ -35,6 +38,48 @@ def parse(text: bytes, width: int, positions: Sequence[int]) -> Columns:
     """
     table = _read(text, width, positions, pa.float64())
     return np.stack([column.to_numpy() for column in table.columns])
+
+
+@dataclass(frozen=True)
+class Loose:
+    """Lines in which not every cell is a number.
+
+    Attributes:
+        lines: which lines have the right width, from 0.
+        values: their numbers by columns, NaN for what is none.
+        cells: their cells, a column each.
+    """
+
+    lines: NDArray[np.intp]
+    values: Columns
+    cells: list[Any]
+
+
+def parse_loosely(text: bytes, width: int, positions: Sequence[int]) -> Loose:
+    """As ``parse``, for lines of which some are wrong.
+
+    Raises:
+        UnreadableLinesError: they cannot be told apart into lines and cells so quickly.
+    """
+    wrong: list[int] = []
+
+    def skip(row: Any) -> str:
+        wrong.append(row.number - 1)
+        return "skip"
+
+    table = _read(text, width, positions, pa.string(), skip)
+    lines = np.setdiff1d(np.arange(len(table) + len(wrong)), wrong, assume_unique=True)
+    cells = [pc.utf8_trim(column.combine_chunks(), characters=" \t") for column in table.columns]
+    try:
+        values = [_numbers(column) for column in cells]
+    except pa.ArrowInvalid:
+        raise UnreadableLinesError from None
+    return Loose(lines, np.stack(values), cells)
+
+
+def _numbers(column: Any) -> NDArray[np.float64]:
+    right = pc.match_substring_regex(column, _NUMBER)
+    return np.array(pc.cast(pc.if_else(right, column, "nan"), pa.float64()).to_numpy())
 
 
 def pick(text: bytes, width: int, positions: Sequence[int]) -> bytes:
@@ -60,7 +105,7 @@ def pick(text: bytes, width: int, positions: Sequence[int]) -> bytes:
     return picked
 
 
-def _read(text: bytes, width: int, positions: Sequence[int], kind: Any) -> Any:
+def _read(text: bytes, width: int, positions: Sequence[int], kind: Any, skip: Any = None) -> Any:
     # What the library would take with a shrug: 1"2"3 as 123, and a lone CR as an end of line.
     stray = b'"' in text and _STRAY_QUOTE.search(text)
     if stray or (b"\r" in text and text.count(b"\r") != text.count(b"\r\n")):
@@ -71,9 +116,9 @@ def _read(text: bytes, width: int, positions: Sequence[int], kind: Any) -> Any:
         return csv.read_csv(
             pa.BufferReader(text),
             csv.ReadOptions(use_threads=False, block_size=2 * BLOCK_BYTES, column_names=names),
-            csv.ParseOptions(ignore_empty_lines=False),
+            csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=skip),
             csv.ConvertOptions(
-                check_utf8=False,  # numbers are ASCII, and nothing but numbers is taken
+                check_utf8=kind == pa.string(),  # numbers are ASCII, and others are not taken
                 column_types=dict.fromkeys(wanted, kind),
                 include_columns=wanted,
                 null_values=[],
