@@ -68,6 +68,7 @@ class _Survey:
         self._found: dict[tuple[Kind, int | None], Finding] = {}
         self._moments = [Moments(1) for _ in expected.columns]
         self._rows = 0
+        self._telling: int | None = None
 
     def findings(self) -> list[Finding]:
         """Of the header, then of the whole table, then of lines, then column by column."""
@@ -99,6 +100,8 @@ class _Survey:
 
     def look_at_columns(self, known: Moments | None) -> None:
         """Columns that cannot be standardised, and labels that are all the same."""
+        if ("separator", None) in self._found:
+            return  # what stands between commas is not the columns
         for column, moments in enumerate(self._moments):
             feature = column - self._first_feature
             if known is None and moments.rows < min(2, self._expected.rows):
@@ -118,7 +121,7 @@ class _Survey:
 
     def look_for_outliers(self, known: Moments | None) -> None:
         """Values and rows too far from the others, as far as the moments tell."""
-        if not self._expected.features:
+        if not self._expected.features or ("separator", None) in self._found:
             return
         means, scales = self._standard(known)
         lines = 0
@@ -276,7 +279,7 @@ class _Survey:
             return "empty", "the cell is empty", _COMPLETE
         if NUMBER.fullmatch(cell) or NOT_FINITE.fullmatch(cell):
             return "not-finite", *_NOT_FINITE
-        if self._layout.width == 1 and (found := separator(line)) is not None:
+        if re.search("[;\t|]", cell) and (found := separator(line)) is not None:
             return _separated(*found)
         hint, label = _DECIMAL, self._expected.label
         if label is not None and column == 0 and label.classes is not None:
@@ -311,6 +314,12 @@ class _Survey:
     def _add(
         self, kind: Kind, what: str, hint: str, column: int | None, line: int | None = None
     ) -> None:
+        if kind == "separator" and column is not None:
+            # It is the line's fault, whichever of its cells tells it: the first column's tell all.
+            self._telling = column if self._telling is None else self._telling
+            if column != self._telling:
+                return
+            column = None
         found = self._found.get((kind, column))
         if found is None:
             name, at = None, None

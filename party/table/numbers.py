@@ -67,7 +67,7 @@ def parse_loosely(text: bytes, width: int, positions: Sequence[int]) -> Loose:
         wrong.append(row.number - 1)
         return "skip"
 
-    table = _read(text, width, positions, pa.string(), skip)
+    table = _read(text, width, positions, pa.string(), skip, wrong)
     lines = np.setdiff1d(np.arange(len(table) + len(wrong)), wrong, assume_unique=True)
     cells = [pc.utf8_trim(column.combine_chunks(), characters=" \t") for column in table.columns]
     try:
@@ -105,7 +105,14 @@ def pick(text: bytes, width: int, positions: Sequence[int]) -> bytes:
     return picked
 
 
-def _read(text: bytes, width: int, positions: Sequence[int], kind: Any, skip: Any = None) -> Any:
+def _read(
+    text: bytes,
+    width: int,
+    positions: Sequence[int],
+    kind: Any,
+    skip: Any = None,
+    skipped: Sequence[int] = (),
+) -> Any:
     # What the library would take with a shrug: 1"2"3 as 123, and a lone CR as an end of line.
     stray = b'"' in text and _STRAY_QUOTE.search(text)
     if stray or (b"\r" in text and text.count(b"\r") != text.count(b"\r\n")):
@@ -113,7 +120,7 @@ def _read(text: bytes, width: int, positions: Sequence[int], kind: Any, skip: An
     names = [str(column) for column in range(width)]
     wanted = [names[position] for position in positions]
     try:
-        return csv.read_csv(
+        table = csv.read_csv(
             pa.BufferReader(text),
             csv.ReadOptions(use_threads=False, block_size=2 * BLOCK_BYTES, column_names=names),
             csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=skip),
@@ -128,3 +135,8 @@ def _read(text: bytes, width: int, positions: Sequence[int], kind: Any, skip: An
         )
     except pa.ArrowInvalid:
         raise UnreadableLinesError from None
+    if b'"' in text:  # a quoted cell may hold the end of a line, and here a row is one line
+        lines = text.count(b"\n") + (not text.endswith(b"\n"))
+        if len(table) + len(skipped) != lines:
+            raise UnreadableLinesError
+    return table

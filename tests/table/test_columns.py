@@ -136,6 +136,12 @@ def test_places_are_those_in_the_table_itself(refused: Refused) -> None:
     assert "Anna" not in str(error)
 
 
+def test_a_cell_of_two_lines_is_refused_in_an_ignored_column_too(refused: Refused) -> None:
+    error = refused('note,f1,f2,f3\n"a\nb",1,2,3\nc,2,5,1\nd,3,9,2\ne,4,8,8\n')
+    assert error.what == "the quotes in the line do not match"
+    assert error.where == "FILE, line 2"
+
+
 def test_a_row_of_another_width_than_the_header(refused: Refused) -> None:
     error = refused(written(["f3", "f1", "f2", "id"]).replace("7,0.25,4,17", "7,0.25,4"))
     assert error.what == "the row has 3 cells, and the header 4 columns"

@@ -97,6 +97,7 @@ def test_faults_far_apart_in_a_large_table(refused: Refused) -> None:
     [
         ("f1;f2\n0,5;0,25\n1,5;3,5\n", "separator", "separated by semicolons"),
         ("0,5;0,25\n1,5;3,5\n", "separator", "commas stand in the numbers"),
+        ("0,5;7\n0,5;8\n", "separator", "commas stand in the numbers"),
         ("0.5;0.25\n1.5;3.5\n", "separator", "separated by semicolons"),
         ("0.5\t0.25\n1.5\t3.5\n", "separator", "separated by tabs"),
         ('"0,5","0,25"\n"1,5","3,5"\n', "not-a-number", "with a point"),
