@@ -4,7 +4,8 @@
 # make attacks     the attacks, all of them tried; ends with a list of what was tried
 # make mutants     mutants of every plan against the audit, TFE_KIT_MUTANTS=all for all of ABY3's too
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
-# make fuzz        ten million inputs to the parsers of what peers and strangers say; an hour or two
+# make fuzz        a million inputs to the readers of what people write, ten million to the parsers
+#                  of what peers and strangers say; some hours
 # make bench       compare with tf-encrypted as published, side by side
 # make generated   write again what follows from deployer/manifests/values.py
 # make sbom        write a bill of materials (CycloneDX) of what is installed, sbom.json
@@ -65,6 +66,7 @@ test-kind: .venv/kit
 	$(BIN)/python -m pytest -m kind tests/kind
 
 fuzz: .venv/kit
+	$(BIN)/python -m tests.fuzz
 	$(BIN)/python -m tests.attacks.fuzzing
 
 bench: .venv/kit
