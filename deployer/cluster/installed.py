@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployer.cluster.client import Cluster, NotAllowedError, Object
@@ -52,7 +52,13 @@ def locate(
             where = f"namespace {namespace}"
             raise InputError(f"there are {' and '.join(names)}", where, "say which one with --name")
         name = names[0] if names else _DEMO
-    return _Search(name, namespace, clusters).release()
+    release = _Search(name, namespace, clusters).release()
+    if not only:
+        return release
+    # Only now: the others know where a party of another namespace is.
+    places = tuple(place for place in release.places if place.party in only)
+    elsewhere = {party: at for party, at in release.elsewhere.items() if party in only}
+    return replace(release, places=places, elsewhere=elsewhere)
 
 
 def names_in(cluster: Cluster, namespace: str) -> list[str]:
@@ -164,13 +170,12 @@ class _Search:
 
 
 def _asked_for(contexts: Sequence[str] | None, only: Sequence[str] | None) -> list[str]:
-    """The parties that the options name; all, if they name none."""
-    if only:
-        return [party for party in PARTIES if party in only]
-    each = [text.partition("=")[0] for text in contexts or () if "=" in text]
-    if each and all(text.partition("=")[0] in PARTIES for text in contexts or ()):
-        return [party for party in PARTIES if party in each]
-    return list(PARTIES)
+    """The parties to look for: all, or those that have a context of their own if no context is for
+    all of them."""
+    named = [text.partition("=")[0] for text in contexts or ()]
+    if not named or not set(named) <= set(PARTIES):
+        return list(PARTIES)
+    return [party for party in PARTIES if party in named or party in (only or ())]
 
 
 def _each(clusters: Mapping[str, Cluster]) -> list[Cluster]:

@@ -286,7 +286,9 @@ class Deployment:
 
     def status(self) -> dict[str, Object]:
         """What each party does, as ``deployer status --json`` has it."""
-        found = json.loads(self.deployer("status", "--json", check=False).stdout)
+        ran = self.deployer("status", "--json", check=False)
+        assert ran.returncode in (0, 1), ran.stderr  # 1: a party is broken, failed or absent
+        found = json.loads(ran.stdout)
         return {one["party"]: one for one in found["parties"]}
 
     def wait(

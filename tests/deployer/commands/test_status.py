@@ -87,6 +87,26 @@ def test_parties_in_other_namespaces_are_found_by_the_one_that_is_named(
     ]
 
 
+def test_one_party_alone_is_found_where_the_others_know_it(
+    memory: MemoryCluster, deployer: Deployer
+) -> None:
+    document = {"demo": {"enabled": False}, "bob": {"namespace": "police"}}
+    Release(memory, document).all_say("done")
+    (bob,) = deployer("status", "--party", "bob", "--json").document["parties"]
+    assert bob["where"] == "police, memory"
+
+
+def test_each_partys_context_is_looked_at_alone(memory: MemoryCluster, deployer: Deployer) -> None:
+    Release(memory).all_say("done")
+    ran = deployer("status", "--context", "alice=bank")
+    assert ran.code == 0
+    assert [line.split()[:2] for line in ran.out.splitlines()] == [
+        ["alice", "done"],
+        ["bob", "elsewhere"],
+        ["server", "elsewhere"],
+    ]
+
+
 def test_who_may_not_look_at_the_others_is_told_where_they_are(
     memory: MemoryCluster, deployer: Deployer
 ) -> None:
