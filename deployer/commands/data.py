@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from tempfile import mkdtemp
@@ -89,7 +90,7 @@ def split_command(
 
     Example: deployer data split examples/fraud/job.yaml alice examples/fraud/alice.csv -o parts
     """
-    manifest, parts = split(table_file, load_job(job_file), party)
+    manifest, parts = split(table_file, load_job(job_file), party, _notice)
     write(output, manifest, parts)
     print(f"{output}: {MANIFEST} and {len(parts)} part{'s' * (len(parts) != 1)} of {party}'s table")
 
@@ -114,7 +115,7 @@ def put_command(
     """
     target = find(values, name, namespace, context, [party.value])
     place = target.place(party.value)
-    manifest, parts = split(table_file, target.values.job, party)
+    manifest, parts = split(table_file, target.values.job, party, _notice)
     change = secrets.put_table(place, manifest, parts, force)
     names = f"Secret{'s' * (len(parts) != 1)} {', '.join(place.table_secrets[: len(parts)])}"
     print(f"{names} in namespace {place.namespace}, {place.cluster}: {change}")
@@ -143,13 +144,16 @@ def checked(path: Path, job: Job, party: Owner) -> TableCheck:
     return check.model_copy(update={"fits": True} | found)
 
 
-def split(path: Path, job: Job, party: Owner) -> tuple[Manifest, list[bytes]]:
+def split(
+    path: Path, job: Job, party: Owner, notice: Callable[[str], None] = lambda text: None
+) -> tuple[Manifest, list[bytes]]:
     """A table, checked, compressed and cut into parts that fit into a Secret each.
 
     Args:
         path: a CSV file, plain or gzip, or a directory of parts.
         job: what the table must fit.
         party: whose table it is.
+        notice: told which columns are left out, if any are.
 
     Returns:
         The manifest, and its parts' contents in order. The same table gives the same bytes. They
@@ -162,6 +166,8 @@ def split(path: Path, job: Job, party: Owner) -> tuple[Manifest, list[bytes]]:
     from party.table.taken import Taken
 
     table = load(path, job, party.value)
+    if table.notice is not None:
+        notice(table.notice)
     try:
         taken = Taken(path, Expected.of(job, party.value)).pieces()
         manifest, parts = cut(taken, job.name, party.value)
@@ -218,9 +224,13 @@ def _show(table: Table, job: Job, party: Owner, path: Path) -> None:
     print(f"  rows    {job.rows}, {columns}")
     print(f"  sha256  {table.digest} (of the CSV text)")
     if table.notice is not None:
-        print(f"  notice: {table.notice}")
+        _notice(table.notice)
     for doubt in _warnings(job, party, table):
         print(f"  warning: {doubt}")
+
+
+def _notice(text: str) -> None:
+    print(f"  notice: {text}")
 
 
 def _warnings(job: Job, party: Owner, table: Table) -> tuple[str, ...]:

@@ -19,7 +19,10 @@ def printable(value: object, longest: int = 200) -> str:
 
 
 class KitError(Exception):
-    """A failure that a user can act on. Use one of the two kinds below."""
+    """A failure that a user can act on. Use one of the two kinds below.
+
+    What is wrong, and what to do, may be several lines each.
+    """
 
     exit_code: int
 
@@ -34,7 +37,7 @@ class KitError(Exception):
         if self.where:
             lines.append(f"  where: {self.where}")
         if self.hint:
-            lines.append(f"  do: {self.hint}")
+            lines.append("  do: " + self.hint.replace("\n", "\n      "))
         return "\n".join(lines)
 
 

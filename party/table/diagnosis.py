@@ -295,7 +295,10 @@ class _Survey:
         if header and self._rows + 1 == self._expected.rows:
             return  # it was counted as a row, and what to do is said with it
         what = f"the table has {rows} rows, and the job {self._expected.rows}"
-        self._add("rows", what, _SAME_ROWS, None)
+        hint = _SAME_ROWS
+        if not self._layout.header and self._rows == self._expected.rows + 1:
+            hint += "; is the first row a header? then write the job's names there"
+        self._add("rows", what, hint, None)
 
     def _ignore(self, *what: object) -> None:
         pass

@@ -136,4 +136,4 @@ def _text(findings: Sequence[Finding], path: Path) -> tuple[str, str, str]:
         lines.append(f"  {title}: {text}" if text else f"  {title}")
         hints += [one.hint for one in alike]
     what = "the table does not fit the job:\n" + "\n".join(lines)
-    return what, str(path), "\n      ".join(dict.fromkeys(hints))
+    return what, str(path), "\n".join(dict.fromkeys(hints))

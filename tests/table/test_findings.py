@@ -58,7 +58,7 @@ def test_everything_is_told_at_once(refused: Refused) -> None:
         "  rows too far from the others for the steps of this job: line 31, column 6 ('f6')"
     )
     assert error.where == "FILE"
-    hints = (error.hint or "").split("\n      ")
+    hints = (error.hint or "").split("\n")
     assert len(hints) == len(set(hints)) == 5
     assert CANARY not in str(error)
 
@@ -134,6 +134,13 @@ def test_a_header_of_numbers_is_not_taken_for_a_row(
     assert error.findings[0].kind == "numeric-header"
     assert "header=False" in (error.hint or "")
     assert not [one for one in error.findings if one.kind == "rows"] or rows == 3
+
+
+def test_one_row_too_many_may_be_a_header(refused: Refused) -> None:
+    """A single column of pandas' own has the header 0, which is a label too."""
+    error = refused("0\n1\n0\n0\n1\n", "bob")
+    assert error.what == "the table has 5 rows, and the job 4"
+    assert "is the first row a header?" in (error.hint or "")
 
 
 def test_a_row_that_counts_is_one_under_a_header(read: Callable[..., Table]) -> None:

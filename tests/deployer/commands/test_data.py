@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -117,8 +118,12 @@ def test_check_says_which_columns_are_ignored(tmp_path: Path) -> None:
     path.write_text("\n".join([f"name,{names}", *(f"{CANARY},{line}" for line in lines)]))
     done = deployer_data("check", EXAMPLE / "job.yaml", "alice", path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "notice: a column is ignored, since the job does not name it: 1\n" in done.stdout
-    assert CANARY not in done.stdout
+    notice = "notice: a column is ignored, since the job does not name it: 1\n"
+    assert notice in done.stdout and CANARY not in done.stdout
+    parts = tmp_path / "parts"
+    done = deployer_data("split", EXAMPLE / "job.yaml", "alice", path, "--output", parts)
+    assert done.returncode == 0 and notice in done.stdout
+    assert CANARY.encode() not in gzip.decompress((parts / "part-000").read_bytes())
 
 
 def test_the_third_server_has_no_table() -> None:
