@@ -58,11 +58,11 @@ class Reader:
 
 
 READERS = (
-    Reader("job", grammar.job, _job, 20),
-    Reader("values", grammar.values, lambda path: load_values([path]), 10),
-    Reader("hosts", grammar.hosts, load_hosts, 25),
-    Reader("alice", partial(grammar.table, party="alice"), partial(_table, party="alice"), 25),
-    Reader("bob", partial(grammar.table, party="bob"), partial(_table, party="bob"), 15),
+    Reader("job", grammar.job, _job, 25),
+    Reader("values", grammar.values, lambda path: load_values([path]), 15),
+    Reader("hosts", grammar.hosts, load_hosts, 30),
+    Reader("alice", partial(grammar.table, party="alice"), partial(_table, party="alice"), 15),
+    Reader("bob", partial(grammar.table, party="bob"), partial(_table, party="bob"), 10),
     Reader("parts", grammar.parts, partial(_table, party="alice"), 5),
 )
 
