@@ -91,6 +91,8 @@ def broken(reader: Reader, path: Path) -> str | None:
         said = str(error)
         if not error.what or not error.hint or error.exit_code != 2:
             return f"it is refused without a hint: {said}"
+        if "changed while it was read" in said:
+            return "the quick look refuses what the exact one takes"
         if len(said) > 100_000:
             return f"{len(said)} characters are said"
         for canary in grammar.CANARIES:

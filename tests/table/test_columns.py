@@ -142,6 +142,12 @@ def test_a_cell_of_two_lines_is_refused_in_an_ignored_column_too(refused: Refuse
     assert error.where == "FILE, line 2"
 
 
+@pytest.mark.parametrize("other", [b"\0", b"\xff"])
+def test_an_ignored_column_is_text_all_the_same(refused: Refused, other: bytes) -> None:
+    error = refused(b"note,f1,f2,f3\na,1,2,3\n%b,2,5,1\nc,3,9,2\nd,4,8,8\n" % other)
+    assert error.where == "FILE, line 3" and error.hint
+
+
 def test_a_row_of_another_width_than_the_header(refused: Refused) -> None:
     error = refused(written(["f3", "f1", "f2", "id"]).replace("7,0.25,4,17", "7,0.25,4"))
     assert error.what == "the row has 3 cells, and the header 4 columns"
