@@ -401,12 +401,14 @@ class Cluster:
             )
             return NotAllowedError(f"not allowed to {verb} the object", where, hint)
         if status == 403:  # an admission check: quota, Pod Security, a namespace that ends
-            return InputError(f"the cluster refuses to {verb} the object: {message}", where)
+            hint = "change what it names, or ask who sets quotas and policies in the cluster"
+            return InputError(f"the cluster refuses to {verb} the object: {message}", where, hint)
         if status == 404 and "namespaces" in message:
             hint = f"make it: kubectl create namespace {namespace}"
             return InputError(f"there is no namespace {namespace!r}", where, hint)
         if status == 404:
-            return InputError(f"there is nothing to {verb}", where)
+            hint = "see what is there: deployer status"
+            return InputError(f"there is nothing to {verb}", where, hint)
         if status == 409 and verb == "apply":
             hint = "go on with what installed it (helm, kubectl), or take it over with --force"
             return InputError("another manager holds fields of the object", where, hint)
@@ -414,7 +416,8 @@ class Cluster:
             hint = "delete and apply again; volumes and Secrets are kept: deployer delete"
             return InputError("a field was changed that cannot be", where, hint)
         if status in (400, 409, 413, 422):
-            return InputError(f"the cluster refuses to {verb} the object: {message}", where)
+            hint = "change the values that the cluster names"
+            return InputError(f"the cluster refuses to {verb} the object: {message}", where, hint)
         return JobError(f"the cluster failed to {verb} the object: {message}", where)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from party.process.errors import InputError, printable
 
+_AGAIN = "copy it again from who gave it to you"
+
 
 def connect(context: str | None) -> tuple[Any, str]:
     """A client of the kubernetes package, and the name to call its cluster by.
@@ -38,7 +40,7 @@ def connect(context: str | None) -> tuple[Any, str]:
         hint = "set KUBECONFIG, or make a cluster: kind create cluster"
         raise InputError("there is no kubeconfig", _kubeconfig(), hint) from None
     except Exception:  # the parser's own exceptions, which may quote what it read
-        raise InputError("the kubeconfig is damaged", _kubeconfig()) from None
+        raise InputError("the kubeconfig is damaged", _kubeconfig(), _AGAIN) from None
     names = sorted(one["name"] for one in contexts)
     name = context or (active or {}).get("name")
     if name not in names:
@@ -49,18 +51,18 @@ def connect(context: str | None) -> tuple[Any, str]:
         with _logged() as errors:
             made = config.new_client_from_config(_kubeconfig(), name)
     except (ConfigException, OSError) as error:
-        raise InputError(f"cannot use the context {name!r}: {error}", where) from None
+        raise InputError(f"cannot use the context {name!r}: {error}", where, _AGAIN) from None
     except binascii.Error:
         what = f"cannot use the context {name!r}: its certificate, key or authority is no base64"
-        raise InputError(what, where, "copy it again from who gave it to you") from None
+        raise InputError(what, where, _AGAIN) from None
     except Exception as error:  # as the parser's own: its text may quote what it read
         what = f"cannot use the context {name!r}: it is damaged ({type(error).__name__})"
-        raise InputError(what, where) from None
+        raise InputError(what, where, _AGAIN) from None
     if wrong := _wrong_in(made.configuration):
         raise InputError(
             f"cannot use the context {name!r}: {wrong}",
             where,
-            "copy it again from who gave it to you",
+            _AGAIN,
         )
     if errors:  # of a plug-in that logs in; the client goes on without
         what = f"cannot log in: the exec plug-in of the context {name!r} failed: {errors[0]}"

@@ -221,7 +221,8 @@ def _parties(plan: Plan, only: Sequence[str] | None) -> list[str]:
     check_parties(only)
     for party in only or ():
         if party not in enabled:
-            raise InputError(f"the values do not enable {party}", "--party")
+            hint = f"name another party, or set {party}.enabled to true in the values"
+            raise InputError(f"the values do not enable {party}", "--party", hint)
     wanted = [party for party in enabled if not only or party in only]
     if not wanted:
         raise InputError(

@@ -201,7 +201,8 @@ def _named_in(directory: Path) -> tuple[str, Party]:
         for known in PARTIES:
             if name == identity(job_name, known):
                 return job_name, known
-    raise InputError("the certificate names no party", str(directory / CERTIFICATE))
+    hint = "make keys with: deployer certs new"
+    raise InputError("the certificate names no party", str(directory / CERTIFICATE), hint)
 
 
 def _described(directory: Path) -> dict[str, str]:

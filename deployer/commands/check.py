@@ -103,7 +103,8 @@ def _parsed(text: str) -> tuple[str, Address]:
     try:
         return party, Address.parse(address)
     except ValueError as error:
-        raise InputError(f"the address of {party} {error}") from None
+        hint = f"write {party}=host:port"
+        raise InputError(f"the address of {party} {error}", hint=hint) from None
 
 
 def _reason(error: object) -> str:

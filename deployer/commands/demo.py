@@ -128,7 +128,9 @@ def _owner(place: Place) -> Object:
             return owner
         time.sleep(1)
     raise InputError(
-        f"{place.party} is not installed", f"ConfigMap {place.name}, namespace {place.namespace}"
+        f"{place.party} is not installed",
+        f"ConfigMap {place.name}, namespace {place.namespace}",
+        "install all parties with the demo: deployer apply, or helm install",
     )
 
 

@@ -79,5 +79,5 @@ def _checked_keys(place: Place, secret: Object, job_name: str) -> Keys:
     files = files_of(secret)
     for name in (AUTHORITY, CERTIFICATE, KEY):
         if name not in files:
-            raise InputError(f"there is no {name} in it", str(where))
+            raise InputError(f"there is no {name} in it", str(where), "put all three files there")
     return check_keys(files, where, job_name, place.party)

@@ -10,7 +10,7 @@ from deployer.cluster.secrets import files_of
 from deployer.cluster.target import Place, Target
 from deployer.doctor.check import Check, Outcome
 from party.process.errors import InputError, KitError
-from party.table.parts import MANIFEST, Manifest
+from party.table.parts import AGAIN, MANIFEST, Manifest
 
 
 def of_table(place: Place, target: Target) -> Iterator[Check]:
@@ -47,18 +47,19 @@ def _checked_table(place: Place, secrets: Sequence[Object], job_name: str) -> Ma
         files |= files_of(secret)
     where = f"Secrets {place.table_secrets[0]}, …"
     if MANIFEST not in files:
-        raise InputError(f"there is no {MANIFEST} in them", where)
+        raise InputError(f"there is no {MANIFEST} in them", where, AGAIN)
     try:
         manifest = Manifest.from_json(files.pop(MANIFEST))
     except ValueError:
-        raise InputError("its manifest is damaged", where) from None
+        raise InputError("its manifest is damaged", where, AGAIN) from None
     if (manifest.job, manifest.party) != (job_name, place.party):
         raise InputError(
             f"it is {manifest.party}'s table for the job {manifest.job!r}, "
             f"not {place.party}'s for {job_name!r}",
             where,
+            AGAIN,
         )
     digests = {name: sha256(content).hexdigest() for name, content in files.items()}
     if digests != {part.name: part.sha256 for part in manifest.parts}:
-        raise InputError("a part is missing, damaged or too many", where)
+        raise InputError("a part is missing, damaged or too many", where, AGAIN)
     return manifest

@@ -312,6 +312,7 @@ def render(
                 (output / folder / name).write_text(text, encoding="utf-8")
         except OSError as error:
             where = str(output / folder)
-            raise InputError(f"cannot write the manifests: {error.strerror}", where) from None
+            hint = "name another folder with --output"
+            raise InputError(f"cannot write the manifests: {error.strerror}", where, hint) from None
         if files:
             print(f"{output / folder}: {', '.join(files)}")

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-WATCHED = ("party", "deployer/certs", "deployer/local", "deployer/commands/data.py")
+WATCHED = ("party", "deployer")
 """Folders and files in which no InputError lacks a hint."""
 
 

@@ -6,7 +6,6 @@ import gzip
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -27,7 +26,8 @@ from party.table.expected import Expected
 from party.table.parts import Manifest
 from party.table.reader import read
 
-EXAMPLE = Path(__file__).parents[3] / "examples/fraud"
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "examples/fraud"
 CANARY = "4711.0815 EUR"
 DIGEST = "5b84d656c253924d9961143ee40f6864e50ff2f5a6e2644f216740a744a21e4e"
 
@@ -141,26 +141,16 @@ def test_what_split_writes_check_takes(tmp_path: Path) -> None:
     assert deployer_data("check", EXAMPLE / "job.yaml", "bob", parts).returncode == 0
 
 
-@pytest.fixture
-def no_entry(tmp_path: Path) -> Iterator[Path]:
-    """A directory that this user may not enter."""
-    directory = tmp_path / "private"
-    directory.mkdir(mode=0)
-    user = os.geteuid()
-    if user == 0:  # who may enter everything: be somebody else meanwhile
-        os.seteuid(65534)
-    yield directory
-    os.seteuid(user)
-    directory.chmod(0o700)
-
-
 def _nothing() -> NDArray[np.float32]:
     raise AssertionError("there is nothing to fill")
 
 
-def test_a_directory_that_may_not_be_entered_is_told_as_one(no_entry: Path) -> None:
+def refusals_in(no_entry: Path) -> None:
+    """What is said of a directory that this user may not enter."""
     path = no_entry / "file"
     job, enter = load_job(EXAMPLE / "job.yaml"), ExitStack().enter_context
+    if os.geteuid() == 0:  # who may enter everything
+        os.seteuid(65534)
     for told, refused in (
         ("cannot read the table", lambda: read(path, Expected.of(job, "alice"), _nothing)),
         ("cannot read the job", lambda: load_job(path)),
@@ -176,6 +166,14 @@ def test_a_directory_that_may_not_be_entered_is_told_as_one(no_entry: Path) -> N
             refused()
         assert caught.value.what == f"{told}: Permission denied"
         assert (caught.value.where or "").startswith(str(no_entry)) and caught.value.hint
+
+
+def test_a_directory_that_may_not_be_entered_is_told_as_one(tmp_path: Path) -> None:
+    """In a process of its own: one that locks its memory cannot become another user's."""
+    directory = tmp_path / "private"
+    directory.mkdir(mode=0)
+    script = f"import sys; from {__name__} import *; refusals_in(Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", script, directory], check=True, cwd=ROOT)
 
 
 def test_no_tensorflow_is_imported() -> None:
