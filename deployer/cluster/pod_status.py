@@ -103,7 +103,8 @@ def without_pod(party: str, owner: Object | None, events: Sequence[Object]) -> t
         do = f"install its part: deployer apply --party {party}, or ask who runs it"
         return ABSENT, "is not installed here", do
     if owner.get("spec", {}).get("replicas") == 0:
-        return ABSENT, "is switched off", f"kubectl scale statefulset {owner['metadata']['name']}"
+        do = f"kubectl scale statefulset {owner['metadata']['name']} --replicas 1"
+        return ABSENT, "is switched off", do
     for event in reversed(events):
         if event.get("reason") == "FailedCreate":
             return BROKEN, f"its pod is refused: {_sentence(event['message'])}", ""
