@@ -20,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    SerializeAsAny,
     Tag,
     ValidationError,
     model_validator,
@@ -78,14 +79,17 @@ def _form(value: Any) -> str:
 
 _SHORT, _LONG = "(short)", "(long)"
 _FORM = Discriminator(_form)
-Features = Annotated[
-    Annotated[Columns, Tag(_SHORT)] | Annotated[FeaturesByHolder, Tag(_LONG)], _FORM
+
+# Written without asking ``_form``: pydantic drops whatever such a function raises, and a stop that
+# comes meanwhile with it.
+Features = SerializeAsAny[
+    Annotated[Annotated[Columns, Tag(_SHORT)] | Annotated[FeaturesByHolder, Tag(_LONG)], _FORM]
 ]
-LabelColumn = Annotated[
-    Annotated[ColumnName, Tag(_SHORT)] | Annotated[LabelByHolder, Tag(_LONG)], _FORM
+LabelColumn = SerializeAsAny[
+    Annotated[Annotated[ColumnName, Tag(_SHORT)] | Annotated[LabelByHolder, Tag(_LONG)], _FORM]
 ]
-ModelChoice = Annotated[
-    Annotated[ModelName, Tag(_SHORT)] | Annotated[ModelParameters, Tag(_LONG)], _FORM
+ModelChoice = SerializeAsAny[
+    Annotated[Annotated[ModelName, Tag(_SHORT)] | Annotated[ModelParameters, Tag(_LONG)], _FORM]
 ]
 
 RATE_BITS = 4

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -100,6 +102,24 @@ def test_a_missing_file_and_a_file_of_bytes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):
         load_job(tmp_path / "bytes.yaml")
+
+
+def test_a_job_is_written_without_calling_back() -> None:
+    """A stop that came in such a call would be dropped with it."""
+    called: list[str] = []
+
+    def look(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            called.append(frame.f_code.co_name)
+
+    job = load_job(Path(__file__).parents[2] / "examples/fraud/job.yaml")
+    job.model_dump_json()  # the first time may build what later ones use
+    sys.setprofile(look)
+    try:
+        job.model_dump_json()
+    finally:
+        sys.setprofile(None)
+    assert called == ["model_dump_json"]
 
 
 def test_the_digest_is_of_the_meaning_and_not_of_the_spelling() -> None:
