@@ -1,6 +1,7 @@
 # make run         set everything up and train the example: three parties on this machine
 # make test        set everything up and pass the tests: what it does, and that it does it well
 # make test-fast   without whatever is slow
+# make lint        check types, style and layers
 # make attacks     the attacks, all of them tried; ends with a list of what was tried
 # make mutants     mutants of every plan against the audit, TFE_KIT_MUTANTS=all for all of ABY3's too
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
@@ -22,9 +23,12 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	&& { echo $$p; break; }; done)
 BIN := .venv/bin
 # Tests of one file share what they build, and ports: they stay in one process.
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 LOCKS := requirements.lock requirements-dev.lock
 SOURCES := pyproject.toml setup.py party/native/instructions.py $(wildcard party/native/*.c party/native/*.h)
+
+# These have commands of their own.
+APART := --ignore tests/attacks --ignore tests/fuzz --ignore tests/audit/test_mutants.py
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -44,17 +48,17 @@ help:
 run: .venv/kit
 	$(BIN)/deployer run --output out
 
-test: lint .venv/kit
-	$(PYTEST) -m 'not kind and not long' --ignore tests/attacks
+test: .venv/kit
+	$(PYTEST) -m 'not kind' $(APART)
 
 test-fast: .venv/kit
-	$(PYTEST) -m 'not kind and not long and not slow' --ignore tests/attacks
+	$(PYTEST) -m 'not kind and not slow' $(APART)
 
 attacks: .venv/kit
-	$(PYTEST) -m 'not kind and not long' tests/attacks
+	$(PYTEST) -m 'not kind' tests/attacks tests/fuzz
 
 mutants: .venv/kit
-	$(BIN)/python -m pytest -n auto -m long tests/audit
+	$(BIN)/python -m pytest -n auto tests/audit/test_mutants.py
 
 lint: .venv/kit
 	$(BIN)/ruff check .
