@@ -123,7 +123,7 @@ def test_no_layer_holds_what_lies_about_where_it_is_built(image: str, tmp_path: 
         (context / name).write_bytes(CANARY)
     run("docker", "build", "--tag", "tfe-kit-canary", context, timeout=1800)
     try:
-        known = (ROOT / "party" / "errors.py").read_bytes()[:60]
+        known = (ROOT / "party" / "process" / "errors.py").read_bytes()[:60]
         assert in_layers("tfe-kit-canary", CANARY, known) == {known}
     finally:
         run("docker", "image", "rm", "--force", "tfe-kit-canary")
