@@ -27,8 +27,10 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 LOCKS := requirements.lock requirements-dev.lock
 SOURCES := pyproject.toml setup.py party/native/instructions.py $(wildcard party/native/*.c party/native/*.h)
 
-# These have commands of their own.
-APART := --ignore tests/attacks --ignore tests/fuzz --ignore tests/audit/test_mutants.py
+# These are part of make attacks and make mutants.
+SANITIZED := tests/native/test_build.py::test_the_library_is_clean_under_the_sanitizers
+APART := --ignore tests/attacks --ignore tests/fuzz --ignore tests/audit/test_mutants.py \
+	--deselect $(SANITIZED)
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -55,7 +57,7 @@ test-fast: .venv/kit
 	$(PYTEST) -m 'not kind and not slow' $(APART)
 
 attacks: .venv/kit
-	$(PYTEST) -m 'not kind' tests/attacks tests/fuzz
+	$(PYTEST) -m 'not kind' tests/attacks tests/fuzz $(SANITIZED)
 
 mutants: .venv/kit
 	$(BIN)/python -m pytest -n auto tests/audit/test_mutants.py

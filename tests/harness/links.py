@@ -37,16 +37,20 @@ class Links:
 
     def say(self, party: int, to: int, data: bytes) -> None:
         """What a test, playing the party, writes to another one."""
-        connection = self.connections[party][to]
-        assert connection is not None
         until = time.monotonic() + LIMIT_S
         while data:
-            taken = connection.write(data)
-            if isinstance(taken, Want):
+            left = self.offer(party, to, data)
+            if left == data:
                 assert time.monotonic() < until, "nobody reads"
                 time.sleep(0.001)
-            else:
-                data = data[taken:]
+            data = left
+
+    def offer(self, party: int, to: int, data: bytes) -> bytes:
+        """As ``say``, without waiting: what the other one's end has no room for is left."""
+        connection = self.connections[party][to]
+        assert connection is not None
+        taken = connection.write(data)
+        return data if isinstance(taken, Want) else data[taken:]
 
     def hear(self, party: int, of: int, size: int) -> bytes:
         """What a test, playing the party, reads from another one: so many bytes, or to the end."""

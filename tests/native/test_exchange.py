@@ -422,15 +422,22 @@ class Voice:
 
     def says(self, words: bytes) -> None:
         self.parties.say(BOB, ALICE, words)
-        now = time.monotonic()
-        self.longest_s, self._spoke = max(self.longest_s, now - self._spoke), now
+        self._has_spoken()
 
     def talks(self, task: Task, words: bytes, pause_s: float) -> None:
-        """Says the same until the other end has enough."""
+        """Says the same until the other end has enough, and reads no more."""
+        left = words
         with contextlib.suppress(ChannelError):
             while task.is_alive():
-                self.says(words)
-                time.sleep(pause_s)
+                before, left = left, self.parties.offer(BOB, ALICE, left)
+                if left != before:
+                    self._has_spoken()
+                time.sleep(0.001 if left else pause_s)
+                left = left or words
+
+    def _has_spoken(self) -> None:
+        now = time.monotonic()
+        self.longest_s, self._spoke = max(self.longest_s, now - self._spoke), now
 
 
 def kept_up(
