@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from party.models.label import LabelRule
+
 if TYPE_CHECKING:
     from party.agreement.job import Job, Party
     from party.models.health import Health
@@ -26,21 +28,6 @@ class Parameters(BaseModel):
     """A model's parameters in the job. Each model adds ``kind``, its name, and what it needs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-@dataclass(frozen=True)
-class LabelRule:
-    """What the label column must hold.
-
-    Attributes:
-        classes: the only values that may stand there, each at least once; None for any number.
-        unit: what each number is divided by before it is shared.
-        most: the largest absolute value of a number in that unit, 1024 at most.
-    """
-
-    classes: tuple[float, ...] | None = None
-    unit: float = 1.0
-    most: float = 1024.0  # what the audit counts on: see ``party.agreement.limits``
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from party.agreement.limits import LIMIT
-from party.models.interface import LabelRule
+from party.models.label import LabelRule
 from party.table.cells import DECIMAL_COMMA, NOT_FINITE, NUMBER, WrongLineError, cells_of, separator
 from party.table.expected import Expected
 from party.table.findings import MOST_LINES, Finding, Kind

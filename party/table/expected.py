@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from party.models.interface import LabelRule
+from party.models.label import LabelRule
 
 if TYPE_CHECKING:  # the process that reads a table starts sooner without them
     from party.agreement.job import Job, Party

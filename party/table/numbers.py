@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
@@ -61,6 +60,8 @@ def parse_loosely(text: bytes, width: int, positions: Sequence[int]) -> Loose:
     Raises:
         UnreadableLinesError: they cannot be told apart into lines and cells so quickly.
     """
+    import pyarrow.compute as pc  # here: few tables need it, and it takes its time
+
     wrong: list[int] = []
 
     def skip(row: Any) -> str:
@@ -78,6 +79,8 @@ def parse_loosely(text: bytes, width: int, positions: Sequence[int]) -> Loose:
 
 
 def _numbers(column: Any) -> NDArray[np.float64]:
+    import pyarrow.compute as pc
+
     right = pc.match_substring_regex(column, _NUMBER)
     return np.array(pc.cast(pc.if_else(right, column, "nan"), pa.float64()).to_numpy())
 
@@ -89,6 +92,8 @@ def pick(text: bytes, width: int, positions: Sequence[int]) -> bytes:
         UnreadableLinesError: a line has another width, or is not UTF-8; or a cell that is picked
             needs quotes, as no number does.
     """
+    import pyarrow.compute as pc
+
     table = _read(text, width, positions, pa.binary())
     columns = [column.combine_chunks() for column in table.columns]
     lines = pc.binary_join_element_wise(*columns, b",")

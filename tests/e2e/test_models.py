@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from deployer.local.run import Result, run_local
 from party.agreement.job import Job, load_job
-from party.models import model_of
+from party.models.registry import model_of
 from party.table import read_table
 from tests.harness import plaintext
 

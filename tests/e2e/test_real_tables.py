@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from deployer.local.run import run_local
 from party.agreement.job import Job, load_job
-from party.models import model_of
+from party.models.registry import model_of
 from party.table import read_table
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/fraud"

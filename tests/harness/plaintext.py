@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from party.agreement.job import Job
-from party.models import model_of
+from party.models.registry import model_of
 from party.table import Table, read_table
 
 Array = NDArray[np.float64]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer
 
 from party.agreement.job import Job
-from party.models import model_of
 from party.models.health import Health, WrongModelError, overshoot
 from party.models.linear_predictor import weights_of
+from party.models.registry import model_of
 from party.process.errors import InputError
 
 Matrix = NDArray[np.float32]

@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from party.agreement.job import PARTIES, Job, load_job
-from party.models import Model, model_of
+from party.models.interface import Model
+from party.models.registry import model_of
 from party.protocols import ProtocolName, protocol_of
 from party.table import Table, read_table
 

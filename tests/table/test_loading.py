@@ -156,3 +156,12 @@ def peak_of_child(directory: Path, rows: int) -> float:
         [sys.executable, "-c", textwrap.dedent(script)], check=True, stdout=subprocess.PIPE
     )
     return int(done.stdout) / 1024
+
+
+def test_the_process_that_reads_a_table_imports_what_it_needs_alone() -> None:
+    """It starts with every run, and the run waits for it."""
+    code = (
+        "import sys, party.table.reader; print({'pydantic', 'pyarrow.compute'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from party.models.interface import Array, LabelRule, Opened, Scales
+from party.models.interface import Array, Opened, Scales
+from party.models.label import LabelRule
 from party.models.linear_predictor import LinearPredictor
 from party.models.linear_regression.parameters import LinearRegressionParameters
 

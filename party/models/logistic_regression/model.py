@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from party.models.interface import Array, LabelRule
+from party.models.interface import Array
+from party.models.label import LabelRule
 from party.models.linear_predictor import LinearPredictor
 from party.models.logistic_regression.parameters import LogisticRegressionParameters
 from party.protocols.registry import protocol_of
