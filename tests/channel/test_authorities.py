@@ -19,6 +19,8 @@ from tests.harness.joins import JOB, Joins
 from tests.harness.keys import write_keys
 from tests.harness.links import tls
 
+pytestmark = pytest.mark.slow
+
 FILES = ("ca.crt", "tls.crt", "tls.key")
 
 

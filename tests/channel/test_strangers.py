@@ -27,6 +27,8 @@ from tests.harness.joins import JOB, PLAN, Joins
 from tests.harness.keys import write_keys
 from tests.harness.links import LIMIT_S, descriptors, message, tls
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def short_stages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,7 +331,6 @@ def test_a_thousand_connections_keep_nobody_out(joins: Joins) -> None:
     flood(joins, 2000)
 
 
-@pytest.mark.slow
 def test_ten_thousand_connections_keep_nobody_out(joins: Joins) -> None:
     flood(joins, 20_000)
 

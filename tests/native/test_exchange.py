@@ -20,6 +20,8 @@ from tests.harness.links import LIMIT_S
 from tests.harness.tasks import Task
 from tests.native.assembling import Array, instruction, program, read, receive, send
 
+pytestmark = pytest.mark.slow
+
 BIG = 3 << 20
 
 

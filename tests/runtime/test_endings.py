@@ -13,6 +13,8 @@ import pytest
 
 from tests.harness.processes import JOB, PATIENCE_S, Processes
 
+pytestmark = pytest.mark.slow
+
 
 def words_of(processes: Processes, party: str) -> list[str]:
     words = [sys.executable, "-m", "party", party, "--job", "job.yaml", "--config", "config.json"]

@@ -18,6 +18,8 @@ from party.agreement.job import PARTIES, load_job
 from tests.harness import plaintext
 from tests.harness.processes import ENDLESS, JOB, Processes, Running, party_command
 
+pytestmark = pytest.mark.slow
+
 PROMPT_S = 30.0
 """Far less than any limit of the product, and enough on a busy machine."""
 

@@ -22,6 +22,8 @@ from tests.harness.executors import ScheduledParties
 from tests.harness.plans import small_job
 from tests.schedule.oracle import Uncut, with_injected_seeds
 
+pytestmark = pytest.mark.slow
+
 PROTOCOLS = ("pond", "aby3", "securenn")
 SHAPES = ((1, 1, 1, 9), (3, 5, 1, 7), (16, 128, 1, 10), (7, 33, 819, 20))
 """Features, batch size, and the step width's factor and shift."""

@@ -21,6 +21,8 @@ from party.schedule import Code, Schedule, cache, schedule, verify
 from tests.audit.mutants import with_program
 from tests.harness.plans import small_plan
 
+pytestmark = pytest.mark.slow
+
 PROTOCOLS = ("pond", "aby3")
 FAR = 1 << 40
 

@@ -20,6 +20,8 @@ from tests.audit.conftest import job, plan_of
 from tests.audit.mutants import Mutator
 from tests.harness.processes import PATIENCE_S, Processes, Running
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -132,7 +134,6 @@ def alone(directory: Path, party: str, more: dict[str, str]) -> tuple[Running, P
     return one, processes
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("party", ["alice", "server"])
 def test_a_party_does_not_start_with_a_plan_that_its_own_audit_refuses(
     tmp_path: Path, party: str
@@ -154,7 +155,6 @@ def test_a_party_does_not_start_with_a_plan_that_its_own_audit_refuses(
     assert done <= {"socket.__new__", "socket.bind"}
 
 
-@pytest.mark.slow
 def test_a_party_with_its_own_plan_opens_its_port(tmp_path: Path) -> None:
     """And is overheard: the test of the test."""
     one, processes = alone(tmp_path, "alice", {"__init__.py": OVERHEARD})

@@ -15,6 +15,8 @@ from party.agreement.job import PARTIES
 from tests.deployer.local.commands import Commands, Run, child_of, gone, until
 from tests.harness.processes import ENDLESS, JOB
 
+pytestmark = pytest.mark.slow
+
 
 def keys_in(room: Path) -> list[Path]:
     return list(room.rglob("*.key"))

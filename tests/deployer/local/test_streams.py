@@ -10,6 +10,8 @@ import pytest
 from party.process.streams import takes_unicode
 from tests.deployer.local.commands import Commands
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "script",
