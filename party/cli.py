@@ -21,7 +21,6 @@ from party.channel import listen as bind
 from party.channel import versions
 from party.identity import Keys, load_keys
 from party.models.health import Health, WrongModelError
-from party.models.registry import model_of
 from party.process import children, files, streams
 from party.process.errors import InputError, JobError, KitError
 from party.process.exit import Stop, guarded, place_of, stop_on_signals
@@ -220,13 +219,10 @@ def _do(
     traffic: dict[str, int],
 ) -> None:
     started_s = result.process_age_s()
-    doubts = job.doubts
     keys, table, table_s = _ready(party, options, job, status)
-    if table is not None:
-        own = result.own_columns(job, party, table)
-        doubts += model_of(job.parameters).check_steps(job, party, own)
-        if table.notice is not None:
-            log.say(f"notice: {table.notice}")
+    doubts = job.doubts if table is None else result.doubts(job, party, table)
+    if table is not None and table.notice is not None:
+        log.say(f"notice: {table.notice}")
     for doubt in doubts:
         log.say(f"warning: {doubt}")
     if (left := (keys.expires - datetime.now(UTC)).total_seconds()) < _EXPIRES_SOON_S:

@@ -7,7 +7,7 @@ StatefulSets, the job and where the others are in their ConfigMaps.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def locate(
     clusters = clusters_of(_asked_for(contexts, only), contexts)
     namespace = namespace or "default"
     if not name:
-        names = sorted({one for cluster in _each(clusters) for one in names_in(cluster, namespace)})
+        names = names_in(clusters.values(), namespace)
         if len(names) > 1:
             where = f"namespace {namespace}"
             raise InputError(f"there are {' and '.join(names)}", where, "say which one with --name")
@@ -61,14 +61,18 @@ def locate(
     return replace(release, places=places, elsewhere=elsewhere)
 
 
-def names_in(cluster: Cluster, namespace: str) -> list[str]:
-    """The releases in a namespace, as far as one may see them."""
-    try:
-        found = cluster.select("apps/v1", "StatefulSet", namespace, f"{OURS}=tfe-kit")
-    except NotAllowedError:
-        return []
-    labels = (one["metadata"].get("labels", {}) for one in found)
-    return sorted({one[_INSTANCE] for one in labels if _INSTANCE in one})
+def names_in(clusters: Iterable[Cluster], namespace: str) -> list[str]:
+    """The releases in a namespace of some clusters, as far as one may see them; each cluster is
+    asked once."""
+    names = set()
+    for cluster in dict.fromkeys(clusters):
+        try:
+            found = cluster.select("apps/v1", "StatefulSet", namespace, f"{OURS}=tfe-kit")
+        except NotAllowedError:
+            continue
+        labels = (one["metadata"].get("labels", {}) for one in found)
+        names |= {one[_INSTANCE] for one in labels if _INSTANCE in one}
+    return sorted(names)
 
 
 def is_of(name: str, one: Object | None) -> bool:
@@ -176,10 +180,6 @@ def _asked_for(contexts: Sequence[str] | None, only: Sequence[str] | None) -> li
     if not named or not set(named) <= set(PARTIES):
         return list(PARTIES)
     return [party for party in PARTIES if party in named or party in (only or ())]
-
-
-def _each(clusters: Mapping[str, Cluster]) -> list[Cluster]:
-    return list({id(cluster): cluster for cluster in clusters.values()}.values())
 
 
 def _namespace_in(address: str, name: str) -> str:

@@ -20,12 +20,11 @@ from deployer.cli import new_app
 from deployer.cluster import secrets
 from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
 from party.agreement.job import Job, load_job
-from party.models.registry import model_of
 from party.process.errors import InputError
 from party.process.files import unwritable
 from party.process.streams import takes_unicode
 from party.reporting.documents import TableCheck, TableFault
-from party.reporting.result import own_columns
+from party.reporting.result import doubts
 from party.table import Table, load
 from party.table.expected import Expected
 from party.table.findings import UnfitTableError
@@ -134,7 +133,7 @@ def checked(path: Path, job: Job, party: Owner) -> TableCheck:
     )
     try:
         table = load(path, job, party.value)
-        warnings = _warnings(job, party, table)
+        warnings = doubts(job, party.value, table)
     except UnfitTableError as error:
         return check.model_copy(update={"findings": error.findings})
     except InputError as error:
@@ -225,14 +224,9 @@ def _show(table: Table, job: Job, party: Owner, path: Path) -> None:
     print(f"  sha256  {table.digest} (of the CSV text)")
     if table.notice is not None:
         _notice(table.notice)
-    for doubt in _warnings(job, party, table):
+    for doubt in doubts(job, party.value, table):
         print(f"  warning: {doubt}")
 
 
 def _notice(text: str) -> None:
     print(f"  notice: {text}")
-
-
-def _warnings(job: Job, party: Owner, table: Table) -> tuple[str, ...]:
-    own = own_columns(job, party.value, table)
-    return (*job.doubts, *model_of(job.parameters).check_steps(job, party.value, own))

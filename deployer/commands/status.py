@@ -110,11 +110,10 @@ def check_there(release: Release) -> None:
     """Raises InputError if nothing of a release is in its clusters, with those that are."""
     if release.found:
         return
-    clusters = {id(place.cluster): place.cluster for place in release.places}.values()
-    others = {one for each in clusters for one in names_in(each, release.namespace)}
-    others.discard(release.name)
+    clusters = list(dict.fromkeys(place.cluster for place in release.places))
+    others = [one for one in names_in(clusters, release.namespace) if one != release.name]
     where = f"namespace {release.namespace}, {', '.join(str(one) for one in clusters)}"
     hint = "install it: deployer apply, or helm install; or name another --namespace or --context"
     if others:
-        hint = f"there is {' and '.join(sorted(others))} here: name it with --name"
+        hint = f"there is {' and '.join(others)} here: name it with --name"
     raise InputError(f"there is no release {release.name!r}", where, hint)

@@ -54,6 +54,15 @@ def write_model(
     return document.write(output)
 
 
+def doubts(job: Job, party: Party, table: Table) -> tuple[str, ...]:
+    """What is allowed and can hardly be meant: of the job, and of its steps on the party's table.
+
+    Raises InputError for steps on which the training cannot come to rest.
+    """
+    own = own_columns(job, party, table)
+    return (*job.doubts, *model_of(job.parameters).check_steps(job, party, own))
+
+
 def own_columns(job: Job, party: Party, table: Table) -> npt.NDArray[np.float32]:
     """The party's features, standardised, and the ones where it has them: no label."""
     return table.matrix[:, : table.matrix.shape[1] - (job.label_of(party) is not None)]
