@@ -22,7 +22,7 @@ def test_an_installed_package_trains_its_example(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from deployer.cli import main; main()", "run", "--output", "out"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path / "site"), "HOME": str(tmp_path)},
+        env=one | {"PYTHONPATH": str(tmp_path / "site"), "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
