@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from party.protocols.dealing import Dealing, Uniform
 
 Vector = NDArray[np.float64]
 
@@ -45,12 +48,14 @@ class Protocol(ABC):
     Attributes:
         name: as the job says it.
         parts: who holds which part of a shared value.
+        sums: who holds which part of a sum of products.
         fraction_bits: bits after the point of a number in fixed point.
         sigmoid: its approximation of the sigmoid.
     """
 
     name: str
     parts: Parts
+    sums: Parts
     fraction_bits: int
     sigmoid: Sigmoid
 
@@ -61,6 +66,15 @@ class Protocol(ABC):
         Args:
             tfe: the tf_encrypted module, with its config set.
             device: from a seat's index to its TensorFlow device.
+        """
+
+    @abstractmethod
+    def dealing(self, device: Callable[[int], str], uniform: Uniform) -> Dealing:
+        """What builds computations whose random values the server deals, in the same graph.
+
+        Args:
+            device: from a seat's index to its TensorFlow device.
+            uniform: draws random numbers; see ``party.protocols.dealing``.
         """
 
 
@@ -131,19 +145,15 @@ class Circuit(ABC):
     def sigmoid(self, product: Any) -> Any:
         """The protocol's approximation of the sigmoid of a product that is not truncated yet."""
 
-    def opened(self, shares: list[list[Any]], party: int) -> Any:
+    def opened(self, shares: list[list[Any]], parts: Parts, party: int) -> Any:
         """The sum of a value's parts, at a party, which is sent those that it lacks.
 
         A part that two others hold is sent by the one of lower index.
         """
         import tensorflow as tf
 
-        places = {
-            part: (seat, i)
-            for seat in (2, 1, 0)
-            for i, part in enumerate(self.protocol.parts[seat])
-        }
-        own = {part: (party, i) for i, part in enumerate(self.protocol.parts[party])}
+        places = {part: (seat, i) for seat in (2, 1, 0) for i, part in enumerate(parts[seat])}
+        own = {part: (party, i) for i, part in enumerate(parts[party])}
         lacking = [place for part, place in sorted(places.items()) if part not in own]
         with tf.device(self.device(party)):
             terms = [shares[seat][i] for seat, i in (*own.values(), *lacking)]

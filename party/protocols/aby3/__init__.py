@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from party.protocols.aby3.sigmoid import SIGMOID
-from party.protocols.interface import REPLICATED, Circuit, Protocol
+from party.protocols.interface import REPLICATED, Circuit, Parts, Protocol
+
+if TYPE_CHECKING:
+    from party.protocols.dealing import Dealing, Uniform
 
 
 class Aby3(Protocol):
@@ -14,6 +17,7 @@ class Aby3(Protocol):
 
     name = "aby3"
     parts = REPLICATED
+    sums: Parts = ((0,), (1,), (2,))
     fraction_bits = 16
     sigmoid = SIGMOID
 
@@ -21,3 +25,8 @@ class Aby3(Protocol):
         from party.protocols.aby3.circuit import ReplicatedCircuit
 
         return ReplicatedCircuit(self, tfe.protocol.ABY3(), tfe, device)
+
+    def dealing(self, device: Callable[[int], str], uniform: Uniform) -> Dealing:
+        from party.protocols.aby3.dealing import ReplicatedDealing
+
+        return ReplicatedDealing(device, uniform)

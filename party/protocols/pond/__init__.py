@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from party.protocols.interface import ADDITIVE, Circuit, Protocol
 from party.protocols.pond.sigmoid import SIGMOID
+
+if TYPE_CHECKING:
+    from party.protocols.dealing import Dealing, Uniform
 
 
 class Pond(Protocol):
@@ -14,6 +17,7 @@ class Pond(Protocol):
 
     name = "pond"
     parts = ADDITIVE
+    sums = ADDITIVE
     fraction_bits = 13
     sigmoid = SIGMOID
 
@@ -25,3 +29,8 @@ class Pond(Protocol):
         # Truncation without interaction: 8 rounds a step where the default has 15.
         engine = tfe.protocol.Pond(fixedpoint_config=fixed64_ni)
         return AdditiveCircuit(self, engine, tfe, device)
+
+    def dealing(self, device: Callable[[int], str], uniform: Uniform) -> Dealing:
+        from party.protocols.pond.dealing import AdditiveDealing
+
+        return AdditiveDealing(device, uniform)

@@ -1,0 +1,342 @@
+"""What Alice and Bob compute on shares with the help of random values that the server deals.
+
+The server deals and receives nothing: it knows random values alone, never a share of a secret that
+is not one of them. Each value is used once. A table stays with its holder in the clear; of a table
+X the other one keeps ``X - U`` and the server ``U``, from the program that shares it on, so that a
+table crosses once (SecureML, Mohassel and Zhang 2017, section 4.2).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from party.protocols.sines import COEFFICIENTS, PHASE_BITS, Turns
+
+ALICE, BOB, SERVER = range(3)
+
+Sum = tuple[Any, Any, Any]
+"""A shared value: what the three seats hold of it, which add up to it; None for nothing."""
+
+Uniform = Callable[[list[int], Any], Any]
+"""Draws random integers of a shape and type, of the whole ring, from a seed of their own."""
+
+HEADROOM_BITS = 62
+"""What ``Dealing.rescaled`` divides is smaller than two to this, in magnitude."""
+
+
+@dataclass(frozen=True)
+class SharedTable:
+    """A matrix of a holder, for products.
+
+    Attributes:
+        holder: whose it is.
+        matrix: it, at the holder.
+        masked: ``matrix - mask``, at the other of Alice and Bob.
+        mask: at the server.
+    """
+
+    holder: int
+    matrix: Any
+    masked: Any
+    mask: Any
+
+    @property
+    def other(self) -> int:
+        """The one of Alice and Bob that does not hold it."""
+        return BOB if self.holder == ALICE else ALICE
+
+    def rows(self, first: int, count: int, at: Callable[[int], Any]) -> SharedTable:
+        """Some of its rows."""
+        parts = []
+        for party, part in (
+            (self.holder, self.matrix),
+            (self.other, self.masked),
+            (SERVER, self.mask),
+        ):
+            with at(party):
+                parts.append(part[first : first + count])
+        return SharedTable(self.holder, *parts)
+
+
+Product = Callable[[Any, Any], Any]
+
+
+def times(matrix: Any, vector: Any) -> Any:
+    """A matrix times a vector of one column."""
+    return tf.matmul(matrix, vector)
+
+
+def transposed_times(matrix: Any, vector: Any) -> Any:
+    """The transposed matrix times a vector of one column; nothing is moved for that."""
+    rows, columns = matrix.shape.as_list()
+    return tf.reshape(tf.matmul(tf.reshape(vector, [1, rows]), matrix), [columns, 1])
+
+
+class Dealing(ABC):
+    """Builds such computations in the current TensorFlow graph. Numbers are int64 in matrices.
+
+    A *vector* is shared as the protocol shares values (``Protocol.parts``), and can be multiplied
+    by tables; a ``Sum`` is what comes of it (``Protocol.sums``).
+    """
+
+    def __init__(self, device: Callable[[int], str], uniform: Uniform) -> None:
+        self._device = device
+        self._uniform = uniform
+
+    def at(self, party: int) -> Any:
+        """Where a party's operations are placed."""
+        return tf.device(self._device(party))
+
+    # -- what protocols do in ways of their own
+
+    @abstractmethod
+    def spread(self, value: Sum) -> list[list[Any]]:
+        """A sum at Alice and Bob as a vector's shares, by seat."""
+
+    @abstractmethod
+    def product(self, table: SharedTable, vector: list[list[Any]], by: Product = times) -> Sum:
+        """A table, or with ``transposed_times`` its transpose, times a vector."""
+
+    @abstractmethod
+    def summed(self, vector: list[list[Any]]) -> Sum:
+        """A vector's shares as a sum, without a message."""
+
+    # -- what all do alike
+
+    def share(self, table: Any, holder: int) -> SharedTable:
+        """A holder's matrix, masked for the other, once for all products."""
+        mask = self.uniform(table.shape.as_list())
+        with self.at(holder):
+            masked = table - mask
+        with self.at(BOB if holder == ALICE else ALICE):
+            masked = tf.identity(masked)
+        with self.at(SERVER):
+            mask = tf.identity(mask)
+        return SharedTable(holder, table, masked, mask)
+
+    def encoded(self, fed: Any, holder: int, bits: int) -> Any:
+        """A holder's own float32 numbers in fixed point."""
+        with self.at(holder):
+            return tf.cast(tf.round(fed * np.float32(2.0**bits)), tf.int64)
+
+    def uniform(self, shape: Sequence[int], dtype: Any = tf.int64) -> Any:
+        """Fresh random numbers of the whole ring, that the server draws."""
+        with self.at(SERVER):
+            return self._uniform(list(shape), dtype)
+
+    def dealt(self, value: Any) -> Sum:
+        """A value of the server's as fresh shares at Alice and Bob."""
+        own = self.uniform(value.shape.as_list())
+        with self.at(SERVER):
+            rest = value - own
+        return own, rest, None
+
+    def combined(self, *terms: tuple[int, Sum]) -> Sum:
+        """The sum of values times public integers."""
+        return self._each(lambda values: _combined(terms, values), *(term for _, term in terms))
+
+    def nothing(self, like: Sum) -> Sum:
+        """Zeros in the place of a value's shares."""
+        return self._each(lambda shares: tf.zeros(shares[0].shape.as_list(), tf.int64), like)
+
+    def minus(self, value: Sum, number: Any, party: int) -> Sum:
+        """A value less what a party knows, one with a share of it."""
+        with self.at(party):
+            own = value[party] - number
+        return _replaced(value, party, own)
+
+    def sigmoid(self, t: Sum, bits: int, result_bits: int) -> Sum:
+        """The wave of ``party.protocols.sines`` of t, at Alice and Bob.
+
+        Args:
+            t: [rows, 1], with ``bits`` after the point, modulo the ring.
+            result_bits: after the point of the result, an even number.
+
+        The phase of t is taken modulo the period, so that shares may be shifted each for itself:
+        what they lack when their sum wraps is a whole number of periods. Off by two units of a
+        phase at most.
+        """
+        rows = t[ALICE].shape[0]
+        phase, angle = self._opened(t, bits - PHASE_BITS)
+        public_bits, dealt_bits = result_bits // 2 - 1, result_bits // 2 + 1
+        with self.at(SERVER):
+            turns = Turns(tf.reshape(tf.cast(angle, tf.int64), [1, rows]), _shifted)
+            table = []
+            for k, coefficient in enumerate(COEFFICIENTS):
+                if k:
+                    turns.advance()
+                # sin(a - b) = sin(a) cos(b) - cos(a) sin(b)
+                table += [
+                    turns.rounded(turns.cosine, dealt_bits, coefficient),
+                    -turns.rounded(turns.sine, dealt_bits, coefficient),
+                ]
+            waves = tf.concat(table, 0)
+        dealt = self.dealt(waves)
+        shares = []
+        for party in (ALICE, BOB):
+            with self.at(party):
+                turns = Turns(tf.reshape(tf.cast(phase[party], tf.int64), [1, rows]), _shifted)
+                total: Any = 1 << (result_bits - 1) if party == ALICE else None
+                for k in range(len(COEFFICIENTS)):
+                    if k:
+                        turns.advance()
+                    for i, own in enumerate((turns.sine, turns.cosine)):
+                        term = turns.rounded(own, public_bits) * dealt[party][2 * k + i]
+                        total = term if total is None else total + term
+                shares.append(tf.reshape(total, [rows, 1]))
+        return shares[ALICE], shares[BOB], None
+
+    def square_sum(self, value: Sum) -> Sum:
+        """The sum of the squares of a vector, [1, 1], with twice the bits after the point.
+
+        Alice and Bob learn ``c = v + r`` for a random r, of which shares of r and of its squares'
+        sum are dealt: ``v v = c c - 2 c r + r r``.
+        """
+        opened, mask = self._masked(value)
+        with self.at(SERVER):
+            told = tf.concat([mask, tf.reduce_sum(mask * mask, 0, keepdims=True)], 0)
+        dealt = self.dealt(told)
+        shares = []
+        for party in (ALICE, BOB):
+            with self.at(party):
+                c, own = opened[party], dealt[party]
+                cross = c * own[:-1] * 2
+                terms = c * c - cross if party == ALICE else -cross
+                shares.append(tf.reduce_sum(terms, 0, keepdims=True) + own[-1:])
+        return shares[ALICE], shares[BOB], None
+
+    def within(self, value: Sum, drop: int, bits: int, low: int, count: int) -> Sum:
+        """Whether ``value / 2**drop``, modulo ``2**bits``, is one of ``count`` numbers from ``low``
+        on: 1 or 0, [1, 1]. The quotient is rounded down, or one less.
+
+        The server deals the answers for all of ``2**bits`` numbers that Alice and Bob may open.
+        """
+        everything = 1 << bits
+        opened, mask = self._opened(value, drop)
+        numbers = np.arange(everything, dtype=np.int32)[:, np.newaxis]
+        with self.at(SERVER):
+            places = tf.bitwise.bitwise_and(numbers - mask - low, everything - 1)
+            answers = tf.cast(tf.less(places, count), tf.int64)
+        dealt = self.dealt(answers)
+        shares = []
+        for party in (ALICE, BOB):
+            with self.at(party):
+                chosen = tf.equal(tf.bitwise.bitwise_and(opened[party], everything - 1), numbers)
+                picked = tf.cast(chosen, tf.int64) * dealt[party]
+                shares.append(tf.reduce_sum(picked, 0, keepdims=True))
+        return shares[ALICE], shares[BOB], None
+
+    def replicated(self, value: Sum) -> list[list[Any]]:
+        """A sum at Alice and Bob in three parts, of which seat i holds i and i + 1.
+
+        Part 0 (Alice's and the server's) and part 2 (Bob's and the server's) are drawn; Alice and
+        Bob send each other what makes up part 1, which both hold.
+        """
+        shape = value[ALICE].shape.as_list()
+        first, last = (self.uniform(shape) for _ in range(2))
+        with self.at(ALICE):
+            from_alice = value[ALICE] - first
+        with self.at(BOB):
+            from_bob = value[BOB] - last
+        middle, own = [], []
+        for party, drawn in ((ALICE, first), (BOB, last)):
+            with self.at(party):
+                middle.append(from_alice + from_bob)
+                own.append(tf.identity(drawn))
+        with self.at(SERVER):
+            dealt = [tf.identity(last), tf.identity(first)]
+        return [[own[0], middle[0]], [middle[1], own[1]], dealt]
+
+    def rescaled(self, value: Sum, bits: int) -> Sum:
+        """A value, below ``2**HEADROOM_BITS`` in magnitude, divided by ``2**bits``: at Alice and
+        Bob, rounded down or up, and never wrong.
+
+        Both learn ``c = value + 2**62 + r`` for a random r of the whole ring. The quotient is that
+        of c less that of r, and where c wrapped around, ``2**(64 - bits)`` more. It wrapped where
+        c's highest bit is 0 and r's is 1, since what was masked has none.
+        """
+        shape = value[ALICE].shape.as_list()
+        offset = 1 << HEADROOM_BITS
+        opened, mask = self._masked(self.minus(value, -offset, ALICE))
+        quotient_mask = (1 << (64 - bits)) - 1
+        with self.at(SERVER):
+            quotient = tf.bitwise.bitwise_and(_shifted(mask, bits), quotient_mask)
+            highest = tf.bitwise.bitwise_and(_shifted(mask, 63), 1)
+            told = tf.concat([quotient, highest], 0)
+        dealt = self.dealt(told)
+        shares = []
+        for party in (ALICE, BOB):
+            with self.at(party):
+                c = opened[party]
+                quotient, highest = dealt[party][: shape[0]], dealt[party][shape[0] :]
+                low = 1 - tf.bitwise.bitwise_and(_shifted(c, 63), 1)
+                share = low * highest * (1 << (64 - bits)) - quotient
+                if party == ALICE:
+                    own = tf.bitwise.bitwise_and(_shifted(c, bits), quotient_mask)
+                    share = share + own - (offset >> bits)
+                shares.append(tf.reshape(share, shape))
+        return shares[ALICE], shares[BOB], None
+
+    def _opened(self, t: Sum, drop: int) -> tuple[list[Any], Any]:
+        """At Alice and Bob ``t / 2**drop`` plus a random number of 32 bits, that the server knows:
+        what they opened, and the number."""
+        narrow = self._each(lambda own: tf.cast(_shifted(own[0], drop), tf.int32), t)
+        return self._masked(narrow)
+
+    def _masked(self, value: Sum) -> tuple[list[Any], Any]:
+        shares = {p: share for p, share in enumerate(value) if share is not None}
+        some = shares[ALICE]
+        masks = {p: self.uniform(some.shape.as_list(), some.dtype) for p in shares}
+        sent = {}
+        for party, share in shares.items():
+            with self.at(party):
+                sent[party] = share + masks[party]
+        opened = []
+        for party in (ALICE, BOB):
+            with self.at(party):
+                opened.append(_total(list(sent.values())))
+        with self.at(SERVER):
+            mask = _total(list(masks.values()))
+        return opened, mask
+
+    def _each(self, make: Callable[[list[Any]], Any], *values: Sum) -> Sum:
+        """What each seat makes of its own shares, where it has any."""
+        made: list[Any] = []
+        for party in range(3):
+            own = [value[party] for value in values]
+            with self.at(party):
+                made.append(None if all(share is None for share in own) else make(own))
+        return made[0], made[1], made[2]
+
+
+def _combined(terms: Sequence[tuple[int, Sum]], shares: list[Any]) -> Any:
+    total = None
+    for (factor, _), share in zip(terms, shares, strict=True):
+        if share is not None:
+            scaled = share if factor == 1 else share * factor
+            total = scaled if total is None else total + scaled
+    return total
+
+
+def _total(terms: list[Any]) -> Any:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def _shifted(value: Any, bits: int) -> Any:
+    """Divided by a power of two, rounding towards minus infinity."""
+    return tf.bitwise.right_shift(value, tf.constant(bits, value.dtype)) if bits else value
+
+
+def _replaced(value: Sum, party: int, share: Any) -> Sum:
+    shares = list(value)
+    shares[party] = share
+    return shares[0], shares[1], shares[2]

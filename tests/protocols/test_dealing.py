@@ -1,0 +1,120 @@
+"""What Alice and Bob compute with what the server deals is right for every share and every mask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from party.protocols.sines import ERROR, PHASE_BITS, RANGE, wave
+from tests.harness.plans import compiled
+
+PROTOCOLS = ("pond", "aby3")
+LARGEST = 2**62 - 1
+
+pytestmark = pytest.mark.slow
+
+
+def computed(protocol: str, what: str, values: list[int], *arguments: Any) -> np.ndarray:
+    """What the shares add up to in the end, of values that were shared at random."""
+    found = compiled(_computed, protocol, what, values, arguments)
+    return np.asarray(found, np.int64)
+
+
+def _computed(protocol: str, what: str, values: list[int], arguments: tuple[Any, ...]) -> Any:
+    import tensorflow as tf
+
+    from party.compiler.build import _drawn, device
+    from party.protocols.dealing import SharedTable
+    from party.protocols.registry import protocol_of
+
+    column = np.array(values, np.int64)[:, np.newaxis]
+    with tf.Graph().as_default() as graph:
+        dealing = protocol_of(protocol).dealing(device, _drawn)
+        parts = 2 if protocol == "pond" else 3
+        drawn = [_drawn(list(column.shape), tf.int64) for _ in range(parts - 1)]
+        rest = tf.constant(column)
+        for share in drawn:
+            rest = rest - share
+        shared: Any = (*drawn, rest, None, None)[:3]
+        if what == "product":
+            matrix = np.array(arguments[0], np.int64)
+            table = dealing.share(tf.constant(matrix), arguments[1])
+            assert isinstance(table, SharedTable)
+            both = shared if parts == 2 else (shared[0] + shared[2], shared[1], None)
+            result = dealing.product(table, dealing.spread(both))
+        else:
+            result = getattr(dealing, what)(shared, *arguments)
+        total = sum(share for share in result if share is not None)
+    definition = graph.as_graph_def()
+    for node in definition.node:
+        node.device = ""
+    with tf.Graph().as_default() as whole:
+        tf.import_graph_def(definition, name="")
+        with tf.compat.v1.Session(graph=whole) as session:
+            return session.run(total.name).reshape(-1).tolist()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@settings(deadline=None, max_examples=15)
+@given(
+    values=st.lists(st.integers(-LARGEST, LARGEST), min_size=1, max_size=200),
+    bits=st.integers(1, 61),
+)
+def test_a_rescaled_value_is_off_by_one_at_most_and_never_wrong(
+    protocol: str, values: list[int], bits: int
+) -> None:
+    values = [*values, 0, 1, -1, LARGEST, -LARGEST]
+    found = computed(protocol, "rescaled", values, bits)
+    exact = np.array([value >> bits for value in values])
+    assert set(np.unique(found - exact)) <= {0, 1}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@settings(deadline=None, max_examples=10)
+@given(st.lists(st.floats(-RANGE, RANGE), min_size=1, max_size=200), st.sampled_from([41, 33]))
+def test_the_sigmoid_is_the_waves(protocol: str, t: list[float], bits: int) -> None:
+    values = [round(each * 2**bits) for each in t]
+    found = computed(protocol, "sigmoid", values, bits, 24) / 2**24
+    assert np.abs(found - wave(np.array(t))).max() < ERROR
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_sums_that_wrapped_around_have_the_phase_that_they_should(protocol: str) -> None:
+    draw = np.random.default_rng(3)
+    t = draw.integers(-(2**63), 2**63, 500)
+    found = computed(protocol, "sigmoid", t.tolist(), 41, 24) / 2**24
+    phase = (t >> (41 - PHASE_BITS)) % 2**32 / 2**PHASE_BITS
+    assert np.abs(found - wave(phase)).max() < ERROR
+
+
+@pytest.mark.parametrize("holder", [0, 1])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_product_is_exact(protocol: str, holder: int) -> None:
+    draw = np.random.default_rng(4)
+    matrix = draw.integers(-(2**40), 2**40, (7, 5))
+    vector = draw.integers(-(2**60), 2**60, 5)
+    found = computed(protocol, "product", vector.tolist(), matrix.tolist(), holder)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(found, matrix @ vector)
+
+
+@pytest.mark.parametrize("protocol", ["pond"])
+@settings(deadline=None, max_examples=10)
+@given(st.lists(st.integers(-(2**27), 2**27), min_size=1, max_size=40))
+def test_the_sum_of_squares_is_exact(protocol: str, values: list[int]) -> None:
+    (found,) = computed(protocol, "square_sum", values)
+    assert found == sum(value**2 for value in values)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 2**20), st.integers(0, 12), st.integers(1, 100))
+def test_a_window_is_looked_up_right(protocol: str, value: int, drop: int, count: int) -> None:
+    (found,) = computed(protocol, "within", [value], drop, 11, -1, count)
+    off = 0 if drop == 0 else 2 if protocol == "aby3" else 1
+    surely = [((value >> drop) - less + 1) % 2**11 < count for less in range(off + 1)]
+    assert found in surely
