@@ -256,6 +256,8 @@ def _do(
             outcome.plan_digest,
             versions(),
             doubts,
+            outcome.steps or None,
+            outcome.settled,
         )
         log.say("the model is written, and its health with it", path=str(path))
     if outcome.kept:
@@ -263,7 +265,7 @@ def _do(
         log.say("nobody gets the model: this party's shares of it are written", path=str(path))
     table_bytes = 0 if table is None else table.matrix.nbytes
     _write_report(options, party, job, outcome, traffic, table_bytes)
-    status.enter("done", "done", step=job.steps, epoch=job.training.epochs)
+    status.enter("done", "done", step=outcome.steps or job.steps, epoch=job.epochs)
     if outcome.opened and sys.stdout.isatty():
         # Only for eyes: whatever collects the output of processes is not to have the model.
         model = result.read_model(options.output)

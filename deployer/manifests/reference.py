@@ -50,8 +50,15 @@ def values_schema() -> str:
     _close(schema)
     for section in _sections(schema, schema):
         section["required"] = list(section["properties"])
+    # Helm lays one solver's keys over the defaults, which are another's: ``kit.job`` parts them.
+    batches, descent = schema["$defs"]["Training"], schema["$defs"].pop("Descent")
+    batches["properties"] |= descent["properties"]
+    batches.pop("required")
+    training = schema["$defs"]["Job"]["properties"]["training"]
+    del training["oneOf"], training["default"]
+    training["$ref"] = "#/$defs/Training"
     # What a float64, which is all that helm knows, holds exactly.
-    seed = schema["$defs"]["Training"]["properties"]["order_seed"]
+    seed = batches["properties"]["order_seed"]
     seed["exclusiveMaximum"] = 2**53
     schema["$defs"]["Job"]["properties"]["features"]["uniqueItems"] = True
     schema = {"$schema": "http://json-schema.org/draft-07/schema#", **schema}

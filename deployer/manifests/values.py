@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -31,7 +31,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import core_schema
 
 from party.agreement.hosts import Address
-from party.agreement.job import PARTIES, Job
+from party.agreement.job import PARTIES, Descent, Job, Training
 from party.agreement.yaml12 import Document, load_yaml, refused
 from party.process.errors import InputError, printable
 
@@ -430,7 +430,8 @@ class Values(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Values:
-        if self.job.training.order_seed >= 2**53:
+        batches = self.job.batches_of
+        if batches is not None and batches.order_seed >= 2**53:
             # helm reads every number as a 64-bit float and would round it without a word
             raise ValueError("job.training.order_seed: must be less than 2**53")
         if self.ports.party == self.ports.status:
@@ -483,7 +484,7 @@ def parse_values(
     """
     try:
         # JSON mode: lists stand for tuples, while numbers and texts stay strictly apart.
-        return Values.model_validate_json(json.dumps(document, default=str))
+        return Values.model_validate_json(json.dumps(_one_solver(document), default=str))
     except ValidationError as error:
         errors = error.errors(include_url=False)
     wrong = refused(errors, Document(document, where))
@@ -495,6 +496,17 @@ def parse_values(
     if says is not None and says.path(wrong.path):
         where = says.place(wrong.path)
     raise InputError(f"{key}: {wrong.message}" if key else wrong.message, where, hint)
+
+
+def _one_solver(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Whoever names keys of the descent does not mean the mini-batches of the defaults, as the
+    chart's ``kit.job`` has it."""
+    job = document.get("job")
+    training = job.get("training") if isinstance(job, Mapping) else None
+    if not isinstance(training, Mapping) or not training.keys() & Descent.model_fields.keys():
+        return document
+    chosen = {key: value for key, value in training.items() if key not in Training.model_fields}
+    return {**document, "job": {**document["job"], "training": chosen}}
 
 
 def _read(path: Path) -> Document:
@@ -515,14 +527,26 @@ def _layered(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
     return layered
 
 
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a type is, or of which it is one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
 def _nearest_key(location: Sequence[str | int]) -> str | None:
-    model: type[BaseModel] = Values
+    models: list[type[BaseModel]] = [Values]
     for part in location[:-1]:
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        inner = fields[str(part)].annotation if str(part) in fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        annotations = [
+            field.annotation
+            for model in models
+            for name, field in model.model_fields.items()
+            if (field.alias or name) == str(part)
+        ]
+        models = [model for annotation in annotations for model in _models_in(annotation)]
+        if not models:
             return None
-        model = inner
-    names = [field.alias or name for name, field in model.model_fields.items()]
+    names = [field.alias or name for model in models for name, field in model.model_fields.items()]
     near = get_close_matches(str(location[-1])[:80], names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(names))}"

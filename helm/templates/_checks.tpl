@@ -42,7 +42,7 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- fail (printf "job.features: %s holds neither features nor the label, so that the other can train alone" $holder) -}}
 {{- end -}}
 {{- end -}}
-{{- if gt (int64 .training.batch_size) (int64 .rows) -}}
+{{- if gt (int64 (get .training "batch_size" | default 0)) (int64 .rows) -}}
 {{- fail (printf "job.training.batch_size: %d is more than rows (%d)" (int64 .training.batch_size) (int64 .rows)) -}}
 {{- end -}}
 {{- end }}

@@ -119,3 +119,12 @@ imagePullSecrets:
   {{- end }}
 {{- end -}}
 {{- end }}
+
+{{/* The job, as all parties have it: of two solvers' keys those that are no default's. */}}
+{{- define "kit.job" -}}
+{{- $training := .Values.job.training -}}
+{{- if or (hasKey $training "passes") (hasKey $training "tolerance") (hasKey $training "C") -}}
+{{- $training = omit $training "epochs" "batch_size" "learning_rate" "order_seed" -}}
+{{- end -}}
+{{- toPrettyJson (set (deepCopy .Values.job) "training" $training) -}}
+{{- end }}

@@ -131,6 +131,10 @@ class StepWidth:
 _MANY = 0.01
 """The share of rows in no batch from which it is worth a word."""
 
+BLOCK_ROWS = 8192
+"""Rows of one run of a program that goes through all rows in blocks, at most: enough that its
+messages are few, few enough that its memory is small."""
+
 SMALLEST_RATE = 1e-5
 """A step of a smaller rate moves no weight by as much as the last bit of any protocol's numbers."""
 
@@ -144,6 +148,40 @@ class Training(_Strict):
     order_seed: int = Field(
         default=0, ge=0, lt=2**53, description="public seed of the order of rows in each epoch"
     )
+
+
+class Descent(_Strict):
+    """Gradient descent over all rows, with momentum and without a rate to choose."""
+
+    passes: int = Field(default=200, ge=1, le=10_000, description="passes over the rows, at most")
+    tolerance: float = Field(
+        default=0.0005,
+        ge=0,
+        le=0.1,
+        description="how small a step may be for the training to have settled, which all parties "
+        "are told every 8 passes; 0: nobody is told, and all passes are done",
+    )
+    C: float = Field(
+        default=1.0,
+        ge=1e-6,
+        le=1e6,
+        description="the inverse strength of the penalty on squared weights, as in scikit-learn",
+    )
+
+
+def _solver(value: Any) -> str:
+    """Which solver's keys stand under ``training``: those of mini-batches, or those without."""
+    keys = value.keys() if isinstance(value, dict) else type(value).model_fields.keys()
+    return _BATCHES if keys & Training.model_fields.keys() else _DESCENT
+
+
+_BATCHES, _DESCENT = "(batches)", "(descent)"
+Solver = SerializeAsAny[
+    Annotated[
+        Annotated[Training, Tag(_BATCHES)] | Annotated[Descent, Tag(_DESCENT)],
+        Discriminator(_solver),
+    ]
+]
 
 
 class Job(_Strict):
@@ -161,7 +199,10 @@ class Job(_Strict):
     model: ModelChoice = Field(
         default="logistic-regression", description="what is trained: its name, or its parameters"
     )
-    training: Training
+    training: Solver = Field(
+        default=Descent(),
+        description="to the optimum by passes over all rows, or by steps over mini-batches",
+    )
     result: Result = Field(
         default="alice",
         description="who receives the model: alice, bob, both, own (each holder the weights of its "
@@ -187,9 +228,10 @@ class Job(_Strict):
                     f"features: {holder} holds neither features nor the label, so that the other "
                     "can train alone"
                 )
-        if self.training.batch_size > self.rows:
+        batches = self.batches_of
+        if batches is not None and batches.batch_size > self.rows:
             raise ValueError(
-                f"training.batch_size: {self.training.batch_size} is more than rows ({self.rows})"
+                f"training.batch_size: {batches.batch_size} is more than rows ({self.rows})"
             )
         return self
 
@@ -234,28 +276,62 @@ class Job(_Strict):
         return parameters_of(self.model) if isinstance(self.model, str) else self.model
 
     @property
+    def batches_of(self) -> Training | None:
+        """The solver's keys where it takes mini-batches."""
+        return self.training if isinstance(self.training, Training) else None
+
+    @property
+    def descent(self) -> Descent | None:
+        """The solver's keys where it takes all rows in each pass."""
+        return self.training if isinstance(self.training, Descent) else None
+
+    @property
     def step_width(self) -> StepWidth:
         """By which a step multiplies the sum of the batch's gradients."""
+        assert isinstance(self.training, Training)
         return StepWidth.of(self.training.learning_rate / self.training.batch_size)
 
     def batches(self, epoch: int) -> NDArray[np.int32]:
         """The rows of an epoch, counted from 0: [steps_per_epoch, batch_size]. See ``order``."""
         from party.agreement.order import order
 
+        assert isinstance(self.training, Training)
         used = self.steps_per_epoch * self.training.batch_size
         rows = order(self.training.order_seed, epoch, self.rows)[:used]
         return rows.reshape(-1, self.training.batch_size)
 
+    def in_blocks(self, rows: int, size: int) -> NDArray[np.int32]:
+        """So many rows in their own order, [blocks, size]. See ``order.blocks``."""
+        from party.agreement.order import blocks
+
+        return blocks(rows, size)
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the rows."""
+        training = self.training
+        return training.epochs if isinstance(training, Training) else training.passes
+
+    @property
+    def blocks(self) -> int:
+        """Blocks in a pass over all rows."""
+        return -(-self.rows // BLOCK_ROWS)
+
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch. The rows left over by the last, partial one sit that epoch
-        out; the order changes with each epoch, so that no row sits out for long."""
-        return self.rows // self.training.batch_size
+        """Steps of one pass: whole batches, or blocks and the step that follows them.
+
+        The rows left over by the last, partial batch sit that epoch out; the order changes with
+        each epoch, so that no row sits out for long."""
+        training = self.training
+        if isinstance(training, Training):
+            return self.rows // training.batch_size
+        return self.blocks + 1
 
     @property
     def steps(self) -> int:
         """Steps of the whole job."""
-        return self.steps_per_epoch * self.training.epochs
+        return self.steps_per_epoch * self.epochs
 
     @property
     def rows_never_used(self) -> int:
@@ -264,10 +340,13 @@ class Job(_Strict):
 
         from party.agreement.order import order
 
-        used = self.steps_per_epoch * self.training.batch_size
+        batches = self.batches_of
+        if batches is None:
+            return 0
+        used = self.steps_per_epoch * batches.batch_size
         left: NDArray[np.int32] | None = None
-        for epoch in range(self.training.epochs):
-            over = order(self.training.order_seed, epoch, self.rows)[used:]
+        for epoch in range(batches.epochs):
+            over = order(batches.order_seed, epoch, self.rows)[used:]
             left = over if left is None else np.intersect1d(left, over, assume_unique=True)
             if not len(left):
                 return 0
@@ -277,18 +356,21 @@ class Job(_Strict):
     def doubts(self) -> tuple[str, ...]:
         """What is allowed and can hardly be meant, each with its key; it follows from the job
         alone, and so is the same for all."""
-        found = []
+        found: list[str] = []
+        batches = self.batches_of
+        if batches is None:
+            return ()
         if self.steps == 1:
             found.append(
                 "training: one step is the whole training; raise training.epochs, or lower "
                 "training.batch_size"
             )
-        left = self.rows % self.training.batch_size / self.rows
-        never = round(self.rows * left**self.training.epochs)
+        left = self.rows % batches.batch_size / self.rows
+        never = round(self.rows * left**batches.epochs)
         if never > self.rows * _MANY:
             found.append(
                 f"training.batch_size: about {never} of {self.rows} rows are in no batch, since "
-                f"{self.training.batch_size} rows are a batch and the rest of an epoch is left "
+                f"{batches.batch_size} rows are a batch and the rest of an epoch is left "
                 "out; raise training.epochs, or lower training.batch_size"
             )
         return tuple(found)
@@ -333,13 +415,14 @@ def _job_of(document: Document) -> Job:
 def _nearest_key(path: Sequence[int | str]) -> str | None:
     from difflib import get_close_matches
 
-    parts: dict[int | str, type[BaseModel]] = {
-        "training": Training,
-        "features": FeaturesByHolder,
-        "label": LabelByHolder,
+    parts: dict[int | str, tuple[type[BaseModel], ...]] = {
+        "training": (Training, Descent),
+        "features": (FeaturesByHolder,),
+        "label": (LabelByHolder,),
     }
-    model = parts.get(path[0], Job) if len(path) > 1 else Job
-    near = get_close_matches(str(path[-1])[:80], model.model_fields, n=1)
+    models = parts.get(path[0], (Job,)) if len(path) > 1 else (Job,)
+    keys = [key for model in models for key in model.model_fields]
+    near = get_close_matches(str(path[-1])[:80], keys, n=1)
     return near[0] if near else None
 
 

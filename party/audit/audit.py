@@ -16,7 +16,7 @@ from party.audit.view import View, view
 from party.models.registry import model_of
 from party.plan.cut import Cut, cut
 from party.plan.graph import Operation, Plan, Program
-from party.plan.parameters import OPEN, SHARE, PlanParameters
+from party.plan.parameters import ASK, OPEN, PlanParameters
 from party.process.errors import JobError
 
 _DRAWN = frozenset({"Placeholder", "KitSeed"})
@@ -32,6 +32,7 @@ class Revealed:
     what: str
     to: str
     sent_by: tuple[str, ...]
+    program: str = OPEN
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def _shared(plan: Plan) -> None:
 def _with_the_models_programs(plan: Plan, job: Job) -> None:
     """The programs are those that the run knows, in their order."""
     names = tuple(program.name for program in plan.programs)
-    if names != model_of(job.parameters).programs:
+    if names != model_of(job.parameters).programs(plan.parameters.layout):
         raise JobError("the plan is refused: it has other programs than its model")
 
 
@@ -195,11 +196,16 @@ def _read_by_rows(plan: Plan, program: Program) -> None:
     for private in program.inputs:
         batch = program.by_name[private.operation]
         rows, columns = batch.shape if len(batch.shape) == 2 else (None, 0)
-        wanted = layout.share_rows if program.name == SHARE else layout.batch_size
+        wanted = _rows(plan, program)
         if batch.dtype != np.float32 or rows != wanted:
             raise _refused(batch, "it is not a batch of rows of float32")
         if private.first < 0 or private.first + columns > layout.columns_of(private.party):
             raise _refused(batch, "it reads columns that its party does not have")
+
+
+def _rows(plan: Plan, program: Program) -> int:
+    """The rows that a run of a program takes of each table."""
+    return plan.parameters.trained.rows_of(program.name, plan.parameters.layout)
 
 
 def _carried(plan: Plan, program: Program) -> None:
@@ -216,9 +222,7 @@ def _carried(plan: Plan, program: Program) -> None:
             parts = () if shared is None else shared.parts[slot.share.party]
             if shared is None or not 0 <= slot.share.position < len(parts):
                 raise _refused(operation, "it stands for a share that nobody holds")
-            layout = plan.parameters.layout
-            rows = layout.share_rows if program.name == SHARE else layout.batch_size
-            shape = (rows, *shared.shape[1:]) if shared.by_rows else shared.shape
+            shape = (_rows(plan, program), *shared.shape[1:]) if shared.by_rows else shared.shape
             if (operation.dtype, operation.shape) != (np.dtype(shared.dtype), shape):
                 raise _refused(
                     operation, "a share after the program has another type or shape than before it"
@@ -324,20 +328,21 @@ def _revealed(plan: Plan, program: Program) -> list[Revealed]:
         # Of two parts that it lacks, each would tell more than their sum.
         if len(lacked) != 1 or sent != [*lacked] or messages[0].receiver != receiver:
             raise _refused(result, "opening the value would reveal more than the value")
-        if program.name != OPEN:
+        if program.name not in (OPEN, ASK):
             # What is opened in each step tells how it changes with the step's batch.
             raise _refused(result, f"{program.name!r} opens a value, and runs again and again")
         senders = tuple(sorted({PARTIES[message.sender] for message in messages}))
-        found.append(Revealed(opening.value, PARTIES[receiver], senders))
+        found.append(Revealed(opening.value, PARTIES[receiver], senders, program.name))
     return found
 
 
 def _agreed(revealed: list[Revealed], job: Job) -> None:
-    """What is opened is what the job says, to whom it says, each once."""
-    found = sorted((each.what, each.to) for each in revealed)
-    layout = PlanParameters.of(job).layout
-    wanted = sorted(model_of(job.parameters).opened(layout))
-    if found != [(what, PARTIES[to]) for what, to in wanted]:
+    """What each program opens is what the job says, to whom it says, each once."""
+    found = sorted((each.program, each.what, each.to) for each in revealed)
+    layout, model = PlanParameters.of(job).layout, model_of(job.parameters)
+    wanted = [(OPEN, what, PARTIES[to]) for what, to in model.opened(layout)]
+    wanted += [(ASK, what, PARTIES[to]) for what, to in model.asked(layout)]
+    if found != sorted(wanted):
         raise JobError(
             "the plan is refused: it opens something else than the job says, or to somebody else"
         )

@@ -137,11 +137,14 @@ class Flows:
         for number in self._numbering.streams:
             size = self._numbering.terms[number].operation.size
             label = np.zeros(size, np.int64)
+            taken = 1
             for read in slices.get(number, ()):
-                inside = np.zeros(size, np.int64)
-                inside[read] = 1
-                label = np.unique(2 * label + inside, return_inverse=True)[1].reshape(-1)
-            count = np.unique(label).size
+                # What was one piece is two now: what lies inside of this slice gets a new label.
+                inside = np.unique(label[read], return_inverse=True)[1].reshape(-1)
+                label[read] = taken + inside
+                taken += int(inside.max(initial=-1)) + 1
+            label = np.unique(label, return_inverse=True)[1].reshape(-1)
+            count = int(label.max(initial=-1)) + 1
             self._first_element[number] = elements
             self.pieces[number] = ((1 << count) - 1) << first_bit
             labels.append(label + first_bit)

@@ -10,20 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from party.agreement.job import PARTIES
 from party.compiler import compat
-from party.models.interface import Model, ProgramBuilder, Value
-from party.models.registry import ModelParameters, model_of
+from party.models.interface import ProgramBuilder, Value
 from party.plan.graph import Opening, Operation, Plan, Private, Program, Share, Shared, Slot
-from party.plan.parameters import SHARE, PlanParameters
+from party.plan.parameters import PlanParameters
 from party.plan.seeds import send_seeds
 from party.process.errors import JobError
-from party.protocols.interface import Circuit
+from party.protocols.dealing import Dealing
+from party.protocols.interface import Circuit, Parts
 from party.protocols.registry import protocol_of
-
-MODEL_PARAMETERS: TypeAdapter[ModelParameters] = TypeAdapter(ModelParameters)
 
 _ATTRIBUTES = {
     "StridedSlice": (
@@ -59,16 +56,15 @@ def build(parameters: PlanParameters) -> Plan:
     Raises:
         JobError: a graph has an operation that a plan cannot hold.
     """
-    model = _model(parameters)
+    model = parameters.trained
     protocol = protocol_of(parameters.protocol)
     state = tuple(
-        Shared(value.name, value.shape, "int64", protocol.parts, value.by_rows)
-        for value in model.state(parameters.layout)
+        Shared(value.name, value.shape, "int64", value.parts or protocol.parts, value.by_rows)
+        for value in model.state(parameters.layout, protocol)
     )
-    programs = [build_program(parameters, name) for name in model.programs]
-    return Plan(
-        parameters, state, tuple(p.extracted() for p in programs), 2**protocol.fraction_bits
-    )
+    programs = [build_program(parameters, name) for name in model.programs(parameters.layout)]
+    scale = 2 ** model.result_bits(parameters.layout, protocol)
+    return Plan(parameters, state, tuple(p.extracted() for p in programs), scale)
 
 
 def build_program(parameters: PlanParameters, name: str) -> BuiltProgram:
@@ -77,22 +73,24 @@ def build_program(parameters: PlanParameters, name: str) -> BuiltProgram:
     import tensorflow as tf
     from tf_encrypted.protocol import protocol as memoized
 
-    model, layout = _model(parameters), parameters.layout
+    model, layout = parameters.trained, parameters.layout
     graph = tf.Graph()
     with graph.as_default(), _seeded_coins(parameters.digest + name):
         # tf-encrypted remembers what it built by argument; a former graph's tensors are no use.
         memoized.nodes.clear()
         hosts = OrderedDict((f"server{i}", f"{party}:0") for i, party in enumerate(PARTIES))
         tfe.set_config(tfe.RemoteConfig(hosts))
-        circuit = protocol_of(parameters.protocol).circuit(tfe, device)
-        rows = layout.share_rows if name == SHARE else layout.batch_size
-        built = BuiltProgram(name, graph, circuit, model.state(layout), rows)
+        protocol = protocol_of(parameters.protocol)
+        built = BuiltProgram(
+            name,
+            graph,
+            protocol.circuit(tfe, device),
+            protocol.dealing(device, _drawn),
+            model.state(layout, protocol),
+            model.rows_of(name, layout),
+        )
         model.build(name, layout, built)
     return built
-
-
-def _model(parameters: PlanParameters) -> Model:
-    return model_of(MODEL_PARAMETERS.validate_python(dict(parameters.model)))
 
 
 class BuiltProgram(ProgramBuilder):
@@ -107,12 +105,19 @@ class BuiltProgram(ProgramBuilder):
     """
 
     def __init__(
-        self, name: str, graph: Any, circuit: Circuit, state: tuple[Value, ...], rows: int
+        self,
+        name: str,
+        graph: Any,
+        circuit: Circuit,
+        dealing: Dealing,
+        state: tuple[Value, ...],
+        rows: int,
     ) -> None:
-        self.name, self.graph, self.circuit = name, graph, circuit
+        self.name, self.graph, self.circuit, self.dealing = name, graph, circuit, dealing
         self._state = {value.name: value for value in state}
         self._rows = rows
         self._stored: dict[str, tuple[Any, list[list[Any]]]] = {}
+        self._held: dict[str, list[list[Any]]] = {}
         self.inputs: list[tuple[Any, int, int]] = []
         self.reads: list[tuple[Any, Share]] = []
         self.writes: list[tuple[Any, Share]] = []
@@ -129,8 +134,37 @@ class BuiltProgram(ProgramBuilder):
     def store(self, name: str, value: Any) -> None:
         self.writes += self._shares(name, self.circuit.shares(value))
 
+    def own(self, party: int, first: int, columns: int, bits: int) -> Any:
+        import tensorflow as tf
+
+        with self.dealing.at(party):
+            placeholder = tf.compat.v1.placeholder(tf.float32, (self._rows, columns))
+        self.inputs.append((placeholder, party, first))
+        return self.dealing.encoded(placeholder, party, bits)
+
+    def held(self, name: str) -> list[list[Any]]:
+        import tensorflow as tf
+
+        if name not in self._held:
+            value = self._state[name]
+            shape = (self._rows if value.by_rows else value.shape[0], value.shape[1])
+            held: list[list[Any]] = []
+            for party, parts in enumerate(self._parts(name)):
+                with self.dealing.at(party):
+                    held.append([tf.compat.v1.placeholder(tf.int64, shape) for _ in parts])
+            self._held[name] = held
+            self.reads += self._shares(name, held)
+        return self._held[name]
+
+    def _parts(self, name: str) -> Parts:
+        return self._state[name].parts or self.circuit.protocol.parts
+
+    def keep(self, name: str, shares: list[list[Any]]) -> None:
+        self.writes += self._shares(name, shares)
+
     def reveal(self, name: str, to: int) -> None:
-        self.opens.append((self.circuit.opened(self._read(name)[1], to), name))
+        parts = self._parts(name)
+        self.opens.append((self.circuit.opened(self.held(name), parts, to), name))
 
     def _read(self, name: str) -> tuple[Any, list[list[Any]]]:
         if name not in self._stored:
@@ -166,6 +200,16 @@ class BuiltProgram(ProgramBuilder):
             writes=tuple(Slot(tensor.op.name, share) for tensor, share in self.writes),
             opens=tuple(Opening(tensor.op.name, name) for tensor, name in self.opens),
         )
+
+
+def _drawn(shape: list[int], dtype: Any) -> Any:
+    """Random integers of the whole ring, from a seed of their own."""
+    import tensorflow as tf
+
+    from party.compiler.compat import kernels
+
+    low, high = (tf.constant(bound, dtype) for bound in (dtype.min, dtype.max))
+    return kernels.uniform(shape, kernels.seed(), low, high)
 
 
 def device(party: int) -> str:

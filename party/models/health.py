@@ -43,6 +43,7 @@ class Health(BaseModel):
         rows: of every table.
         rows_never_used: rows that no batch took.
         steps: how many there were.
+        settled: whether the last of them were small; None where nobody was told.
         largest_weight: the largest absolute value of a weight.
         largest_t: the largest absolute weighted sum over its own rows; None where it has none.
         all_columns: whether these sums are of all columns, and not of its own alone.
@@ -59,6 +60,7 @@ class Health(BaseModel):
     rows: int
     rows_never_used: int
     steps: int
+    settled: bool | None = None
     largest_weight: float
     largest_t: float | None = None
     all_columns: bool = False
@@ -71,6 +73,8 @@ class Health(BaseModel):
         unused = f"{self.rows_never_used} of {self.rows} rows were in no batch"
         used = f"all {self.rows} rows were used"
         parts = [unused if self.rows_never_used else used]
+        if self.settled is not None:
+            parts.append(f"{'settled' if self.settled else 'not settled'} in {self.steps} steps")
         if self.largest_t is not None:
             whose = "" if self.all_columns else " of the receiver's own columns"
             limit = "" if self.sigmoid_range is None else f", good up to {self.sigmoid_range:g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,11 +14,15 @@ from pydantic import BaseModel, ConfigDict
 from party.models.label import LabelRule
 
 if TYPE_CHECKING:
-    from party.agreement.job import Job, Party
+    from party.agreement.job import Holder, Job, Party
     from party.models.health import Health
-    from party.protocols.interface import Circuit, Sigmoid
+    from party.protocols.dealing import Dealing
+    from party.protocols.interface import Circuit, Parts, Protocol, Sigmoid
 
 Array = NDArray[np.float64]
+
+HOLDERS: tuple[Holder, ...] = ("alice", "bob")
+"""The seats that may hold columns, by index."""
 
 Opened = Mapping[str, Array]
 """What a party was given at the end: arrays by the name of the value."""
@@ -50,6 +54,44 @@ class Block:
         return self.features + self.intercept
 
 
+def blocks_of(job: Job) -> tuple[Block, ...]:
+    """The features of a job by holder, in the order of the seats."""
+    return tuple(
+        Block(index, len(job.features_of(holder)), holder == job.intercept_holder)
+        for index, holder in enumerate(HOLDERS)
+        if job.features_of(holder)
+    )
+
+
+@dataclass(frozen=True)
+class DescentLayout:
+    """The sizes of a descent over all rows.
+
+    Attributes:
+        blocks: of rows, of which a pass consists.
+        block_rows: of each; the last one is filled up with rows of zeros.
+        home_rows: rows behind these in which a holder keeps its own small matrices.
+        error_bits: bits after the point of a prediction less its label.
+        gradient_factor: by which the sum of all rows' gradients is multiplied in a step.
+        momenta: which of the weights of the step before occur, in the order of their first use.
+        small: below which the squared length of a step, in fixed point, is taken for none; 0 where
+            that is never asked.
+    """
+
+    blocks: int
+    block_rows: int
+    home_rows: int
+    error_bits: int
+    gradient_factor: int
+    momenta: tuple[int, ...]
+    small: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of all blocks."""
+        return self.blocks * self.block_rows
+
+
 @dataclass(frozen=True)
 class Layout:
     """Who holds what, as far as it shapes a plan.
@@ -58,10 +100,11 @@ class Layout:
         blocks: the holders with features, in order.
         label: the index of the party that holds the label.
         rows: of every holder's table.
-        batch_size: rows of one step.
+        batch_size: rows of one step over a mini-batch.
         share_rows: rows of one run of the program that shares.
         step_factor, step_shift: the step width, ``factor / 2**shift``.
         receivers: for each seat, whether it receives weights, and of which blocks.
+        descent: where the solver takes all rows in each pass; batch and step are nothing then.
     """
 
     blocks: tuple[Block, ...]
@@ -72,6 +115,7 @@ class Layout:
     step_factor: int
     step_shift: int
     receivers: tuple[tuple[int, tuple[int, ...]], ...]
+    descent: DescentLayout | None = None
 
     def columns_of(self, party: int) -> int:
         """Columns of a party's matrix: its features, the ones, the label."""
@@ -92,17 +136,42 @@ class Value:
         shape: rows and columns.
         by_rows: whether its rows are those of the tables, so that programs may read and write
             a batch of them.
+        parts: who holds which part of it; None for the protocol's own way.
     """
 
     name: str
     shape: tuple[int, int]
     by_rows: bool = False
+    parts: Parts | None = None
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Runs of one program, one after the other.
+
+    Attributes:
+        program: its name.
+        runs: how many.
+        counted: whether they are steps of the training, as people are shown them.
+        repeated: whether they are left out once the training has settled.
+        asks: whether what they open says if it has.
+        rows: makes the rows of all of them, [runs, rows]; None where they take none.
+    """
+
+    program: str
+    runs: int
+    counted: bool = True
+    repeated: bool = True
+    asks: bool = False
+    rows: Callable[[], NDArray[np.int32]] | None = None
 
 
 class ProgramBuilder(ABC):
-    """What a model builds a program with: inputs, state and openings, and a protocol's circuit."""
+    """What a model builds a program with: inputs, state and openings, and a protocol's circuit or
+    what its server deals."""
 
     circuit: Circuit
+    dealing: Dealing
 
     @abstractmethod
     def private(self, party: int, first: int, columns: int) -> Any:
@@ -117,6 +186,18 @@ class ProgramBuilder(ABC):
         """What a value of the state is after the program; of one ``by_rows``, the batch's rows."""
 
     @abstractmethod
+    def own(self, party: int, first: int, columns: int, bits: int) -> Any:
+        """The batch's rows of some columns of a party's own table, in fixed point, not shared."""
+
+    @abstractmethod
+    def held(self, name: str) -> list[list[Any]]:
+        """The shares by seat of a value of the state as it was before the program."""
+
+    @abstractmethod
+    def keep(self, name: str, shares: list[list[Any]]) -> None:
+        """The shares by seat of a value of the state as they are after the program."""
+
+    @abstractmethod
     def reveal(self, name: str, to: int) -> None:
         """Opens a value of the state, as it was before the program, to a party."""
 
@@ -125,10 +206,32 @@ class Model(ABC):
     """A model, as the rest of the kit sees it."""
 
     name: ClassVar[str]
-    programs: ClassVar[tuple[str, ...]] = ("share", "step", "open")
-    """Its programs in the order in which they first run."""
 
     parameters: Parameters
+
+    @abstractmethod
+    def descent(self, job: Job, blocks: tuple[Block, ...]) -> DescentLayout | None:
+        """The sizes of a descent over all rows, where the job's solver is one."""
+
+    @abstractmethod
+    def programs(self, layout: Layout) -> tuple[str, ...]:
+        """Its programs in the order in which they first run."""
+
+    @abstractmethod
+    def rows_of(self, program: str, layout: Layout) -> int:
+        """The rows that one run of a program takes of each table."""
+
+    @abstractmethod
+    def course(self, job: Job, layout: Layout) -> Iterator[Stretch]:
+        """The runs of its programs, all but the last program's, in their order."""
+
+    @abstractmethod
+    def result_bits(self, layout: Layout, protocol: Protocol) -> int:
+        """Bits after the point of what it opens."""
+
+    @abstractmethod
+    def at_home(self, job: Job, party: Party, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What a party's programs read in the place of its standardised table: see ``Table``."""
 
     @property
     @abstractmethod
@@ -141,12 +244,21 @@ class Model(ABC):
         steps can bear; None where there is no such limit."""
 
     @abstractmethod
-    def state(self, layout: Layout) -> tuple[Value, ...]:
+    def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         """What stays shared between its programs."""
 
     @abstractmethod
+    def weights(self, layout: Layout) -> list[str]:
+        """The values of the state that are the model."""
+
+    @abstractmethod
     def opened(self, layout: Layout) -> list[tuple[str, int]]:
-        """Which values of the state are opened, and to whom: that is what the job reveals."""
+        """Which values of the state are opened at the end, and to whom: that is what the job
+        reveals."""
+
+    @abstractmethod
+    def asked(self, layout: Layout) -> list[tuple[str, int]]:
+        """Which values are opened during the training, and to whom, if the job asks for that."""
 
     @abstractmethod
     def build(self, program: str, layout: Layout, builder: ProgramBuilder) -> None:

@@ -7,18 +7,34 @@ block of their own: ``X w`` is the sum of the blocks' products, and each block h
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from party.models import descent
 from party.models.health import Health, check_sums, check_weights, overshoot
-from party.models.interface import Array, Layout, Model, Opened, ProgramBuilder, Scales, Value
+from party.models.interface import (
+    Array,
+    Block,
+    DescentLayout,
+    Layout,
+    Model,
+    Opened,
+    ProgramBuilder,
+    Scales,
+    Stretch,
+    Value,
+)
 from party.process.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from party.agreement.job import Job, Party
-    from party.protocols.interface import Circuit
+    from party.protocols.dealing import Dealing, Sum
+    from party.protocols.interface import Circuit, Protocol
 
 LABELS = "labels"
 
@@ -26,6 +42,11 @@ LABELS = "labels"
 def weights_of(party: int) -> str:
     """The name of the weights of a party's columns, as the audit says it."""
     return f"weights.{('alice', 'bob')[party]}"
+
+
+def _reveal(builder: ProgramBuilder, what: list[tuple[str, int]]) -> None:
+    for value, to in what:
+        builder.reveal(value, to)
 
 
 class LinearPredictor(Model):
@@ -45,15 +66,67 @@ class LinearPredictor(Model):
     def activated_in_clear(self, job: Job, t: Array) -> Array:
         """The same in clear, with the protocol's approximation."""
 
-    def state(self, layout: Layout) -> tuple[Value, ...]:
+    @abstractmethod
+    def predicted(self, dealing: Dealing, t: Sum, bits: int, result_bits: int) -> Sum:
+        """The same with what the server deals: of weighted sums with so many bits after the
+        point, the prediction with so many."""
+
+    def descent(self, job: Job, blocks: tuple[Block, ...]) -> DescentLayout | None:
+        if job.descent is None:
+            return None
+        return descent.layout_of(job, blocks, self.curvature)
+
+    def programs(self, layout: Layout) -> tuple[str, ...]:
+        if layout.descent is None:
+            return ("share", "step", "open")
+        return (*descent.programs(layout.descent), "open")
+
+    def rows_of(self, program: str, layout: Layout) -> int:
+        if layout.descent is not None:
+            return descent.rows_of(program, layout.descent)
+        return layout.share_rows if program == "share" else layout.batch_size
+
+    def course(self, job: Job, layout: Layout) -> Iterator[Stretch]:
+        if layout.descent is not None:
+            yield from descent.course(job, layout.descent)
+            return
+        shared = job.in_blocks(job.rows, layout.share_rows)
+        yield Stretch("share", len(shared), counted=False, repeated=False, rows=lambda: shared)
+        for epoch in range(job.epochs):
+            yield Stretch("step", job.steps_per_epoch, rows=partial(job.batches, epoch))
+
+    def result_bits(self, layout: Layout, protocol: Protocol) -> int:
+        return protocol.fraction_bits if layout.descent is None else descent.WEIGHT_BITS
+
+    def at_home(self, job: Job, party: Party, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        if job.descent is None:
+            return matrix
+        return descent.at_home(job, party, matrix, self.curvature)
+
+    def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
+        if layout.descent is not None:
+            return tuple(descent.state(layout, protocol, weights_of))
         weights = [Value(weights_of(b.party), (b.columns, 1)) for b in layout.blocks]
         return (*weights, Value(LABELS, (layout.rows, 1), by_rows=True))
+
+    def weights(self, layout: Layout) -> list[str]:
+        return [weights_of(block.party) for block in layout.blocks]
 
     def opened(self, layout: Layout) -> list[tuple[str, int]]:
         return [(weights_of(party), to) for to, parties in layout.receivers for party in parties]
 
+    def asked(self, layout: Layout) -> list[tuple[str, int]]:
+        return [] if layout.descent is None else descent.asked(layout.descent)
+
     def build(self, program: str, layout: Layout, builder: ProgramBuilder) -> None:
-        {"share": self._share, "step": self._step, "open": self._open}[program](layout, builder)
+        if program == "open":
+            _reveal(builder, self.opened(layout))
+        elif program == "ask":
+            _reveal(builder, self.asked(layout))
+        elif layout.descent is not None:
+            descent.build(program, layout, builder, self.predicted, weights_of)
+        else:
+            {"share": self._share, "step": self._step}[program](layout, builder)
 
     def _share(self, layout: Layout, builder: ProgramBuilder) -> None:
         """The labels cross once: each later batch is a few rows of their shares."""
@@ -74,10 +147,6 @@ class LinearPredictor(Model):
             gradient = circuit.scaled(gradient, layout.step_factor)
             update = circuit.truncate(gradient, circuit.fraction_bits + layout.step_shift)
             builder.store(weights_of(block.party), w - update)
-
-    def _open(self, layout: Layout, builder: ProgramBuilder) -> None:
-        for value, to in self.opened(layout):
-            builder.reveal(value, to)
 
     def document(self, job: Job, party: Party, opened: Opened, scales: Scales) -> dict[str, Any]:
         names: list[str] = []
@@ -106,13 +175,14 @@ class LinearPredictor(Model):
         }
 
     def check_steps(self, job: Job, party: Party, x: NDArray[np.float32]) -> tuple[str, ...]:
-        if not x.shape[1]:
+        batches = job.batches_of
+        if not x.shape[1] or batches is None:
             return ()
-        factor = overshoot(x, job.training.learning_rate, job.training.batch_size, self.curvature)
+        factor = overshoot(x, batches.learning_rate, batches.batch_size, self.curvature)
         if factor <= 1.0:
             return ()
         what = (
-            f"training.learning_rate: {job.training.learning_rate:g} is so wide a step for the "
+            f"training.learning_rate: {batches.learning_rate:g} is so wide a step for the "
             "columns of this table that the weights cannot come to rest"
         )
         narrower = "agree on a smaller learning_rate or a larger batch_size"
@@ -134,10 +204,13 @@ class LinearPredictor(Model):
         return health if own is None else check_sums(health, x, own, self.sigmoid(job))
 
     def fit(self, job: Job, x: NDArray[np.float32], y: NDArray[np.float32]) -> Array:
+        if job.descent is not None:
+            activated = partial(self.activated_in_clear, job)
+            return descent.fit(job, x, y, self.curvature, activated)
         width = job.step_width.value
         features, labels = x.astype(np.float64), y.astype(np.float64)[:, 0]
         weights = np.zeros(features.shape[1])
-        for epoch in range(job.training.epochs):
+        for epoch in range(job.epochs):
             for batch in job.batches(epoch):
                 rows = features[batch]
                 error = self.activated_in_clear(job, rows @ weights) - labels[batch]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from party.models.interface import Model
 from party.models.linear_regression.parameters import LinearRegressionParameters
@@ -17,6 +17,9 @@ ModelName = Literal["logistic-regression", "linear-regression"]
 ModelParameters = Annotated[
     LogisticRegressionParameters | LinearRegressionParameters, Field(discriminator="kind")
 ]
+
+ADAPTER: TypeAdapter[ModelParameters] = TypeAdapter(ModelParameters)
+"""Reads parameters that were written down as plain data."""
 
 
 def parameters_of(name: ModelName) -> LogisticRegressionParameters | LinearRegressionParameters:

@@ -6,14 +6,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from party.agreement.job import PARTIES, Job, digest_of
-from party.models.interface import Block, Layout
+from party.models.interface import Layout, Model, blocks_of
+from party.models.registry import ADAPTER, model_of
 from party.protocols.registry import ProtocolName
-
-SHARE = "share"
-"""The program that runs once over all rows, in blocks of its own size."""
 
 OPEN = "open"
 """The program that runs once, after all others. What it opens is opened once."""
+
+ASK = "ask"
+"""The program that opens, as often as it runs, what the job says that all are told on the way."""
 
 SHARE_ROWS = 4096
 """Rows of one run of the program that shares the tables: enough that its messages are few, few
@@ -37,12 +38,10 @@ class PlanParameters:
     @classmethod
     def of(cls, job: Job) -> PlanParameters:
         """The parameters of a job."""
-        width = job.step_width
-        blocks = tuple(
-            Block(index, len(job.features_of(party)), party == job.intercept_holder)
-            for index, party in enumerate(PARTIES)
-            if job.features_of(party)
-        )
+        batches, width = job.batches_of, None
+        if batches is not None:
+            width = job.step_width
+        blocks = blocks_of(job)
         owners = tuple(block.party for block in blocks)
         return cls(
             protocol=job.protocol,
@@ -51,16 +50,22 @@ class PlanParameters:
                 blocks=blocks,
                 label=PARTIES.index(job.label_holder),
                 rows=job.rows,
-                batch_size=job.training.batch_size,
+                batch_size=0 if batches is None else batches.batch_size,
                 share_rows=min(job.rows, SHARE_ROWS),
-                step_factor=width.factor,
-                step_shift=width.shift,
+                step_factor=0 if width is None else width.factor,
+                step_shift=0 if width is None else width.shift,
                 receivers=tuple(
                     (PARTIES.index(to), (PARTIES.index(to),) if job.result == "own" else owners)
                     for to in job.receivers
                 ),
+                descent=model_of(job.parameters).descent(job, blocks),
             ),
         )
+
+    @property
+    def trained(self) -> Model:
+        """The model whose programs the plan has."""
+        return model_of(ADAPTER.validate_python(dict(self.model)))
 
     @property
     def digest(self) -> str:

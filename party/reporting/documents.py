@@ -118,7 +118,7 @@ class StatusDocument(PublicStatus):
         return cls(
             party=party,
             job=job.digest,
-            epochs=job.training.epochs,
+            epochs=job.epochs,
             steps=job.steps,
             started=now,
             updated=now,

@@ -31,16 +31,26 @@ def write_model(
     plan_digest: str,
     versions: dict[str, str],
     doubts: tuple[str, ...] = (),
+    steps: int | None = None,
+    settled: bool | None = None,
 ) -> Path:
     """Write ``model.json``, for its owner's eyes only: what the party was given of the model, and
-    how it looks at home. ``doubts`` are what was told before the training.
+    how it looks at home. ``doubts`` are what was told before the training; ``steps`` were done, all
+    unless told, and ``settled`` is whether the last of them were small.
 
     See ``Model.document`` for the part that is the model's own. Raises WrongModelError, and writes
     nothing, where it is none.
     """
     model = model_of(job.parameters)
     health = model.health(job, party, opened, own_columns(job, party, table))
-    health = health.model_copy(update={"warnings": doubts + health.warnings})
+    warnings = doubts + health.warnings
+    if settled is False:
+        warnings += (
+            "training.passes: the steps had not become small when all passes were done; raise it",
+        )
+    health = health.model_copy(
+        update={"warnings": warnings, "steps": steps or health.steps, "settled": settled}
+    )
     own = model.document(job, party, opened, Scales(table.mean, table.scale))
     document = ModelDocument(
         model=model.name,

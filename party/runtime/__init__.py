@@ -65,6 +65,9 @@ class Outcome:
 
     Attributes:
         opened: what the party was given, by name of the value; empty where it gets nothing.
+        steps: steps done.
+        settled: whether the training ended because its steps had become small; None where nobody
+            was told.
         kept: its shares of the model, where nobody gets it.
     """
 
@@ -72,6 +75,8 @@ class Outcome:
     plan_digest: str
     run: str
     times: Times
+    steps: int = 0
+    settled: bool | None = None
     figures: Figures = field(default_factory=Figures)
     kept: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 

@@ -50,6 +50,12 @@ def train(assignment: Assignment) -> Outcome:
             "result",
             "leave the key out, or use the sealed runtime",
         )
+    if assignment.job.batches_of is None:
+        raise InputError(
+            "the tensorflow runtime trains by mini-batches alone",
+            "training",
+            "write epochs, batch_size and learning_rate, or use the sealed runtime",
+        )
     print(f"warning: {WARNING}", file=sys.stderr, flush=True)
     if assignment.listen != assignment.hosts[assignment.index]:
         raise InputError(
@@ -128,7 +134,7 @@ def _coordinate(assignment: Assignment, server: Any) -> Outcome:
             connected = time.monotonic()
             status.enter("running", "all three are here")
             last = 0.0
-            for epoch in range(job.training.epochs):
+            for epoch in range(job.epochs):
                 for batch in job.batches(epoch):
                     session.run(step, {rows: batch}, _limit(assignment, connected))
                     at[0] += 1

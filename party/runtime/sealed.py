@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from party.agreement.job import PARTIES, Job
-from party.agreement.order import blocks
 from party.channel import join, listen
 from party.compiler import prepared
 from party.identity import reloaded
+from party.models.interface import Stretch
 from party.models.registry import model_of
 from party.native import Executor, Kind, RunError
 from party.plan.parameters import PlanParameters
@@ -63,22 +63,29 @@ def train(assignment: Assignment) -> Outcome:
     connect_s = clock.lap()
 
     room = arena(schedule)
-    table = None if assignment.table is None else assignment.table.matrix
+    table = None
+    if assignment.table is not None:
+        model = model_of(job.parameters)
+        table = model.at_home(job, assignment.party, assignment.table.matrix)
     with joined:
         executor = Executor(room, schedule.index, joined.connections, index, schedule.window)
         status.enter("running", "all three are here and agree", run=joined.run[:16])
         try:
-            _Run(assignment, executor, schedule).through(table)
+            run = _Run(assignment, executor, schedule, room)
+            run.through(table)
         finally:
             assignment.traffic.update(executor.counters)
     train_s = clock.lap()
-    opened = opened_values(schedule, room)
+    main = max(schedule.programs, key=lambda code: len(code.messages))
+    opened = opened_values(schedule, room, "open")
     kept = {} if job.receivers else shares_of(schedule, room, _model_values(job))
     room.fill(0)  # shares and batches, of which a party that stays has no more need
 
     return Outcome(
         opened=opened,
         kept=kept,
+        steps=run.steps,
+        settled=run.settled if any(stretch.asks for stretch in run.course) else None,
         plan_digest=schedule.plan_digest,
         run=joined.run,
         times=Times(
@@ -87,13 +94,13 @@ def train(assignment: Assignment) -> Outcome:
             train_s=train_s,
             import_s=found.import_s,
             build_s=found.build_s,
-            step_s=train_s / job.steps,
+            step_s=train_s / run.steps,
         ),
         figures=Figures(
             plan_from_cache=found.from_cache,
-            rounds=schedule.program("step").rounds,
-            messages_per_step=len(schedule.program("step").messages),
-            instructions=len(schedule.program("step").instructions),
+            rounds=main.rounds,
+            messages_per_step=len(main.messages),
+            instructions=len(main.instructions),
             arena_bytes=schedule.arena_bytes,
         ),
     )
@@ -102,19 +109,35 @@ def train(assignment: Assignment) -> Outcome:
 def _model_values(job: Job) -> list[str]:
     """The values of the state that make up the model, and not the tables."""
     layout = PlanParameters.of(job).layout
-    return [value.name for value in model_of(job.parameters).state(layout) if not value.by_rows]
+    return model_of(job.parameters).weights(layout)
 
 
 class _Run:
     """The executor's work, in a thread of its own, so that signals and progress need not wait."""
 
-    def __init__(self, assignment: Assignment, executor: Executor, schedule: Schedule) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        executor: Executor,
+        schedule: Schedule,
+        room: npt.NDArray[np.uint8],
+    ) -> None:
         self.assignment, self.job = assignment, assignment.job
-        self.executor, self.schedule = executor, schedule
+        self.executor, self.schedule, self.room = executor, schedule, room
+        self.steps, self.settled = 0, False
         self.done = threading.Event()
         self.failure: BaseException | None = None
         self.revealing = False
-        self.blocks = blocks(self.job.rows, PlanParameters.of(self.job).layout.share_rows)
+        layout = PlanParameters.of(self.job).layout
+        self.course = list(model_of(self.job.parameters).course(self.job, layout))
+        # Of the steps of training, which are counted for people: how many runs precede each.
+        self.counted: list[tuple[int, int]] = []
+        runs = 0
+        for stretch in self.course:
+            if stretch.counted:
+                self.counted.append((runs, stretch.runs))
+            runs += stretch.runs
+        self.runs = runs
         limit = assignment.time_limit_s
         self.deadline = None if limit is None else time.monotonic() + limit
 
@@ -136,20 +159,24 @@ class _Run:
             raise self._explained(self.failure) from None
         if self.failure is not None:
             raise self.failure
-        self.assignment.status.step(self.job.steps, None, self.job.steps_per_epoch)
+        self.assignment.status.step(self.steps, None, self.job.steps_per_epoch)
 
     def _work(self, table: npt.NDArray[np.float32] | None) -> None:
         try:
-            shared, steps = len(self.blocks), self.job.steps_per_epoch
-            self._run("share", 0, shared, self.blocks, table)
-            takes_rows = any(
-                op in ROW_INSTRUCTIONS for op in self.schedule.program("step").instructions["op"]
-            )
-            for epoch, rows in self._orders(takes_rows):
-                self._run("step", shared + epoch * steps, steps, rows, table)
+            first = 0
+            for stretch, rows in self._with_rows():
+                if stretch.repeated and self.settled:
+                    continue
+                self._run(stretch.program, first, stretch.runs, rows, table)
+                first += stretch.runs
+                if stretch.counted:
+                    self.steps += stretch.runs
+                if stretch.asks:
+                    told = opened_values(self.schedule, self.room, stretch.program)
+                    self.settled = all(value.all() for value in told.values())
             self.revealing = True
             if self.job.receivers:
-                self._run("open", shared + self.job.steps, 1, None, None)
+                self._run("open", first, 1, None, None)
             self.executor.finish(self._left())
         except BaseException as failure:
             self.failure = failure
@@ -171,19 +198,23 @@ class _Run:
     def _left(self) -> float:
         return 0.0 if self.deadline is None else max(self.deadline - time.monotonic(), 1e-3)
 
-    def _orders(self, needed: bool) -> Iterator[tuple[int, npt.NDArray[np.int32] | None]]:
-        """Each epoch and its order of rows, made while the epoch before runs."""
-        epochs = range(self.job.training.epochs)
-        if not needed:
-            yield from ((epoch, None) for epoch in epochs)
-            return
+    def _with_rows(self) -> Iterator[tuple[Stretch, npt.NDArray[np.int32] | None]]:
+        """Each stretch and its order of rows, made while the stretch before runs."""
+        takes_rows = {
+            code.name
+            for code in self.schedule.programs
+            if any(op in ROW_INSTRUCTIONS for op in code.instructions["op"])
+        }
+
+        def rows(of: Stretch) -> npt.NDArray[np.int32] | None:
+            return of.rows() if of.rows and of.program in takes_rows else None
+
         with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(self.job.batches, 0)
-            for epoch in epochs:
-                rows = coming.result()
-                if epoch + 1 < len(epochs):
-                    coming = ahead.submit(self.job.batches, epoch + 1)
-                yield epoch, rows
+            coming = [ahead.submit(rows, self.course[0])]
+            for i, stretch in enumerate(self.course):
+                if i + 1 < len(self.course):
+                    coming.append(ahead.submit(rows, self.course[i + 1]))
+                yield stretch, coming.pop(0).result()
 
     def _watch(self) -> None:
         looks = deque([(time.monotonic(), 0)], maxlen=_PACE_OVER)
@@ -199,15 +230,20 @@ class _Run:
                 status.enter("revealing", "opening the model")
 
     def _step(self) -> int:
-        return min(max(self.executor.progress - len(self.blocks), 0), self.job.steps)
+        return self._counted(self.executor.progress)
+
+    def _counted(self, runs: int) -> int:
+        """How many of so many runs were steps of the training."""
+        return sum(min(max(runs - first, 0), count) for first, count in self.counted)
 
     def _explained(self, error: RunError) -> JobError:
         """The executor's error in the job's terms: who, what, and when."""
         steps = self.job.steps
-        step = error.step - len(self.blocks)
-        at = f"at step {step + 1} of {steps}" if step < steps else "at the end"
-        if step < 0:
+        at = f"at step {self._counted(error.step) + 1} of {steps}"
+        if error.step < self.counted[0][0]:
             at = "while the tables were shared"
+        elif self._counted(error.step) >= steps:
+            at = "at the end"
         what, _, detail = error.what.partition(": ")
         if error.kind is Kind.PEER_GONE and error.peer is not None:
             what = f"{PARTIES[error.peer]} went away"

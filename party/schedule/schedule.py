@@ -406,12 +406,13 @@ ROW_INSTRUCTIONS = frozenset({Op.INPUT, Op.TAKE, Op.PUT})
 """The instructions that need to know which rows a step takes."""
 
 
-def opened_values(of: Schedule, room: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float64]]:
-    """What the programs opened to this party, by name; flat."""
+def opened_values(
+    of: Schedule, room: npt.NDArray[np.uint8], program: str
+) -> dict[str, npt.NDArray[np.float64]]:
+    """What a program opened to this party, by name; flat."""
     return {
         name: room[place.offset : place.offset + place.bytes].view(np.int64) / of.scale
-        for code in of.programs
-        for name, place in code.opened.items()
+        for name, place in of.program(program).opened.items()
     }
 
 

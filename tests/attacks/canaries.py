@@ -111,7 +111,7 @@ def plant_tables(directory: Path) -> tuple[Any, list[int]]:
 
 def orders_of(job: Job) -> list[Any]:
     """The order of the rows in each epoch; of a long job, in the first five."""
-    return [job.batches(epoch).reshape(-1) for epoch in range(min(5, job.training.epochs))]
+    return [job.batches(epoch).reshape(-1) for epoch in range(min(5, job.epochs))]
 
 
 def of_features(table: Any, orders: Iterable[Any]) -> Iterator[Canary]:

@@ -124,11 +124,9 @@ def test_who_is_on_the_way_reads_and_changes_what_he_likes_and_nobody_knows(
     processes.write_job("job.yaml")
     job = load_job(processes.directory / "job.yaml")
     batches = [
-        batch.astype("<i4").tobytes()
-        for epoch in range(job.training.epochs)
-        for batch in job.batches(epoch)
+        batch.astype("<i4").tobytes() for epoch in range(job.epochs) for batch in job.batches(epoch)
     ]
-    wrong = np.arange(job.training.batch_size).astype("<i4").tobytes()
+    wrong = np.arange(job.batches(0).shape[1]).astype("<i4").tobytes()
 
     def other_rows(piece: bytes, to_alice: bool) -> bytes:
         for batch in () if to_alice else batches:

@@ -27,7 +27,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown key deep inside": ({"alice": {"service": {"typ": "x"}}}, "did you mean 'type'?"),
     "an unknown key of the job": ({"job": {"epoch": 1}}, "there are "),
     "an unknown key of the training": (
-        {"job": {"training": {"batchsize": 1}}},
+        {"job": {"training": {"batch_siz": 1, "epochs": 1}}},
         "did you mean 'batch_size'?",
     ),
     "a table for the third server": ({"server": {"tableSecret": "t"}}, ""),

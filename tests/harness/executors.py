@@ -142,13 +142,15 @@ class ScheduledParties(Parties):
         self.program("share", 0, len(over), tables, over)
         return len(over)
 
-    def opened(self, step: int) -> dict[tuple[int, str], npt.NDArray[np.int64]]:
-        """What each party is given at the end, in fixed point, by party and value."""
-        self.program("open", step)
+    def opened(
+        self, step: int, program: str = "open"
+    ) -> dict[tuple[int, str], npt.NDArray[np.int64]]:
+        """What each party is given by a program, in fixed point, by party and value."""
+        self.program(program, step)
         return {
             (party, name): self.read(party, place).view(np.int64)
             for party, made in enumerate(self.schedules)
-            for name, place in made.program("open").opened.items()
+            for name, place in made.program(program).opened.items()
         }
 
     @staticmethod

@@ -14,13 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from party.agreement.job import Job
+from party.agreement.job import BLOCK_ROWS, PARTIES, Job
+from party.models.registry import model_of
 from party.plan import Plan, PlanParameters
 from party.schedule import schedule, verify
 from tests.harness import plans
 from tests.harness.executors import ScheduledParties
 from tests.harness.plans import small_job
-from tests.schedule.oracle import Uncut, with_injected_seeds
+from tests.schedule.oracle import State, Uncut, with_injected_seeds
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +71,66 @@ def test_so_they_do_for_other_models_holders_and_receivers(
     agree(PlanParameters.of(small_job(protocol, 3, 5, **change)), 1, 1.0, tmp_path)
 
 
+DESCENTS: dict[str, dict[str, Any]] = {
+    "alice": {},
+    "blocks": {"rows": 2 * BLOCK_ROWS + 3},
+    "split": SPLIT,
+    "linear": SPLIT | {"model": "linear-regression", "result": "own"},
+    "swapped": {"features": {"bob": ["b0", "b1"]}, "label": {"alice": "y"}, "result": "bob"},
+    "kept": SPLIT | {"label": {"alice": "y"}, "result": "nobody"},
+}
+
+
+@pytest.mark.parametrize("change", DESCENTS.values(), ids=DESCENTS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_so_they_do_in_a_descent_over_all_rows(
+    protocol: str, change: dict[str, Any], tmp_path: Path
+) -> None:
+    passes = 1 if "rows" in change else 10
+    job = small_job(protocol, 3, 5, **{"training": {"passes": passes}} | change)
+    parameters = PlanParameters.of(job)
+    whole, layout, draw = Uncut(parameters), parameters.layout, np.random.default_rng(5)
+    tables = {}
+    for party in range(2):
+        if columns := layout.columns_of(party):
+            table = draw.normal(size=(layout.rows, columns)).astype(np.float32)
+            if party == layout.label:
+                table[:, -1] = draw.integers(0, 2, layout.rows)
+            tables[party] = model_of(job.parameters).at_home(job, PARTIES[party], table)
+    parties = scheduled(with_injected_seeds(whole.plan), tmp_path)
+    state, number = whole.fresh_state(), 0
+    for stretch in model_of(job.parameters).course(job, layout):
+        name = stretch.program
+        if stretch.asks:
+            _, opened = whole.run(name, state, tables, None, {})
+            assert_equal(parties.opened(number, name), opened)
+            assert len(opened) == 3, "all are told"
+            number += 1
+            continue
+        for rows in stretch.rows() if stretch.rows else [None] * stretch.runs:
+            seeds = whole.fresh_seeds(name)
+            inject(parties, name, seeds)
+            state, _ = whole.run(name, state, tables, rows, seeds)
+            parties.program(name, number, 1, tables, rows)
+            assert_same_state(parties, state)
+            number += 1
+    _, opened = whole.run("open", state, tables, None, {})
+    assert_equal(parties.opened(number), opened)
+
+
+def assert_same_state(parties: ScheduledParties, state: State) -> None:
+    for party, part in enumerate(parties.schedules):
+        for held in part.state:
+            found = parties.read(party, held.place).view(np.int64)
+            np.testing.assert_array_equal(found, state[held.share].reshape(-1))
+
+
+def assert_equal(given: dict[tuple[int, str], Any], opened: dict[tuple[int, str], Any]) -> None:
+    assert given.keys() == opened.keys()
+    for key, value in opened.items():
+        np.testing.assert_array_equal(given[key], value.reshape(-1))
+
+
 def agree(parameters: PlanParameters, random: int, size: float, directory: Path) -> None:
     whole, layout = Uncut(parameters), parameters.layout
     draw = np.random.default_rng(random)
@@ -94,15 +155,9 @@ def agree(parameters: PlanParameters, random: int, size: float, directory: Path)
         inject(parties, name, seeds)
         state, _ = whole.run(name, state, tables, batch, seeds)
         parties.program(name, number, 1, tables, np.ascontiguousarray(batch))
-        for party, part in enumerate(parties.schedules):
-            for held in part.state:
-                found = parties.read(party, held.place).view(np.int64)
-                np.testing.assert_array_equal(found, state[held.share].reshape(-1))
+        assert_same_state(parties, state)
     _, opened = whole.run("open", state, tables, rows, {})
-    given = parties.opened(len(blocks) + len(steps))
-    assert given.keys() == opened.keys()
-    for key, value in opened.items():
-        np.testing.assert_array_equal(given[key], value.reshape(-1))
+    assert_equal(parties.opened(len(blocks) + len(steps)), opened)
 
 
 def inject(parties: ScheduledParties, program: str, seeds: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from party.models.linear_regression.parameters import LinearRegressionParameters
 
 if TYPE_CHECKING:
     from party.agreement.job import Job, Party
+    from party.protocols.dealing import Dealing, Sum
     from party.protocols.interface import Circuit
 
 MOST = 16.0
@@ -40,7 +41,10 @@ class LinearRegression(LinearPredictor):
     def row_limit(self, job: Job) -> float | None:
         """A step changes the error of a row by the factor ``1 - step width * |row|**2``: beyond
         two it grows."""
-        return 2.0 / job.step_width.value
+        return None if job.descent is not None else 2.0 / job.step_width.value
+
+    def predicted(self, dealing: Dealing, t: Sum, bits: int, result_bits: int) -> Sum:
+        return dealing.rescaled(t, bits - result_bits)
 
     def activated(self, circuit: Circuit, product: Any) -> Any:
         return circuit.truncate(product, circuit.fraction_bits)

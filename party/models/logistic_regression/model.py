@@ -11,10 +11,12 @@ from party.models.interface import Array
 from party.models.label import LabelRule
 from party.models.linear_predictor import LinearPredictor
 from party.models.logistic_regression.parameters import LogisticRegressionParameters
+from party.protocols import sines
 from party.protocols.registry import protocol_of
 
 if TYPE_CHECKING:
     from party.agreement.job import Job
+    from party.protocols.dealing import Dealing, Sum
     from party.protocols.interface import Circuit, Sigmoid
 
 
@@ -33,13 +35,16 @@ class LogisticRegression(LinearPredictor):
         return LabelRule(classes=(0.0, 1.0))
 
     def sigmoid(self, job: Job) -> Sigmoid:
-        return protocol_of(job.protocol).sigmoid
+        return sines.SIGMOID if job.descent is not None else protocol_of(job.protocol).sigmoid
 
     def row_limit(self, job: Job) -> float | None:
         """A step moves the weights by ``step width * error * row``, and so the row's own
         ``t = row . w`` by ``step width * error * |row|**2``: the row's reach."""
         reach = self.sigmoid(job).reach
         return None if reach is None else reach / job.step_width.value
+
+    def predicted(self, dealing: Dealing, t: Sum, bits: int, result_bits: int) -> Sum:
+        return dealing.sigmoid(t, bits, result_bits)
 
     def activated(self, circuit: Circuit, product: Any) -> Any:
         return circuit.sigmoid(product)
