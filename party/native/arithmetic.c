@@ -384,17 +384,24 @@ static enum kit_trouble round_half_even(int type, const operands *v) {
 
 /* From a float to an integer: towards zero, and only where the result fits. Both bounds are exact
  * in a double; INSIDE says whether the lower one is itself inside. */
+#define ONE_INTEGER(T, R, X, LOWER, INSIDE, UPPER)                                                 \
+    {                                                                                              \
+        const T a = X;                                                                             \
+        const int fits = ((INSIDE) ? a >= (LOWER) : a > (LOWER)) && a < (UPPER);                   \
+        outside |= !fits;                                                                          \
+        o[i] = fits ? (R)a : 0;                                                                    \
+    }
+
 #define TO_INTEGER(T, R, LOWER, INSIDE, UPPER)                                                     \
     do {                                                                                           \
         const int64_t n = v->n;                                                                    \
         const T *x = v->x[0];                                                                      \
         R *o = v->o;                                                                               \
         int outside = 0;                                                                           \
-        EVERY {                                                                                    \
-            const T a = x[at(v, 0, i)];                                                            \
-            const int fits = ((INSIDE) ? a >= (LOWER) : a > (LOWER)) && a < (UPPER);               \
-            outside |= !fits;                                                                      \
-            o[i] = fits ? (R)a : 0;                                                                \
+        if (v->list[0] || !v->stride[0]) {                                                         \
+            EVERY ONE_INTEGER(T, R, x[at(v, 0, i)], LOWER, INSIDE, UPPER);                         \
+        } else {                                                                                   \
+            EVERY ONE_INTEGER(T, R, x[i], LOWER, INSIDE, UPPER);                                   \
         }                                                                                          \
         return outside ? KIT_OUT_OF_RANGE : KIT_FINE;                                              \
     } while (0)
