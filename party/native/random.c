@@ -119,11 +119,11 @@ static int start(kit_random *random, const uint8_t seed[KIT_SEED_BYTES]) {
 /* The next bytes of the stream: zeros encrypted, in pieces that stay in the first-level cache. */
 static int draw(kit_random *random, uint8_t *out, size_t bytes) {
     enum { PIECE = 8192 };
+    static const uint8_t zeros[PIECE];
     while (bytes) {
         size_t piece = bytes < PIECE ? bytes : PIECE;
         int written = 0;
-        memset(out, 0, piece);
-        if (EVP_EncryptUpdate(random->context, out, &written, out, (int)piece) != 1)
+        if (EVP_EncryptUpdate(random->context, out, &written, zeros, (int)piece) != 1)
             return -1;
         if ((size_t)written != piece)
             return -1;
