@@ -424,12 +424,24 @@ static const int32_t *rows_of_step(const kit_executor *e, const kit_program *pro
     return program->rows + (e->step - program->first_step) * i->p[0];
 }
 
+/* Rows lie anywhere in memory: those that come next are asked for some rows ahead. */
+enum { ROWS_AHEAD = 8, LINE = 64 };
+
+static void ask_for(const void *row, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += LINE)
+        __builtin_prefetch((const uint8_t *)row + at);
+}
+
 static void input(kit_executor *e, const kit_program *program, const kit_instruction *i) {
     const int32_t *rows = rows_of_step(e, program, i);
-    float *o = (float *)(void *)(e->arena + i->out);
-    for (int64_t r = 0; r < i->p[0]; r++)
-        memcpy(o + r * i->p[1], program->table + rows[r] * program->table_columns + i->p[2],
-               (size_t)i->p[1] * sizeof(float));
+    const float *table = program->table + i->p[2];
+    const size_t width = (size_t)i->p[1] * sizeof(float);
+    uint8_t *o = e->arena + i->out;
+    for (int64_t r = 0; r < i->p[0]; r++, o += width) {
+        if (r + ROWS_AHEAD < i->p[0])
+            ask_for(table + rows[r + ROWS_AHEAD] * program->table_columns, width);
+        memcpy(o, table + rows[r] * program->table_columns, width);
+    }
 }
 
 /* Between a batch and the rows of what lives from step to step. */
