@@ -22,6 +22,10 @@ _Static_assert(sizeof(kit_frame) == 16, "a frame's header has no padding");
 
 enum { FRAME = sizeof(kit_frame), SMALLEST_RING = 1 << 16, LAST_WORDS_MS = 250, LAST_READS = 256 };
 
+/* Payloads from LONG bytes on are not gathered. Before the first piece of one the queue is filled
+ * up to a multiple of what a TLS record carries. */
+enum { LONG = 1 << 16, FILLING = 1 << 14 };
+
 enum { LOOK_NS = 10000000 }; /* 10 ms: how often who waits for nobody reads all the same */
 
 /* Keys of frames that are not part of the plan. The first says that its sender gave up, `step`
@@ -37,11 +41,15 @@ typedef struct {
     uint8_t *ring;
     uint64_t capacity, base, head, tail;
     uint64_t scanned; /* where the next header is that has not been looked at for control keys */
-    int fresh;        /* bytes came since the last look */
-    int closed;       /* it said that it sends no more */
-    int ended;        /* we said so */
-    int failed;       /* the connection is broken */
-    int culprit;      /* whom it names while giving up, or -1 */
+    /* the rest of an awaited payload: while there is one the ring is empty, and what comes is read
+     * straight into its place */
+    uint8_t *into;
+    uint64_t wanted;
+    int fresh;   /* bytes came since the last look */
+    int closed;  /* it said that it sends no more */
+    int ended;   /* we said so */
+    int failed;  /* the connection is broken */
+    int culprit; /* whom it names while giving up, or -1 */
     /* what waits to be sent */
     uint8_t *queue;
     size_t room, queued, sent;
@@ -142,13 +150,20 @@ static int pump(kit_executor *e, int who) {
         const uint64_t piece = room < p->capacity - at ? room : p->capacity - at;
         if (piece == 0)
             break;
-        const int64_t got = kit_connection_read(p->connection, p->ring + at, (int64_t)piece);
+        const int64_t got = p->wanted
+                                ? kit_connection_read(p->connection, p->into, (int64_t)p->wanted)
+                                : kit_connection_read(p->connection, p->ring + at, (int64_t)piece);
         if (got <= 0) {
             p->closed = got == KIT_CLOSED;
             p->failed = got == KIT_FAILED;
             break;
         }
         p->tail += (uint64_t)got;
+        if (p->wanted) {
+            p->into += got;
+            p->wanted -= (uint64_t)got;
+            consume(p, (uint64_t)got);
+        }
         e->counters.bytes_received += got;
         p->fresh = came = 1;
         if (p->scanned < p->tail)
@@ -317,23 +332,31 @@ static int await_bytes(kit_executor *e, int who, int64_t *since) {
 
 /* ---- sending ---- */
 
-/* Puts a frame into the queue, which was made large enough before the first step. */
-static void enqueue(peer *p, kit_frame frame, const void *payload) {
-    memcpy(p->queue + p->queued, &frame, FRAME);
-    memcpy(p->queue + p->queued + FRAME, payload, frame.bytes);
-    p->queued += FRAME + frame.bytes;
+/* Puts bytes into the queue, which was made large enough before the first step. */
+static void enqueue(peer *p, const void *data, size_t bytes) {
+    memcpy(p->queue + p->queued, data, bytes);
+    p->queued += bytes;
 }
 
-/* Sends of a peer's queue what it takes at once: KIT_DONE, KIT_WANT_WRITE or KIT_FAILED. */
-static int send_some(peer *p) {
-    while (p->sent < p->queued) {
-        const int64_t taken =
-            kit_connection_write(p->connection, p->queue + p->sent, (int64_t)(p->queued - p->sent));
+/* Writes what is taken at once of the bytes that are to be sent next: KIT_DONE if that is all. */
+static int offer(peer *p, const uint8_t *data, size_t bytes) {
+    while (bytes) {
+        const int64_t taken = kit_connection_write(p->connection, data, (int64_t)bytes);
         p->blocked = taken <= 0;
         if (taken <= 0)
             return taken == KIT_FAILED ? KIT_FAILED : KIT_WANT_WRITE;
         p->sent += (size_t)taken;
+        data += taken;
+        bytes -= (size_t)taken;
     }
+    return KIT_DONE;
+}
+
+/* Sends of a peer's queue what it takes at once: KIT_DONE, KIT_WANT_WRITE or KIT_FAILED. */
+static int send_some(peer *p) {
+    const int offered = offer(p, p->queue + p->sent, p->queued - p->sent);
+    if (offered != KIT_DONE)
+        return offered;
     const int left = kit_connection_flush(p->connection);
     if (left == KIT_DONE)
         p->queued = p->sent = 0;
@@ -344,8 +367,6 @@ static int flush(kit_executor *e, int who) {
     peer *p = &e->peers[who];
     int64_t since = 0;
     size_t before = 0;
-    if (!p->queued)
-        return 0;
     e->waiting = 0;
     for (;;) {
         const int sent = send_some(p);
@@ -395,24 +416,38 @@ static int receive(kit_executor *e, const kit_instruction *i) {
             return bad_frame(e, who, expected, got);
     } while (got.key == KEY_ALIVE);
     consume(p, FRAME);
-    uint8_t *out = e->arena + i->out;
-    uint64_t left = expected.bytes;
-    while (left) {
-        const uint64_t there = p->tail - p->head, piece = there < left ? there : left;
-        copy_out(p, p->head, out, piece);
-        consume(p, piece);
-        out += piece;
-        left -= piece;
-        if (left && await_bytes(e, who, &since))
+    const uint64_t there = p->tail - p->head, had = there < got.bytes ? there : got.bytes;
+    copy_out(p, p->head, e->arena + i->out, had);
+    consume(p, had);
+    p->into = e->arena + i->out + had;
+    p->wanted = got.bytes - had;
+    while (p->wanted)
+        if (await_bytes(e, who, &since))
             return -1;
-    }
     e->counters.messages_received++;
     return 0;
 }
 
 static void post(kit_executor *e, const kit_instruction *i) {
     const kit_frame frame = {(uint64_t)e->step, (uint32_t)i->p[1], (uint32_t)i->p[2]};
-    enqueue(&e->peers[i->p[0]], frame, e->arena + i->input[0]);
+    peer *p = &e->peers[i->p[0]];
+    const uint8_t *payload = e->arena + i->input[0], *end = payload + frame.bytes;
+    enqueue(p, &frame, FRAME);
+    if (frame.bytes >= LONG) {
+        /* What is taken at once of a long payload need not be copied: the queue, which is sent up
+         * to here, goes on as if it had been. */
+        const size_t first = FILLING - p->queued % FILLING;
+        enqueue(p, payload, first);
+        payload += first;
+        if (offer(p, p->queue + p->sent, p->queued - p->sent) == KIT_DONE) {
+            offer(p, payload, (size_t)(end - payload)); /* flush will see if it fails */
+            payload += p->sent - p->queued;
+            p->queued = p->sent;
+        }
+    }
+    enqueue(p, payload, (size_t)(end - payload));
+    if (p->sent == p->queued)
+        p->queued = p->sent = 0;
     e->counters.bytes_sent += FRAME + frame.bytes;
     e->counters.messages_sent++;
 }
@@ -630,7 +665,7 @@ static void last_words(kit_executor *e, int culprit) {
         if (!p->sent && !p->blocked)
             p->queued = 0; /* nothing of it has left: the peer need not see it */
         if (p->queued + FRAME <= p->room)
-            enqueue(p, frame, &frame);
+            enqueue(p, &frame, FRAME);
         int sent;
         while ((sent = send_some(p)) == KIT_WANT_WRITE) {
             const int64_t left = until - now();

@@ -1,8 +1,8 @@
 /* Runs a schedule: a straight list of instructions over one arena of memory, step after step.
  *
  * One thread, no allocation within a step. Messages to a peer gather in a queue that leaves in one
- * write; what peers send is read into one ring each, whose size is the window by which a peer may
- * run ahead. */
+ * write; long ones begin to leave at once. What peers send is read into one ring each, whose size
+ * is the window by which a peer may run ahead; what is awaited goes straight to its place. */
 #ifndef KIT_EXECUTOR_H
 #define KIT_EXECUTOR_H
 

@@ -152,6 +152,21 @@ def test_what_comes_ahead_of_the_next_program_is_kept(parties: Parties) -> None:
     assert not parties.arenas[BOB].any()
 
 
+def test_a_sign_of_life_waits_for_the_end_of_a_message(parties: Parties) -> None:
+    """Part of it has left to Bob, who has read that, while Alice waits for the server."""
+    for p in range(3):
+        parties.seat(p, BIG + 64)
+    parties.arenas[ALICE][:] = np.random.default_rng(0).integers(0, 256, BIG + 64)
+    post = instruction(Op.SEND, inputs=[0], p=[BOB, 1, BIG])
+    alice = parties.run(ALICE, program(post, *receive(SERVER, 1, BIG, 64)), silence_s=2)
+    bob = parties.run(BOB, other_way(ALICE, BIG))
+    time.sleep(0.8)  # a sign of life is due every 0.5 s
+    parties.run(SERVER, one_way(ALICE, 64)).well()
+    for task in (alice, bob):
+        task.well()
+    assert (parties.arenas[BOB][:BIG] == parties.arenas[ALICE][:BIG]).all()
+
+
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
