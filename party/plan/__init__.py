@@ -7,6 +7,7 @@ here and after here needs neither: a plan is plain data.
 from party.plan.cut import Cut, Message, PartyProgram, cut
 from party.plan.graph import Opening, Operation, Plan, Private, Program, Share, Shared, Slot
 from party.plan.parameters import PlanParameters
+from party.plan.runs import runs
 
 __all__ = [
     "Cut",
@@ -22,4 +23,5 @@ __all__ = [
     "Shared",
     "Slot",
     "cut",
+    "runs",
 ]

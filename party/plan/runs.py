@@ -1,0 +1,14 @@
+"""Which programs of a plan a job runs, and how many times."""
+
+from __future__ import annotations
+
+from party.agreement.job import Job
+from party.plan.parameters import OPEN, PlanParameters
+
+
+def runs(job: Job) -> list[tuple[str, int]]:
+    """Each program in its turn, and how many times it runs before the next one does; all of them,
+    though a training that settles leaves some out."""
+    parameters = PlanParameters.of(job)
+    turns = [(s.program, s.runs) for s in parameters.trained.course(job, parameters.layout)]
+    return [*turns, (OPEN, 1)] if job.receivers else turns
