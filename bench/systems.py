@@ -129,7 +129,7 @@ def _by_deployer(
     case: Case, runtime: str, tables: Tables, folder: Path, output: Path, limit_s: float
 ) -> Figures:
     """``deployer run``: one command starts all three parties on one loopback."""
-    command = [*_command("deployer"), "run", str(folder / "job.yaml"), "--runtime", runtime]
+    command = [*command_of("deployer"), "run", str(folder / "job.yaml"), "--runtime", runtime]
     command += ["--alice", str(tables.alice_csv), "--bob", str(tables.bob_csv)]
     command += ["--output", str(output), "--cache", str(folder / "cache")]
     with place(0) as here, _children() as start:
@@ -148,13 +148,13 @@ def _by_hand(
         hosts = {f"server{index}": host for index, host in enumerate(here.hosts)}
         config.write_text(json.dumps(hosts), encoding="utf-8")
         if not keys.exists():
-            make = [*_command("deployer"), "certs", "new", "--job", str(folder / "job.yaml")]
+            make = [*command_of("deployer"), "certs", "new", "--job", str(folder / "job.yaml")]
             make += ["--output", str(keys)]
             _finish(start(make, folder / "certs"), folder / "certs", limit_s)
         began, cpu = time.monotonic(), _cpu_s()
         running = []
         for index, party in enumerate(PARTIES):
-            command = [*_command("party"), party, "--job", str(folder / "job.yaml")]
+            command = [*command_of("party"), party, "--job", str(folder / "job.yaml")]
             command += ["--config", str(config), "--keys", str(keys / party)]
             command += ["--output", str(output / party), "--cache", str(folder / "cache" / party)]
             command += ["--runtime", runtime]
@@ -187,7 +187,7 @@ def _found(document: _Document | None) -> _Document:
     return document
 
 
-def _command(name: str) -> list[str]:
+def command_of(name: str) -> list[str]:
     """What the console script of that name does, from the source tree that is measured."""
     module = {"deployer": "deployer.cli", "party": "party.cli"}[name]
     return [sys.executable, "-c", f"from {module} import main; main()"]

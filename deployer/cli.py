@@ -32,6 +32,7 @@ COMMANDS = {
     "delete": "deployer.commands.delete",
     "doctor": "deployer.doctor.command",
     "audit": "deployer.commands.audit",
+    "estimate": "deployer.commands.estimate",
     "check": "deployer.commands.check",
     "demo": "deployer.commands.demo",
 }

@@ -324,6 +324,110 @@ class TableCheck(Document):
     fault: TableFault | None = None
 
 
+class Flow(BaseModel):
+    """What one party sends to another in a whole run: messages, and bytes before TLS."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sender: Party
+    receiver: Party
+    messages: int
+    bytes: int
+
+
+class ProgramEstimate(BaseModel):
+    """A program of the plan: how many times it runs, and the messages that lie one behind the
+    other on the longest way through one run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    runs: int
+    rounds: int
+
+
+class MemoryEstimate(BaseModel):
+    """Memory of a party's process.
+
+    Attributes:
+        arena_bytes: what the instructions work on.
+        buffer_bytes: the rings of what comes from peers and the queues of what goes there.
+        table_bytes: its own table.
+        base_bytes: the process itself: Python, what it imports, the native executor.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    arena_bytes: int
+    buffer_bytes: int
+    table_bytes: int
+    base_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """All of it."""
+        return self.arena_bytes + self.buffer_bytes + self.table_bytes + self.base_bytes
+
+
+class PartyEstimate(BaseModel):
+    """What a party's report will say of its traffic, and what memory it takes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    messages_sent: int
+    messages_received: int
+    bytes_sent: int
+    bytes_received: int
+    memory: MemoryEstimate
+
+
+class TimeEstimate(BaseModel):
+    """How long a job takes on a network.
+
+    Attributes:
+        rtt_ms: milliseconds of a round trip between two parties, on top of the machine's own.
+        bandwidth_mbit: Mbit/s of each party's line, each way; None for no limit.
+        connect_s: seconds from when all are there until they have agreed.
+        train_s, step_s: as in ``Times``: seconds for all steps, and for one.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rtt_ms: float
+    bandwidth_mbit: float | None
+    connect_s: Seconds
+    train_s: Seconds
+    step_s: Seconds
+
+
+class EstimateDocument(Document):
+    """What ``deployer estimate --json`` prints: what a job will take, before it runs.
+
+    Attributes:
+        rounds, messages, bytes: of the whole run; bytes with their headers, before TLS.
+        traffic: the same by sender and receiver.
+        plan_s: seconds for a party's schedule, from the cache.
+        loopback: all three parties on this machine.
+        apart: each on a machine like this one; None where no network was given.
+    """
+
+    NAME = "estimate"
+
+    job: str
+    plan: str
+    protocol: str
+    steps: int
+    programs: tuple[ProgramEstimate, ...]
+    rounds: int
+    messages: int
+    bytes: int
+    traffic: tuple[Flow, ...]
+    parties: dict[Party, PartyEstimate]
+    plan_s: Seconds
+    loopback: TimeEstimate
+    apart: TimeEstimate | None = None
+
+
 def remove_results(directory: Path) -> None:
     """Remove what an earlier run left, so that nothing is taken for a later run's.
 

@@ -2,6 +2,7 @@
 
 from party.schedule.listing import listing
 from party.schedule.schedule import (
+    HEADER_BYTES,
     ROW_INSTRUCTIONS,
     Code,
     Held,
@@ -15,6 +16,7 @@ from party.schedule.schedule import (
 from party.schedule.verify import verify
 
 __all__ = [
+    "HEADER_BYTES",
     "ROW_INSTRUCTIONS",
     "Code",
     "Held",

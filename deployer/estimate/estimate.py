@@ -1,0 +1,259 @@
+"""What a job will take: traffic and memory from its schedules, time from a simulation of them."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from deployer.estimate.measuring import linked, message_costs, paces, table_columns, works
+from deployer.estimate.moves import queues, rings
+from deployer.estimate.simulation import Costs, Network, Timed, simulate
+from party.agreement.job import PARTIES, Job
+from party.compiler import build_schedules, is_cached, prepared
+from party.native.instructions import Op
+from party.plan import runs
+from party.plan.parameters import STEP
+from party.process import children, files
+from party.process.errors import JobError
+from party.reporting.documents import (
+    EstimateDocument,
+    Flow,
+    MemoryEstimate,
+    PartyEstimate,
+    ProgramEstimate,
+    TimeEstimate,
+)
+from party.runtime import BUILDING
+from party.schedule import HEADER_BYTES, ROW_INSTRUCTIONS, Schedule
+
+_MOST_RUNS = 64
+"""Of each program are simulated. The rest keeps the pace of the second half of these, when whoever
+runs ahead is as far ahead as its peers' rings let it be."""
+
+_CONNECT_ROUND_TRIPS = 3.5
+"""Until all are ready: TCP's handshake, TLS's, the hellos both ways, and one half for ready."""
+
+_CLOSING_ROUND_TRIPS = 1.0
+"""From the last step until the peers have closed their ends, too."""
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A network between the parties: milliseconds of a round trip between any two, and what the
+    line of each carries each way, in Mbit/s; None for more than they send."""
+
+    rtt_ms: float = 0.0
+    bandwidth_mbit: float | None = None
+
+    @property
+    def network(self) -> Network:
+        """As the simulation takes it."""
+        rate = math.inf if self.bandwidth_mbit is None else self.bandwidth_mbit * 1e6 / 8
+        return Network(self.rtt_ms / 2e3, rate)
+
+
+def estimate(job: Job, cache: Path, apart: Apart | None) -> EstimateDocument:
+    """What a job will take, on this machine's loopback and with the parties apart.
+
+    Builds what the cache lacks; reads no table.
+
+    Raises:
+        JobError: the schedules cannot be built, or fail where they are tried.
+    """
+    with files.locked(cache / BUILDING):
+        if not is_cached(job, cache):
+            build_schedules(job, cache, range(len(PARTIES)))
+        began = time.monotonic()
+        schedules = [prepared(job, party, cache).schedule for party in range(len(PARTIES))]
+        plan_s = (time.monotonic() - began) / len(PARTIES)
+    model = Model.measured(job, schedules)
+    flows = _flows(job, schedules[0], schedules[1])
+    base_bytes = _base_bytes()
+    programs = tuple(
+        ProgramEstimate(name=name, runs=times, rounds=schedules[0].program(name).rounds)
+        for name, times in runs(job)
+    )
+    return EstimateDocument(
+        job=job.digest,
+        plan=schedules[0].plan_digest,
+        protocol=job.protocol,
+        steps=job.steps,
+        programs=programs,
+        rounds=sum(program.runs * program.rounds for program in programs),
+        messages=sum(flow.messages for flow in flows),
+        bytes=sum(flow.bytes for flow in flows),
+        traffic=flows,
+        parties={PARTIES[one.party]: _party(job, one, flows, base_bytes) for one in schedules},
+        plan_s=plan_s,
+        loopback=model.time(Apart(), Network(cores=_cores())),
+        apart=None if apart is None else model.time(apart, apart.network),
+    )
+
+
+def _flows(job: Job, *schedules: Schedule) -> tuple[Flow, ...]:
+    """Messages and bytes by direction. Every message is known to two of the three parties."""
+    sizes: dict[tuple[int, int], list[int]] = {}
+    for name, times in runs(job):
+        messages = {m.key: m for one in schedules for m in one.program(name).messages}
+        for message in messages.values():
+            found = sizes.setdefault((message.sender, message.receiver), [0, 0])
+            found[0] += times
+            found[1] += times * (HEADER_BYTES + message.bytes)
+    return tuple(
+        Flow(sender=PARTIES[sender], receiver=PARTIES[receiver], messages=count, bytes=size)
+        for (sender, receiver), (count, size) in sorted(sizes.items())
+    )
+
+
+def _party(job: Job, schedule: Schedule, flows: Sequence[Flow], base_bytes: int) -> PartyEstimate:
+    me = PARTIES[schedule.party]
+    sent = [flow for flow in flows if flow.sender == me]
+    received = [flow for flow in flows if flow.receiver == me]
+    return PartyEstimate(
+        messages_sent=sum(flow.messages for flow in sent),
+        messages_received=sum(flow.messages for flow in received),
+        bytes_sent=sum(flow.bytes for flow in sent),
+        bytes_received=sum(flow.bytes for flow in received),
+        memory=MemoryEstimate(
+            arena_bytes=schedule.arena_bytes,
+            buffer_bytes=sum(rings(schedule).values()) + sum(queues(schedule).values()),
+            table_bytes=job.rows * table_columns(schedule) * np.dtype(np.float32).itemsize,
+            base_bytes=base_bytes,
+        ),
+    )
+
+
+def _base_bytes() -> int:
+    """Memory of a party's process that has nothing to do."""
+    command = children.command("deployer.estimate.idle")
+    done = subprocess.run(
+        command, env=children.environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise JobError("the process that shows how large one is died", done.stderr[-200:] or None)
+    return int(done.stdout)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What the simulation of a job starts from.
+
+    Attributes:
+        job: the job.
+        works: for each party the moves of each program.
+        rings: for each party the bytes of the rings by peer.
+        costs: of a message.
+        order_s: seconds for an epoch's order of rows; only the first one is waited for.
+        handshake_s: seconds for one connection's handshake.
+    """
+
+    job: Job
+    works: list[dict[str, list[Timed]]]
+    rings: list[dict[int, int]]
+    costs: Costs
+    order_s: float
+    handshake_s: float
+
+    @classmethod
+    def measured(cls, job: Job, schedules: Sequence[Schedule]) -> Model:
+        """Measures on this machine, in less than a second, what is not in the schedules."""
+        with linked() as (links, handshake_s):
+            costs = message_costs(links)
+            measured = paces(links, schedules, job.rows)
+        made = cls(
+            job,
+            [works(one, job.rows) for one in schedules],
+            [rings(one) for one in schedules],
+            costs,
+            _order_s(job, schedules),
+            handshake_s,
+        )
+        return replace(made, costs=made.fitted(measured))
+
+    def fitted(self, measured: dict[str, float]) -> Costs:
+        """The costs with the time to wake up that explains the pace of the program that runs most:
+        all the waiting, of a party for its core above all, that cannot be measured by itself."""
+        name, _ = max(runs(self.job), key=lambda one: one[1])
+
+        def pace_s(wake_s: float) -> float:
+            costs = replace(self.costs, wake_s=wake_s)
+            ends = self._ends([(name, _MOST_RUNS)], costs, Network(cores=_cores()))
+            return _pace_s(ends)
+
+        asleep_s, awake_s = pace_s(measured[name]), pace_s(0.0)
+        if awake_s >= min(measured[name], asleep_s):
+            return self.costs
+        wake_s = measured[name] * (measured[name] - awake_s) / (asleep_s - awake_s)
+        return replace(self.costs, wake_s=wake_s)
+
+    def time(self, apart: Apart, network: Network) -> TimeEstimate:
+        """How long connecting and training take on a network."""
+        round_trip_s = 2 * network.latency_s
+        train_s = self.order_s + self._programs_s(network) + _CLOSING_ROUND_TRIPS * round_trip_s
+        return TimeEstimate(
+            rtt_ms=apart.rtt_ms,
+            bandwidth_mbit=apart.bandwidth_mbit,
+            connect_s=2 * self.handshake_s + _CONNECT_ROUND_TRIPS * round_trip_s,
+            train_s=train_s,
+            step_s=train_s / self.job.steps,
+        )
+
+    def _programs_s(self, network: Network) -> float:
+        """All programs: some runs of each are simulated, the others go at their pace."""
+        turns = [(name, min(times, _MOST_RUNS)) for name, times in runs(self.job)]
+        ends = self._ends(turns, self.costs, network)
+        whole_s, first = ends[-1], 0
+        for (name, times), (_, simulated) in zip(runs(self.job), turns, strict=True):
+            own, first = ends[first : first + simulated], first + simulated
+            if times > simulated:
+                line_s = self._received(name) / network.bytes_per_s
+                whole_s += (times - simulated) * max(_pace_s(own), line_s)
+        return whole_s
+
+    def _ends(
+        self, turns: Sequence[tuple[str, int]], costs: Costs, network: Network
+    ) -> list[float]:
+        """When each run of the programs is over at all parties."""
+        parties = [
+            [move for name, times in turns for move in own[name] * times] for own in self.works
+        ]
+        return [
+            max(own) for own in zip(*simulate(parties, self.rings, costs, network), strict=True)
+        ]
+
+    def _received(self, name: str) -> int:
+        """The most bytes that a party receives in a run of a program."""
+        sizes = [0] * len(self.works)
+        for own in self.works:
+            for move in own[name]:
+                if move.op is Op.FLUSH:
+                    sizes[move.peer] += move.bytes
+        return max(sizes)
+
+
+def _pace_s(ends: Sequence[float]) -> float:
+    """Seconds a run, once it is steady."""
+    middle = len(ends) // 2 - 1
+    return (ends[-1] - ends[middle]) / (len(ends) - 1 - middle)
+
+
+def _order_s(job: Job, schedules: Sequence[Schedule]) -> float:
+    if not any(
+        np.isin(one.program(STEP).instructions["op"], list(ROW_INSTRUCTIONS)).any()
+        for one in schedules
+    ):
+        return 0.0
+    began = time.monotonic()
+    job.batches(0)
+    return time.monotonic() - began
