@@ -154,7 +154,8 @@ class Model:
         works: for each party the moves of each program.
         rings: for each party the bytes of the rings by peer.
         costs: of a message.
-        order_s: seconds for an epoch's order of rows; only the first one is waited for.
+        orders_s: for each party the seconds for an epoch's order of rows. Only the first one is
+            waited for, but on one machine the others take a core from who trains.
         handshake_s: seconds for one connection's handshake.
     """
 
@@ -162,7 +163,7 @@ class Model:
     works: list[dict[str, list[Timed]]]
     rings: list[dict[int, int]]
     costs: Costs
-    order_s: float
+    orders_s: list[float]
     handshake_s: float
 
     @classmethod
@@ -176,7 +177,7 @@ class Model:
             [works(one, job.rows) for one in schedules],
             [rings(one) for one in schedules],
             costs,
-            _order_s(job, schedules),
+            [_order_s(job, one) for one in schedules],
             handshake_s,
         )
         return replace(made, costs=made.fitted(measured))
@@ -188,8 +189,8 @@ class Model:
 
         def pace_s(wake_s: float) -> float:
             costs = replace(self.costs, wake_s=wake_s)
-            ends = self._ends([(name, _MOST_RUNS)], costs, Network(cores=_cores()))
-            return _pace_s(ends)
+            alone = replace(self, costs=costs, orders_s=[0.0] * len(PARTIES))
+            return _pace_s(alone._ends([(name, _MOST_RUNS)], Network(cores=_cores())))
 
         asleep_s, awake_s = pace_s(measured[name]), pace_s(0.0)
         if awake_s >= min(measured[name], asleep_s):
@@ -200,7 +201,8 @@ class Model:
     def time(self, apart: Apart, network: Network) -> TimeEstimate:
         """How long connecting and training take on a network."""
         round_trip_s = 2 * network.latency_s
-        train_s = self.order_s + self._programs_s(network) + _CLOSING_ROUND_TRIPS * round_trip_s
+        train_s = max(self.orders_s) + self._programs_s(network)
+        train_s += _CLOSING_ROUND_TRIPS * round_trip_s
         return TimeEstimate(
             rtt_ms=apart.rtt_ms,
             bandwidth_mbit=apart.bandwidth_mbit,
@@ -212,7 +214,7 @@ class Model:
     def _programs_s(self, network: Network) -> float:
         """All programs: some runs of each are simulated, the others go at their pace."""
         turns = [(name, min(times, _MOST_RUNS)) for name, times in runs(self.job)]
-        ends = self._ends(turns, self.costs, network)
+        ends = self._ends(turns, network)
         whole_s, first = ends[-1], 0
         for (name, times), (_, simulated) in zip(runs(self.job), turns, strict=True):
             own, first = ends[first : first + simulated], first + simulated
@@ -221,16 +223,22 @@ class Model:
                 whole_s += (times - simulated) * max(_pace_s(own), line_s)
         return whole_s
 
-    def _ends(
-        self, turns: Sequence[tuple[str, int]], costs: Costs, network: Network
-    ) -> list[float]:
+    def _ends(self, turns: Sequence[tuple[str, int]], network: Network) -> list[float]:
         """When each run of the programs is over at all parties."""
         parties = [
-            [move for name, times in turns for move in own[name] * times] for own in self.works
+            [move for name, times in turns for move in self._moves(party, name, network) * times]
+            for party in range(len(self.works))
         ]
-        return [
-            max(own) for own in zip(*simulate(parties, self.rings, costs, network), strict=True)
-        ]
+        ends = simulate(parties, self.rings, self.costs, network)
+        return [max(own) for own in zip(*ends, strict=True)]
+
+    def _moves(self, party: int, name: str, network: Network) -> list[Timed]:
+        """A party's moves in a run of a program, with a step's part of the order of rows."""
+        first, *others = self.works[party][name]
+        if name != STEP or network.cores is None:
+            return [first, *others]
+        order_s = self.orders_s[party] / self.job.steps_per_epoch
+        return [replace(first, work_s=first.work_s + order_s), *others]
 
     def _received(self, name: str) -> int:
         """The most bytes that a party receives in a run of a program."""
@@ -248,12 +256,9 @@ def _pace_s(ends: Sequence[float]) -> float:
     return (ends[-1] - ends[middle]) / (len(ends) - 1 - middle)
 
 
-def _order_s(job: Job, schedules: Sequence[Schedule]) -> float:
-    if not any(
-        np.isin(one.program(STEP).instructions["op"], list(ROW_INSTRUCTIONS)).any()
-        for one in schedules
-    ):
+def _order_s(job: Job, schedule: Schedule) -> float:
+    if not np.isin(schedule.program(STEP).instructions["op"], list(ROW_INSTRUCTIONS)).any():
         return 0.0
-    began = time.monotonic()
+    began = time.perf_counter()
     job.batches(0)
-    return time.monotonic() - began
+    return time.perf_counter() - began

@@ -27,7 +27,7 @@ class Costs:
     Attributes:
         send_s, send_byte_s: for a write, and for each byte of it.
         receive_s, receive_byte_s: for a read, and for each byte of it.
-        wake_s: from a message's arrival until who sleeps for it goes on.
+        wake_s: from a message's arrival until who waits for it can go on.
     """
 
     send_s: float
@@ -153,7 +153,7 @@ class _Simulation:
             yield self.costs.send_s + piece * self.costs.send_byte_s
             begin = max(self.clock[me], self.line_free[me])
             self.line_free[me] = begin + piece / self.network.bytes_per_s
-            wire.pieces.append((piece, self.line_free[me] + latency_s))
+            wire.pieces.append((piece, self.line_free[me] + latency_s + self.costs.wake_s))
             wire.sent += piece
             size -= piece
 
@@ -163,7 +163,7 @@ class _Simulation:
                 yield None
             piece, arrival = wire.pieces.popleft()
             if arrival > self.clock[me]:
-                yield self._sleep(me, arrival + self.costs.wake_s)
+                yield self._sleep(me, arrival)
             yield self.costs.receive_s + piece * self.costs.receive_byte_s
             wire.read += piece
         wire.consumed += size

@@ -99,7 +99,7 @@ def model(request: pytest.FixtureRequest, cache: Path) -> Model:
         for schedule in schedules
     ]
     costs = Costs(7e-6, 5e-10, 7e-6, 3e-10, 4e-5)
-    return Model(job, works, [rings(one) for one in schedules], costs, 1e-3, 2e-3)
+    return Model(job, works, [rings(one) for one in schedules], costs, [1e-3] * 3, 2e-3)
 
 
 def trained_s(model: Model, rtt_ms: float, bandwidth_mbit: float | None) -> float:
@@ -117,11 +117,10 @@ def test_a_longer_way_is_never_faster(
     assert trained_s(model, near, None) <= trained_s(model, near, bandwidth) + 1e-6
 
 
-def test_each_step_takes_at_least_the_messages_that_wait_for_each_other(model: Model) -> None:
-    """Of Pond's six rounds the dealer's first is there beforehand; ABY3 has nobody who deals."""
-    steps, rounds = model.job.steps, {"pond": 6, "aby3": 17}[model.job.protocol]
-    took_s = trained_s(model, 100, None) - trained_s(model, 0, None)
-    assert 0.5 * (rounds - 2) * 0.05 < took_s / steps <= 1.01 * rounds * 0.05
+def test_a_longer_way_costs_at_most_its_rounds_and_the_end(model: Model) -> None:
+    rounds = {"pond": 6, "aby3": 17}[model.job.protocol] * model.job.steps
+    longer_s = trained_s(model, 100, None) - trained_s(model, 0, None)
+    assert 0.5 * rounds < longer_s / 0.05 < rounds + 5
 
 
 @pytest.mark.parametrize(
