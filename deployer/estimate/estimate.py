@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,6 @@ from party.agreement.job import PARTIES, Job
 from party.compiler import build_schedules, is_cached, prepared
 from party.native.instructions import Op
 from party.plan import runs
-from party.plan.parameters import STEP
 from party.process import children, files
 from party.process.errors import JobError
 from party.reporting.documents import (
@@ -36,6 +36,9 @@ from party.schedule import HEADER_BYTES, ROW_INSTRUCTIONS, Schedule
 _MOST_RUNS = 64
 """Of each program are simulated. The rest keeps the pace of the second half of these, when whoever
 runs ahead is as far ahead as its peers' rings let it be."""
+
+_MOST_TURNS = 100
+"""Turns of programs that are simulated; beyond, all goes on at the pace of these."""
 
 _CONNECT_ROUND_TRIPS = 3.5
 """Until all are ready: TCP's handshake, TLS's, the hellos both ways, and one half for ready."""
@@ -78,7 +81,7 @@ def estimate(job: Job, cache: Path, apart: Apart | None) -> EstimateDocument:
     base_bytes = _base_bytes()
     programs = tuple(
         ProgramEstimate(name=name, runs=times, rounds=schedules[0].program(name).rounds)
-        for name, times in runs(job)
+        for name, times in _counted(job).items()
     )
     return EstimateDocument(
         job=job.digest,
@@ -97,10 +100,18 @@ def estimate(job: Job, cache: Path, apart: Apart | None) -> EstimateDocument:
     )
 
 
+def _counted(job: Job) -> Counter[str]:
+    """How often each program runs in all."""
+    counted: Counter[str] = Counter()
+    for name, times in runs(job):
+        counted[name] += times
+    return counted
+
+
 def _flows(job: Job, *schedules: Schedule) -> tuple[Flow, ...]:
     """Messages and bytes by direction. Every message is known to two of the three parties."""
     sizes: dict[tuple[int, int], list[int]] = {}
-    for name, times in runs(job):
+    for name, times in _counted(job).items():
         messages = {m.key: m for one in schedules for m in one.program(name).messages}
         for message in messages.values():
             found = sizes.setdefault((message.sender, message.receiver), [0, 0])
@@ -185,7 +196,7 @@ class Model:
     def fitted(self, measured: dict[str, float]) -> Costs:
         """The costs with the time to wake up that explains the pace of the program that runs most:
         all the waiting, of a party for its core above all, that cannot be measured by itself."""
-        name, _ = max(runs(self.job), key=lambda one: one[1])
+        name = self._main
 
         def pace_s(wake_s: float) -> float:
             costs = replace(self.costs, wake_s=wake_s)
@@ -212,16 +223,21 @@ class Model:
         )
 
     def _programs_s(self, network: Network) -> float:
-        """All programs: some runs of each are simulated, the others go at their pace."""
-        turns = [(name, min(times, _MOST_RUNS)) for name, times in runs(self.job)]
+        """All programs: some turns, and some runs of each, are simulated; the others go at their
+        pace."""
+        every = runs(self.job)
+        kept = every if len(every) <= _MOST_TURNS else every[:_MOST_TURNS]
+        turns = [(name, min(times, _MOST_RUNS)) for name, times in kept]
         ends = self._ends(turns, network)
-        whole_s, first = ends[-1], 0
-        for (name, times), (_, simulated) in zip(runs(self.job), turns, strict=True):
+        after, first, more_s = [], 0, 0.0
+        for (name, times), (_, simulated) in zip(kept, turns, strict=True):
             own, first = ends[first : first + simulated], first + simulated
             if times > simulated:
                 line_s = self._received(name) / network.bytes_per_s
-                whole_s += (times - simulated) * max(_pace_s(own), line_s)
-        return whole_s
+                more_s += (times - simulated) * max(_pace_s(own), line_s)
+            after.append(own[-1] + more_s)
+        left = len(every) - len(kept)
+        return after[-1] + (left * _pace_s(after) if left else 0.0)
 
     def _ends(self, turns: Sequence[tuple[str, int]], network: Network) -> list[float]:
         """When each run of the programs is over at all parties."""
@@ -235,10 +251,15 @@ class Model:
     def _moves(self, party: int, name: str, network: Network) -> list[Timed]:
         """A party's moves in a run of a program, with a step's part of the order of rows."""
         first, *others = self.works[party][name]
-        if name != STEP or network.cores is None:
+        if name != self._main or network.cores is None:
             return [first, *others]
         order_s = self.orders_s[party] / self.job.steps_per_epoch
         return [replace(first, work_s=first.work_s + order_s), *others]
+
+    @property
+    def _main(self) -> str:
+        """The program that runs most."""
+        return _counted(self.job).most_common(1)[0][0]
 
     def _received(self, name: str) -> int:
         """The most bytes that a party receives in a run of a program."""
@@ -257,7 +278,8 @@ def _pace_s(ends: Sequence[float]) -> float:
 
 
 def _order_s(job: Job, schedule: Schedule) -> float:
-    if not np.isin(schedule.program(STEP).instructions["op"], list(ROW_INSTRUCTIONS)).any():
+    codes = [code.instructions["op"] for code in schedule.programs]
+    if job.batches_of is None or not np.isin(np.concatenate(codes), list(ROW_INSTRUCTIONS)).any():
         return 0.0
     began = time.perf_counter()
     job.batches(0)

@@ -10,5 +10,8 @@ def runs(job: Job) -> list[tuple[str, int]]:
     """Each program in its turn, and how many times it runs before the next one does; all of them,
     though a training that settles leaves some out."""
     parameters = PlanParameters.of(job)
-    turns = [(s.program, s.runs) for s in parameters.trained.course(job, parameters.layout)]
+    turns: list[tuple[str, int]] = []
+    for stretch in parameters.trained.course(job, parameters.layout):
+        before = turns.pop()[1] if turns and turns[-1][0] == stretch.program else 0
+        turns.append((stretch.program, before + stretch.runs))
     return [*turns, (OPEN, 1)] if job.receivers else turns

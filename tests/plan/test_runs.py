@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from party.agreement.job import BLOCK_ROWS
 from party.plan import runs
 from tests.harness.plans import small_job
 
@@ -14,3 +15,18 @@ def test_rows_are_shared_in_blocks_and_each_batch_is_a_step() -> None:
 
 def test_nothing_is_opened_where_nobody_receives_the_model() -> None:
     assert [name for name, _ in runs(small_job("pond", result="nobody"))] == ["share", "step"]
+
+
+def test_a_descent_goes_through_all_blocks_and_steps_in_each_pass() -> None:
+    job = small_job("pond", rows=2 * BLOCK_ROWS, training={"passes": 10})
+    turns = runs(job)
+    assert turns[:2] == [("share", 2), ("prepare", 1)]
+    assert turns[-2:] == [("finish", 1), ("open", 1)]
+    assert sum(times for name, times in turns if name == "gradient") == 20
+    assert sum(times for name, times in turns if name.startswith("update.")) == 10
+    assert [name for name, _ in turns].count("ask") == 1, "after eight passes"
+
+
+def test_nobody_is_asked_without_a_tolerance() -> None:
+    job = small_job("pond", training={"passes": 100, "tolerance": 0.0})
+    assert not {"compare", "ask"} & {name for name, _ in runs(job)}
