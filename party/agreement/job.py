@@ -135,6 +135,9 @@ BLOCK_ROWS = 8192
 """Rows of one run of a program that goes through all rows in blocks, at most: enough that its
 messages are few, few enough that its memory is small."""
 
+WARM_PART = 32
+"""Of so many blocks one is the sample on which a descent begins; fewer are all taken at once."""
+
 SMALLEST_RATE = 1e-5
 """A step of a smaller rate moves no weight by as much as the last bit of any protocol's numbers."""
 
@@ -314,8 +317,15 @@ class Job(_Strict):
 
     @property
     def blocks(self) -> int:
-        """Blocks in a pass over all rows."""
-        return -(-self.rows // BLOCK_ROWS)
+        """Blocks in a pass over all rows: so many times those of the sample, if there is one."""
+        blocks, sample = -(-self.rows // BLOCK_ROWS), self.warm_blocks
+        return -(-blocks // sample) * sample if sample else blocks
+
+    @property
+    def warm_blocks(self) -> int:
+        """Blocks of the sample on which a descent over many rows begins; 0 where it has none."""
+        blocks = -(-self.rows // BLOCK_ROWS)
+        return blocks // WARM_PART if blocks >= WARM_PART else 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -331,7 +341,8 @@ class Job(_Strict):
     @property
     def steps(self) -> int:
         """Steps of the whole job."""
-        return self.steps_per_epoch * self.epochs
+        warm = self.warm_blocks + 1 if self.descent and self.warm_blocks else 0
+        return (self.steps_per_epoch + warm) * self.epochs
 
     @property
     def rows_never_used(self) -> int:

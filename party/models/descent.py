@@ -7,6 +7,10 @@ the curvature in any direction: gradient steps of one over that cannot diverge, 
 momentum, whose weight is public, makes them fast. Where both have columns, B is at most twice its
 two blocks.
 
+Where the table is large, the descent warms up on a sample of it, every so manieth row, until that
+has settled: it comes near the optimum at a small part of the cost, and nothing rests on the sample,
+since what follows descends from wherever it begins.
+
 A pass is a run of ``gradient`` for each block of rows and one of ``update.i``, where i says which
 of ``MOMENTA`` weighs the step before. ``prepare`` shares what ``finish`` and the penalty need: of
 each holder the matrix back to standardised columns, and the penalty on what is shared. Every eighth
@@ -16,6 +20,7 @@ pass ``compare`` finds whether the last step was small, and ``ask`` tells all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,6 +82,7 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         bits -= 2
     return DescentLayout(
         blocks=job.blocks,
+        warm_blocks=job.warm_blocks,
         block_rows=-(-rows // job.blocks),
         home_rows=2 * max(block.columns for block in blocks),
         error_bits=bits,
@@ -104,6 +110,7 @@ def momentum(done: int) -> int:
 # -- the programs
 
 SHARE, PREPARE, GRADIENT, UPDATE, FINISH = "share", "prepare", "gradient", "update.", "finish"
+WARM = "warm."
 COMPARE, ASK, SETTLED = "compare", "ask", "settled"
 
 ASK_EVERY = 8
@@ -118,7 +125,8 @@ _SQUARE_BITS = 56
 def programs(descent: DescentLayout) -> tuple[str, ...]:
     """All but the one that opens, in the order in which they first run."""
     asking = (COMPARE, ASK) if descent.small else ()
-    updates = (f"{UPDATE}{i}" for i in descent.momenta)
+    kinds = (WARM, UPDATE) if descent.warm_blocks else (UPDATE,)
+    updates = (f"{kind}{i}" for kind in kinds for i in descent.momenta)
     return (SHARE, PREPARE, GRADIENT, *updates, *asking, FINISH)
 
 
@@ -135,21 +143,28 @@ def rows_of(program: str, descent: DescentLayout) -> int:
 def course(job: Job, descent: DescentLayout) -> Iterator[Stretch]:
     """All runs but the one that opens."""
 
-    def rows() -> NDArray[np.int32]:
-        return job.in_blocks(descent.rows, descent.block_rows)
+    def rows(some: int) -> NDArray[np.int32]:
+        # Every so manieth row is a block, so that the first blocks are a sample of all rows.
+        return np.arange(descent.rows, dtype=np.int32).reshape(-1, descent.blocks).T[:some]
 
     def home() -> NDArray[np.int32]:
         return np.arange(descent.rows, descent.rows + descent.home_rows, dtype=np.int32)[None]
 
-    yield Stretch(SHARE, descent.blocks, counted=False, repeated=False, rows=rows)
-    yield Stretch(PREPARE, 1, counted=False, repeated=False, rows=home)
-    for done in range(job.epochs):
-        if descent.small and done and done % ASK_EVERY == 0:
-            yield Stretch(COMPARE, 1, counted=False)
-            yield Stretch(ASK, 1, counted=False, asks=True)
-        yield Stretch(GRADIENT, descent.blocks, rows=rows)
-        yield Stretch(f"{UPDATE}{momentum(done)}", 1, rows=home)
-    yield Stretch(FINISH, 1, counted=False, repeated=False, rows=home)
+    def phase(name: str, update: str, some: int) -> Iterator[Stretch]:
+        for done in range(job.epochs):
+            if descent.small and done and done % ASK_EVERY == 0:
+                yield Stretch(COMPARE, 1, counted=False, phase=name)
+                yield Stretch(ASK, 1, counted=False, phase=name, asks=True)
+            yield Stretch(GRADIENT, some, phase=name, rows=partial(rows, some))
+            yield Stretch(f"{update}{momentum(done)}", 1, phase=name, rows=home)
+
+    everything = partial(rows, descent.blocks)
+    yield Stretch(SHARE, descent.blocks, counted=False, phase=None, rows=everything)
+    yield Stretch(PREPARE, 1, counted=False, phase=None, rows=home)
+    if descent.warm_blocks:
+        yield from phase("warming up", WARM, descent.warm_blocks)
+    yield from phase("training", UPDATE, descent.blocks)
+    yield Stretch(FINISH, 1, counted=False, phase=None, rows=home)
 
 
 def state(layout: Layout, protocol: Protocol, weights_of: Callable[[int], str]) -> list[Value]:
@@ -202,7 +217,8 @@ def build(
     elif program == FINISH:
         _finish(layout, builder, weights_of)
     else:
-        _update(layout, builder, MOMENTA[int(program.removeprefix(UPDATE))])
+        kind, _, index = program.partition(".")
+        _update(layout, builder, MOMENTA[int(index)], warm=kind == WARM.rstrip("."))
 
 
 def _gradient(
@@ -229,9 +245,15 @@ def _gradient(
         _keep_sum(builder, name, dealing.combined((1, before), (1, gradient)))
 
 
-def _update(layout: Layout, builder: ProgramBuilder, weight: int) -> None:
-    """``w' = y - step (gradient + penalty y)`` and ``y' = w' + momentum (w' - w)``."""
-    dealing, factor = builder.dealing, _descent(layout).gradient_factor
+def _update(layout: Layout, builder: ProgramBuilder, weight: int, warm: bool) -> None:
+    """``w' = y - step (gradient + penalty y)`` and ``y' = w' + momentum (w' - w)``.
+
+    While warming up the gradient is that of a sample, times what makes it one of all rows.
+    """
+    dealing, descent = builder.dealing, _descent(layout)
+    factor = descent.gradient_factor
+    if warm:
+        factor *= descent.blocks // descent.warm_blocks
     for block in layout.blocks:
         d, party = block.columns, block.party
         held = builder.held(_name("point", party))
@@ -380,7 +402,7 @@ def at_home(job: Job, party: Party, matrix: Matrix, curvature: float) -> Matrix:
         own = found[descent.rows :, :columns]
         own[:columns] = step_of(descent) * (way.T @ (penalty[:, None] * way))
         own[columns : 2 * columns] = way
-    if np.abs(found).max() > LIMIT:
+    if max(found.max(), -found.min()) > LIMIT:
         raise InputError(
             "the table has a row that stands out too far from all others",
             f"{party}'s table",

@@ -69,7 +69,8 @@ class DescentLayout:
 
     Attributes:
         blocks: of rows, of which a pass consists.
-        block_rows: of each; the last one is filled up with rows of zeros.
+        warm_blocks: those of them with which the training begins; 0 where it takes all at once.
+        block_rows: of each; the last ones are filled up with rows of zeros.
         home_rows: rows behind these in which a holder keeps its own small matrices.
         error_bits: bits after the point of a prediction less its label.
         gradient_factor: by which the sum of all rows' gradients is multiplied in a step.
@@ -79,6 +80,7 @@ class DescentLayout:
     """
 
     blocks: int
+    warm_blocks: int
     block_rows: int
     home_rows: int
     error_bits: int
@@ -153,7 +155,8 @@ class Stretch:
         program: its name.
         runs: how many.
         counted: whether they are steps of the training, as people are shown them.
-        repeated: whether they are left out once the training has settled.
+        phase: the part of the training that they belong to, which ends when it has settled; None
+            for what runs in any case.
         asks: whether what they open says if it has.
         rows: makes the rows of all of them, [runs, rows]; None where they take none.
     """
@@ -161,7 +164,7 @@ class Stretch:
     program: str
     runs: int
     counted: bool = True
-    repeated: bool = True
+    phase: str | None = "training"
     asks: bool = False
     rows: Callable[[], NDArray[np.int32]] | None = None
 

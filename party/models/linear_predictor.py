@@ -91,7 +91,7 @@ class LinearPredictor(Model):
             yield from descent.course(job, layout.descent)
             return
         shared = job.in_blocks(job.rows, layout.share_rows)
-        yield Stretch("share", len(shared), counted=False, repeated=False, rows=lambda: shared)
+        yield Stretch("share", len(shared), counted=False, phase=None, rows=lambda: shared)
         for epoch in range(job.epochs):
             yield Stretch("step", job.steps_per_epoch, rows=partial(job.batches, epoch))
 

@@ -85,7 +85,7 @@ def train(assignment: Assignment) -> Outcome:
         opened=opened,
         kept=kept,
         steps=run.steps,
-        settled=run.settled if any(stretch.asks for stretch in run.course) else None,
+        settled=run.has_settled,
         plan_digest=schedule.plan_digest,
         run=joined.run,
         times=Times(
@@ -124,7 +124,8 @@ class _Run:
     ) -> None:
         self.assignment, self.job = assignment, assignment.job
         self.executor, self.schedule, self.room = executor, schedule, room
-        self.steps, self.settled = 0, False
+        self.steps = 0
+        self.settled: str | None = None  # the last phase that has
         self.done = threading.Event()
         self.failure: BaseException | None = None
         self.revealing = False
@@ -161,11 +162,17 @@ class _Run:
             raise self.failure
         self.assignment.status.step(self.steps, None, self.job.steps_per_epoch)
 
+    @property
+    def has_settled(self) -> bool | None:
+        """Whether the last phase has; None where nobody was told."""
+        asked = [stretch.phase for stretch in self.course if stretch.asks]
+        return self.settled == asked[-1] if asked else None
+
     def _work(self, table: npt.NDArray[np.float32] | None) -> None:
         try:
             first = 0
             for stretch, rows in self._with_rows():
-                if stretch.repeated and self.settled:
+                if stretch.phase is not None and stretch.phase == self.settled:
                     continue
                 self._run(stretch.program, first, stretch.runs, rows, table)
                 first += stretch.runs
@@ -173,7 +180,8 @@ class _Run:
                     self.steps += stretch.runs
                 if stretch.asks:
                     told = opened_values(self.schedule, self.room, stretch.program)
-                    self.settled = all(value.all() for value in told.values())
+                    if all(value.all() for value in told.values()):
+                        self.settled = stretch.phase
             self.revealing = True
             if self.job.receivers:
                 self._run("open", first, 1, None, None)

@@ -30,3 +30,11 @@ def test_a_descent_goes_through_all_blocks_and_steps_in_each_pass() -> None:
 def test_nobody_is_asked_without_a_tolerance() -> None:
     job = small_job("pond", training={"passes": 100, "tolerance": 0.0})
     assert not {"compare", "ask"} & {name for name, _ in runs(job)}
+
+
+def test_a_descent_over_many_rows_warms_up_on_a_sample() -> None:
+    job = small_job("pond", rows=1_000_000, training={"passes": 8})
+    turns = runs(job)
+    assert {times for name, times in turns if name == "gradient"} == {3, 123}
+    first = [name for name, _ in turns].index("update.0")
+    assert not any(name.startswith("warm.") for name, _ in turns[first:])

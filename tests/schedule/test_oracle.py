@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from party.agreement.job import BLOCK_ROWS, PARTIES, Job
+from party.agreement.job import PARTIES, Job
 from party.models.registry import model_of
 from party.plan import Plan, PlanParameters
 from party.schedule import schedule, verify
@@ -73,7 +73,8 @@ def test_so_they_do_for_other_models_holders_and_receivers(
 
 DESCENTS: dict[str, dict[str, Any]] = {
     "alice": {},
-    "blocks": {"rows": 2 * BLOCK_ROWS + 3},
+    "blocks": {"rows": 11},
+    "sample": {"rows": 25},
     "split": SPLIT,
     "linear": SPLIT | {"model": "linear-regression", "result": "own"},
     "swapped": {"features": {"bob": ["b0", "b1"]}, "label": {"alice": "y"}, "result": "bob"},
@@ -84,10 +85,11 @@ DESCENTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("change", DESCENTS.values(), ids=DESCENTS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_so_they_do_in_a_descent_over_all_rows(
-    protocol: str, change: dict[str, Any], tmp_path: Path
+    protocol: str, change: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    passes = 1 if "rows" in change else 10
-    job = small_job(protocol, 3, 5, **{"training": {"passes": passes}} | change)
+    monkeypatch.setattr("party.agreement.job.BLOCK_ROWS", 4)
+    monkeypatch.setattr("party.agreement.job.WARM_PART", 3 if change == {"rows": 25} else 99)
+    job = small_job(protocol, 3, 5, **{"training": {"passes": 10}} | change)
     parameters = PlanParameters.of(job)
     whole, layout, draw = Uncut(parameters), parameters.layout, np.random.default_rng(5)
     tables = {}
