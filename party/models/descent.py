@@ -115,6 +115,8 @@ COMPARE, ASK, SETTLED = "compare", "ask", "settled"
 
 ASK_EVERY = 8
 """Passes from one question whether to go on to the next."""
+ASK_OFTEN = 2
+"""The same where a pass is long, and the descent has warmed up on a sample."""
 
 _WINDOW_BITS = 11
 """Bits of a number that are looked up at once: see ``_compare``."""
@@ -150,9 +152,9 @@ def course(job: Job, descent: DescentLayout) -> Iterator[Stretch]:
     def home() -> NDArray[np.int32]:
         return np.arange(descent.rows, descent.rows + descent.home_rows, dtype=np.int32)[None]
 
-    def phase(name: str, update: str, some: int) -> Iterator[Stretch]:
+    def phase(name: str, update: str, some: int, ask_every: int) -> Iterator[Stretch]:
         for done in range(job.epochs):
-            if descent.small and done and done % ASK_EVERY == 0:
+            if descent.small and done and done % ask_every == 0:
                 yield Stretch(COMPARE, 1, counted=False, phase=name)
                 yield Stretch(ASK, 1, counted=False, phase=name, asks=True)
             yield Stretch(GRADIENT, some, phase=name, rows=partial(rows, some))
@@ -162,8 +164,9 @@ def course(job: Job, descent: DescentLayout) -> Iterator[Stretch]:
     yield Stretch(SHARE, descent.blocks, counted=False, phase=None, rows=everything)
     yield Stretch(PREPARE, 1, counted=False, phase=None, rows=home)
     if descent.warm_blocks:
-        yield from phase("warming up", WARM, descent.warm_blocks)
-    yield from phase("training", UPDATE, descent.blocks)
+        yield from phase("warming up", WARM, descent.warm_blocks, ASK_EVERY)
+    every = ASK_OFTEN if descent.warm_blocks else ASK_EVERY
+    yield from phase("training", UPDATE, descent.blocks, every)
     yield Stretch(FINISH, 1, counted=False, phase=None, rows=home)
 
 
