@@ -11,6 +11,7 @@ from deployer import console as screen
 from deployer.cli import new_app
 from deployer.cluster.target import JsonOption
 from party.agreement.job import load_job
+from party.plan.parameters import ASK, OPEN
 
 app = new_app()
 
@@ -80,11 +81,14 @@ def _table(program: dict[str, Any]) -> Any:
     return table
 
 
+_WHEN = {OPEN: "at the end", ASK: "whenever it is asked"}
+
+
 def _revealed(report: dict[str, Any]) -> list[str]:
     if not report["revealed"]:
         return ["Nothing is revealed: each party keeps its shares."]
     return [
-        f"Revealed at the end: {each['what']}, to {each['to']} "
+        f"Revealed {_WHEN[each['program']]}: {each['what']}, to {each['to']} "
         f"(the share that {' and '.join(each['sent_by'])} sends)."
         for each in report["revealed"]
     ] + ["Nothing else is revealed."]

@@ -174,8 +174,10 @@ class Descent(_Strict):
 
 def _solver(value: Any) -> str:
     """Which solver's keys stand under ``training``: those of mini-batches, or those without."""
-    keys = value.keys() if isinstance(value, dict) else type(value).model_fields.keys()
-    return _BATCHES if keys & Training.model_fields.keys() else _DESCENT
+    keys: Any = ()
+    if isinstance(value, dict | BaseModel):
+        keys = value.keys() if isinstance(value, dict) else type(value).model_fields.keys()
+    return _BATCHES if Training.model_fields.keys() & set(keys) else _DESCENT
 
 
 _BATCHES, _DESCENT = "(batches)", "(descent)"
@@ -419,6 +421,8 @@ def _job_of(document: Document) -> Job:
         hint = wrong.hint
         if wrong.message == "unknown key" and (near := _nearest_key(wrong.path)):
             hint = f"did you mean {near!r}?"
+            if near == wrong.path[-1]:
+                hint = "it is another solver's: write the keys of one of them, as in docs/jobs.md"
         what = "the job is wrong: " + (f"{key}: " if key else "") + wrong.message
         raise InputError(what, document.place(wrong.path), hint) from None
 

@@ -47,6 +47,10 @@ def train(assignment: Assignment) -> Outcome:
     schedule = found.schedule
     plan_s = clock.lap()
 
+    table = None
+    if assignment.table is not None:
+        model = model_of(job.parameters)
+        table = model.at_home(job, assignment.party, assignment.table.matrix)
     status.enter("joining", f"plan {schedule.plan_digest[:12]} is ready; joining")
     listener = listen(assignment.listen) if index < len(PARTIES) - 1 else None
     joined = join(
@@ -63,10 +67,6 @@ def train(assignment: Assignment) -> Outcome:
     connect_s = clock.lap()
 
     room = arena(schedule)
-    table = None
-    if assignment.table is not None:
-        model = model_of(job.parameters)
-        table = model.at_home(job, assignment.party, assignment.table.matrix)
     with joined:
         executor = Executor(room, schedule.index, joined.connections, index, schedule.window)
         status.enter("running", "all three are here and agree", run=joined.run[:16])

@@ -140,3 +140,28 @@ def test_another_value_of_any_key_is_another_digest(key: str, data: st.DataObjec
     job = parse_job(GOOD, "a")
     other = Job.model_validate(job.model_dump() | {key: data.draw(values[key])})
     assert other.digest != job.digest
+
+
+@pytest.mark.parametrize(
+    "training, says",
+    [
+        ("[]", "training"),
+        ("3", "training"),
+        ("null", "training"),
+        ("{passes: 0}", "training.passes"),
+        ("{C: 0}", "training.C"),
+        ("{tolerance: -1}", "training.tolerance"),
+        ("{rate: 2}", "training.rate"),
+        ("{passes: 3, epochs: 2}", "another solver's"),
+        ("{epochs: 2, batch_size: 4}", "training.learning_rate"),
+    ],
+)
+def test_a_training_that_is_wrong_is_refused_with_its_key(training: str, says: str) -> None:
+    text = "name: a\nrows: 10\nfeatures: [x]\nlabel: y\ntraining: " + training + "\n"
+    with pytest.raises(InputError, match=says):
+        parse_job(text, "job.yaml")
+
+
+def test_a_job_without_training_descends_to_the_optimum() -> None:
+    job = parse_job("name: a\nrows: 10\nfeatures: [x]\nlabel: y\n", "job.yaml")
+    assert job.descent is not None and job.descent.C == 1.0

@@ -57,7 +57,9 @@ def test_for_machines_it_is_json(
     assert deployer(monkeypatch, "audit", str(file), "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["job"] == job("pond").digest
-    assert report["revealed"] == [{"what": "weights.alice", "to": "alice", "sent_by": ["bob"]}]
+    (revealed,) = report["revealed"]
+    assert (revealed["what"], revealed["to"]) == ("weights.alice", "alice")
+    assert (revealed["sent_by"], revealed["program"]) == (["bob"], "open")
 
 
 def test_a_refused_plan_is_exit_code_1(
