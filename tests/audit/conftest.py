@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from party.agreement.job import Job, Training
+from party.agreement.job import Descent, Job, Training
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
 from tests.harness import plans
@@ -68,6 +69,36 @@ def job(protocol: str, features: int = 4, batch: int = 6, learning_rate: float =
         label="y",
         training=Training(epochs=1, batch_size=batch, learning_rate=learning_rate),
     )
+
+
+SPLIT: dict[str, Any] = {"features": {"alice": ("x0", "x1"), "bob": ("z0",)}}
+"""Columns at both holders."""
+
+ARRANGED: dict[str, dict[str, Any]] = {
+    "columns at alice": {},
+    "columns at bob": {
+        "features": {"bob": ("x0", "x1")},
+        "label": {"alice": "y"},
+        "result": "bob",
+    },
+    "columns at both": SPLIT | {"result": "own"},
+    "label at alice": SPLIT | {"label": {"alice": "y"}, "result": "both"},
+    "for nobody": SPLIT | {"result": "nobody"},
+}
+"""Who has what, and who receives the model, in the jobs of a descent that are audited."""
+
+
+def descent_job(protocol: str, rows: int = 12, tolerance: float = 0.0005, **change: Any) -> Job:
+    """A job of passes over all rows, of which the last follows a question whether to go on."""
+    agreed: dict[str, Any] = {
+        "name": "audit",
+        "protocol": protocol,
+        "rows": rows,
+        "features": ("x0", "x1", "x2", "x3"),
+        "label": "y",
+        "training": Descent(passes=9, tolerance=tolerance),
+    }
+    return Job(**agreed | change)
 
 
 def plan_of(agreed: Job) -> Plan:

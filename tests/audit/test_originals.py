@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 import pytest
 
-from party.agreement.job import Job
+from party.agreement.job import PARTIES, Job
 from party.audit import audit
-from party.audit.audit import alike
+from party.audit.audit import Report, alike
 from party.plan import Plan
-from tests.audit.conftest import PROTOCOLS, job, plan_of
+from party.plan.cut import cut
+from tests.audit.conftest import ARRANGED, PROTOCOLS, descent_job, job, plan_of
 from tests.audit.witness import Witness
 
 SIZES = [(1, 1, 0.5), (16, 128, 0.125), (100, 1024, 0.1)]
@@ -52,3 +54,136 @@ def test_all_secrets_can_be_exchanged_under_each_view(plan: Plan, name: str) -> 
     witness = Witness(program, alike(plan, program))
     for part in witness.parts:
         witness.exchange(part)
+
+
+# -- a descent over all rows
+
+OPENED = {
+    "columns at alice": {("weights.alice", "alice")},
+    "columns at bob": {("weights.bob", "bob")},
+    "columns at both": {("weights.alice", "alice"), ("weights.bob", "bob")},
+    "label at alice": {
+        (value, to) for value in ("weights.alice", "weights.bob") for to in ("alice", "bob")
+    },
+    "for nobody": set(),
+}
+"""The model, and to whom, for each of ``ARRANGED``."""
+
+RUN = ("share", "prepare", "gradient", "update.0", "update.1", "update.2", "update.3")
+RUN += ("compare", "ask", "finish", "open")
+"""The programs of nine passes."""
+
+
+@pytest.fixture(params=ARRANGED)
+def arranged(request: pytest.FixtureRequest) -> str:
+    """Who has what."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=PROTOCOLS)
+def protocol(request: pytest.FixtureRequest) -> str:
+    """Each of them."""
+    name: str = request.param
+    return name
+
+
+@cache
+def audited(protocol: str, arranged: str) -> Report:
+    agreed = descent_job(protocol, **ARRANGED[arranged])
+    return audit(plan_of(agreed), agreed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("features, rows", [(1, 1), (20, 5000)])
+def test_the_plans_of_a_descent_pass_within_seconds(
+    protocol: str, features: int, rows: int
+) -> None:
+    agreed = descent_job(protocol, rows, features=tuple(f"x{i}" for i in range(features)))
+    plan = plan_of(agreed)
+    begin = time.process_time()
+    report = audit(plan, agreed)
+    assert time.process_time() - begin < 3
+    assert tuple(program.name for program in report.programs) == RUN
+
+
+@pytest.mark.slow
+def test_a_descent_reveals_the_model_at_the_end_and_whether_it_settled_on_the_way(
+    protocol: str, arranged: str
+) -> None:
+    revealed = audited(protocol, arranged).revealed
+    at_the_end = [(each.what, each.to) for each in revealed if each.program == "open"]
+    on_the_way = [(each.what, each.to) for each in revealed if each.program == "ask"]
+    assert len(at_the_end) + len(on_the_way) == len(revealed)
+    assert len(set(at_the_end)) == len(at_the_end)
+    assert set(at_the_end) == OPENED[arranged]
+    assert on_the_way == [("settled", party) for party in PARTIES]
+
+
+@pytest.mark.slow
+def test_a_descent_without_a_tolerance_reveals_the_model_alone(protocol: str) -> None:
+    agreed = descent_job(protocol, tolerance=0)
+    report = audit(plan_of(agreed), agreed)
+    (revealed,) = report.revealed
+    assert (revealed.what, revealed.to, revealed.program) == ("weights.alice", "alice", "open")
+    assert not {"compare", "ask"} & {program.name for program in report.programs}
+
+
+@pytest.mark.slow
+def test_every_message_of_a_descent_is_accounted_for(protocol: str, arranged: str) -> None:
+    for program in audited(protocol, arranged).programs:
+        for view in program.views:
+            assert not view.leaks
+            assert view.messages == view.keys + view.hidden + view.transferred + view.known
+
+
+@pytest.mark.slow
+def test_the_server_of_a_descent_receives_its_part_of_the_answer_and_nothing_else(
+    protocol: str, arranged: str
+) -> None:
+    """Not in ABY3 either; what it deals, it deals unasked."""
+    plan = plan_of(descent_job(protocol, **ARRANGED[arranged]))
+    received = [
+        (program.name, program.by_name[message.tensor].shape)
+        for program in plan.programs
+        for message in cut(program).messages
+        if message.receiver == 2
+    ]
+    assert received == [("ask", (1, 1))]
+    assert all(p.views[2].messages == 0 for p in audited(protocol, arranged).programs)
+
+
+@pytest.mark.slow
+def test_of_a_table_the_other_holder_keeps_what_is_masked_and_the_server_the_mask(
+    protocol: str, arranged: str
+) -> None:
+    """It crosses in the program that shares it, once, and in no other."""
+    plan = plan_of(descent_job(protocol, **ARRANGED[arranged]))
+    tables = {v.name: v.parts for v in plan.state if v.name.split(".")[0] in ("table", "home")}
+    assert tables
+    for name, parts in tables.items():
+        assert parts == (((), (0,), (1,)) if name.endswith("alice") else ((0,), (), (1,)))
+        left = [p.name for p in plan.programs for s in p.writes if s.share.value == name]
+        assert left == 2 * ["share" if name.startswith("table") else "prepare"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["pond", "aby3"], indirect=True)
+def test_all_secrets_can_be_exchanged_under_each_view_of_a_descent(
+    protocol: str, arranged: str
+) -> None:
+    plan = plan_of(descent_job(protocol, **ARRANGED[arranged]))
+    for program in plan.programs:
+        witness = Witness(program, alike(plan, program))
+        for part in witness.parts:
+            witness.exchange(part)
+
+
+@pytest.mark.slow
+def test_securenn_descends_with_ponds_programs(arranged: str) -> None:
+    """So that what is tried on the one is tried on the other."""
+    pond, securenn = (
+        [program.canonical() for program in plan_of(descent_job(p, **ARRANGED[arranged])).programs]
+        for p in ("pond", "securenn")
+    )
+    assert pond == securenn
