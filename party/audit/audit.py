@@ -18,6 +18,7 @@ from party.plan.cut import Cut, cut
 from party.plan.graph import Operation, Plan, Program
 from party.plan.parameters import ASK, OPEN, PlanParameters
 from party.process.errors import JobError
+from party.protocols.registry import protocol_of
 
 _DRAWN = frozenset({"Placeholder", "KitSeed"})
 _SUM = frozenset({"Add", "AddV2"})
@@ -313,6 +314,9 @@ def _revealed(plan: Plan, program: Program) -> list[Revealed]:
         values = {value.name: value for value in plan.state}
         if opening.value not in values or values[opening.value].by_rows:
             raise _refused(result, f"{opening.value!r} is nothing that may be opened")
+        if values[opening.value].shape != _shapes(plan).get(opening.value):
+            # A larger one has room for what nobody agreed to reveal.
+            raise _refused(result, f"{opening.value!r} is of another shape than the model's")
         everything = sorted({p for held in values[opening.value].parts for p in held})
         summands = _summands(program, result, len(program.reads))
         opened = sorted(number.get(name, -1) for name in summands)
@@ -334,6 +338,13 @@ def _revealed(plan: Plan, program: Program) -> list[Revealed]:
         senders = tuple(sorted({PARTIES[message.sender] for message in messages}))
         found.append(Revealed(opening.value, PARTIES[receiver], senders, program.name))
     return found
+
+
+def _shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
+    """The shapes of the values that the model shares."""
+    parameters = plan.parameters
+    state = parameters.trained.state(parameters.layout, protocol_of(parameters.protocol))
+    return {value.name: value.shape for value in state}
 
 
 def _agreed(revealed: list[Revealed], job: Job) -> None:
