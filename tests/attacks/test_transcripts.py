@@ -24,9 +24,11 @@ import pytest
 from party.audit import audit
 from party.plan import Plan
 from party.plan.graph import Operation, Program, Share
+from party.plan.parameters import PlanParameters
 from tests.attacks import distinguishers
 from tests.attacks.conftest import Tried
 from tests.attacks.transcripts import (
+    DESCENT,
     Array,
     Seen,
     Theatre,
@@ -35,11 +37,12 @@ from tests.attacks.transcripts import (
     together,
     tossed,
     worlds,
+    worlds_of_descents,
     worlds_of_one_model,
 )
-from tests.audit.conftest import PROTOCOLS, plan_of
+from tests.audit.conftest import PROTOCOLS, SPLIT, descent_job, plan_of
 from tests.audit.mutants import with_program
-from tests.harness.plans import small_job, small_plan
+from tests.harness.plans import short_plan, small_job, small_plan
 from tests.schedule.oracle import with_injected_seeds
 
 STEPS = 2400
@@ -131,6 +134,38 @@ def test_alice_cannot_tell_worlds_of_one_model_with_the_model_either(
     assert chance > LEVEL
     tried(of, f"worlds of one model guessed by a trained classifier, {right} rightly ({protocol})")
     tried(pairs, f"pairs of a bit of the model and one that alice saw ({protocol})")
+
+
+DESCENTS = 1200
+"""Of the game with the programs of a descent."""
+
+
+@pytest.mark.parametrize("observer", [0, 1], ids=named)
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_no_party_of_a_descent_can_either(
+    protocol: str, observer: int, tmp_path: Path, tried: Tried
+) -> None:
+    """Tables that cross, a pass, the question whether to go on, and the way back. SecureNN's
+    programs are Pond's; the server receives nothing in any of them."""
+    job = descent_job(protocol, 2, **SPLIT | {"features": {"alice": ("x",), "bob": ("z",)}})
+    plan, coins = short_plan(PlanParameters.of(job)), tossed(DESCENTS)
+    audit(plan, job)
+    here = Theatre(plan, tmp_path, played=DESCENT)
+    assert here.received(2) == []
+    views = here.descend(worlds_of_descents(plan, observer), coins)
+    received = messages(views[observer])
+    found = distinguishers.evidence(received, coins)
+    assert distinguishers.rejected(found, LEVEL) == []
+    right, of = distinguishers.guessed(views[observer], coins)
+    assert distinguishers.by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
+    bits, _, telling = distinguishers.relations(views[observer], coins)
+    assert telling == 0
+    _, _, telling = distinguishers.relations(together([views[observer], views[2]]), coins)
+    assert telling > 0, "with the server it can, as the threat model says"
+    who = f"{NAMES[observer]}, a descent of {protocol}"
+    tried(len(found), f"statistics of {len(received)} messages over {DESCENTS} passes ({who})")
+    tried(of, f"worlds guessed by a trained classifier, {right} rightly ({who})")
+    tried(bits, f"lowest bits, of which no sum tells one world from the other ({who})")
 
 
 def test_a_mask_that_gets_into_the_model_is_told(tmp_path: Path) -> None:

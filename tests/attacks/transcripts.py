@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from party.agreement.job import Job
 from party.plan import Plan, Program, Share, Shared, Slot
 from party.plan.cut import cut
 from party.plan.graph import Operation
@@ -29,6 +30,12 @@ Seen = dict[str, Array]
 """By what it is, steps x elements."""
 
 _KEPT = ("KitUniform", "MatMul", "Mul")
+
+PLAYED = ("share", "step")
+"""The programs of mini-batches in which something is computed."""
+
+DESCENT = ("share", "prepare", "gradient", "update.1", "compare", "finish")
+"""Those of a descent, once each."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,28 @@ def worlds(plan: Plan, observer: int) -> tuple[World, World]:
     return nothing, much
 
 
+@dataclass(frozen=True)
+class DescentWorld:
+    """What is private in a descent: both tables, and the number that each raw weight is."""
+
+    tables: dict[int, Array]
+    w: int
+
+
+def worlds_of_descents(plan: Plan, observer: int) -> tuple[DescentWorld, DescentWorld]:
+    """Two worlds like ``worlds``: the observer's own table is the same in both."""
+    layout = plan.parameters.layout
+    assert layout.descent is not None
+    rows = layout.descent.rows + layout.descent.home_rows
+    nothing, much = (
+        {p: np.full((rows, layout.columns_of(p)), value, np.float32) for p in (0, 1)}
+        for value in (0, 100 + 1 / 2**13)
+    )
+    if observer in nothing:
+        nothing[observer] = much[observer]
+    return DescentWorld(nothing, 0), DescentWorld(much, 5 * plan.scale + 1)
+
+
 def worlds_of_one_model(plan: Plan) -> tuple[World, World]:
     """Two worlds that are the same for Alice, and whose model is the same after a step: of rows
     that are alike, it is another one that is labelled."""
@@ -86,12 +115,20 @@ class Theatre:
     """Three executors that play a plan's programs in whichever world: what shares the labels, a
     step, and what opens the model, if that is asked for.
 
-    ``fed`` gives the values of seeds that the plan wants fed instead of drawing them.
+    ``fed`` gives the values of seeds that the plan wants fed instead of drawing them; ``played``
+    the programs of which parties see something, and ``kinds`` what they see beside messages.
     """
 
-    def __init__(self, plan: Plan, directory: Path, fed: dict[str, Array] | None = None) -> None:
-        self.plan = plan
-        shown, self.kept = _showing(plan)
+    def __init__(
+        self,
+        plan: Plan,
+        directory: Path,
+        fed: dict[str, Array] | None = None,
+        played: tuple[str, ...] = PLAYED,
+        kinds: tuple[str, ...] = _KEPT,
+    ) -> None:
+        self.plan, self.played = plan, played
+        shown, self.kept = _showing(plan, played, kinds)
         parts = [schedule(shown, party, observed=True) for party in range(3)]
         self.parties = ScheduledParties(parts, directory)
         self.runs = 0
@@ -131,11 +168,7 @@ class Theatre:
                 self._share(pair[coin].w)
             for name, rows in (("share", layout.share_rows), ("step", layout.batch_size)):
                 self._run(name, tables[coin], np.arange(rows, dtype=np.int32))
-            for party, seen in enumerate(places):
-                arena = self.parties.arenas[party]
-                pieces = [arena[p.offset : p.offset + p.bytes] for _, _, p in seen]
-                if pieces:
-                    np.concatenate(pieces, out=rooms[party][step])
+            self._look(places, [room[step] for room in rooms])
             if opening:
                 self.runs += 1
                 (model,) = self.parties.opened(self.runs - 1).values()
@@ -144,6 +177,52 @@ class Theatre:
         if opening:
             views[0]["the model"] = np.array(opened)
         return views
+
+    def descend(self, pair: tuple[DescentWorld, DescentWorld], coins: Iterable[int]) -> list[Seen]:
+        """What each party saw of one pass of a descent and all around it, each time from the start,
+        at another point in each world."""
+        tosses = list(coins)
+        places = [list(self._places(party)) for party in range(3)]
+        rooms = [
+            np.empty((len(tosses), sum(p.bytes for _, _, p in seen)), np.uint8) for seen in places
+        ]
+        trained, layout = self.plan.parameters.trained, self.plan.parameters.layout
+        for step, coin in enumerate(tosses):
+            for value in self.plan.state:
+                if value.name.split(".")[0] in ("point", "iterate"):
+                    self._write(value, np.full(value.shape, pair[coin].w, np.int64))
+            for name in self.played:
+                first = 0 if name in ("share", "gradient") else layout.descent.rows  # type: ignore[union-attr]
+                rows = first + np.arange(trained.rows_of(name, layout), dtype=np.int32)
+                self._run(name, pair[coin].tables, rows)
+            self._look(places, [room[step] for room in rooms])
+        return [_apart(room, seen) for room, seen in zip(rooms, places, strict=True)]
+
+    def whole(self, job: Job, tables: dict[int, Array]) -> list[Seen]:
+        """What each party saw of a whole descent that never settles: each program's messages as
+        often as it ran."""
+        layout = self.plan.parameters.layout
+        found: list[dict[str, list[Array]]] = [{}, {}, {}]
+
+        def run(name: str, rows: Array | None) -> None:
+            self.parties.program(name, self.runs, 1, tables, rows)
+            self.runs += 1
+            for party, seen in enumerate(found if name in self.played else ()):
+                for what, _, place in self._places(party, (name,)):
+                    seen.setdefault(what, []).append(self.parties.read(party, place))
+
+        for stretch in self.plan.parameters.trained.course(job, layout):
+            for rows in stretch.rows() if stretch.rows else [None] * stretch.runs:
+                run(stretch.program, rows)
+        run("open", None)
+        return [{what: np.array(them) for what, them in seen.items()} for seen in found]
+
+    def _look(self, places: list[list[tuple[str, Operation, Region]]], rooms: list[Array]) -> None:
+        for party, seen in enumerate(places):
+            arena = self.parties.arenas[party]
+            pieces = [arena[p.offset : p.offset + p.bytes] for _, _, p in seen]
+            if pieces:
+                np.concatenate(pieces, out=rooms[party])
 
     def received(self, party: int) -> list[str]:
         """The names of the messages that a party receives."""
@@ -156,6 +235,10 @@ class Theatre:
     def _share(self, w: Array) -> None:
         """Fresh shares of the weights: of two parties, or replicated among three."""
         (value,) = (shared for shared in self.plan.state if not shared.by_rows)
+        self._write(value, w)
+
+    def _write(self, value: Shared, w: Array) -> None:
+        """Fresh shares of a value of the state."""
         parts = sorted({part for held in value.parts for part in held})
         shares = [_uniform(w.shape) for _ in parts[1:]]
         shares.append(w - sum(shares, np.zeros_like(w)))
@@ -165,11 +248,13 @@ class Theatre:
                     number = value.parts[party][held.share.position]
                     self.parties.write(party, held.place, shares[number])
 
-    def _places(self, party: int) -> Iterable[tuple[str, Operation, Region]]:
+    def _places(
+        self, party: int, played: tuple[str, ...] | None = None
+    ) -> Iterable[tuple[str, Operation, Region]]:
         """What a party sees of the programs: names, with the program's before the tensor's."""
         part = self.parties.schedules[party]
         state = {held.share.value: held.place for held in part.state}
-        for program in (self.plan.by_name[name] for name in PLAYED):
+        for program in (self.plan.by_name[name] for name in played or self.played):
             for message in part.program(program.name).messages:
                 if message.receiver == party:
                     name = f"message {message.key} {program.name}/{message.tensor}"
@@ -179,27 +264,25 @@ class Theatre:
                 yield f"own {program.name}/{name}", program.by_name[name], place
 
 
-PLAYED = ("share", "step")
-"""The programs in which something is computed."""
-
-
 def made_by(plan: Plan, name: str) -> tuple[Program, Operation]:
     """The program and the operation of a name that ``Theatre`` gave something."""
     program, _, tensor = name.partition("/")
     return plan.by_name[program], plan.by_name[program].by_name[tensor]
 
 
-def _showing(plan: Plan) -> tuple[Plan, dict[tuple[str, int], list[str]]]:
+def _showing(
+    plan: Plan, played: tuple[str, ...], kinds: tuple[str, ...]
+) -> tuple[Plan, dict[tuple[str, int], list[str]]]:
     """The plan, with what its parties grow and multiply kept readable as if it were state."""
     kept: dict[tuple[str, int], list[str]] = {}
     programs, state = [], list(plan.state)
     for program in plan.programs:
         writes = list(program.writes)
-        for party, part in enumerate(cut(program).parts if program.name in PLAYED else ()):
+        for party, part in enumerate(cut(program).parts if program.name in played else ()):
             own = [
                 o
                 for o in part.operations
-                if o.party == party and o.kind in _KEPT and o.dtype.kind != "f"
+                if o.party == party and o.kind in kinds and o.dtype.kind != "f"
             ]
             kept[program.name, party] = [o.name for o in own]
             for o in own:
@@ -275,7 +358,9 @@ def blocks(views: Collection[Seen]) -> Blocks:
     byte that holds one bit, carry nothing and are left out; the rest is packed and cut up. What is
     left over at the end of a message is too short to tell.
     """
-    pieces, spots, odd = [], [], []
+    pieces: list[Array] = []
+    spots: list[Spot] = []
+    odd: list[str] = []
     for number, seen in enumerate(views):
         for name, values in seen.items():
             bits = bits_of(values)
@@ -286,6 +371,36 @@ def blocks(views: Collection[Seen]) -> Blocks:
                 odd.append(name)
             pieces.append(np.packbits(packed[:, : each * 128].reshape(-1, 128), axis=1))
             spots += [(number, step, name) for step in range(len(bits)) for _ in range(each)]
+    return _compared(pieces, spots, odd)
+
+
+def blocks_of_bytes(views: Collection[Seen]) -> Blocks:
+    """Looks for blocks that occur twice, where all bits count: numbers of the whole ring, of which
+    some come but once. What is shorter than a block is joined with what else is so in one run of a
+    program."""
+    pieces: list[Array] = []
+    spots: list[Spot] = []
+    odd: list[str] = []
+    for number, seen in enumerate(views):
+        short: dict[str, list[Array]] = {}
+        long: Seen = {}
+        for name, values in seen.items():
+            raw = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1)
+            if raw.shape[1] < 16:
+                short.setdefault(name.split("/")[0].split()[-1], []).append(raw)
+            else:
+                long[name] = raw
+        long |= {f"short ones of {program}": np.hstack(them) for program, them in short.items()}
+        for name, raw in long.items():
+            each = raw.shape[1] // 16
+            if not each:
+                odd.append(name)
+            pieces.append(np.ascontiguousarray(raw[:, : each * 16]).reshape(-1, 16))
+            spots += [(number, step, name) for step in range(len(raw)) for _ in range(each)]
+    return _compared(pieces, spots, odd)
+
+
+def _compared(pieces: list[Array], spots: list[Spot], odd: list[str]) -> Blocks:
     everything = np.ascontiguousarray(np.vstack(pieces))
     order = np.lexsort(everything.view("<u8").T)
     same = (everything[order][1:] == everything[order][:-1]).all(axis=1)

@@ -51,6 +51,27 @@ def _build(parameters: PlanParameters) -> Plan:
     return build(parameters)
 
 
+@cache
+def short_plan(parameters: PlanParameters) -> Plan:
+    """The plan of a descent whose sum of sines has two terms, and whose answer is looked up in few
+    and small windows: the same programs, with less of what repeats in them."""
+    return compiled(_build_short, parameters)
+
+
+def _build_short(parameters: PlanParameters) -> Plan:
+    from unittest.mock import patch
+
+    from party.models import descent
+    from party.protocols import dealing, sines
+
+    with (
+        patch.object(dealing, "COEFFICIENTS", sines.COEFFICIENTS[:2]),
+        patch.object(descent, "_WINDOW_BITS", 5),
+        patch.object(descent, "_SQUARE_BITS", 30),
+    ):
+        return _build(parameters)
+
+
 def small_job(protocol: str, columns: int = 2, batch: int = 4, **change: Any) -> Job:
     """A job of a few rows and columns: features at Alice, the label at Bob."""
     agreed: dict[str, Any] = {
