@@ -33,13 +33,17 @@ def joined(job: Job, tables: dict[str, Table]) -> tuple[NDArray[np.float32], NDA
 def fit(job: Job, tables: dict[str, Table]) -> dict[str, float]:
     """The plaintext reference's weights by the column's name; the intercept's is its own."""
     weights = model_of(job.parameters).fit(job, *joined(job, tables))
-    names = [
+    return dict(zip(columns(job), weights.tolist(), strict=True))
+
+
+def columns(job: Job) -> list[str]:
+    """The names of the columns of ``joined``, in their order."""
+    return [
         name
         for party in job.holders
         for name in (*job.features_of(party), *(["intercept"] * (party == job.intercept_holder)))
         if job.features_of(party)
     ]
-    return dict(zip(names, weights.tolist(), strict=True))
 
 
 def received(*models: dict[str, Any]) -> dict[str, float]:

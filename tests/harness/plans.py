@@ -11,9 +11,11 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from party.agreement.job import Job
+from party.agreement.job import PARTIES, Job
+from party.compiler import is_cached
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
 
@@ -88,3 +90,19 @@ def small_job(protocol: str, columns: int = 2, batch: int = 4, **change: Any) ->
 def small_plan(protocol: str, columns: int = 2, batch: int = 4, **change: Any) -> Plan:
     """The plan of a job of a few rows and columns."""
     return plan(PlanParameters.of(small_job(protocol, columns, batch, **change)))
+
+
+def cached(job: Job, cache: Path) -> None:
+    """Puts the job's schedules into the cache, by the one process that has TensorFlow already."""
+    if not is_cached(job, cache):
+        compiled(_save, job, cache)
+
+
+def _save(job: Job, cache: Path) -> None:
+    from party.schedule import cache as store
+    from party.schedule.schedule import schedule
+
+    parameters = PlanParameters.of(job)
+    made = _build(parameters)
+    for party in range(len(PARTIES)):
+        store.save(store.path(cache, parameters, party), schedule(made, party))
