@@ -158,7 +158,7 @@ class Descent(_Strict):
 
     passes: int = Field(default=200, ge=1, le=10_000, description="passes over the rows, at most")
     tolerance: float = Field(
-        default=0.0005,
+        default=0.001,
         ge=0,
         le=0.1,
         description="how small a step may be for the training to have settled, which all parties "
