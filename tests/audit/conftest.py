@@ -47,15 +47,29 @@ Counts = tuple[int, ...]
 
 def in_the_docs() -> dict[str, dict[str, Counts]]:
     """The docs' table of counts: by row, and by protocol. Of ABY3's it says how many are made."""
+    return {
+        label: {"pond": numbers[:3], "aby3": numbers[3:4], "securenn": numbers[4:]}
+        for label, numbers in _table("| mutants | ").items()
+    }
+
+
+def descents_in_the_docs() -> dict[str, dict[str, Counts]]:
+    """The same of descents: how many are made, tried, refused and harmless."""
+    return {
+        label: {"pond": numbers[:4], "aby3": numbers[4:]}
+        for label, numbers in _table("| mutants of a descent | ").items()
+    }
+
+
+def _table(heading: str) -> dict[str, Counts]:
     lines = Path("docs/audit.md").read_text().splitlines()
-    begin = next(i for i, line in enumerate(lines) if line.startswith("| mutants "))
+    begin = next(i for i, line in enumerate(lines) if line.startswith(heading))
     table = {}
     for line in lines[begin + 2 :]:
         if not line.startswith("|"):
             break
         label, *cells = (cell.strip(" *") for cell in line.strip("|").split("|"))
-        numbers = tuple(int(cell.replace(",", "")) for cell in cells)
-        table[label] = {"pond": numbers[:3], "aby3": numbers[3:4], "securenn": numbers[4:]}
+        table[label] = tuple(int(cell.replace(",", "")) for cell in cells)
     return table
 
 
@@ -128,7 +142,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("mutants of plans")
         for (protocol, kind), tally in found.items():
             terminalreporter.write_line(
-                f"{protocol:>9} {kind:<9} {tally.total():>6,} made {tally['refused']:>6,} refused"
+                f"{protocol:>12} {kind:<9} {tally.total():>6,} made {tally['refused']:>6,} refused"
                 f" {tally['harmless']:>6,} harmless"
             )
         for kind, label in ROWS.items():

@@ -2,6 +2,7 @@
 
 Mutants that it lets pass must be harmless, which ``judge`` finds out without it. The docs are held
 to the counts. Of ABY3's, whose plans are long, a sample is tried, unless ``TFE_KIT_MUTANTS=all``.
+Of a descent's, of which there are tens of thousands, a sample of every kind is.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import random
 import re
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -17,13 +19,33 @@ import pytest
 
 from party.agreement.job import Job
 from party.audit import audit
+from party.plan import Plan
 from party.plan.graph import Share
+from party.plan.parameters import PlanParameters
 from party.process.errors import JobError
-from tests.audit.conftest import PROTOCOLS, ROWS, TALLY, counts, in_the_docs, job, plan_of
+from tests.audit.conftest import (
+    PROTOCOLS,
+    ROWS,
+    SPLIT,
+    TALLY,
+    counts,
+    descent_job,
+    descents_in_the_docs,
+    in_the_docs,
+    job,
+    plan_of,
+)
 from tests.audit.judge import Judge
 from tests.audit.mutants import KINDS, Mutant, Mutator
+from tests.harness.plans import short_plan
 
 MANY = 150
+
+DESCENTS = ("pond", "aby3")
+"""Protocols whose descents are mutated. SecureNN's programs are Pond's."""
+
+SAMPLE = 40
+"""Of a descent's mutants of one kind."""
 
 
 @cache
@@ -39,17 +61,41 @@ def judge(protocol: str, program: str) -> Judge:
     return Judge(plan_of(job(protocol)), program)
 
 
-def try_all(agreed: Job, tried: list[Mutant]) -> Counter[str]:
+def descending(protocol: str) -> tuple[Job, Plan]:
+    """A job whose descent has little that repeats, and its plan."""
+    agreed = descent_job(protocol, 6, **SPLIT | {"result": "own"})
+    return agreed, short_plan(PlanParameters.of(agreed))
+
+
+@cache
+def descents_mutants(protocol: str, kind: str) -> list[Mutant]:
+    plan = descending(protocol)[1]
+    # What weighs the step before is all that the updates differ in.
+    names = [p.name for p in plan.programs if not p.name.startswith("update.")] + ["update.1"]
+    return [mutant for name in names for mutant in Mutator(plan, name).of_kind(kind)]
+
+
+@cache
+def descents_judge(protocol: str, program: str) -> Judge:
+    return Judge(descending(protocol)[1], program)
+
+
+def try_all(
+    agreed: Job,
+    tried: list[Mutant],
+    plan: Plan | None = None,
+    judged: Callable[[str, str], Judge] = judge,
+) -> Counter[str]:
     """How many are refused and how many harmless; fails at the first that is neither, or that has
     the original's digest, by which parties that meet would not tell it apart."""
     tally: Counter[str] = Counter()
-    original = plan_of(agreed).digest
+    original = (plan or plan_of(agreed)).digest
     for mutant in tried:
         assert mutant.plan.digest != original, mutant.what
         if _is_refused(mutant, agreed):
             tally["refused"] += 1
             continue
-        harmless = judge(agreed.protocol, mutant.program).harmless(mutant.plan)
+        harmless = judged(agreed.protocol, mutant.program).harmless(mutant.plan)
         assert harmless, f"{mutant.kind} passes, and was not shown harmless: {mutant.what}"
         tally["harmless"] += 1
     return tally
@@ -68,6 +114,31 @@ def test_mutants_are_refused_or_harmless(
     request.node.user_properties.append((TALLY, [protocol, kind, dict(tally)]))
     if protocol != "aby3":
         assert counts(tally) == in_the_docs()[ROWS[kind]][protocol]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("protocol", DESCENTS)
+def test_mutants_of_descents_are_refused_or_harmless(
+    protocol: str, kind: str, request: pytest.FixtureRequest
+) -> None:
+    some = descents_mutants(protocol, kind)
+    if len(some) > SAMPLE:
+        some = random.Random(kind).sample(some, SAMPLE)
+    agreed, plan = descending(protocol)
+    tally = try_all(agreed, some, plan, descents_judge)
+    assert tally["refused"] > 0
+    request.node.user_properties.append((TALLY, [f"{protocol} descent", kind, dict(tally)]))
+    assert counts(tally) == descents_in_the_docs()[ROWS[kind]][protocol][1:]
+
+
+@pytest.mark.parametrize("protocol", DESCENTS)
+def test_the_docs_count_all_mutants_of_descents(protocol: str) -> None:
+    table = {label: row[protocol] for label, row in descents_in_the_docs().items()}
+    whole = table.pop("all")
+    assert whole == tuple(map(sum, zip(*table.values(), strict=True)))
+    assert all(tried == refused + harmless for _, tried, refused, harmless in table.values())
+    made = {label: numbers[0] for label, numbers in table.items()}
+    assert made == {ROWS[kind]: len(descents_mutants(protocol, kind)) for kind in KINDS}
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
