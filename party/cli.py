@@ -322,6 +322,7 @@ def _write_report(
         runtime=options.runtime,
         versions=versions(),
         times=outcome.times.also(whole_s=result.process_age_s()),
+        steps=outcome.steps or None,
         traffic=Traffic.model_validate(traffic) if traffic else None,
         peak_bytes=result.peak_bytes(),
         table_bytes=table_bytes,

@@ -314,7 +314,7 @@ def _report(job: Job, output: Path, import_s: float, build_s: float, begin: floa
         protocol=job.protocol,
         runtime=first.runtime,
         versions=first.versions,
-        steps=job.steps,
+        steps=first.steps or job.steps,
         times=RunTimes(
             connect_s=first.times.connect_s,
             train_s=first.times.train_s,

@@ -175,6 +175,13 @@ def _out_of_range(sigmoid: Sigmoid | None) -> WrongModelError:
             "its weighted sums leave the range in which the protocol's sigmoid is followed, "
             f"|t| up to {sigmoid.range:g}"
         )
+    if sigmoid is not None and sigmoid.range is not None and sigmoid.reach is None:
+        return WrongModelError(
+            f"the model is wrong: on the receiver's own rows {what}",
+            "the columns with the largest values, and training.C",
+            "clip columns with single large values, or take their logarithm; or agree on a "
+            "smaller C",
+        )
     return WrongModelError(
         f"the model is wrong: on the receiver's own rows {what}",
         "the job's protocol and training.learning_rate",

@@ -202,6 +202,7 @@ class PartyReport(Figures, Document):
 
     Attributes:
         plan, run: digest of the plan, and the number that the three agreed on for this run.
+        steps: that were done; None for a runtime that does not count.
         traffic: None for a runtime that does not count.
         peak_bytes: the most memory that the process had.
         table_bytes: the size of its own table in it.
@@ -217,6 +218,7 @@ class PartyReport(Figures, Document):
     runtime: str
     versions: dict[str, str]
     times: Times
+    steps: int | None = None
     traffic: Traffic | None
     peak_bytes: int
     table_bytes: int

@@ -76,7 +76,7 @@ def train(assignment: Assignment) -> Outcome:
         finally:
             assignment.traffic.update(executor.counters)
     train_s = clock.lap()
-    main = max(schedule.programs, key=lambda code: len(code.messages))
+    main = max(schedule.programs, key=lambda code: len(code.instructions))
     opened = opened_values(schedule, room, "open")
     kept = {} if job.receivers else shares_of(schedule, room, _model_values(job))
     room.fill(0)  # shares and batches, of which a party that stays has no more need

@@ -130,9 +130,8 @@ def test_so_it_is_with_single_large_values_and_with_rare_labels(
 def test_so_it_is_where_columns_are_nearly_equal_and_weights_large(
     protocol: str, tmp_path: Path, cache: Path
 ) -> None:
-    """The last steps are small and many: some of them may be left when all passes are done."""
     run = made(datasets.breast_cancer(), tmp_path, cache, protocol=protocol)
-    assert run.health["warnings"] == ([] if run.health["settled"] else [NOT_SETTLED])
+    assert_settled(run)
     assert_arrived(run, 0.02)
 
 
@@ -143,7 +142,7 @@ def test_where_both_hold_the_same_columns_the_loss_is_scikit_learns(
     """Four columns of the one are four of the other's. Only the penalty says how a weight is split
     between two that are equal; there, the weights are not compared."""
     run = example("joint", tmp_path, cache, protocol=protocol)
-    assert run.health["warnings"] == ([] if run.health["settled"] else [NOT_SETTLED])
+    assert_settled(run)
     assert abs(run.loss - run.best_loss) <= 1e-4 * run.best_loss
     x = run.x.astype(np.float64)
     spread, directions = np.linalg.eigh(x.T @ x / len(x))
