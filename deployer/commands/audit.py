@@ -81,7 +81,7 @@ def _table(program: dict[str, Any]) -> Any:
     return table
 
 
-_WHEN = {OPEN: "at the end", ASK: "whenever it is asked"}
+_WHEN = {OPEN: "at the end", ASK: "on the way"}
 
 
 def _revealed(report: dict[str, Any]) -> list[str]:
