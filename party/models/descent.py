@@ -7,7 +7,7 @@ the curvature in any direction: gradient steps of one over that cannot diverge, 
 momentum, whose weight is public, makes them fast. Where both have columns, B is at most twice its
 two blocks.
 
-Where the table is large, the descent warms up on a sample of it, every so manieth row, until that
+Where the table is large, the descent warms up on a sample of it, every n-th row, until that
 has settled: it comes near the optimum at a small part of the cost, and nothing rests on the sample,
 since what follows descends from wherever it begins.
 
@@ -146,7 +146,7 @@ def course(job: Job, descent: DescentLayout) -> Iterator[Stretch]:
     """All runs but the one that opens."""
 
     def rows(some: int) -> NDArray[np.int32]:
-        # Every so manieth row is a block, so that the first blocks are a sample of all rows.
+        # Every n-th row is of one block, so that the first blocks are a sample of all rows.
         return np.arange(descent.rows, dtype=np.int32).reshape(-1, descent.blocks).T[:some]
 
     def home() -> NDArray[np.int32]:
