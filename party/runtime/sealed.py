@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -112,6 +113,27 @@ def _model_values(job: Job) -> list[str]:
     return model_of(job.parameters).weights(layout)
 
 
+@dataclass(frozen=True)
+class _Position:
+    """Where a run is.
+
+    Attributes:
+        first: runs of programs before the present stretch.
+        stretch: the present one; None after the last.
+        steps: steps of the training before it.
+    """
+
+    first: int
+    stretch: Stretch | None
+    steps: int
+
+    def steps_by(self, runs: int) -> int:
+        """Steps of the training among so many runs, of which the last are the stretch's."""
+        if self.stretch is None or not self.stretch.counted:
+            return self.steps
+        return self.steps + min(max(runs - self.first, 0), self.stretch.runs)
+
+
 class _Run:
     """The executor's work, in a thread of its own, so that signals and progress need not wait."""
 
@@ -129,16 +151,8 @@ class _Run:
         self.done = threading.Event()
         self.failure: BaseException | None = None
         self.revealing = False
-        layout = PlanParameters.of(self.job).layout
-        self.course = list(model_of(self.job.parameters).course(self.job, layout))
-        # Of the steps of training, which are counted for people: how many runs precede each.
-        self.counted: list[tuple[int, int]] = []
-        runs = 0
-        for stretch in self.course:
-            if stretch.counted:
-                self.counted.append((runs, stretch.runs))
-            runs += stretch.runs
-        self.runs = runs
+        self.at = _Position(0, None, 0)
+        self.asked: str | None = None  # the last phase that was asked about
         limit = assignment.time_limit_s
         self.deadline = None if limit is None else time.monotonic() + limit
 
@@ -165,8 +179,7 @@ class _Run:
     @property
     def has_settled(self) -> bool | None:
         """Whether the last phase has; None where nobody was told."""
-        asked = [stretch.phase for stretch in self.course if stretch.asks]
-        return self.settled == asked[-1] if asked else None
+        return None if self.asked is None else self.settled == self.asked
 
     def _work(self, table: npt.NDArray[np.float32] | None) -> None:
         try:
@@ -174,14 +187,17 @@ class _Run:
             for stretch, rows in self._with_rows():
                 if stretch.phase is not None and stretch.phase == self.settled:
                     continue
+                self.at = _Position(first, stretch, self.steps)
                 self._run(stretch.program, first, stretch.runs, rows, table)
                 first += stretch.runs
                 if stretch.counted:
                     self.steps += stretch.runs
                 if stretch.asks:
+                    self.asked = stretch.phase
                     told = opened_values(self.schedule, self.room, stretch.program)
                     if all(value.all() for value in told.values()):
                         self.settled = stretch.phase
+            self.at = _Position(first, None, self.steps)
             self.revealing = True
             if self.job.receivers:
                 self._run("open", first, 1, None, None)
@@ -217,12 +233,17 @@ class _Run:
         def rows(of: Stretch) -> npt.NDArray[np.int32] | None:
             return of.rows() if of.rows and of.program in takes_rows else None
 
+        layout = PlanParameters.of(self.job).layout
+        course = model_of(self.job.parameters).course(self.job, layout)
         with ThreadPoolExecutor(1) as ahead:
-            coming = [ahead.submit(rows, self.course[0])]
-            for i, stretch in enumerate(self.course):
-                if i + 1 < len(self.course):
-                    coming.append(ahead.submit(rows, self.course[i + 1]))
-                yield stretch, coming.pop(0).result()
+            stretch = next(course)
+            coming = ahead.submit(rows, stretch)
+            for following in course:
+                its_rows = coming.result()
+                coming = ahead.submit(rows, following)
+                yield stretch, its_rows
+                stretch = following
+            yield stretch, coming.result()
 
     def _watch(self) -> None:
         looks = deque([(time.monotonic(), 0)], maxlen=_PACE_OVER)
@@ -238,20 +259,16 @@ class _Run:
                 status.enter("revealing", "opening the model")
 
     def _step(self) -> int:
-        return self._counted(self.executor.progress)
-
-    def _counted(self, runs: int) -> int:
-        """How many of so many runs were steps of the training."""
-        return sum(min(max(runs - first, 0), count) for first, count in self.counted)
+        return self.at.steps_by(self.executor.progress)
 
     def _explained(self, error: RunError) -> JobError:
         """The executor's error in the job's terms: who, what, and when."""
         steps = self.job.steps
-        at = f"at step {self._counted(error.step) + 1} of {steps}"
-        if error.step < self.counted[0][0]:
-            at = "while the tables were shared"
-        elif self._counted(error.step) >= steps:
+        at = f"at step {self.at.steps_by(error.step) + 1} of {steps}"
+        if self.at.stretch is None or (self.at.stretch.phase is None and self.steps):
             at = "at the end"
+        elif self.at.stretch.phase is None:
+            at = "while the tables were shared"
         what, _, detail = error.what.partition(": ")
         if error.kind is Kind.PEER_GONE and error.peer is not None:
             what = f"{PARTIES[error.peer]} went away"
