@@ -220,8 +220,8 @@ def build(
     elif program == FINISH:
         _finish(layout, builder, weights_of)
     else:
-        kind, _, index = program.partition(".")
-        _update(layout, builder, MOMENTA[int(index)], warm=kind == WARM.rstrip("."))
+        index = int(program.partition(".")[2])
+        _update(layout, builder, MOMENTA[index], warm=program.startswith(WARM))
 
 
 def _gradient(
@@ -260,7 +260,7 @@ def _update(layout: Layout, builder: ProgramBuilder, weight: int, warm: bool) ->
     for block in layout.blocks:
         d, party = block.columns, block.party
         held = builder.held(_name("point", party))
-        penalty = _rows(dealing, _table(builder, "home", block, HOME_BITS), 0, d)
+        penalty = _table(builder, "home", block, HOME_BITS).rows(0, d, dealing.at)
         gradient = _sum(builder.held(_name("gradient", party)))
         step = dealing.combined(
             (1 << (_STEP_BITS - _POINT_BITS), dealing.summed(held)),
@@ -302,7 +302,7 @@ def _finish(layout: Layout, builder: ProgramBuilder, weights_of: Callable[[int],
     dealing = builder.dealing
     for block in layout.blocks:
         d, party = block.columns, block.party
-        back = _rows(dealing, _table(builder, "home", block, HOME_BITS), d, d)
+        back = _table(builder, "home", block, HOME_BITS).rows(d, d, dealing.at)
         iterate = dealing.spread(_sum(builder.held(_name("iterate", party))))
         weights = dealing.rescaled(dealing.product(back, iterate), HOME_BITS)
         builder.keep(weights_of(party), dealing.spread(weights))
@@ -337,10 +337,6 @@ def _table(builder: ProgramBuilder, what: str, block: Block, bits: int) -> Share
     own = builder.own(block.party, 0, block.columns, bits)
     other = 1 - block.party
     return SharedTable(block.party, own, held[other][0], held[2][0])
-
-
-def _rows(dealing: Dealing, table: SharedTable, first: int, count: int) -> SharedTable:
-    return table.rows(first, count, dealing.at)
 
 
 def _sum(held: list[list[Any]]) -> Sum:

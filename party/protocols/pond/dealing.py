@@ -28,9 +28,7 @@ class AdditiveDealing(Dealing):
         mask, sent = self._masked_vector(vector[other][0], holder, other)
         with self.at(SERVER):
             correction = by(table.mask, mask)
-        fresh = self.uniform(correction.shape.as_list())
-        with self.at(SERVER):
-            rest = correction - fresh
+        fresh, rest, _ = self.dealt(correction)
         shares: list[Any] = [None, None, None]
         with self.at(holder):
             shares[holder] = by(table.matrix, vector[holder][0] + sent) + fresh
