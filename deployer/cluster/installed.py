@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deployer.cluster.client import Cluster, NotAllowedError, Object
 from deployer.cluster.target import Place, Release, check_parties, clusters_of, find
+from deployer.manifests.values import DEMO_JOB, TABLE_PARTS
 from party.agreement.hosts import parse_hosts
 from party.agreement.job import PARTIES, Job, Party, parse_job
 from party.process.errors import InputError
@@ -21,8 +22,6 @@ OURS = "app.kubernetes.io/name"
 """The label that every object of the kit has, with the value ``tfe-kit``."""
 
 _INSTANCE = "app.kubernetes.io/instance"
-_DEMO = "fraud"
-_TABLE_PARTS = 8
 
 
 def locate(
@@ -51,7 +50,7 @@ def locate(
         if len(names) > 1:
             where = f"namespace {namespace}"
             raise InputError(f"there are {' and '.join(names)}", where, "say which one with --name")
-        name = names[0] if names else _DEMO
+        name = names[0] if names else DEMO_JOB.name
     release = _Search(name, namespace, clusters).release()
     if not only:
         return release
@@ -159,7 +158,7 @@ class _Search:
         named = {volume["name"]: volume for volume in volumes}
         sources = named.get("table", {}).get("projected", {}).get("sources", [])
         tables = tuple(one["secret"]["name"] for one in sources if "secret" in one)
-        usual = tuple(f"{name}-table-{part}" for part in range(_TABLE_PARTS))
+        usual = tuple(f"{name}-table-{part}" for part in range(TABLE_PARTS))
         return Place(
             party=party,
             cluster=self.clusters[party],

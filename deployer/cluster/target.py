@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from deployer.cluster.client import Cluster
-from deployer.manifests.render import Placed, Plan
+from deployer.manifests.render import Facts, Placed
 from deployer.manifests.values import Values, load_values
 from party.agreement.job import PARTIES, Job, Party
 from party.process.errors import InputError
@@ -153,9 +153,9 @@ class Target(Release):
     values: Values
 
     @property
-    def plan(self) -> Plan:
+    def facts(self) -> Facts:
         """Names and places as the manifests have them."""
-        return Plan(self.values)
+        return Facts(self.values)
 
 
 def find(
@@ -172,18 +172,18 @@ def find(
     """
     overrides = {key: text for key, text in (("name", name), ("namespace", namespace)) if text}
     values = load_values(files or (), overrides)
-    plan = Plan(values)
-    wanted = _parties(plan, only)
+    facts = Facts(values)
+    wanted = _parties(facts, only)
     clusters = clusters_of(wanted, contexts)
     places = tuple(
         place_of(placed, clusters[placed.role], values.job.digest)
-        for placed in plan.enabled
+        for placed in facts.enabled
         if placed.role in wanted
     )
     elsewhere = {
-        placed.role: placed.address for placed in plan.parties if not placed.settings["enabled"]
+        placed.role: placed.address for placed in facts.parties if not placed.settings["enabled"]
     }
-    return Target(plan.name, plan.namespace, places, elsewhere, values.job, True, values)
+    return Target(facts.name, facts.namespace, places, elsewhere, values.job, True, values)
 
 
 def place_of(placed: Placed, cluster: Cluster, job: str = "") -> Place:
@@ -216,8 +216,8 @@ def check_parties(only: Sequence[str] | None) -> None:
             )
 
 
-def _parties(plan: Plan, only: Sequence[str] | None) -> list[str]:
-    enabled = [placed.role for placed in plan.enabled]
+def _parties(facts: Facts, only: Sequence[str] | None) -> list[str]:
+    enabled = [placed.role for placed in facts.enabled]
     check_parties(only)
     for party in only or ():
         if party not in enabled:

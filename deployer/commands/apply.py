@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deployer import console as screen
+from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.client import Change, Cluster, Object
 from deployer.cluster.pod_status import Observation
@@ -137,7 +137,7 @@ def apply(
     except KeyboardInterrupt:
         print("\nnot waiting any more; the job goes on: deployer status --watch", file=sys.stderr)
     if as_json:
-        screen.print_json(document)
+        console.print_json(document)
 
 
 def _ask(ended: Sequence[Observation], yes: bool) -> None:

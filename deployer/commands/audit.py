@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deployer import console as screen
+from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.target import JsonOption
 from party.agreement.job import load_job
@@ -42,15 +42,15 @@ def audit(
     agreed = load_job(job)
     report = audited(agreed)
     if as_json:
-        screen.print_json({"job": agreed.digest, **report})
-    elif screen.on_terminal():
+        console.print_json({"job": agreed.digest, **report})
+    elif console.on_terminal():
         from rich.console import Console
 
-        console = Console()
-        console.print(_summary(agreed.name, report), highlight=False)
+        terminal = Console()
+        terminal.print(_summary(agreed.name, report), highlight=False)
         for program in report["programs"]:
-            console.print(_table(program))
-        console.print(*_revealed(report), sep="\n", highlight=False)
+            terminal.print(_table(program))
+        terminal.print(*_revealed(report), sep="\n", highlight=False)
     else:
         print(_summary(agreed.name, report))
         for program in report["programs"]:

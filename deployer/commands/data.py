@@ -28,7 +28,7 @@ from party.reporting.result import doubts
 from party.table import Table, load
 from party.table.expected import Expected
 from party.table.findings import UnfitTableError
-from party.table.parts import MANIFEST, Manifest, cut
+from party.table.parts import MANIFEST, Manifest, packed
 from party.table.text import Text
 
 app = new_app(help="Check a party's table and make it ready for its Secrets.")
@@ -169,7 +169,7 @@ def split(
         notice(table.notice)
     try:
         taken = Taken(path, Expected.of(job, party.value)).pieces()
-        manifest, parts = cut(taken, job.name, party.value)
+        manifest, parts = packed(taken, job.name, party.value)
         changed = manifest.sha256 != table.digest
     except UnreadableLinesError:
         changed = True

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deployer import console as screen
+from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.client import Cluster, Object
 from deployer.cluster.installed import is_of, locate
@@ -154,7 +154,7 @@ def delete(
     for each in found:
         each.cluster.delete(each.one)
     if as_json:
-        screen.print_json([each.document() for each in found])
+        console.print_json([each.document() for each in found])
     elif found:
         print(f"removed {len(found)} objects")
         if any(each.by_helm for each in found):

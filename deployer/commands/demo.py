@@ -22,7 +22,7 @@ from deployer.cluster.secrets import keys_secret, table_secrets
 from deployer.cluster.target import Place, place_of
 from deployer.commands.data import Owner, split
 from deployer.example import EXAMPLE
-from deployer.manifests.render import Plan
+from deployer.manifests.render import Facts
 from deployer.manifests.values import load_values
 from party.agreement.job import Job
 from party.process.errors import InputError, KitError
@@ -149,7 +149,7 @@ def demo(
     if not chosen.demo.enabled:
         raise InputError("the demo is switched off", str(values), "set demo.enabled to true")
     cluster = Cluster()
-    places = [place_of(placed, cluster) for placed in Plan(chosen).parties]
+    places = [place_of(placed, cluster) for placed in Facts(chosen).parties]
     made = fill(places, chosen.job)
     print(f"made {', '.join(made)}" if made else "keys and tables are there already", flush=True)
     give_back(places)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deployer import console as screen
+from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.target import JsonOption
 from party.agreement.job import load_job
@@ -60,14 +60,14 @@ def estimate(
         apart = Apart(_number(rtt, "--rtt", least=0.0) or 0.0, _number(bandwidth, "--bandwidth"))
     found = estimated(agreed, cache or default_cache(), apart)
     if as_json:
-        screen.print_json(found.as_json())
-    elif screen.on_terminal():
+        console.print_json(found.as_json())
+    elif console.on_terminal():
         from rich.console import Console
 
-        console = Console()
-        console.print(_summary(agreed.name, found), highlight=False)
+        terminal = Console()
+        terminal.print(_summary(agreed.name, found), highlight=False)
         for rows in _tables(found):
-            console.print(_rich(rows))
+            terminal.print(_rich(rows))
     else:
         print(_summary(agreed.name, found))
         for rows in _tables(found):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from deployer import console as screen
+from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.client import NotAllowedError
 from deployer.cluster.installed import locate
@@ -103,8 +103,8 @@ def result(
         assert release.job is not None
         print(f"{output}: the model of the job {release.job.name!r}")
     elif as_json:
-        screen.print_json(model)
-    elif screen.on_terminal():
+        console.print_json(model)
+    elif console.on_terminal():
         from rich.console import Console
 
         Console().print(_table(model))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deployer import console as screen
+from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.installed import locate, names_in
 from deployer.cluster.pod_status import ABSENT, BROKEN, DONE, FAILED, Observation, observe
@@ -46,7 +46,7 @@ def watch(release: Release, timeout_s: float | None, quiet: bool = False) -> lis
         JobError: not all were done in time; the pods stay as they are.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    with screen.Watch(release.elsewhere, quiet) as view:
+    with console.Watch(release.elsewhere, quiet) as view:
         while True:
             found = observe_all(release.places)
             view.show(found)
@@ -93,15 +93,15 @@ def status(
     check_there(release)
     found = watch(release, timeout, quiet=as_json) if watching else observe_all(release.places)
     if as_json:
-        screen.print_json(
+        console.print_json(
             {"parties": [one.document() for one in found], "elsewhere": release.elsewhere}
         )
-    elif not watching and screen.on_terminal():
+    elif not watching and console.on_terminal():
         from rich.console import Console
 
-        Console().print(screen.table(found, release.elsewhere))
+        Console().print(console.table(found, release.elsewhere))
     elif not watching:
-        print("\n".join(screen.lines(found, release.elsewhere)))
+        print("\n".join(console.lines(found, release.elsewhere)))
     if any(one.phase in (BROKEN, FAILED, ABSENT) for one in found):
         raise typer.Exit(1)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deployer import console as screen
+from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.target import (
     ContextOption,
@@ -25,10 +25,10 @@ from deployer.doctor.check import Check, Outcome
 from deployer.doctor.cluster import of_cluster
 from deployer.doctor.job import of_job
 from deployer.doctor.keys import of_authorities, of_keys
+from deployer.doctor.network import of_network
 from deployer.doctor.rights import of_rights
 from deployer.doctor.running import of_pod_and_peers
 from deployer.doctor.table import of_table
-from deployer.doctor.trial import of_trial
 
 app = new_app()
 
@@ -43,22 +43,22 @@ OF_A_PARTY: Checks = (of_rights, of_keys, of_table, of_job)
 OF_ALL = (of_authorities,)
 """Of all parties together, before they run."""
 
-TRIALS: Checks = (of_trial,)
+PROBES: Checks = (of_network,)
 """Once for each cluster too; they start pods."""
 
 AT_WORK: Checks = (of_pod_and_peers,)
 """Of each party that runs."""
 
 
-def examine(target: Target, trials: bool = True) -> Iterator[Check]:
+def examine(target: Target, probes: bool = True) -> Iterator[Check]:
     """All checks, one by one, as they are made."""
     one_of_each_cluster = list({id(place.cluster): place for place in target.places}.values())
     yield from _each(OF_A_CLUSTER, one_of_each_cluster, target)
     yield from _each(OF_A_PARTY, target.places, target)
     for check in OF_ALL:
         yield from check(target)
-    if trials:
-        yield from _each(TRIALS, one_of_each_cluster, target)
+    if probes:
+        yield from _each(PROBES, one_of_each_cluster, target)
     yield from _each(AT_WORK, target.places, target)
 
 
@@ -75,7 +75,7 @@ def doctor(
     namespace: NamespaceOption = "",
     context: ContextOption = None,
     party: PartyOption = None,
-    trials: Annotated[
+    probes: Annotated[
         bool,
         typer.Option(help="Start two pods in each cluster for a minute, to try image and network."),
     ] = True,
@@ -89,24 +89,24 @@ def doctor(
 
         deployer doctor
 
-        deployer doctor -f values.yaml --party bob --context police --no-trials
+        deployer doctor -f values.yaml --party bob --context police --no-probes
     """
     target = find(values, name, namespace, context, party)
     width = max(len(name) for place in target.places for name in (place.party, str(place.cluster)))
     checks = []
-    for check in examine(target, trials):
+    for check in examine(target, probes):
         checks.append(check)
         if not as_json:
             _show(check, width)
     if as_json:
-        screen.print_json([asdict(check) for check in checks])
+        console.print_json([asdict(check) for check in checks])
     if any(check.outcome is Outcome.WRONG for check in checks):
         raise typer.Exit(1)
 
 
 def _show(check: Check, width: int) -> None:
     line = f"{check.about:<{width}} {check.what:<13} {check.says}"
-    if screen.on_terminal():
+    if console.on_terminal():
         from rich.console import Console
         from rich.text import Text
 

@@ -68,7 +68,7 @@ def connect(cluster: Cluster, pod: str, namespace: str, addresses: list[str]) ->
 
 @dataclass(frozen=True)
 class Findings:
-    """What a trial found: sentences about what is wrong, empty where nothing is."""
+    """What a probe found: sentences about what is wrong, empty where nothing is."""
 
     image: str = ""
     names: str = ""
@@ -76,7 +76,7 @@ class Findings:
     policies: str = ""
 
 
-def attempt(cluster: Cluster, namespace: str, values: Values) -> Findings:
+def probe(cluster: Cluster, namespace: str, values: Values) -> Findings:
     """Start two pods in a namespace and let one connect to the other, without and with a policy.
 
     Raises InputError where the rights to do that are missing.
@@ -149,7 +149,7 @@ def _pod(name: str, namespace: str, code: str, values: Values) -> Object:
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "labels": {"app.kubernetes.io/name": "tfe-kit-doctor", "tfe-kit/trial": name},
+            "labels": {"app.kubernetes.io/name": "tfe-kit-doctor", "tfe-kit/probe": name},
         },
         "spec": {
             "automountServiceAccountToken": False,
@@ -165,7 +165,7 @@ def _pod(name: str, namespace: str, code: str, values: Values) -> Object:
             },
             "containers": [
                 {
-                    "name": "trial",
+                    "name": "probe",
                     "image": values.image.reference,
                     "imagePullPolicy": values.image.pull_policy,
                     "command": ["python", "-c", code],
@@ -191,7 +191,7 @@ def _wall(name: str, namespace: str, around: str) -> Object:
         "kind": "NetworkPolicy",
         "metadata": {"name": f"tfe-kit-doctor-{name}", "namespace": namespace},
         "spec": {
-            "podSelector": {"matchLabels": {"tfe-kit/trial": around}},
+            "podSelector": {"matchLabels": {"tfe-kit/probe": around}},
             "policyTypes": ["Ingress"],
             "ingress": [],
         },

@@ -10,7 +10,7 @@ from deployer.cluster.target import Place, Target
 from deployer.doctor.check import Check, Outcome
 from deployer.doctor.cluster import of_clock
 from deployer.doctor.network_probe import CLOSED, OPEN, UNKNOWN, connect
-from deployer.manifests.render import Plan
+from deployer.manifests.render import Facts
 from party.agreement.job import PARTIES
 from party.process.errors import KitError
 
@@ -37,7 +37,7 @@ def of_pod_and_peers(place: Place, target: Target) -> Iterator[Check]:
         ran = place.cluster.execute(place.pod, place.namespace, ["date", "+%s"])
         off = max(0.0, begin - 1 - int(ran.stdout), int(ran.stdout) - time.time())
         yield of_clock(place.party, off, "its pod")
-        called = _called(place, Plan(target.values))
+        called = _called(place, Facts(target.values))
         answers = connect(place.cluster, place.pod, place.namespace, list(called))
     except (KitError, ValueError) as error:
         says = error.what if isinstance(error, KitError) else "its pod has no clock"
@@ -47,10 +47,10 @@ def of_pod_and_peers(place: Place, target: Target) -> Iterator[Check]:
         yield _reached(place.party, peer, address, answers[address])
 
 
-def _called(place: Place, plan: Plan) -> dict[str, str]:
+def _called(place: Place, facts: Facts) -> dict[str, str]:
     """The addresses that a party connects to: of those before it in the order of the parties."""
     before = PARTIES[: PARTIES.index(place.party)]
-    return {placed.address: placed.role for placed in plan.parties if placed.role in before}
+    return {placed.address: placed.role for placed in facts.parties if placed.role in before}
 
 
 def _reached(party: str, peer: str, address: str, answer: str) -> Check:

@@ -1,7 +1,7 @@
 """``deployer render``: plain manifests, one folder a party, to read, review and ``kubectl apply``.
 
 The templates are those in ``k8s/``. They make the same objects as the chart in ``helm/``, whose
-``_facts.tpl`` works out what ``Plan`` and ``Placed`` do here.
+``_facts.tpl`` works out what ``Facts`` and ``Placed`` do here.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Placed:
         return Address.parse(self.address).port
 
 
-class Plan:
+class Facts:
     """What the values come to: names, places and texts. ``managed_by`` becomes a label."""
 
     def __init__(self, values: Values, managed_by: str = "deployer") -> None:
@@ -109,7 +109,7 @@ class Plan:
 
     @cached_property
     def settled(self) -> dict[str, Any]:
-        """The values with name and namespace filled in, from which anybody gets the same plan."""
+        """The values with name and namespace filled in, from which anybody gets the same facts."""
         return self.values | {"name": self.name, "namespace": self.namespace}
 
     @cached_property
@@ -177,17 +177,17 @@ class Plan:
         )
 
 
-def manifests(plan: Plan) -> dict[str, dict[str, str]]:
+def manifests(facts: Facts) -> dict[str, dict[str, str]]:
     """The manifests as texts: folder, file name, text.
 
     A folder for each party that is enabled and, where it is, one for the demo.
     """
     folders = {
-        party.role: {kind: _render(kind, plan, party=party) for kind in KINDS}
-        for party in plan.enabled
+        party.role: {kind: _render(kind, facts, party=party) for kind in KINDS}
+        for party in facts.enabled
     }
-    if plan.values["demo"]["enabled"]:
-        folders[DEMO] = {DEMO: _render(DEMO, plan, labels=plan.labels(DEMO))}
+    if facts.values["demo"]["enabled"]:
+        folders[DEMO] = {DEMO: _render(DEMO, facts, labels=facts.labels(DEMO))}
     return {
         folder: {f"{kind}.yaml": text for kind, text in texts.items() if text.strip()}
         for folder, texts in folders.items()
@@ -203,7 +203,7 @@ def objects(values: Values, managed_by: str = "deployer") -> dict[str, list[dict
             for document in yaml.load_all(text, Loader=_Loader)
             if document is not None
         ]
-        for folder, files in manifests(Plan(values, managed_by)).items()
+        for folder, files in manifests(Facts(values, managed_by)).items()
     }
 
 
@@ -265,18 +265,18 @@ _environment.filters |= {
 }
 
 
-def _render(template: str, plan: Plan, **more: Any) -> str:
+def _render(template: str, facts: Facts, **more: Any) -> str:
     return _environment.get_template(f"{template}.yaml.j2").render(
-        values=plan.values,
-        name=plan.name,
-        namespace=plan.namespace,
-        image=plan.image,
-        parties=plan.parties,
-        hosts=plan.hosts,
-        settled=plan.settled,
-        checksum=plan.checksum,
-        selector=plan.selector,
-        pull_secrets=[{"name": secret} for secret in plan.values["image"]["pullSecrets"]],
+        values=facts.values,
+        name=facts.name,
+        namespace=facts.namespace,
+        image=facts.image,
+        parties=facts.parties,
+        hosts=facts.hosts,
+        settled=facts.settled,
+        checksum=facts.checksum,
+        selector=facts.selector,
+        pull_secrets=[{"name": secret} for secret in facts.values["image"]["pullSecrets"]],
         **more,
     )
 
@@ -300,7 +300,7 @@ def render(
 
     Example: deployer render values.yaml --output manifests, then kubectl apply -f manifests/alice
     """
-    rendered = manifests(Plan(load_values(values or [])))
+    rendered = manifests(Facts(load_values(values or [])))
     known = {f"{kind}.yaml" for kind in (*KINDS, DEMO)}
     for folder in (*PARTIES, DEMO):
         files = rendered.get(folder, {})

@@ -351,6 +351,10 @@ class Role(_Strict):
         return text
 
 
+TABLE_PARTS = 8
+"""Secrets that are looked for, where the values do not say how many."""
+
+
 class TableRole(Role):
     """A party with a table of its own."""
 
@@ -360,7 +364,7 @@ class TableRole(Role):
         "`<name>-<party>-table`.",
     )
     table_parts: int = Field(
-        default=8,
+        default=TABLE_PARTS,
         ge=1,
         le=512,
         description="How many such Secrets are looked for, each of at most 1 MiB. There may be "

@@ -84,7 +84,7 @@ def _name(index: int) -> str:
     return f"part-{index:03d}"
 
 
-def cut(text: Iterable[bytes], job: str, party: str) -> tuple[Manifest, list[bytes]]:
+def packed(text: Iterable[bytes], job: str, party: str) -> tuple[Manifest, list[bytes]]:
     """Compresses the text of a CSV file and cuts it.
 
     Args:

@@ -37,7 +37,7 @@ from party.identity import load_keys
 from party.process.errors import InputError
 from party.process.exit import guarded
 from party.table import load
-from party.table.parts import cut
+from party.table.parts import packed
 from tests.attacks.canaries import (
     ENDLESS,
     FRACTIONS,
@@ -392,9 +392,9 @@ def test_no_model_of_small_weights_is_found_in_a_packed_table(shown: Planted) ->
     small = [{"weights": [weight, weight], "intercept": 0.0} for weight in weights]
     sought = Search(one for model in small for one in of_model(model))
     table = (shown.directory / "bob.csv").read_bytes()
-    _, parts = cut([table], "fraud", "bob")
-    for packed in (b"".join(parts), *(gzip.compress(table, level) for level in range(10))):
-        assert caught(packed + b"\n" + base64.b64encode(packed), sought) == set()
+    _, parts = packed([table], "fraud", "bob")
+    for content in (b"".join(parts), *(gzip.compress(table, level) for level in range(10))):
+        assert caught(content + b"\n" + base64.b64encode(content), sought) == set()
 
 
 @shapes(RANDOM)

@@ -14,7 +14,7 @@ from deployer.cluster.client import Object
 from deployer.cluster.target import Place, place_of
 from deployer.commands import demo
 from deployer.commands.data import split
-from deployer.manifests.render import Plan
+from deployer.manifests.render import Facts
 from deployer.manifests.values import Values
 from party.agreement.job import PARTIES, Job
 from party.identity import load_keys
@@ -43,8 +43,8 @@ class Release(MemoryCluster):
 
     @property
     def places(self) -> list[Place]:
-        plan = Plan(self.chosen)
-        return [place_of(party, self) for party in plan.parties]
+        facts = Facts(self.chosen)
+        return [place_of(party, self) for party in facts.parties]
 
     @property
     def job(self) -> Job:

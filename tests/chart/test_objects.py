@@ -9,7 +9,7 @@ import pytest
 import yaml
 from kubernetes import client
 
-from deployer.manifests.render import Plan, objects
+from deployer.manifests.render import Facts, objects
 from party.agreement.hosts import parse_hosts
 from party.agreement.job import PARTIES, parse_job
 from tests.chart.rendering import (
@@ -133,9 +133,9 @@ def test_a_longer_table_needs_no_upgrade() -> None:
 
 def test_the_job_in_the_cluster_is_the_job_in_the_values() -> None:
     chosen = values(MATRIX["a job of one's own"])
-    plan = Plan(chosen)
+    facts = Facts(chosen)
     for party in PARTIES:
-        name = f"{plan.name}-{party}"
+        name = f"{facts.name}-{party}"
         (config,) = (
             one
             for one in objects(chosen)[party]

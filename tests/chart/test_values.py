@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.manifests.reference import generated, values_schema
-from deployer.manifests.render import Plan
+from deployer.manifests.render import Facts
 from deployer.manifests.values import VERSION, Values, load_values, parse_values
 from party.agreement.job import load_job
 from party.process.errors import InputError
@@ -103,7 +103,7 @@ WRONG_TEXTS: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("document, says", WRONG.values(), ids=WRONG.keys())
 def test_the_deployer_refuses_and_says_what_to_do(document: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError) as refused:
-        Plan(values(document))
+        Facts(values(document))
     assert says in str(refused.value)
 
 
@@ -172,7 +172,7 @@ def test_every_value_says_what_it_means() -> None:
 def test_the_values_in_the_readme_are_right() -> None:
     (example,) = re.findall("^```yaml\n(.*?)^```$", (CHART / "README.md").read_text(), re.M | re.S)
     chosen = values(yaml.safe_load(example))
-    assert [party.role for party in Plan(chosen).enabled] == ["alice"]
+    assert [party.role for party in Facts(chosen).enabled] == ["alice"]
 
 
 def test_the_demo_is_the_example() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from deployer.cluster.client import Execution, Object
 from deployer.cluster.target import OUTPUT, Place, place_of
-from deployer.manifests.render import Plan, objects
+from deployer.manifests.render import Facts, objects
 from deployer.manifests.values import load_values
 from party.agreement.job import PARTIES
 from party.reporting.documents import StatusDocument
@@ -52,7 +52,7 @@ class Release:
     ) -> None:
         self.cluster = cluster
         self.values = load_values((), (document or {}) | ({"name": name} if name else {}))
-        self.plan = Plan(self.values, managed_by)
+        self.facts = Facts(self.values, managed_by)
         for folder in objects(self.values, managed_by).values():
             cluster.put(*folder)
         if managed_by == "Helm":
@@ -60,8 +60,8 @@ class Release:
 
     def test_policy(self) -> Object:
         """What helm puts there beside what the deployer does: a policy for its test's pod."""
-        labels = self.plan.labels("test")
-        meta = {"name": f"{self.plan.name}-test", "namespace": self.plan.namespace}
+        labels = self.facts.labels("test")
+        meta = {"name": f"{self.facts.name}-test", "namespace": self.facts.namespace}
         return {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "NetworkPolicy",
@@ -70,7 +70,7 @@ class Release:
 
     def place(self, party: str) -> Place:
         """Where a party is."""
-        placed = self.plan.parties[PARTIES.index(party)]
+        placed = self.facts.parties[PARTIES.index(party)]
         return place_of(placed, self.cluster)
 
     def pod(self, party: str, *, uid: str = "", **status: Any) -> Object:

@@ -13,7 +13,7 @@ from typing import Any
 
 from deployer.manifests.values import Values
 from party.agreement.job import Job
-from party.table.parts import MANIFEST, cut
+from party.table.parts import MANIFEST, packed
 
 CANARIES = ("4711.0815", "Zeuxis")
 """A number and a word that stand for data: no message may hold them."""
@@ -220,7 +220,7 @@ _GOOD = b"1,2,3\n4,5,7\n1,0,2\n3,3,3\n2,9,1\n"
 def parts(rng: Random) -> dict[str, bytes]:
     """A directory with a manifest and a table in parts, of Alice's."""
     text = table(rng, "alice") if rng.random() < 0.4 else _GOOD
-    manifest, contents = cut([text], "small", "alice")
+    manifest, contents = packed([text], "small", "alice")
     found = {part.name: content for part, content in zip(manifest.parts, contents, strict=True)}
     told = manifest.to_json()
     if rng.random() < 0.6:

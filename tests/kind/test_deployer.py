@@ -85,7 +85,7 @@ def test_a_changed_job_starts_a_new_run(story: Deployment) -> None:
     first = story.status()
     story.document["job"]["training"]["epochs"] = 2
     assert (
-        "not the one in the values" in story.deployer("doctor", "--no-trials", check=False).stdout
+        "not the one in the values" in story.deployer("doctor", "--no-probes", check=False).stdout
     )
     story.deployer("apply", "--timeout", "300")
     second = story.status()

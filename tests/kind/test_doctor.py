@@ -59,4 +59,4 @@ def test_keys_that_will_be_refused_are_found(deployment: Deployment) -> None:
         *("--patch", json.dumps({"stringData": {"tls.key": theirs}})),
     )
     assert secret is not None
-    assert "not that of the certificate" in wrong(checks(deployment, "--no-trials"))["keys"]
+    assert "not that of the certificate" in wrong(checks(deployment, "--no-probes"))["keys"]

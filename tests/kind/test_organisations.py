@@ -96,7 +96,7 @@ def test_the_doctor_says_what_a_restricted_user_lacks(
     restricted = Cluster(organisations.cluster.kubeconfig, organisations.cluster.image)
     swapped = {"alice": "as-bob", "bob": "as-bob", "server": "as-bob"}
     lost = Deployment(restricted, organisations.room, organisations.document, swapped)
-    tried = lost.deployer("doctor", "--no-trials", check=False)
+    tried = lost.deployer("doctor", "--no-probes", check=False)
     assert tried.returncode == 1
     lines = [line for line in tried.stdout.splitlines() if "rights" in line]
     assert lines[0].startswith("wrong") and "alice" in lines[0]

@@ -102,7 +102,7 @@ def test_a_wrong_table_is_a_clear_state_and_is_mended_without_reinstalling(
     replace_data(deployment, meta, {name: base64.b64decode(text) for name, text in theirs.items()})
     look_at_once()
     says("another party's")
-    found = json.loads(deployment.deployer("doctor", "--json", "--no-trials", check=False).stdout)
+    found = json.loads(deployment.deployer("doctor", "--json", "--no-probes", check=False).stdout)
     [table] = [c for c in found if (c["about"], c["what"]) == ("alice", "table")]
     assert table["outcome"] == "wrong" and "bob's table" in table["says"]
 

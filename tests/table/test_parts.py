@@ -17,7 +17,7 @@ from deployer.commands.data import Owner, files, join, split, write
 from party.agreement.job import Job
 from party.process.errors import InputError
 from party.table import load, read_table
-from party.table.parts import MANIFEST, PART_BYTES, Manifest, cut
+from party.table.parts import MANIFEST, PART_BYTES, Manifest, packed
 
 from .conftest import small_job
 
@@ -214,7 +214,7 @@ def test_a_manifest_reads_as_it_was_written(blocks: list[bytes], rng: random.Ran
             whole = whole[at:]
 
     text = b"".join(blocks)
-    manifest, contents = cut(blocks, "small", "alice")
+    manifest, contents = packed(blocks, "small", "alice")
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert [part.size for part in manifest.parts] == [len(content) for content in contents]
-    assert cut(pieces(text), "small", "alice")[0].sha256 == manifest.sha256
+    assert packed(pieces(text), "small", "alice")[0].sha256 == manifest.sha256

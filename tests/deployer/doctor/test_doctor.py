@@ -51,7 +51,7 @@ def put_keys(release: Release, directory: Path, *parties: str) -> None:
 def test_before_an_installation_it_says_what_to_put_and_exits_with_1(
     deployer: Deployer, values: Path
 ) -> None:
-    ran = deployer("doctor", "-f", values, "--no-trials")
+    ran = deployer("doctor", "-f", values, "--no-probes")
     assert ran.code == 1
     assert any(line.split()[:3] == ["wrong", "alice", "keys"] for line in ran.out.splitlines())
     assert "do: deployer certs put alice DIR" in ran.out
@@ -63,7 +63,7 @@ def test_a_release_that_is_well_is_found_well(
 ) -> None:
     release = Release(memory, OWN)
     put_keys(release, tmp_path / "keys")
-    found = checks(deployer("doctor", "-f", values, "--no-trials", "--json"))
+    found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
     for party in PARTIES:
         assert found[party, "keys"]["outcome"] == "ok"
         assert found[party, "job"]["outcome"] == "ok"
@@ -76,7 +76,7 @@ def test_a_right_that_is_missing_is_named(
     memory: MemoryCluster, deployer: Deployer, values: Path
 ) -> None:
     memory.forbidden = {("patch", "statefulsets", "*"), ("get", "pods/log", "*")}
-    found = checks(deployer("doctor", "-f", values, "--no-trials", "--json"))
+    found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
     says = found["alice", "rights"]["says"]
     assert "patch StatefulSet" in says and "get Pod/log" in says
     assert "operator-role.yaml" in found["alice", "rights"]["do"]
@@ -86,13 +86,13 @@ def test_another_job_than_that_of_the_values_is_wrong(
     memory: MemoryCluster, deployer: Deployer, values: Path
 ) -> None:
     Release(memory, OWN | {"job": {"rows": 6999}})
-    found = checks(deployer("doctor", "-f", values, "--no-trials", "--json"))
+    found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
     assert found["bob", "job"]["outcome"] == "wrong"
 
 
 def test_a_storage_class_that_is_not_there_is_wrong(deployer: Deployer, values: Path) -> None:
     values.write_text("demo: {enabled: false}\nstorage: {className: fast}\n")
-    found = checks(deployer("doctor", "-f", values, "--no-trials", "--json"))
+    found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
     assert found["memory", "storage"]["do"] == "set storage.className to one of: standard"
 
 
@@ -111,7 +111,7 @@ def test_keys_that_the_party_will_refuse_are_wrong(
     release = Release(memory, OWN)
     put_keys(release, tmp_path / "keys")
     damage(memory.objects["Secret", "default", "fraud-bob-keys"])
-    found = checks(deployer("doctor", "-f", values, "--no-trials", "--json"))
+    found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
     assert found["bob", "keys"]["outcome"] == "wrong"
     assert "certs put bob" in found["bob", "keys"]["do"]
     assert found["alice", "keys"]["outcome"] == "ok"
@@ -122,10 +122,10 @@ def test_a_certificate_of_another_authority_is_named(
 ) -> None:
     release = Release(memory, OWN)
     put_keys(release, tmp_path / "keys")
-    found = checks(deployer("doctor", "-f", values, "--no-trials", "--json"))
+    found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
     assert found["alice", "authority"]["outcome"] == "ok"
     put_keys(release, tmp_path / "others", "bob")
-    found = checks(deployer("doctor", "-f", values, "--no-trials", "--json"))
+    found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
     assert found["bob", "keys"]["outcome"] == "ok"
     assert found["bob", "authority"]["outcome"] == "wrong"
     assert "than alice and server's" in found["bob", "authority"]["says"]
@@ -145,7 +145,7 @@ def test_a_way_that_is_shut_is_wrong(
         return Execution(0, f"{{{answers}}}", "")
 
     memory.programs["default", "fraud-bob-0", "python"] = silent
-    found = checks(deployer("doctor", "-f", values, "--no-trials", "--json"))
+    found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
     assert found["bob", "way to alice"]["outcome"] == "wrong"
     assert found["bob", "clock"]["outcome"] == "wrong"
     assert found["server", "peers"]["outcome"] == "unknown"

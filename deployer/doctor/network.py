@@ -1,4 +1,4 @@
-"""By trying: whether a cluster starts the image, finds names and enforces policies."""
+"""By probes: whether a cluster starts the image, finds names and enforces policies."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Iterator
 
 from deployer.cluster.target import Place, Target
 from deployer.doctor.check import Check, Outcome
-from deployer.doctor.network_probe import attempt
+from deployer.doctor.network_probe import probe
 from party.process.errors import InputError, KitError
 
 
-def of_trial(place: Place, target: Target) -> Iterator[Check]:
+def of_network(place: Place, target: Target) -> Iterator[Check]:
     """Whether a cluster starts the image, finds names and enforces policies."""
     name, values = str(place.cluster), target.values
     try:
-        found = attempt(place.cluster, place.namespace, values)
+        found = probe(place.cluster, place.namespace, values)
     except InputError as error:
-        yield Check(name, "trial", Outcome.UNKNOWN, error.what, error.hint or "")
+        yield Check(name, "network", Outcome.UNKNOWN, error.what, error.hint or "")
         return
     except KitError as error:
-        yield Check.of_error(name, "trial", error)
+        yield Check.of_error(name, "network", error)
         return
     image = values.image.reference
     if found.image:
