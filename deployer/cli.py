@@ -29,6 +29,8 @@ COMMANDS = {
     "status": "deployer.commands.status",
     "logs": "deployer.commands.logs",
     "result": "deployer.commands.result",
+    "score": "deployer.commands.score",
+    "export": "deployer.commands.export",
     "delete": "deployer.commands.delete",
     "doctor": "deployer.doctor.command",
     "audit": "deployer.commands.audit",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from party.agreement.hosts import Address, Hosts, load_hosts
-from party.agreement.job import PARTIES, Job, Party, load_job
+from party.agreement.job import PARTIES, Holder, Job, Party, load_job
 from party.channel import listen as bind
 from party.channel import versions
 from party.identity import Keys, load_keys
@@ -169,6 +169,41 @@ def show_status(output: OutputOption) -> None:
 def show_result(output: OutputOption) -> None:
     """Print the model of a job that is done, as JSON."""
     _print_json(result.read_model(output))
+
+
+@app.command("score")
+def serve_scores(
+    party: Annotated[Holder, typer.Argument(help="Whose model and service it is.")],
+    model: Annotated[Path, typer.Option("--model", help="Its model.json.", show_default=False)],
+    job: JobOption,
+    keys: KeysOption,
+    serve: Annotated[
+        str,
+        typer.Option("--serve", metavar="HOST:PORT", help="Where to listen.", show_default=False),
+    ],
+) -> None:
+    """Score single rows over HTTPS, until SIGTERM, for who has this party's identity.
+
+    See docs/scoring.md for what to send.
+    """
+    from party.scoring.scorer import Scorer
+    from party.scoring.service import Service
+
+    stop_on_signals()
+    address = _address(serve, "--serve")
+    assert address is not None
+    scorer, agreed = Scorer.read(model), load_job(job)
+    if scorer.job != agreed.digest:
+        hint = "give the job that the model was trained by"
+        raise InputError("the model is not of this job", str(model), hint)
+    own = load_keys(keys, agreed.name, party)
+    service = Service(bind(address, or_everywhere=False), scorer, own)
+    harden_process()  # the keys are in place
+    Log(party).say(f"serving scores at {address.host}:{service.port}")
+    try:
+        service.serve_forever()
+    except Stop:
+        service.server_close()
 
 
 def _print_json(value: Any) -> None:

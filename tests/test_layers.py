@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("party.__main__",),
     ("party.cli",),
-    ("party.runtime",),
+    ("party.runtime", "party.scoring"),
     ("party.compiler",),
     ("party.reporting", "party.channel"),
     ("party.audit", "party.schedule"),
