@@ -31,6 +31,7 @@ COMMANDS = {
     "result": "deployer.commands.result",
     "score": "deployer.commands.score",
     "export": "deployer.commands.export",
+    "report": "deployer.commands.report",
     "delete": "deployer.commands.delete",
     "doctor": "deployer.doctor.command",
     "audit": "deployer.commands.audit",

@@ -30,6 +30,15 @@ def test_an_installed_package_trains_its_example(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "feature_16" in done.stdout
     assert str(ROOT) not in done.stdout + done.stderr
+    job = tmp_path / "site/deployer/examples/fraud/job.yaml"
+    command = "from deployer.cli import main; main()"
+    subprocess.run(
+        [sys.executable, "-c", command, "report", job, "out", "--no-audit"],
+        cwd=tmp_path,
+        env=one | {"PYTHONPATH": str(tmp_path / "site"), "HOME": str(tmp_path)},
+        check=True,
+    )
+    assert "feature_16" in (tmp_path / "report.html").read_text()
 
 
 def test_a_plain_installation_gets_one_tensorflow() -> None:

@@ -50,14 +50,14 @@ def audit(
         terminal.print(_summary(agreed.name, report), highlight=False)
         for program in report["programs"]:
             terminal.print(_table(program))
-        terminal.print(*_revealed(report), sep="\n", highlight=False)
+        terminal.print(*revealed(report), sep="\n", highlight=False)
     else:
         print(_summary(agreed.name, report))
         for program in report["programs"]:
             for each in program["views"]:
                 figures = ", ".join(f"{each[key]} {name}" for name, key in _COLUMNS.items())
                 print(f"{program['name']}: {each['party']} receives {figures}")
-        print("\n".join(_revealed(report)))
+        print("\n".join(revealed(report)))
 
 
 def _summary(name: str, report: dict[str, Any]) -> str:
@@ -84,7 +84,8 @@ def _table(program: dict[str, Any]) -> Any:
 _WHEN = {OPEN: "at the end", ASK: "on the way"}
 
 
-def _revealed(report: dict[str, Any]) -> list[str]:
+def revealed(report: dict[str, Any]) -> list[str]:
+    """What the audit found to be revealed, and to whom: a sentence each."""
     if not report["revealed"]:
         return ["Nothing is revealed: each party keeps its shares."]
     return [

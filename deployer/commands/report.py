@@ -1,0 +1,58 @@
+"""``deployer report``: a run as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployer.cli import new_app
+from party.agreement.job import load_job
+from party.process import files
+from party.runtime import default_cache
+
+app = new_app()
+
+
+@app.command()
+def report(
+    job: Annotated[Path, typer.Argument(metavar="JOB", help="The job's YAML file.")],
+    results: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="The --output of a run, or of one party."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The page to write, for the owner's eyes alone.")
+    ] = Path("report.html"),
+    audit: Annotated[
+        bool,
+        typer.Option(
+            help="Say what the audit and the estimate say, which builds the plan (some seconds)."
+        ),
+    ] = True,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where plans are kept.", show_default="~/.cache/tfe-kit")
+    ] = None,
+) -> None:
+    """Write a run down as one HTML page: model, health, cost, what was revealed.
+
+    The page has no scripts and loads nothing; it can be printed.
+
+    Example: deployer report examples/fraud/job.yaml out --output report.html
+    """
+    from deployer.commands.audit import revealed
+    from deployer.report import Run, page
+
+    agreed = load_job(job)
+    run = Run.read(agreed, results)
+    estimate, sentences = None, []
+    if audit:
+        from deployer.estimate import estimate as estimated
+        from party.compiler.driver import audited
+
+        sentences = revealed(audited(agreed))
+        estimate = estimated(agreed, cache or default_cache(), None)
+    text = page(run, estimate, sentences)
+    files.replace(output, text.encode(), called="the report")
+    print(f"{output}: the run of the job {agreed.name!r}")
