@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import heapq
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from threading import Thread
 from typing import Annotated
 
@@ -44,6 +48,8 @@ def logs(
 ) -> None:
     """Show what the parties wrote, each line with its party's name where there are several.
 
+    Lines of several parties stand in the order of their times; with --follow as they come.
+
     Examples:
 
         deployer logs --party bob --tail 20
@@ -55,11 +61,14 @@ def logs(
     places = release.places
     if not follow:
         missing: list[KitError] = []
+        written: list[Iterator[_Line]] = []
         for place in places:
             try:
-                _show(place, _lines(place, False, previous, tail), len(places) > 1)
+                written.append(_timed(place, list(_lines(place, False, previous, tail))))
             except KitError as error:
                 missing.append(error)
+        for moment in heapq.merge(*written, key=lambda one: one.time):
+            _show(moment.place, iter([moment.text]), len(places) > 1)
         if missing:
             raise missing[0]
         return
@@ -85,6 +94,24 @@ def _lines(place: Place, follow: bool, previous: bool, tail: int | None) -> Iter
             f"{place.party} has no pod", f"namespace {place.namespace}", "see deployer status"
         )
     return place.cluster.logs(place.pod, place.namespace, follow, previous, tail)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What a party wrote, and when: in UTC, in a form of ISO 8601 that sorts as moments do."""
+
+    time: str
+    place: Place
+    text: str
+
+
+def _timed(place: Place, lines: Iterable[str]) -> Iterator[_Line]:
+    """The lines with their times. One without a time belongs to the line before it."""
+    time = ""
+    for text in lines:
+        with contextlib.suppress(ValueError, AttributeError):
+            time = max(time, str(json.loads(text).get("time", "")))
+        yield _Line(time, place, text)
 
 
 def _show(place: Place, lines: Iterator[str], named: bool) -> None:

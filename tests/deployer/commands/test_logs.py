@@ -31,6 +31,24 @@ def test_each_line_has_its_partys_name(
     )
 
 
+def test_lines_of_several_parties_stand_in_the_order_of_their_times(
+    release: Release, deployer: Deployer
+) -> None:
+    events = {"alice": [1, 4, 5], "bob": [2, 6], "server": [3]}
+    for party, moments in events.items():
+        release.pod(party)
+        place = release.place(party)
+        lines = [f'{{"time": "2026-01-01T00:00:0{i}.000+00:00", "event": "{i}"}}' for i in moments]
+        lines[-1] += f"\n{party} has no time"
+        release.cluster.logs_of[place.namespace, place.pod] = "\n".join(lines)
+    shown = deployer("logs").out.splitlines()
+    timed = [line for line in shown if '"event"' in line]
+    assert [line.rpartition('"event": ')[2][1] for line in timed] == list("123456")
+    for party in events:
+        own = [line for line in shown if line.startswith(party)]
+        assert own[-1] == f"{party}: {party} has no time"
+
+
 def test_of_one_party_they_are_as_they_were_written(written: Release, deployer: Deployer) -> None:
     assert deployer("logs", "--party", "bob").out == "bob starts\nlast words\n"
 
