@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from tempfile import mkdtemp
@@ -70,7 +70,8 @@ def check_command(
         if not found.fits:
             raise typer.Exit(InputError.exit_code)
         return
-    _show(load(table_file, job, party.value), job, party, table_file)
+    table = load(table_file, job, party.value)
+    _show(table, doubts(job, party.value, table), job, party, table_file)
 
 
 @app.command("split")
@@ -165,6 +166,7 @@ def split(
     from party.table.taken import Taken
 
     table = load(path, job, party.value)
+    doubts(job, party.value, table)  # which refuses what the party would
     if table.notice is not None:
         notice(table.notice)
     try:
@@ -215,7 +217,7 @@ def files(manifest: Manifest, parts: list[bytes]) -> dict[str, bytes]:
     return {MANIFEST: manifest.to_json()} | contents
 
 
-def _show(table: Table, job: Job, party: Owner, path: Path) -> None:
+def _show(table: Table, warnings: Sequence[str], job: Job, party: Owner, path: Path) -> None:
     features, label = job.features_of(party.value), job.label_of(party.value)
     parts = [f"{len(features)} features"] if features else []
     columns = " and ".join([*parts, *(["labels"] if label is not None else [])])
@@ -224,8 +226,8 @@ def _show(table: Table, job: Job, party: Owner, path: Path) -> None:
     print(f"  sha256  {table.digest} (of the CSV text)")
     if table.notice is not None:
         _notice(table.notice)
-    for doubt in doubts(job, party.value, table):
-        print(f"  warning: {doubt}")
+    for warning in warnings:
+        print(f"  warning: {warning}")
 
 
 def _notice(text: str) -> None:

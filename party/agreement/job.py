@@ -138,6 +138,9 @@ messages are few, few enough that its memory is small."""
 WARM_PART = 32
 """Of so many blocks one is the sample on which a descent begins; fewer are all taken at once."""
 
+SMALLEST_TOLERANCE = 1e-5
+"""A shorter step is lost in the last bits of the weights."""
+
 SMALLEST_RATE = 1e-5
 """A step of a smaller rate moves no weight by as much as the last bit of any protocol's numbers."""
 
@@ -161,8 +164,8 @@ class Descent(_Strict):
         default=0.001,
         ge=0,
         le=0.1,
-        description="how small a step may be for the training to have settled, which all parties "
-        "are told every 8 passes; 0: nobody is told, and all passes are done",
+        description="how small a step may be for the training to have settled, at least 0.00001, "
+        "which all parties are told every 8 passes; 0: nobody is told, and all passes are done",
     )
     C: float = Field(
         default=1.0,
@@ -237,6 +240,11 @@ class Job(_Strict):
         if batches is not None and batches.batch_size > self.rows:
             raise ValueError(
                 f"training.batch_size: {batches.batch_size} is more than rows ({self.rows})"
+            )
+        if self.descent is not None and 0 < self.descent.tolerance < SMALLEST_TOLERANCE:
+            raise ValueError(
+                f"training.tolerance: {self.descent.tolerance:g} is lost in the last bits of the "
+                f"weights; it is at least {SMALLEST_TOLERANCE:f}, or 0 if nobody is to be told"
             )
         return self
 

@@ -13,8 +13,8 @@ since what follows descends from wherever it begins.
 
 A pass is a run of ``gradient`` for each block of rows and one of ``update.i``, where i says which
 of ``MOMENTA`` weighs the step before. ``prepare`` shares what ``finish`` and the penalty need: of
-each holder the matrix back to standardised columns, and the penalty on what is shared. Every eighth
-pass ``compare`` finds whether the last step was small, and ``ask`` tells all.
+each holder the matrix back to standardised columns, and the penalty on what is shared. After every
+eighth pass and the last one ``compare`` finds whether the last step was small, and ``ask`` tells all.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _POINT_BITS = WEIGHT_BITS + MOMENTUM_BITS
 _STEP_BITS = 54
 """Of a step before it is rescaled. With 62 bits of headroom a weight may be as large as 2**8."""
 
-_LARGEST_ERROR_BITS = 24
+_LARGEST_ERROR_BITS = 30
 _LEAST_FACTOR = 8
 """Of the factor of the gradient, so that a step is at most an eighth shorter than it may be."""
 
@@ -88,7 +88,7 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         error_bits=bits,
         gradient_factor=_factor(rows, curvature, bits),
         momenta=tuple(dict.fromkeys(momentum(done) for done in range(passes))),
-        small=int((job.descent.tolerance * 2**WEIGHT_BITS) ** 2) if passes > ASK_EVERY else 0,
+        small=int((job.descent.tolerance * 2**WEIGHT_BITS) ** 2),
     )
 
 
@@ -118,10 +118,14 @@ ASK_EVERY = 8
 ASK_OFTEN = 2
 """The same where a pass is long, and the descent has warmed up on a sample."""
 
+_SLOPE_BITS = 2
+"""A gradient's step counts so many times two. Where the momentum turns round the iterate stands
+still for a moment, far from the optimum: it is the gradient that says so."""
+
 _WINDOW_BITS = 11
 """Bits of a number that are looked up at once: see ``_compare``."""
 _SQUARE_BITS = 56
-"""A squared length of a step is smaller than two to this."""
+"""A squared length, as it is compared, is smaller than two to this."""
 
 
 def programs(descent: DescentLayout) -> tuple[str, ...]:
@@ -154,11 +158,11 @@ def course(job: Job, descent: DescentLayout) -> Iterator[Stretch]:
 
     def phase(name: str, update: str, some: int, ask_every: int) -> Iterator[Stretch]:
         for done in range(job.epochs):
-            if descent.small and done and done % ask_every == 0:
-                yield Stretch(COMPARE, 1, counted=False, phase=name)
-                yield Stretch(ASK, 1, counted=False, phase=name, asks=True)
             yield Stretch(GRADIENT, some, phase=name, rows=partial(rows, some))
             yield Stretch(f"{update}{momentum(done)}", 1, phase=name, rows=home)
+            if descent.small and ((done + 1) % ask_every == 0 or done + 1 == job.epochs):
+                yield Stretch(COMPARE, 1, counted=False, phase=name)
+                yield Stretch(ASK, 1, counted=False, phase=name, asks=True)
 
     everything = partial(rows, descent.blocks)
     yield Stretch(SHARE, descent.blocks, counted=False, phase=None, rows=everything)
@@ -187,6 +191,7 @@ def state(layout: Layout, protocol: Protocol, weights_of: Callable[[int], str]) 
         ]
         if descent.small:
             found.append(Value(_name("change", party), (d, 1), parts=ADDITIVE))
+            found.append(Value(_name("slope", party), (d, 1), parts=protocol.sums))
     if descent.small:
         found.append(Value(SETTLED, (1, 1), parts=REPLICATED))
     return found
@@ -262,32 +267,36 @@ def _update(layout: Layout, builder: ProgramBuilder, weight: int, warm: bool) ->
         held = builder.held(_name("point", party))
         penalty = _table(builder, "home", block, HOME_BITS).rows(0, d, dealing.at)
         gradient = _sum(builder.held(_name("gradient", party)))
+        slope = dealing.combined((factor, gradient), (1, dealing.product(penalty, held)))
         step = dealing.combined(
-            (1 << (_STEP_BITS - _POINT_BITS), dealing.summed(held)),
-            (-factor, gradient),
-            (-1, dealing.product(penalty, held)),
+            (1 << (_STEP_BITS - _POINT_BITS), dealing.summed(held)), (-1, slope)
         )
         iterate = dealing.rescaled(step, _STEP_BITS - WEIGHT_BITS)
         before = _sum(builder.held(_name("iterate", party)))
         point = dealing.combined(((1 << MOMENTUM_BITS) + weight, iterate), (-weight, before))
         _keep_sum(builder, _name("iterate", party), iterate)
         builder.keep(_name("point", party), dealing.spread(point))
-        if _descent(layout).small:
+        if descent.small:
             change = dealing.combined((1, iterate), (-1, before))
             _keep_sum(builder, _name("change", party), change)
+            _keep_sum(builder, _name("slope", party), slope)
         _keep_sum(builder, _name("gradient", party), dealing.nothing(gradient))
 
 
 def _compare(layout: Layout, builder: ProgramBuilder) -> None:
-    """Whether the squared length of the last step is small.
+    """Whether the last step is small: its squared length, and that of the gradient's own step times
+    ``2**_SLOPE_BITS``, together.
 
     A window of its bits is looked up together with the windows above it, which overlap by one bit,
     so that what is too large for one is seen in the next. One more question makes one answer of
     theirs.
     """
     dealing, small = builder.dealing, _descent(layout).small
-    changes = [_sum(builder.held(_name("change", block.party))) for block in layout.blocks]
-    square = dealing.combined(*((1, dealing.square_sum(change)) for change in changes))
+    lengths = []
+    for block in layout.blocks:
+        change, slope = (_sum(builder.held(_name(v, block.party))) for v in ("change", "slope"))
+        lengths += [change, dealing.rescaled(slope, _STEP_BITS - WEIGHT_BITS - _SLOPE_BITS)]
+    square = dealing.combined(*((1, dealing.square_sum(length)) for length in lengths))
     drop = max(small.bit_length() - _WINDOW_BITS + 3, 0)
     answers = [dealing.within(square, drop, _WINDOW_BITS, -1, (small >> drop) + 1)]
     while drop + _WINDOW_BITS < _SQUARE_BITS:
@@ -395,19 +404,37 @@ def at_home(job: Job, party: Party, matrix: Matrix, curvature: float) -> Matrix:
         x = matrix[:, :columns]
         penalty = penalties(job.descent, columns, block.intercept)
         way = transform(x, penalty, curvature, len(blocks))
-        for begin in range(0, rows, 1 << 14):
-            part = slice(begin, min(begin + (1 << 14), rows))
-            found[part, :columns] = x[part].astype(np.float64) @ way
+        for part, transformed in _transformed(x, way, party):
+            found[part, :columns] = transformed
         own = found[descent.rows :, :columns]
         own[:columns] = step_of(descent) * (way.T @ (penalty[:, None] * way))
         own[columns : 2 * columns] = way
-    if max(found.max(), -found.min()) > LIMIT:
-        raise InputError(
-            "the table has a row that stands out too far from all others",
-            f"{party}'s table",
-            "clip columns with single large values, or take their logarithm",
-        )
     return found
+
+
+def check(job: Job, party: Party, x: Matrix, curvature: float) -> None:
+    """Looks whether a party's standardised columns can be transformed; raises as ``at_home``."""
+    assert job.descent is not None
+    blocks = blocks_of(job)
+    block = next((b for b in blocks if HOLDERS[b.party] == party), None)
+    if block is not None:
+        penalty = penalties(job.descent, block.columns, block.intercept)
+        for _ in _transformed(x, transform(x, penalty, curvature, len(blocks)), party):
+            pass
+
+
+def _transformed(x: Matrix, way: Array, party: Party) -> Iterator[tuple[slice, Array]]:
+    """The rows ``x @ way``, some at a time, and which they are."""
+    for begin in range(0, len(x), 1 << 14):
+        part = slice(begin, min(begin + (1 << 14), len(x)))
+        transformed = x[part].astype(np.float64) @ way
+        if np.abs(transformed).max() > LIMIT:
+            raise InputError(
+                "the table has a row that stands out too far from all others",
+                f"{party}'s table",
+                "clip columns with single large values, or take their logarithm",
+            )
+        yield part, transformed
 
 
 def fit(
@@ -428,12 +455,14 @@ def fit(
     rows = features @ way
     on_shared = way.T @ (penalty[:, None] * way)
     step = step_of(layout_of(job, blocks, curvature))
-    iterate = point = change = np.zeros(columns)
+    iterate = point = np.zeros(columns)
     for done in range(job.descent.passes):
-        if done and done % ASK_EVERY == 0 and np.linalg.norm(change) < job.descent.tolerance:
-            break
         error = activated(rows @ point) - labels
-        before, iterate = iterate, point - step * (rows.T @ error + on_shared @ point)
+        slope = step * (rows.T @ error + on_shared @ point)
+        before, iterate = iterate, point - slope
         change = iterate - before
         point = iterate + MOMENTA[momentum(done)] / 2**MOMENTUM_BITS * change
+        length = np.linalg.norm([change, slope * 2**_SLOPE_BITS])
+        if (done + 1) % ASK_EVERY == 0 and length < job.descent.tolerance:
+            break
     return np.asarray(way @ iterate)

@@ -293,7 +293,8 @@ class Model(ABC):
             x: the party's standardised features and, at the intercept's holder, the ones.
 
         Raises:
-            InputError: the steps are so wide that the training cannot come to rest.
+            InputError: the steps are so wide that the training cannot come to rest, or a row stands
+                out too far.
         """
 
     @abstractmethod

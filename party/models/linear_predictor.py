@@ -176,6 +176,8 @@ class LinearPredictor(Model):
 
     def check_steps(self, job: Job, party: Party, x: NDArray[np.float32]) -> tuple[str, ...]:
         batches = job.batches_of
+        if batches is None:
+            descent.check(job, party, x, self.curvature)
         if not x.shape[1] or batches is None:
             return ()
         factor = overshoot(x, batches.learning_rate, batches.batch_size, self.curvature)

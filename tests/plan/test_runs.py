@@ -24,7 +24,12 @@ def test_a_descent_goes_through_all_blocks_and_steps_in_each_pass() -> None:
     assert turns[-2:] == [("finish", 1), ("open", 1)]
     assert sum(times for name, times in turns if name == "gradient") == 20
     assert sum(times for name, times in turns if name.startswith("update.")) == 10
-    assert [name for name, _ in turns].count("ask") == 1, "after eight passes"
+    assert [name for name, _ in turns].count("ask") == 2, "after eight passes, and the last"
+
+
+def test_all_are_asked_after_the_last_pass_of_a_few() -> None:
+    turns = runs(small_job("pond", training={"passes": 3}))
+    assert [name for name, _ in turns][-4:] == ["compare", "ask", "finish", "open"]
 
 
 def test_nobody_is_asked_without_a_tolerance() -> None:

@@ -111,6 +111,22 @@ def _damaged(directory: Path) -> Path:
     return path
 
 
+def test_check_and_split_refuse_a_row_that_the_descent_would(tmp_path: Path) -> None:
+    """Two columns are the same but for one row of many, which alone says what lies between them."""
+    rows = 1 << 21
+    job = f"name: far\nrows: {rows}\nfeatures: [x, z]\nlabel: y\ntraining: {{C: 1000.0}}\n"
+    (tmp_path / "job.yaml").write_text(job)
+    (tmp_path / "alice.csv").write_text("1,1\n-1,-1\n" * (rows // 2 - 1) + "1,-5\n-1,-1\n")
+    table = ("alice", tmp_path / "alice.csv")
+    for done in (
+        deployer_data("check", tmp_path / "job.yaml", *table),
+        deployer_data("split", tmp_path / "job.yaml", *table, "--output", tmp_path / "parts"),
+    ):
+        assert done.returncode == 2
+        assert "stands out too far" in done.stderr and "clip columns" in done.stderr
+    assert not (tmp_path / "parts").exists()
+
+
 def test_check_says_which_columns_are_ignored(tmp_path: Path) -> None:
     names = ",".join(f"feature_{number}" for number in range(1, 17))
     lines = (EXAMPLE / "alice.csv").read_text().splitlines()
