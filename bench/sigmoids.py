@@ -19,8 +19,6 @@ from party.agreement.job import Job
 from party.models.logistic_regression.model import LogisticRegression
 from party.plan.parameters import PlanParameters
 from party.protocols import sines
-from party.protocols.interface import Sigmoid
-from party.protocols.registry import protocol_of
 
 ROWS = 4096
 """Of one run of the program, so many that seeds, which no row adds to, are nothing beside them."""
@@ -33,8 +31,7 @@ HEADINGS = (
     "used by",
     "follows it for",
     "largest error there",
-    "beyond",
-    "bounded",
+    "largest error beyond",
     "messages added to the longest way",
     "bytes a row from the server",
     "bytes a row between Alice and Bob",
@@ -61,27 +58,18 @@ class Approximation:
     protocol: str
     program: str
     training: dict[str, Any]
-    value: Sigmoid
+    value: sines.Wave
 
 
-USED = (
+USED = tuple(
     Approximation(
-        "polynomial of degree 5",
-        "mini-batches, `pond` and `securenn`",
-        "pond",
-        "step",
-        _BATCHES,
-        protocol_of("pond").sigmoid,
-    ),
-    Approximation(
-        "five lines", "mini-batches, `aby3`", "aby3", "step", _BATCHES, protocol_of("aby3").sigmoid
-    ),
-    *(
-        Approximation(
-            "wave of 40 sines", f"all rows, {names}", protocol, "gradient", {}, sines.SIGMOID
-        )
-        for protocol, names in (("pond", "`pond` and `securenn`"), ("aby3", "`aby3`"))
-    ),
+        f"wave of {wave.terms} sines", f"{solver}, {names}", protocol, program, keys, wave
+    )
+    for wave, solver, program, keys in (
+        (sines.NARROW, "mini-batches", "step", _BATCHES),
+        (sines.WIDE, "all rows", "gradient", {}),
+    )
+    for protocol, names in (("pond", "`pond` and `securenn`"), ("aby3", "`aby3`"))
 )
 
 
@@ -134,20 +122,14 @@ def _costs(approximation: Approximation) -> Costs:
 def _no_sigmoid() -> Iterator[None]:
     """Weighted sums go on as they are, where otherwise their sigmoid would."""
 
-    def activated(self: object, circuit: object, product: Any) -> Any:
-        return product
-
-    def predicted(self: object, dealing: object, t: Any, bits: int, result_bits: int) -> Any:
+    def predicted(self: object, layout: object, dealing: object, t: Any, *bits: int) -> Any:
         return t
 
-    with (
-        mock.patch.object(LogisticRegression, "activated", activated),
-        mock.patch.object(LogisticRegression, "predicted", predicted),
-    ):
+    with mock.patch.object(LogisticRegression, "predicted", predicted):
         yield
 
 
-def error(value: Sigmoid, least: float, most: float) -> float:
+def error(value: sines.Wave, least: float, most: float) -> float:
     """How far an approximation is from the sigmoid at most, for |t| between two numbers."""
     side = np.linspace(least, most, 1_000_001)
     t: npt.NDArray[np.float64] = np.concatenate([-side, side])
@@ -158,17 +140,12 @@ def error(value: Sigmoid, least: float, most: float) -> float:
 def line(approximation: Approximation, cost: Costs) -> tuple[str, ...]:
     """A row of the table."""
     value = approximation.value
-    range_ = value.range or FARTHEST
-    within = error(value, 0.0, range_)
-    beyond = None if value.range is None else error(value, range_, FARTHEST)
-    bounded = beyond is None or beyond < 2
     return (
         approximation.name,
         approximation.used_by,
-        "every t" if value.range is None else f"\\|t\\| ≤ {value.range:g}",
-        f"{within:.2g}",
-        "–" if beyond is None else f"{beyond:.2g}" if bounded else "no limit",
-        "yes" if bounded else "no",
+        f"\\|t\\| ≤ {value.range:g}",
+        f"{error(value, 0.0, value.range):.2g}",
+        f"{error(value, value.range, FARTHEST):.2g}",
         str(cost.rounds),
         f"{cost.dealt / ROWS:.0f}",
         f"{cost.between / ROWS:.0f}",

@@ -1,17 +1,12 @@
-"""Builds a job's plan with TensorFlow and tf-encrypted. Imported only by the builder process."""
+"""Builds a job's plan with TensorFlow. Imported only by the builder process."""
 
 from __future__ import annotations
 
-import random
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from party.agreement.job import PARTIES
 from party.compiler import compat
 from party.models.interface import ProgramBuilder, Value
 from party.plan.graph import Opening, Operation, Plan, Private, Program, Share, Shared, Slot
@@ -19,7 +14,7 @@ from party.plan.parameters import PlanParameters
 from party.plan.seeds import send_seeds
 from party.process.errors import JobError
 from party.protocols.dealing import Dealing
-from party.protocols.interface import Circuit, Parts
+from party.protocols.interface import Parts
 from party.protocols.registry import protocol_of
 
 _ATTRIBUTES = {
@@ -63,28 +58,23 @@ def build(parameters: PlanParameters) -> Plan:
         for value in model.state(parameters.layout, protocol)
     )
     programs = [build_program(parameters, name) for name in model.programs(parameters.layout)]
-    scale = 2 ** model.result_bits(parameters.layout, protocol)
+    scale = 2 ** model.result_bits(parameters.layout)
     return Plan(parameters, state, tuple(p.extracted() for p in programs), scale)
 
 
 def build_program(parameters: PlanParameters, name: str) -> BuiltProgram:
     """The TensorFlow graph of one program, and the tensors that matter in it."""
-    tfe = compat.load()
+    compat.load()
     import tensorflow as tf
-    from tf_encrypted.protocol import protocol as memoized
 
     model, layout = parameters.trained, parameters.layout
+    protocol = protocol_of(parameters.protocol)
     graph = tf.Graph()
-    with graph.as_default(), _seeded_coins(parameters.digest + name):
-        # tf-encrypted remembers what it built by argument; a former graph's tensors are no use.
-        memoized.nodes.clear()
-        hosts = OrderedDict((f"server{i}", f"{party}:0") for i, party in enumerate(PARTIES))
-        tfe.set_config(tfe.RemoteConfig(hosts))
-        protocol = protocol_of(parameters.protocol)
+    with graph.as_default():
         built = BuiltProgram(
             name,
             graph,
-            protocol.circuit(tfe, device),
+            protocol.parts,
             protocol.dealing(device, _drawn),
             model.state(layout, protocol),
             model.rows_of(name, layout),
@@ -108,31 +98,20 @@ class BuiltProgram(ProgramBuilder):
         self,
         name: str,
         graph: Any,
-        circuit: Circuit,
+        parts: Parts,
         dealing: Dealing,
         state: tuple[Value, ...],
         rows: int,
     ) -> None:
-        self.name, self.graph, self.circuit, self.dealing = name, graph, circuit, dealing
+        self.name, self.graph, self.dealing = name, graph, dealing
+        self._protocols_parts = parts
         self._state = {value.name: value for value in state}
         self._rows = rows
-        self._stored: dict[str, tuple[Any, list[list[Any]]]] = {}
         self._held: dict[str, list[list[Any]]] = {}
         self.inputs: list[tuple[Any, int, int]] = []
         self.reads: list[tuple[Any, Share]] = []
         self.writes: list[tuple[Any, Share]] = []
         self.opens: list[tuple[Any, str]] = []
-
-    def private(self, party: int, first: int, columns: int) -> Any:
-        value, placeholder = self.circuit.private(party, (self._rows, columns))
-        self.inputs.append((placeholder, party, first))
-        return value
-
-    def stored(self, name: str) -> Any:
-        return self._read(name)[0]
-
-    def store(self, name: str, value: Any) -> None:
-        self.writes += self._shares(name, self.circuit.shares(value))
 
     def own(self, party: int, first: int, columns: int, bits: int) -> Any:
         import tensorflow as tf
@@ -157,22 +136,14 @@ class BuiltProgram(ProgramBuilder):
         return self._held[name]
 
     def _parts(self, name: str) -> Parts:
-        return self._state[name].parts or self.circuit.protocol.parts
+        return self._state[name].parts or self._protocols_parts
 
     def keep(self, name: str, shares: list[list[Any]]) -> None:
         self.writes += self._shares(name, shares)
 
     def reveal(self, name: str, to: int) -> None:
         parts = self._parts(name)
-        self.opens.append((self.circuit.opened(self.held(name), parts, to), name))
-
-    def _read(self, name: str) -> tuple[Any, list[list[Any]]]:
-        if name not in self._stored:
-            value = self._state[name]
-            rows = self._rows if value.by_rows else value.shape[0]
-            self._stored[name] = self.circuit.shared((rows, value.shape[1]))
-            self.reads += self._shares(name, self._stored[name][1])
-        return self._stored[name]
+        self.opens.append((self.dealing.opened(self.held(name), parts, to), name))
 
     @staticmethod
     def _shares(name: str, shares: list[list[Any]]) -> list[tuple[Any, Share]]:
@@ -213,25 +184,8 @@ def _drawn(shape: list[int], dtype: Any) -> Any:
 
 
 def device(party: int) -> str:
-    """The TensorFlow device of a party, as tf-encrypted's RemoteConfig names it."""
+    """The TensorFlow device of a party."""
     return f"/job:tfe/replica:0/task:{party}/device:CPU:0"
-
-
-@contextmanager
-def _seeded_coins(digest: str) -> Iterator[None]:
-    """tf-encrypted tosses coins while it builds (which server does a public operation, names).
-
-    Parties whose coins differ cut different graphs and would wait for each other for ever. These
-    coins are public; no secret is drawn from them.
-    """
-    python, legacy = random.getstate(), np.random.get_state()
-    random.seed(digest)
-    np.random.seed(int(digest[:8], 16))
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(legacy)
 
 
 def extract(graph: Any, targets: list[str]) -> tuple[Operation, ...]:

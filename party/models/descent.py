@@ -14,14 +14,14 @@ since what follows descends from wherever it begins.
 A pass is a run of ``gradient`` for each block of rows and one of ``update.i``, where i says which
 of ``MOMENTA`` weighs the step before. ``prepare`` shares what ``finish`` and the penalty need: of
 each holder the matrix back to standardised columns, and the penalty on what is shared. After every
-eighth pass and the last one ``compare`` finds whether the last step was small, and ``ask`` tells all.
+eighth pass and the last ``compare`` finds whether the last step was small, and ``ask`` tells all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +38,13 @@ from party.models.interface import (
     Value,
     blocks_of,
 )
+from party.models.kept import keep_sum, keep_table, name_of, parts_of_table, sum_of, table_of
 from party.process.errors import InputError
-from party.protocols.interface import ADDITIVE, REPLICATED, Parts
+from party.protocols.interface import ADDITIVE, REPLICATED
 
 if TYPE_CHECKING:
     from party.agreement.job import Descent, Job, Party
-    from party.protocols.dealing import Dealing, SharedTable, Sum
+    from party.protocols.dealing import Dealing, Sum
     from party.protocols.interface import Protocol
 
 Matrix = NDArray[np.float32]
@@ -180,18 +181,18 @@ def state(layout: Layout, protocol: Protocol, weights_of: Callable[[int], str]) 
     found = []
     for block in layout.blocks:
         d, party = block.columns, block.party
-        table = _of_table(party)
+        table = parts_of_table(party)
         found += [
-            Value(_name("table", party), (descent.rows, d), by_rows=True, parts=table),
-            Value(_name("home", party), (descent.home_rows, d), parts=table),
-            Value(_name("point", party), (d, 1)),
-            Value(_name("iterate", party), (d, 1), parts=ADDITIVE),
-            Value(_name("gradient", party), (d, 1), parts=protocol.sums),
+            Value(name_of("table", party), (descent.rows, d), by_rows=True, parts=table),
+            Value(name_of("home", party), (descent.home_rows, d), parts=table),
+            Value(name_of("point", party), (d, 1)),
+            Value(name_of("iterate", party), (d, 1), parts=ADDITIVE),
+            Value(name_of("gradient", party), (d, 1), parts=protocol.sums),
             Value(weights_of(party), (d, 1)),
         ]
         if descent.small:
-            found.append(Value(_name("change", party), (d, 1), parts=ADDITIVE))
-            found.append(Value(_name("slope", party), (d, 1), parts=protocol.sums))
+            found.append(Value(name_of("change", party), (d, 1), parts=ADDITIVE))
+            found.append(Value(name_of("slope", party), (d, 1), parts=protocol.sums))
     if descent.small:
         found.append(Value(SETTLED, (1, 1), parts=REPLICATED))
     return found
@@ -212,12 +213,10 @@ def build(
     """
     if program == SHARE:
         for block in layout.blocks:
-            own = builder.own(block.party, 0, block.columns, FEATURE_BITS)
-            _keep_table(builder, _name("table", block.party), own, block.party)
+            keep_table(builder, "table", block, FEATURE_BITS)
     elif program == PREPARE:
         for block in layout.blocks:
-            own = builder.own(block.party, 0, block.columns, HOME_BITS)
-            _keep_table(builder, _name("home", block.party), own, block.party)
+            keep_table(builder, "home", block, HOME_BITS)
     elif program == GRADIENT:
         _gradient(layout, builder, predicted)
     elif program == COMPARE:
@@ -237,9 +236,9 @@ def _gradient(
     from party.protocols.dealing import transposed_times
 
     dealing, bits = builder.dealing, _descent(layout).error_bits
-    tables = [_table(builder, "table", block, FEATURE_BITS) for block in layout.blocks]
+    tables = [table_of(builder, "table", block, FEATURE_BITS) for block in layout.blocks]
     sums = [
-        (1, dealing.product(table, builder.held(_name("point", block.party))))
+        (1, dealing.product(table, builder.held(name_of("point", block.party))))
         for table, block in zip(tables, layout.blocks, strict=True)
     ]
     t = dealing.combined(*sums)
@@ -247,10 +246,10 @@ def _gradient(
     error = predicted(dealing, t, FEATURE_BITS + _POINT_BITS, bits)
     spread = dealing.spread(dealing.minus(error, label, layout.label))
     for table, block in zip(tables, layout.blocks, strict=True):
-        name = _name("gradient", block.party)
+        name = name_of("gradient", block.party)
         gradient = dealing.product(table, spread, transposed_times)
-        before = _sum(builder.held(name))
-        _keep_sum(builder, name, dealing.combined((1, before), (1, gradient)))
+        before = sum_of(builder.held(name))
+        keep_sum(builder, name, dealing.combined((1, before), (1, gradient)))
 
 
 def _update(layout: Layout, builder: ProgramBuilder, weight: int, warm: bool) -> None:
@@ -264,23 +263,23 @@ def _update(layout: Layout, builder: ProgramBuilder, weight: int, warm: bool) ->
         factor *= descent.blocks // descent.warm_blocks
     for block in layout.blocks:
         d, party = block.columns, block.party
-        held = builder.held(_name("point", party))
-        penalty = _table(builder, "home", block, HOME_BITS).rows(0, d, dealing.at)
-        gradient = _sum(builder.held(_name("gradient", party)))
+        held = builder.held(name_of("point", party))
+        penalty = table_of(builder, "home", block, HOME_BITS).rows(0, d, dealing.at)
+        gradient = sum_of(builder.held(name_of("gradient", party)))
         slope = dealing.combined((factor, gradient), (1, dealing.product(penalty, held)))
         step = dealing.combined(
             (1 << (_STEP_BITS - _POINT_BITS), dealing.summed(held)), (-1, slope)
         )
         iterate = dealing.rescaled(step, _STEP_BITS - WEIGHT_BITS)
-        before = _sum(builder.held(_name("iterate", party)))
+        before = sum_of(builder.held(name_of("iterate", party)))
         point = dealing.combined(((1 << MOMENTUM_BITS) + weight, iterate), (-weight, before))
-        _keep_sum(builder, _name("iterate", party), iterate)
-        builder.keep(_name("point", party), dealing.spread(point))
+        keep_sum(builder, name_of("iterate", party), iterate)
+        builder.keep(name_of("point", party), dealing.spread(point))
         if descent.small:
             change = dealing.combined((1, iterate), (-1, before))
-            _keep_sum(builder, _name("change", party), change)
-            _keep_sum(builder, _name("slope", party), slope)
-        _keep_sum(builder, _name("gradient", party), dealing.nothing(gradient))
+            keep_sum(builder, name_of("change", party), change)
+            keep_sum(builder, name_of("slope", party), slope)
+        keep_sum(builder, name_of("gradient", party), dealing.nothing(gradient))
 
 
 def _compare(layout: Layout, builder: ProgramBuilder) -> None:
@@ -294,7 +293,7 @@ def _compare(layout: Layout, builder: ProgramBuilder) -> None:
     dealing, small = builder.dealing, _descent(layout).small
     lengths = []
     for block in layout.blocks:
-        change, slope = (_sum(builder.held(_name(v, block.party))) for v in ("change", "slope"))
+        change, slope = (sum_of(builder.held(name_of(v, block.party))) for v in ("change", "slope"))
         lengths += [change, dealing.rescaled(slope, _STEP_BITS - WEIGHT_BITS - _SLOPE_BITS)]
     square = dealing.combined(*((1, dealing.square_sum(length)) for length in lengths))
     drop = max(small.bit_length() - _WINDOW_BITS + 3, 0)
@@ -311,8 +310,8 @@ def _finish(layout: Layout, builder: ProgramBuilder, weights_of: Callable[[int],
     dealing = builder.dealing
     for block in layout.blocks:
         d, party = block.columns, block.party
-        back = _table(builder, "home", block, HOME_BITS).rows(d, d, dealing.at)
-        iterate = dealing.spread(_sum(builder.held(_name("iterate", party))))
+        back = table_of(builder, "home", block, HOME_BITS).rows(d, d, dealing.at)
+        iterate = dealing.spread(sum_of(builder.held(name_of("iterate", party))))
         weights = dealing.rescaled(dealing.product(back, iterate), HOME_BITS)
         builder.keep(weights_of(party), dealing.spread(weights))
 
@@ -320,41 +319,6 @@ def _finish(layout: Layout, builder: ProgramBuilder, weights_of: Callable[[int],
 def _descent(layout: Layout) -> DescentLayout:
     assert layout.descent is not None
     return layout.descent
-
-
-def _name(what: str, party: int) -> str:
-    return f"{what}.{HOLDERS[party]}"
-
-
-def _of_table(party: int) -> Parts:
-    """A table's masked rows are the other holder's, its masks are the server's."""
-    return ((), (0,), (1,)) if party == 0 else ((0,), (), (1,))
-
-
-def _keep_table(builder: ProgramBuilder, name: str, own: Any, party: int) -> None:
-    shared = builder.dealing.share(own, party)
-    shares: list[list[Any]] = [[], [], [shared.mask]]
-    shares[shared.other] = [shared.masked]
-    builder.keep(name, shares)
-
-
-def _table(builder: ProgramBuilder, what: str, block: Block, bits: int) -> SharedTable:
-    """A holder's matrix as it was shared."""
-    from party.protocols.dealing import SharedTable
-
-    held = builder.held(_name(what, block.party))
-    own = builder.own(block.party, 0, block.columns, bits)
-    other = 1 - block.party
-    return SharedTable(block.party, own, held[other][0], held[2][0])
-
-
-def _sum(held: list[list[Any]]) -> Sum:
-    alice, bob, server = (shares[0] if shares else None for shares in held)
-    return alice, bob, server
-
-
-def _keep_sum(builder: ProgramBuilder, name: str, value: Sum) -> None:
-    builder.keep(name, [[] if share is None else [share] for share in value])
 
 
 # -- at home

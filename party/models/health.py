@@ -18,7 +18,7 @@ from party.process.errors import JobError
 
 if TYPE_CHECKING:
     from party.models.interface import Array
-    from party.protocols.interface import Sigmoid
+    from party.protocols.sines import Wave
 
 Matrix = NDArray[np.float32]
 
@@ -47,8 +47,7 @@ class Health(BaseModel):
         largest_weight: the largest absolute value of a weight.
         largest_t: the largest absolute weighted sum over its own rows; None where it has none.
         all_columns: whether these sums are of all columns, and not of its own alone.
-        sigmoid_range: up to which |t| the protocol's sigmoid is followed; None where it is bounded
-            or where there is none.
+        sigmoid_range: up to which |t| the wave follows the sigmoid; None where there is none.
         rows_beyond_range: the share of rows beyond it.
         calibration: by how much the sigmoid's error shifts the mean probability, as a part of the
             rarer class; None without a sigmoid, or where other columns are missing.
@@ -92,7 +91,6 @@ class _Sums:
     """What is gathered over the rows."""
 
     largest: float = 0.0
-    worst: float = 0.0
     beyond: int = 0
     approximate: float = 0.0
     exact: float = 0.0
@@ -109,7 +107,8 @@ def check_weights(weights: Array) -> float:
             "the model is wrong: its weights are larger than the protocol's numbers can hold, so "
             "that the training has overflown",
             "the job's training.learning_rate",
-            "agree on a smaller learning_rate, a larger batch_size, or the protocol aby3",
+            "agree on a smaller learning_rate or a larger batch_size; or leave out training, since "
+            "passes over all rows need no learning_rate",
         )
     if largest == 0.0:
         raise WrongModelError(
@@ -120,7 +119,7 @@ def check_weights(weights: Array) -> float:
     return largest
 
 
-def check_sums(health: Health, x: Matrix, weights: Array, sigmoid: Sigmoid | None) -> Health:
+def check_sums(health: Health, x: Matrix, weights: Array, sigmoid: Wave | None) -> Health:
     """What the weighted sums ``x @ weights`` of the receiver's own rows say.
 
     Args:
@@ -141,56 +140,54 @@ def check_sums(health: Health, x: Matrix, weights: Array, sigmoid: Sigmoid | Non
     if sigmoid is not None:
         beyond = sums.beyond / rows
         found |= {"sigmoid_range": sigmoid.range, "rows_beyond_range": beyond}
-        # A row's other columns, which the receiver lacks, may bring a single sum back.
-        if (health.all_columns and sums.worst > 1.0) or beyond > ROWS_BEYOND:
+        # Beyond half a period a row is pushed on instead of back, and never comes to rest. But its
+        # other columns, which the receiver may lack, may bring a single sum back.
+        astray = health.all_columns and sums.largest > sigmoid.period / 2
+        if astray or beyond > ROWS_BEYOND:
             raise _out_of_range(sigmoid)
         if sums.beyond:
             warnings.append(
                 f"{sums.beyond} of {rows} rows lie beyond |t| = {sigmoid.range:g}, up to which the "
-                "protocol's sigmoid is followed: clip these columns, or take their logarithm"
+                "sigmoid is followed: clip these columns, or take their logarithm"
             )
         if health.all_columns:
             shift = _shift(sums, rows)
             found["calibration"] = shift
             if shift > CALIBRATION:
                 raise WrongModelError(
-                    "the model is wrong: on the receiver's own rows the error of the protocol's "
-                    "sigmoid is large beside the rarer class, so that no probability is right",
-                    "the job's protocol, and the share of the rarer class",
+                    "the model is wrong: on the receiver's own rows the error of the wave that "
+                    "follows the sigmoid is large beside the rarer class, so that no probability "
+                    "is right",
+                    "the share of the rarer class",
                     "train on more rows of the rarer class and fewer of the other",
                 )
             if shift > CALIBRATION_NEAR:
                 warnings.append(
-                    "the error of the protocol's sigmoid shifts the mean probability by "
+                    "the error of the wave that follows the sigmoid shifts the mean probability by "
                     f"{shift:.0%} of the rarer class"
                 )
     return health.model_copy(update=found | {"warnings": tuple(warnings)})
 
 
-def _out_of_range(sigmoid: Sigmoid | None) -> WrongModelError:
-    if sigmoid is None or sigmoid.range is None:
-        what = "its weighted sums are larger than the protocol's numbers can hold"
-    else:
-        what = (
-            "its weighted sums leave the range in which the protocol's sigmoid is followed, "
-            f"|t| up to {sigmoid.range:g}"
-        )
-    if sigmoid is not None and sigmoid.range is not None and sigmoid.reach is None:
+def _out_of_range(sigmoid: Wave | None) -> WrongModelError:
+    if sigmoid is None:
         return WrongModelError(
-            f"the model is wrong: on the receiver's own rows {what}",
-            "the columns with the largest values, and training.C",
+            "the model is wrong: on the receiver's own rows its weighted sums are larger than the "
+            "protocol's numbers can hold",
+            "the columns with the largest values, and the job's training",
             "clip columns with single large values, or take their logarithm; or agree on a "
-            "smaller C",
+            "smaller learning_rate",
         )
     return WrongModelError(
-        f"the model is wrong: on the receiver's own rows {what}",
-        "the job's protocol and training.learning_rate",
-        "agree on a smaller learning_rate or fewer epochs, or on the protocol aby3, whose sigmoid "
-        "is bounded; clip columns with single large values, or take their logarithm",
+        "the model is wrong: on the receiver's own rows its weighted sums leave the range in which "
+        f"the sigmoid is followed, |t| up to {sigmoid.range:g}",
+        "the columns with the largest values, and the job's training",
+        "clip columns with single large values, or take their logarithm; or agree on a smaller C, "
+        "or, over mini-batches, on a smaller learning_rate or fewer epochs",
     )
 
 
-def _gathered(x: Matrix, weights: Array, sigmoid: Sigmoid | None) -> _Sums:
+def _gathered(x: Matrix, weights: Array, sigmoid: Wave | None) -> _Sums:
     sums = _Sums()
     own = weights.astype(np.float32)
     for begin in range(0, len(x), _CHUNK):
@@ -199,14 +196,9 @@ def _gathered(x: Matrix, weights: Array, sigmoid: Sigmoid | None) -> _Sums:
         sums.largest = largest if np.isnan(largest) else max(sums.largest, largest)
         if sigmoid is None:
             continue
-        with np.errstate(over="ignore", invalid="ignore"):
-            approximate = sigmoid.value(t)
-            exact = 0.5 * (1.0 + np.tanh(0.5 * t))
-            sums.worst = max(sums.worst, float(np.abs(approximate - exact).max()))
-        sums.approximate += float(approximate.sum())
-        sums.exact += float(exact.sum())
-        if sigmoid.range is not None:
-            sums.beyond += int((np.abs(t) > sigmoid.range).sum())
+        sums.approximate += float(sigmoid.value(t).sum())
+        sums.exact += float((0.5 * (1.0 + np.tanh(0.5 * t))).sum())
+        sums.beyond += int((np.abs(t) > sigmoid.range).sum())
     return sums
 
 

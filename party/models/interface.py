@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from party.agreement.job import Holder, Job, Party
     from party.models.health import Health
     from party.protocols.dealing import Dealing
-    from party.protocols.interface import Circuit, Parts, Protocol, Sigmoid
+    from party.protocols.interface import Parts, Protocol
+    from party.protocols.sines import Wave
 
 Array = NDArray[np.float64]
 
@@ -170,23 +171,10 @@ class Stretch:
 
 
 class ProgramBuilder(ABC):
-    """What a model builds a program with: inputs, state and openings, and a protocol's circuit or
-    what its server deals."""
+    """What a model builds a program with: inputs, state and openings, and what a protocol's server
+    deals."""
 
-    circuit: Circuit
     dealing: Dealing
-
-    @abstractmethod
-    def private(self, party: int, first: int, columns: int) -> Any:
-        """The batch's rows of some columns of a party's own table, shared."""
-
-    @abstractmethod
-    def stored(self, name: str) -> Any:
-        """A value of the state as it was before the program; of one ``by_rows``, the batch's."""
-
-    @abstractmethod
-    def store(self, name: str, value: Any) -> None:
-        """What a value of the state is after the program; of one ``by_rows``, the batch's rows."""
 
     @abstractmethod
     def own(self, party: int, first: int, columns: int, bits: int) -> Any:
@@ -194,11 +182,13 @@ class ProgramBuilder(ABC):
 
     @abstractmethod
     def held(self, name: str) -> list[list[Any]]:
-        """The shares by seat of a value of the state as it was before the program."""
+        """The shares by seat of a value of the state as it was before the program; of one
+        ``by_rows``, of the batch's rows."""
 
     @abstractmethod
     def keep(self, name: str, shares: list[list[Any]]) -> None:
-        """The shares by seat of a value of the state as they are after the program."""
+        """The shares by seat of a value of the state as they are after the program; of one
+        ``by_rows``, of the batch's rows."""
 
     @abstractmethod
     def reveal(self, name: str, to: int) -> None:
@@ -229,7 +219,7 @@ class Model(ABC):
         """The runs of its programs, all but the last program's, in their order."""
 
     @abstractmethod
-    def result_bits(self, layout: Layout, protocol: Protocol) -> int:
+    def result_bits(self, layout: Layout) -> int:
         """Bits after the point of what it opens."""
 
     @abstractmethod
@@ -307,7 +297,7 @@ class Model(ABC):
 
     @abstractmethod
     def fit(self, job: Job, x: NDArray[np.float32], y: NDArray[np.float32]) -> Array:
-        """The plaintext reference: trains in clear, with the protocol's approximations.
+        """The plaintext reference: trains in clear, with the same approximations.
 
         For tests, and for a check on data that one person holds: whoever runs it sees all columns.
 
@@ -326,8 +316,8 @@ class Model(ABC):
         """What the model says of rows like those of ``fit``, [rows]."""
 
     @abstractmethod
-    def sigmoid(self, job: Job) -> Sigmoid | None:
-        """The approximation that the training rests on, if it rests on one."""
+    def sigmoid(self, job: Job) -> Wave | None:
+        """The approximation of the sigmoid that the training rests on, if it rests on one."""
 
 
 @dataclass(frozen=True)

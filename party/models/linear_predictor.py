@@ -1,8 +1,4 @@
-"""What models share that fit weights to ``t = row . weights`` by stochastic gradient descent.
-
-The step is ``w <- w - rate/batch * X^T (activation(X w) - y)``. The columns of each holder are a
-block of their own: ``X w`` is the sum of the blocks' products, and each block has its own weights.
-"""
+"""What models share that fit weights to ``t = row . weights``, by either solver."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from party.models import descent
+from party.models import batches, descent
 from party.models.health import Health, check_sums, check_weights, overshoot
 from party.models.interface import (
     Array,
@@ -34,9 +30,7 @@ if TYPE_CHECKING:
 
     from party.agreement.job import Job, Party
     from party.protocols.dealing import Dealing, Sum
-    from party.protocols.interface import Circuit, Protocol
-
-LABELS = "labels"
+    from party.protocols.interface import Protocol
 
 
 def weights_of(party: int) -> str:
@@ -59,17 +53,12 @@ class LinearPredictor(Model):
     a training on classes that are easy to tell apart bears somewhat wider ones.)"""
 
     @abstractmethod
-    def activated(self, circuit: Circuit, product: Any) -> Any:
-        """What the model predicts of the weighted sums, a product that is not truncated yet."""
+    def predicted(self, layout: Layout, dealing: Dealing, t: Sum, bits: int, out: int) -> Sum:
+        """What the model predicts of weighted sums: from ``bits`` after the point to ``out``."""
 
     @abstractmethod
-    def activated_in_clear(self, job: Job, t: Array) -> Array:
-        """The same in clear, with the protocol's approximation."""
-
-    @abstractmethod
-    def predicted(self, dealing: Dealing, t: Sum, bits: int, result_bits: int) -> Sum:
-        """The same with what the server deals: of weighted sums with so many bits after the
-        point, the prediction with so many."""
+    def predicted_in_clear(self, job: Job, t: Array) -> Array:
+        """The same in clear, with the same approximation."""
 
     def descent(self, job: Job, blocks: tuple[Block, ...]) -> DescentLayout | None:
         if job.descent is None:
@@ -78,25 +67,21 @@ class LinearPredictor(Model):
 
     def programs(self, layout: Layout) -> tuple[str, ...]:
         if layout.descent is None:
-            return ("share", "step", "open")
+            return (*batches.PROGRAMS, "open")
         return (*descent.programs(layout.descent), "open")
 
     def rows_of(self, program: str, layout: Layout) -> int:
         if layout.descent is not None:
             return descent.rows_of(program, layout.descent)
-        return layout.share_rows if program == "share" else layout.batch_size
+        return batches.rows_of(program, layout)
 
     def course(self, job: Job, layout: Layout) -> Iterator[Stretch]:
-        if layout.descent is not None:
-            yield from descent.course(job, layout.descent)
-            return
-        shared = job.in_blocks(job.rows, layout.share_rows)
-        yield Stretch("share", len(shared), counted=False, phase=None, rows=lambda: shared)
-        for epoch in range(job.epochs):
-            yield Stretch("step", job.steps_per_epoch, rows=partial(job.batches, epoch))
+        if layout.descent is None:
+            return batches.course(job, layout)
+        return descent.course(job, layout.descent)
 
-    def result_bits(self, layout: Layout, protocol: Protocol) -> int:
-        return protocol.fraction_bits if layout.descent is None else descent.WEIGHT_BITS
+    def result_bits(self, layout: Layout) -> int:
+        return batches.WEIGHT_BITS if layout.descent is None else descent.WEIGHT_BITS
 
     def at_home(self, job: Job, party: Party, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         if job.descent is None:
@@ -106,8 +91,7 @@ class LinearPredictor(Model):
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         if layout.descent is not None:
             return tuple(descent.state(layout, protocol, weights_of))
-        weights = [Value(weights_of(b.party), (b.columns, 1)) for b in layout.blocks]
-        return (*weights, Value(LABELS, (layout.rows, 1), by_rows=True))
+        return tuple(batches.state(layout, weights_of))
 
     def weights(self, layout: Layout) -> list[str]:
         return [weights_of(block.party) for block in layout.blocks]
@@ -123,30 +107,9 @@ class LinearPredictor(Model):
             _reveal(builder, self.opened(layout))
         elif program == "ask":
             _reveal(builder, self.asked(layout))
-        elif layout.descent is not None:
-            descent.build(program, layout, builder, self.predicted, weights_of)
         else:
-            {"share": self._share, "step": self._step}[program](layout, builder)
-
-    def _share(self, layout: Layout, builder: ProgramBuilder) -> None:
-        """The labels cross once: each later batch is a few rows of their shares."""
-        builder.store(LABELS, builder.private(layout.label, layout.label_column(), 1))
-
-    def _step(self, layout: Layout, builder: ProgramBuilder) -> None:
-        circuit = builder.circuit
-        weights = [builder.stored(weights_of(block.party)) for block in layout.blocks]
-        x = [builder.private(block.party, 0, block.columns) for block in layout.blocks]
-        labels = builder.stored(LABELS)
-        total = None
-        for rows, w in zip(x, weights, strict=True):
-            product = circuit.product(rows, w)
-            total = product if total is None else total + product
-        error = self.activated(circuit, total) - labels
-        for block, rows, w in zip(layout.blocks, x, weights, strict=True):
-            gradient = circuit.product(circuit.transposed(rows), error)
-            gradient = circuit.scaled(gradient, layout.step_factor)
-            update = circuit.truncate(gradient, circuit.fraction_bits + layout.step_shift)
-            builder.store(weights_of(block.party), w - update)
+            solver = batches if layout.descent is None else descent
+            solver.build(program, layout, builder, partial(self.predicted, layout), weights_of)
 
     def document(self, job: Job, party: Party, opened: Opened, scales: Scales) -> dict[str, Any]:
         names: list[str] = []
@@ -175,16 +138,16 @@ class LinearPredictor(Model):
         }
 
     def check_steps(self, job: Job, party: Party, x: NDArray[np.float32]) -> tuple[str, ...]:
-        batches = job.batches_of
-        if batches is None:
+        training = job.batches_of
+        if training is None:
             descent.check(job, party, x, self.curvature)
-        if not x.shape[1] or batches is None:
+        if not x.shape[1] or training is None:
             return ()
-        factor = overshoot(x, batches.learning_rate, batches.batch_size, self.curvature)
+        factor = overshoot(x, training.learning_rate, training.batch_size, self.curvature)
         if factor <= 1.0:
             return ()
         what = (
-            f"training.learning_rate: {batches.learning_rate:g} is so wide a step for the "
+            f"training.learning_rate: {training.learning_rate:g} is so wide a step for the "
             "columns of this table that the weights cannot come to rest"
         )
         narrower = "agree on a smaller learning_rate or a larger batch_size"
@@ -206,15 +169,7 @@ class LinearPredictor(Model):
         return health if own is None else check_sums(health, x, own, self.sigmoid(job))
 
     def fit(self, job: Job, x: NDArray[np.float32], y: NDArray[np.float32]) -> Array:
-        if job.descent is not None:
-            activated = partial(self.activated_in_clear, job)
-            return descent.fit(job, x, y, self.curvature, activated)
-        width = job.step_width.value
-        features, labels = x.astype(np.float64), y.astype(np.float64)[:, 0]
-        weights = np.zeros(features.shape[1])
-        for epoch in range(job.epochs):
-            for batch in job.batches(epoch):
-                rows = features[batch]
-                error = self.activated_in_clear(job, rows @ weights) - labels[batch]
-                weights -= width * (rows.T @ error)
-        return weights
+        predicted = partial(self.predicted_in_clear, job)
+        if job.descent is None:
+            return batches.fit(job, x, y, predicted)
+        return descent.fit(job, x, y, self.curvature, predicted)

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from party.protocols.sines import COEFFICIENTS, PHASE_BITS, Turns
+from party.protocols.interface import Parts
+from party.protocols.sines import Turns, Wave
 
 ALICE, BOB, SERVER = range(3)
 
@@ -120,6 +121,17 @@ class Dealing(ABC):
             mask = tf.identity(mask)
         return SharedTable(holder, table, masked, mask)
 
+    def opened(self, shares: list[list[Any]], parts: Parts, party: int) -> Any:
+        """The sum of a value's parts, at a party, which is sent those that it lacks.
+
+        A part that two others hold is sent by the one of lower index.
+        """
+        places = {part: (seat, i) for seat in (2, 1, 0) for i, part in enumerate(parts[seat])}
+        own = {part: (party, i) for i, part in enumerate(parts[party])}
+        lacking = [place for part, place in sorted(places.items()) if part not in own]
+        with self.at(party):
+            return _total([shares[seat][i] for seat, i in (*own.values(), *lacking)])
+
     def encoded(self, fed: Any, holder: int, bits: int) -> Any:
         """A holder's own float32 numbers in fixed point."""
         with self.at(holder):
@@ -151,24 +163,25 @@ class Dealing(ABC):
             own = value[party] - number
         return _replaced(value, party, own)
 
-    def sigmoid(self, t: Sum, bits: int, result_bits: int) -> Sum:
-        """The wave of ``party.protocols.sines`` of t, at Alice and Bob.
+    def sigmoid(self, t: Sum, bits: int, result_bits: int, wave: Wave) -> Sum:
+        """A wave of t, at Alice and Bob.
 
         Args:
             t: [rows, 1], with ``bits`` after the point, modulo the ring.
             result_bits: after the point of the result, an even number.
+            wave: which one, of a period that the ring has a whole number of.
 
         The phase of t is taken modulo the period, so that shares may be shifted each for itself:
         what they lack when their sum wraps is a whole number of periods. Off by two units of a
         phase at most.
         """
         rows = t[ALICE].shape[0]
-        phase, angle = self._opened(t, bits - PHASE_BITS)
+        phase, angle = self._opened(t, bits - wave.phase_bits)
         public_bits, dealt_bits = result_bits // 2 - 1, result_bits // 2 + 1
         with self.at(SERVER):
             turns = Turns(tf.reshape(tf.cast(angle, tf.int64), [1, rows]), _shifted)
             table = []
-            for k, coefficient in enumerate(COEFFICIENTS):
+            for k, coefficient in enumerate(wave.coefficients):
                 if k:
                     turns.advance()
                 # sin(a - b) = sin(a) cos(b) - cos(a) sin(b)
@@ -183,7 +196,7 @@ class Dealing(ABC):
             with self.at(party):
                 turns = Turns(tf.reshape(tf.cast(phase[party], tf.int64), [1, rows]), _shifted)
                 total: Any = 1 << (result_bits - 1) if party == ALICE else None
-                for k in range(len(COEFFICIENTS)):
+                for k in range(wave.terms):
                     if k:
                         turns.advance()
                     for i, own in enumerate((turns.sine, turns.cosine)):

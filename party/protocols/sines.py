@@ -13,32 +13,64 @@ multipliers to the last bit.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from math import pi, sinh
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from party.protocols.interface import Sigmoid, Vector
-
-PERIOD_BITS = 8
-PERIOD = 2**PERIOD_BITS
-"""The wave's period in t. From half of it on, the wave is not the sigmoid any more."""
-
-TERMS = 40
-"""Sines in the sum."""
-
-RANGE = 121.0
-"""Up to this |t| the wave is at most ``ERROR`` off; beyond, it falls as it rose."""
+Vector = NDArray[np.float64]
 
 ERROR = 1.5e-3
+"""By which a wave is off the sigmoid at most, up to its range."""
 
-PHASE_BITS = 32 - PERIOD_BITS
-"""Bits of a phase after the point of t."""
 
-COEFFICIENTS: tuple[float, ...] = tuple(
-    4.0 * pi / PERIOD / sinh(2.0 * pi**2 * (2 * k + 1) / PERIOD) for k in range(TERMS)
-)
-"""Of ``sin(2 pi (2k + 1) t / PERIOD)``."""
+@dataclass(frozen=True)
+class Wave:
+    """A sum of sines that follows the sigmoid.
+
+    Attributes:
+        period_bits: its period in t is two to this. From half of it on, the wave is not the
+            sigmoid any more: it falls as it rose.
+        terms: sines in the sum.
+        range: up to this |t| it is at most ``ERROR`` off.
+    """
+
+    period_bits: int
+    terms: int
+    range: float
+
+    @property
+    def period(self) -> int:
+        """In t."""
+        return 1 << self.period_bits
+
+    @property
+    def phase_bits(self) -> int:
+        """Bits of a phase after the point of t."""
+        return 32 - self.period_bits
+
+    @cached_property
+    def coefficients(self) -> tuple[float, ...]:
+        """Of ``sin(2 pi (2k + 1) t / period)``."""
+        unit = 2.0 * pi / self.period
+        return tuple(2.0 * unit / sinh(pi * unit * (2 * k + 1)) for k in range(self.terms))
+
+    def value(self, t: Vector) -> Vector:
+        """The approximation in clear, element by element."""
+        total = np.full_like(t, 0.5)
+        for k, coefficient in enumerate(self.coefficients):
+            total += coefficient * np.sin(2.0 * pi * (2 * k + 1) / self.period * t)
+        return total
+
+
+WIDE = Wave(period_bits=8, terms=40, range=121.0)
+"""For a descent to the optimum, where weights become as large as the table makes them."""
+
+NARROW = Wave(period_bits=7, terms=20, range=57.0)
+"""For mini-batches, which send it with every batch: half the sines for half the range."""
 
 _ONE = 30
 """Bits after the point of a sine."""
@@ -47,17 +79,6 @@ _HALVINGS = 3
 _COSINE = (1.0, -1 / 2, 1 / 24, -1 / 720, 1 / 40320)
 _SINE = (1.0, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880)
 """In the square of an angle of an eighth of a half turn, where what is left out is below 2**-28."""
-
-
-def wave(t: Vector) -> Vector:
-    """The approximation in clear, element by element."""
-    total = np.full_like(t, 0.5)
-    for k, coefficient in enumerate(COEFFICIENTS):
-        total += coefficient * np.sin(2.0 * pi * (2 * k + 1) / PERIOD * t)
-    return total
-
-
-SIGMOID = Sigmoid(wave, RANGE, None)
 
 
 class Turns:

@@ -155,11 +155,11 @@ class _Survey:
         most = np.abs(own).argmax(axis=0)
         what = (
             "the row is so far from the others that one step of this job would throw the model "
-            "out of the range in which the protocol's sigmoid holds"
+            "out of the range in which training holds together"
         )
         hint = (
-            "clip the column or take its logarithm; or agree on a smaller learning_rate, a "
-            "larger batch_size, or the protocol aby3"
+            "clip the column or take its logarithm; or agree on a smaller learning_rate or a "
+            "larger batch_size"
         )
         for feature in np.unique(most[far]):
             column = int(feature) + self._first_feature

@@ -39,8 +39,9 @@ def changed(plan: Plan, *operations: Operation, name: str = "step") -> Plan:
 
 
 def label(plan: Plan) -> Operation:
-    share = plan.by_name["share"]
-    return share.by_name[share.inputs[0].operation]
+    """The batch of labels, bob's."""
+    (fed,) = (i.operation for i in step(plan).inputs if i.party == 1)
+    return step(plan).by_name[fed]
 
 
 def share_of(plan: Plan, party: int) -> Slot:
@@ -105,25 +106,25 @@ def with_sum_of(plan: Plan, kind: str, times: int) -> Plan:
 
 
 def reads_labels(plan: Plan) -> Plan:
-    return at_alice(plan, label(plan), "share")
+    return at_alice(plan, label(plan))
 
 
 def computes_on_labels(plan: Plan) -> Plan:
-    return at_alice(plan, encoded_labels(plan), "share")
+    return at_alice(plan, encoded_labels(plan))
 
 
 def batch_of_another_type(plan: Plan) -> Plan:
-    return changed(plan, replace(label(plan), dtype=np.dtype(np.int32)), name="share")
+    return changed(plan, replace(label(plan), dtype=np.dtype(np.int32)))
 
 
 def batch_of_more_rows(plan: Plan) -> Plan:
     more = replace(label(plan), shape=(label(plan).shape[0] + 1, 1))
-    return changed(plan, more, name="share")
+    return changed(plan, more)
 
 
 def batch_of_other_columns(plan: Plan) -> Plan:
-    share = plan.by_name["share"]
-    return with_program(plan, replace(share, inputs=(replace(share.inputs[0], first=1),)))
+    inputs = tuple(replace(i, first=1) if i.party == 1 else i for i in step(plan).inputs)
+    return with_program(plan, replace(step(plan), inputs=inputs))
 
 
 def placed_nowhere(plan: Plan) -> Plan:
@@ -219,29 +220,29 @@ def without_an_opening(plan: Plan) -> Plan:
 
 
 def opened_labels(plan: Plan) -> Plan:
-    share = plan.by_name["share"]
+    program = step(plan)
     shown = Operation(
         "shown", "Identity", 0, (label(plan).name,), label(plan).dtype, label(plan).shape
     )
     more = replace(
-        share, operations=(*share.operations, shown), opens=(Opening("shown", "weights.alice"),)
+        program, operations=(*program.operations, shown), opens=(Opening("shown", "weights.alice"),)
     )
     return with_program(plan, more)
 
 
-def opened_labels_shares(plan: Plan) -> Plan:
-    """The labels are summed and opened in the step, as if they were a value to open."""
+def opened_rows(plan: Plan) -> Plan:
+    """The batch's rows of alice's table are unmasked at bob, as if they were a value to open."""
     program = step(plan)
-    mine, other = (
+    masked, mask = (
         s.operation
-        for party in (0, 1)
+        for party in (1, 2)
         for s in program.reads
-        if s.share == Share("labels", party, 0)
+        if s.share == Share("table.alice", party, 0)
     )
-    like = program.by_name[mine]
-    shown = replace(like, name="shown", kind="AddV2", inputs=(mine, other), party=0)
+    like = program.by_name[masked]
+    shown = replace(like, name="shown", kind="AddV2", inputs=(masked, mask), party=1)
     more = replace(
-        program, operations=(*program.operations, shown), opens=(Opening("shown", "labels"),)
+        program, operations=(*program.operations, shown), opens=(Opening("shown", "table.alice"),)
     )
     return with_program(plan, more)
 
@@ -368,16 +369,26 @@ def divided_by_zero(plan: Plan) -> Plan:
 
 def encoded_labels(plan: Plan) -> Operation:
     """The labels as Bob's fixed-point numbers."""
-    share = plan.by_name["share"].operations
-    return next(o for o in share if o.kind == "Cast" and o.party == 1 and o.dtype == "i8")
+    program = step(plan)
+    return next(
+        o
+        for o in program.operations
+        if (o.kind, o.party) == ("Cast", 1) and program.by_name[o.inputs[0]].dtype.kind == "f"
+    )
 
 
 def carrying(plan: Plan, at_alice: Operation, at_bob: Operation, *more: Operation) -> Plan:
-    """The plan that shares what two operations make, in the place of the labels."""
-    share = plan.by_name["share"]
+    """The plan that shares what two operations make, in the place of a step."""
+    program = step(plan)
     operations = {o.name: o for o in (label(plan), *more, at_alice, at_bob)}
     writes = (Slot(at_alice.name, Share("more", 0, 0)), Slot(at_bob.name, Share("more", 1, 0)))
-    made = replace(share, operations=tuple(operations.values()), writes=writes)
+    made = replace(
+        program,
+        operations=tuple(operations.values()),
+        inputs=tuple(i for i in program.inputs if i.party == 1),
+        reads=(),
+        writes=writes,
+    )
     whole = at_bob.dtype if at_bob.dtype.kind == "i" else np.dtype(np.int64)
     value = Shared("more", at_bob.shape, whole.name, ((0,), (1,), ()))
     return with_program(replace(plan, state=(*plan.state, value)), made)
@@ -400,8 +411,7 @@ def on_labels(
     plan: Plan, kind: str, other: int = 1, *, first: bool = False, less: int | None = None
 ) -> Plan:
     """The plan in which bob's share is made of a number and his labels, or a number less these."""
-    share = plan.by_name["share"].operations
-    of_labels = [o for o in share if o.party == 1 and o.dtype.kind == "f"]
+    of_labels = [o for o in step(plan).operations if o.party == 1 and o.dtype.kind == "f"]
     labels, number = encoded_labels(plan), constant("number", other, np.int64)
     more = [*_read(plan, of_labels), labels, number]
     if less is not None:
@@ -415,7 +425,7 @@ def on_labels(
 
 def _read(plan: Plan, operations: list[Operation]) -> list[Operation]:
     """Operations and the constants that they read."""
-    by_name = plan.by_name["share"].by_name
+    by_name = step(plan).by_name
     return [by_name[name] for each in operations for name in (*each.inputs, each.name)]
 
 
@@ -451,7 +461,7 @@ def key_carried_and_opened(plan: Plan) -> Plan:
 
 def division_by_labels(plan: Plan) -> Plan:
     """It fails where a label is 1."""
-    return on_labels(plan, "FloorDiv", less=8192)
+    return on_labels(plan, "FloorDiv", less=2**24)
 
 
 def remainder_by_labels(plan: Plan) -> Plan:
@@ -489,25 +499,25 @@ def floats_of_more_than_a_batch(plan: Plan) -> Plan:
 def labels_compared_as_floats(plan: Plan) -> Plan:
     one = constant("one", 1, np.float32)
     more = replace(label(plan), name="more", kind="Greater", inputs=(label(plan).name, "one"))
-    return changed(plan, one, replace(more, dtype=np.dtype(np.bool_)), name="share")
+    return changed(plan, one, replace(more, dtype=np.dtype(np.bool_)))
 
 
 def labels_cast_to_booleans(plan: Plan) -> Plan:
     cast = replace(label(plan), name="cast", kind="Cast", inputs=(label(plan).name,))
-    return changed(plan, replace(cast, dtype=np.dtype(np.bool_)), name="share")
+    return changed(plan, replace(cast, dtype=np.dtype(np.bool_)))
 
 
 def labels_encoded_at_alice(plan: Plan) -> Plan:
     cast = replace(label(plan), name="cast", kind="Cast", party=0, inputs=(label(plan).name,))
-    return changed(plan, replace(cast, dtype=np.dtype(np.float64)), name="share")
+    return changed(plan, replace(cast, dtype=np.dtype(np.float64)))
 
 
 def floats_sent(plan: Plan) -> Plan:
-    share = plan.by_name["share"].operations
-    scaled = next(o for o in share if o.kind == "Mul" and o.dtype == np.float64)
+    of_bob = (o for o in step(plan).operations if o.party == 1 and o.dtype == np.float32)
+    scaled = next(o for o in of_bob if o.kind == "Mul")
     cast = replace(scaled, name="read", kind="Cast", party=0, inputs=(scaled.name,))
     cast = replace(cast, dtype=np.dtype(np.int64))
-    return at_alice(changed(plan, cast, name="share"), cast, "share")
+    return at_alice(changed(plan, cast), cast)
 
 
 REFUSED: dict[Callable[[Plan], Plan], str] = {
@@ -526,7 +536,7 @@ REFUSED: dict[Callable[[Plan], Plan], str] = {
     seed_used_twice: "its seed is used twice",
     opened_to_bob: "opens something else than the job says, or to somebody else",
     opened_labels: "not the plain sum of the value's shares",
-    opened_labels_shares: "nothing that may be opened",
+    opened_rows: "nothing that may be opened",
     opened_in_every_step: "'step' opens a value, and runs again and again",
     opened_part_by_part: "would reveal more than the value",
     without_an_opening: "it has other programs than its model",

@@ -11,7 +11,6 @@ import pytest
 
 from bench.sigmoids import USED, error
 from party.protocols import sines
-from party.protocols.registry import NAMES, protocol_of
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = re.compile(r"<!-- sigmoids: begin -->\n(.*)<!-- sigmoids: end -->", re.DOTALL)
@@ -33,10 +32,10 @@ def test_the_table_in_the_documentation_is_the_scripts() -> None:
 
 
 def test_each_sigmoid_in_use_has_a_line() -> None:
-    known = {protocol_of(name).sigmoid for name in NAMES}
-    assert {one.value for one in USED} == known | {sines.SIGMOID}
+    assert {one.value for one in USED} == {sines.NARROW, sines.WIDE}
 
 
 def test_errors_are_looked_for_on_both_sides() -> None:
-    assert error(sines.SIGMOID, 0.0, sines.RANGE) <= sines.ERROR
-    assert error(sines.SIGMOID, sines.RANGE, 140.0) > 0.99, "the wave falls as it rose"
+    for wave in (sines.NARROW, sines.WIDE):
+        assert error(wave, 0.0, wave.range) <= sines.ERROR
+        assert error(wave, wave.range, 0.6 * wave.period) > 0.99, "the wave falls as it rose"

@@ -55,19 +55,21 @@ def _build(parameters: PlanParameters) -> Plan:
 
 @cache
 def short_plan(parameters: PlanParameters) -> Plan:
-    """The plan of a descent whose sum of sines has two terms, and whose answer is looked up in few
-    and small windows: the same programs, with less of what repeats in them."""
+    """The plan of a job whose sum of sines has two terms, and, of a descent, whose answer is looked
+    up in few and small windows: the same programs, with less of what repeats in them."""
     return compiled(_build_short, parameters)
 
 
 def _build_short(parameters: PlanParameters) -> Plan:
+    from dataclasses import replace
     from unittest.mock import patch
 
     from party.models import descent
-    from party.protocols import dealing, sines
+    from party.protocols import sines
 
     with (
-        patch.object(dealing, "COEFFICIENTS", sines.COEFFICIENTS[:2]),
+        patch.object(sines, "WIDE", replace(sines.WIDE, terms=2)),
+        patch.object(sines, "NARROW", replace(sines.NARROW, terms=2)),
         patch.object(descent, "_WINDOW_BITS", 5),
         patch.object(descent, "_SQUARE_BITS", 30),
     ):

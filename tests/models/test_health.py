@@ -79,34 +79,31 @@ def seen(job: Job, x: Matrix, weights: NDArray[np.float64]) -> Health:
 
 
 @pytest.mark.parametrize(
-    ("tables", "protocol", "rate", "told"),
-    [
-        (breast_cancer, "pond", 1.0, "overflown"),
-        (breast_cancer, "pond", 0.5, "overflown"),
-        (breast_cancer, "pond", 0.1, "leave the range"),
-        (heavy_tails, "pond", 0.1, "overflown|leave the range"),
-        (heavy_tails, "pond", 0.02, "leave the range"),
-        (rare_events, "pond", 0.1, "leave the range|rarer class"),
-        (rare_events, "aby3", 0.1, "rarer class"),
-    ],
+    ("tables", "rate"),
+    [(breast_cancer, 5.0), (breast_cancer, 1.0), (breast_cancer, 0.5), (heavy_tails, 0.1)],
 )
-def test_tables_that_gave_a_wrong_model_give_none(
-    tables: Any, protocol: str, rate: float, told: str
-) -> None:
+def test_tables_that_give_a_wrong_model_give_none(tables: Any, rate: float) -> None:
     x, y = tables()
-    job = job_of(len(x), x.shape[1] - 1, 100, rate=rate).model_copy(update={"protocol": protocol})
-    with pytest.raises(WrongModelError, match=told) as refused:
+    job = job_of(len(x), x.shape[1] - 1, 100, rate=rate)
+    with pytest.raises(WrongModelError, match="leave the range|overflown") as refused:
         seen(job, x, trained(job, x, y))
     assert refused.value.exit_code == 1 and refused.value.hint and refused.value.where
 
 
-@pytest.mark.parametrize(
-    ("tables", "protocol"),
-    [(ordinary, "pond"), (ordinary, "aby3"), (breast_cancer, "aby3"), (heavy_tails, "aby3")],
-)
-def test_a_good_model_passes_and_is_described(tables: Any, protocol: str) -> None:
+def test_a_model_whose_probabilities_are_off_by_the_waves_error_is_none() -> None:
+    """Where one row in thousands has label 1, the wave's error alone is larger than that."""
+    x, y = ordinary()
+    job = job_of(len(x), 4)
+    weights = 0.01 * trained(job, x, y)
+    weights[-1] = -9.7  # one row in 16,000
+    with pytest.raises(WrongModelError, match="rarer class"):
+        seen(job, x, weights)
+
+
+@pytest.mark.parametrize("tables", [ordinary, breast_cancer, heavy_tails, rare_events])
+def test_a_good_model_passes_and_is_described(tables: Any) -> None:
     x, y = tables()
-    job = job_of(len(x), x.shape[1] - 1).model_copy(update={"protocol": protocol})
+    job = job_of(len(x), x.shape[1] - 1)
     weights = trained(job, x, y)
     health = seen(job, x, weights)
     assert health.largest_t == pytest.approx(np.abs(x @ weights).max(), rel=1e-4)
@@ -119,10 +116,10 @@ def test_a_single_row_out_of_range_is_told_and_no_more() -> None:
     job = job_of(len(x), 4)
     weights = trained(job, x, y)
     x = x.copy()
-    x[0, 0] = 6.5 / weights[0]
+    x[0, 0] = 60 / weights[0]
     health = seen(job, x, weights)
     assert any("1 of 2000 rows" in warning for warning in health.warnings)
-    x[0, 0] = 12 / weights[0]  # there the polynomial is far from any probability
+    x[0, 0] = 90 / weights[0]  # more than half a period, so that the wave pushes it on
     with pytest.raises(WrongModelError, match="leave the range"):
         seen(job, x, weights)
 
@@ -156,7 +153,7 @@ def test_who_lacks_columns_judges_by_its_own() -> None:
     assert not health.all_columns and health.calibration is None
     assert health.largest_t == pytest.approx(np.abs(own @ opened[weights_of(0)]).max(), rel=1e-4)
     far = own.copy()
-    far[0, 0] = 12 / weights[0, 0]  # what the other has of this row may outweigh it
+    far[0, 0] = 90 / weights[0, 0]  # what the other has of this row may outweigh it
     health = model_of(job.parameters).health(job, "alice", opened, far)
     assert any("1 of 2000 rows" in warning for warning in health.warnings)
     far[::50, 0] = far[0, 0]

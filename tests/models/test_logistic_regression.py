@@ -10,10 +10,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from party.agreement.job import PARTIES, Job, load_job
+from party.agreement.job import PARTIES, Descent, Job, load_job
 from party.models.interface import Model
 from party.models.registry import model_of
-from party.protocols import ProtocolName, protocol_of
+from party.protocols import ProtocolName
+from party.protocols.sines import NARROW, WIDE
 from party.table import Table, read_table
 
 PROTOCOLS: tuple[ProtocolName, ...] = ("pond", "aby3", "securenn")
@@ -59,29 +60,6 @@ def test_scores_are_probabilities_by_the_exact_sigmoid() -> None:
     np.testing.assert_allclose(model(job).predict(weights, x), [0.5, 1 / (1 + np.e), 1, 0])
 
 
-@pytest.mark.parametrize(
-    ("protocol", "range_", "error"),
-    [("pond", 6, 0.027), ("securenn", 6, 0.027), ("aby3", 60, 0.041)],
-)
-def test_each_approximation_follows_the_sigmoid_in_its_range(
-    protocol: ProtocolName, range_: float, error: float
-) -> None:
-    t = np.linspace(-range_, range_, 10_001)
-    approximation = protocol_of(protocol).sigmoid.value(t)
-    assert np.abs(approximation - 1 / (1 + np.exp(-t))).max() < error
-    np.testing.assert_allclose(
-        approximation + protocol_of(protocol).sigmoid.value(-t), 1, atol=1e-4
-    )
-
-
-def test_aby3_takes_the_piece_to_the_left_where_two_meet() -> None:
-    value = protocol_of("aby3").sigmoid.value
-    ends = np.array([-4.0, -1.5, 1.5, 4.0])
-    np.testing.assert_allclose(value(ends), [1e-4, 0.182, 0.818, 0.983], atol=1e-4)
-    beyond = np.nextafter(ends, np.inf)
-    np.testing.assert_allclose(value(beyond), [0.017, 0.182, 0.818, 1 - 1e-4], atol=1e-4)
-
-
 def test_the_rows_order_decides_where_an_unfinished_training_stands() -> None:
     job, features, labels = example()
     training = job.training.model_copy(update={"order_seed": 19})
@@ -91,16 +69,24 @@ def test_the_rows_order_decides_where_an_unfinished_training_stands() -> None:
     assert 1e-3 < np.linalg.norm(other - ours) < 0.5
 
 
-def test_a_row_within_the_reach_is_learnt_and_one_far_beyond_it_breaks_the_polynomial() -> None:
+def test_a_row_within_the_limit_is_learnt_and_one_far_beyond_it_is_thrown_over_the_range() -> None:
     """Why tables are held to ``row_limit``."""
     job, features, labels = example()
+    range_ = NARROW.range
     limit = model(job).row_limit(job)
     assert limit is not None and limit > np.square(features.matrix).sum(axis=1).max()
     for length, holds in ((0.9 * limit, True), (3 * limit, False)):
         x = features.matrix.copy()
         x[:, 0], x[5] = 0, 0  # a mark that this row alone bears
         x[5, [0, -1]] = np.sqrt(length - 1), 1
-        with np.errstate(all="ignore"):
-            weights = model(job).fit(job, x, labels.matrix)
-        assert bool(np.linalg.norm(weights) < 3) is holds
-    assert model(job).row_limit(job.model_copy(update={"protocol": "aby3"})) is None
+        weights = model(job).fit(job, x, labels.matrix)
+        assert bool(abs(x[5] @ weights) < range_) is holds
+        others = np.delete(x, 5, axis=0) @ weights
+        assert np.abs(others).max() < 10, "a wave is bounded, so that it drags no other row along"
+    assert model(job).row_limit(job.model_copy(update={"training": Descent()})) is None
+
+
+def test_mini_batches_take_the_narrow_wave_and_passes_over_all_rows_the_wide_one() -> None:
+    job, _, _ = example()
+    assert model(job).sigmoid(job) == NARROW
+    assert model(job).sigmoid(job.model_copy(update={"training": Descent()})) == WIDE

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from party.protocols.sines import ERROR, PHASE_BITS, RANGE, wave
+from party.protocols.sines import ERROR, NARROW, WIDE, Wave
 from tests.harness.plans import compiled
 
 PROTOCOLS = ("pond", "aby3")
 LARGEST = 2**62 - 1
+WAVES = [pytest.param(NARROW, id="narrow"), pytest.param(WIDE, id="wide")]
 
 pytestmark = pytest.mark.slow
 
@@ -73,22 +74,27 @@ def test_a_rescaled_value_is_off_by_one_at_most_and_never_wrong(
     assert set(np.unique(found - exact)) <= {0, 1}
 
 
+@pytest.mark.parametrize("wave", WAVES)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @settings(deadline=None, max_examples=10)
-@given(st.lists(st.floats(-RANGE, RANGE), min_size=1, max_size=200), st.sampled_from([41, 33]))
-def test_the_sigmoid_is_the_waves(protocol: str, t: list[float], bits: int) -> None:
-    values = [round(each * 2**bits) for each in t]
-    found = computed(protocol, "sigmoid", values, bits, 24) / 2**24
-    assert np.abs(found - wave(np.array(t))).max() < ERROR
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=200), st.sampled_from([41, 33]))
+def test_the_sigmoid_is_the_waves(protocol: str, wave: Wave, parts: list[float], bits: int) -> None:
+    t = wave.range * np.array(parts)
+    values = [round(each * 2**bits) for each in t.tolist()]
+    found = computed(protocol, "sigmoid", values, bits, 24, wave) / 2**24
+    assert np.abs(found - wave.value(t)).max() < ERROR
 
 
+@pytest.mark.parametrize("wave", WAVES)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_sums_that_wrapped_around_have_the_phase_that_they_should(protocol: str) -> None:
+def test_sums_that_wrapped_around_have_the_phase_that_they_should(
+    protocol: str, wave: Wave
+) -> None:
     draw = np.random.default_rng(3)
     t = draw.integers(-(2**63), 2**63, 500)
-    found = computed(protocol, "sigmoid", t.tolist(), 41, 24) / 2**24
-    phase = (t >> (41 - PHASE_BITS)) % 2**32 / 2**PHASE_BITS
-    assert np.abs(found - wave(phase)).max() < ERROR
+    found = computed(protocol, "sigmoid", t.tolist(), 41, 24, wave) / 2**24
+    phase = (t >> (41 - wave.phase_bits)) % 2**32 / 2**wave.phase_bits
+    assert np.abs(found - wave.value(phase)).max() < ERROR
 
 
 @pytest.mark.parametrize("holder", [0, 1])

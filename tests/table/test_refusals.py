@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from party.agreement.job import Job
+from party.agreement.job import Descent, Job, Training
 from party.process.errors import InputError
 from party.table import Table, read_table
 
@@ -191,17 +191,20 @@ def test_an_outlier_beyond_the_fixed_point_range(refused: Refused) -> None:
     assert error.where == f"FILE, line {rows}, column 1 ('f1')"
 
 
-def test_an_outlier_that_would_throw_the_polynomial_out_of_its_range(
+def test_an_outlier_that_one_step_would_throw_over_the_range_of_the_sigmoid(
     refused: Refused, read: Callable[..., Table]
 ) -> None:
     text = "f1,f2\n" + "0,1\n1,0\n" * 250 + f"{CANARY},1\n" + "0,1\n"
     job = small_job(502, 2)
-    error = refused(text, job=job)
-    assert "the range in which the protocol's sigmoid holds" in error.what
+    assert read(text, job=job).matrix.shape == (502, 3)
+    wide = job.model_copy(update={"training": Training(epochs=1, batch_size=4, learning_rate=1.0)})
+    error = refused(text, job=wide)
+    assert "the range in which training holds together" in error.what
     assert error.where == "FILE, line 502, column 1 ('f1')"
     assert_hides(error)
-    # The job decides: a protocol whose sigmoid is bounded takes the very same table.
-    assert read(text, job=small_job(502, 2, "aby3")).matrix.shape == (502, 3)
+    # The job decides: passes over all rows have no step of one batch.
+    whole = job.model_copy(update={"training": Descent()})
+    assert read(text, job=whole).matrix.shape == (502, 3)
 
 
 def test_text_that_is_not_utf8(refused: Refused) -> None:

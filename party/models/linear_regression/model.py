@@ -1,4 +1,4 @@
-"""Linear regression by stochastic gradient descent on the squared error."""
+"""Linear regression, by least squares."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from party.models.interface import Array, Opened, Scales
+from party.models.interface import Array, Layout, Opened, Scales
 from party.models.label import LabelRule
 from party.models.linear_predictor import LinearPredictor
 from party.models.linear_regression.parameters import LinearRegressionParameters
@@ -15,7 +15,6 @@ from party.models.linear_regression.parameters import LinearRegressionParameters
 if TYPE_CHECKING:
     from party.agreement.job import Job, Party
     from party.protocols.dealing import Dealing, Sum
-    from party.protocols.interface import Circuit
 
 MOST = 16.0
 """The largest label in its unit: with products of 32 such numbers fixed point is far from full."""
@@ -43,13 +42,10 @@ class LinearRegression(LinearPredictor):
         two it grows."""
         return None if job.descent is not None else 2.0 / job.step_width.value
 
-    def predicted(self, dealing: Dealing, t: Sum, bits: int, result_bits: int) -> Sum:
-        return dealing.rescaled(t, bits - result_bits)
+    def predicted(self, layout: Layout, dealing: Dealing, t: Sum, bits: int, out: int) -> Sum:
+        return dealing.rescaled(t, bits - out)
 
-    def activated(self, circuit: Circuit, product: Any) -> Any:
-        return circuit.truncate(product, circuit.fraction_bits)
-
-    def activated_in_clear(self, job: Job, t: Array) -> Array:
+    def predicted_in_clear(self, job: Job, t: Array) -> Array:
         return t
 
     def document(self, job: Job, party: Party, opened: Opened, scales: Scales) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from party.protocols.aby3.sigmoid import SIGMOID
-from party.protocols.interface import REPLICATED, Circuit, Parts, Protocol
+from party.protocols.interface import REPLICATED, Parts, Protocol
 
 if TYPE_CHECKING:
     from party.protocols.dealing import Dealing, Uniform
@@ -18,13 +17,6 @@ class Aby3(Protocol):
     name = "aby3"
     parts = REPLICATED
     sums: Parts = ((0,), (1,), (2,))
-    fraction_bits = 16
-    sigmoid = SIGMOID
-
-    def circuit(self, tfe: Any, device: Callable[[int], str]) -> Circuit:
-        from party.protocols.aby3.circuit import ReplicatedCircuit
-
-        return ReplicatedCircuit(self, tfe.protocol.ABY3(), tfe, device)
 
     def dealing(self, device: Callable[[int], str], uniform: Uniform) -> Dealing:
         from party.protocols.aby3.dealing import ReplicatedDealing

@@ -1,0 +1,51 @@
+"""How the programs of both solvers keep tables and sums in the state that stays shared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from party.models.interface import HOLDERS, Block, ProgramBuilder
+from party.protocols.interface import Parts
+
+if TYPE_CHECKING:
+    from party.protocols.dealing import SharedTable, Sum
+
+
+def name_of(what: str, party: int) -> str:
+    """The name of a holder's value."""
+    return f"{what}.{HOLDERS[party]}"
+
+
+def parts_of_table(party: int) -> Parts:
+    """A table's masked rows are the other holder's, its masks are the server's."""
+    return ((), (0,), (1,)) if party == 0 else ((0,), (), (1,))
+
+
+def keep_table(builder: ProgramBuilder, what: str, block: Block, bits: int) -> None:
+    """Shares a holder's rows, once for all programs that follow."""
+    own = builder.own(block.party, 0, block.columns, bits)
+    shared = builder.dealing.share(own, block.party)
+    shares: list[list[Any]] = [[], [], [shared.mask]]
+    shares[shared.other] = [shared.masked]
+    builder.keep(name_of(what, block.party), shares)
+
+
+def table_of(builder: ProgramBuilder, what: str, block: Block, bits: int) -> SharedTable:
+    """A holder's rows as they were shared."""
+    from party.protocols.dealing import SharedTable
+
+    held = builder.held(name_of(what, block.party))
+    own = builder.own(block.party, 0, block.columns, bits)
+    other = 1 - block.party
+    return SharedTable(block.party, own, held[other][0], held[2][0])
+
+
+def sum_of(held: list[list[Any]]) -> Sum:
+    """What the seats hold of a sum, of which each has one part at most."""
+    alice, bob, server = (shares[0] if shares else None for shares in held)
+    return alice, bob, server
+
+
+def keep_sum(builder: ProgramBuilder, name: str, value: Sum) -> None:
+    """Leaves a sum as it is."""
+    builder.keep(name, [[] if share is None else [share] for share in value])
