@@ -379,6 +379,7 @@ DEMO_JOB = Job.model_validate(
         "rows": 7000,
         "features": tuple(f"feature_{number}" for number in range(1, 17)),
         "label": "fraud",
+        "columns": {},
         "model": "logistic-regression",
         "training": {"epochs": 10, "batch_size": 128, "learning_rate": 0.375, "order_seed": 18},
         "result": "alice",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import frexp
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from party.agreement.columns import PRINTABLE, ColumnChoice, ColumnSchema, schema_of
 from party.agreement.yaml12 import Document, load_yaml, read_yaml, refused
 from party.models.registry import ModelName, ModelParameters, parameters_of
 from party.process.errors import InputError, printable
@@ -46,12 +47,13 @@ HOLDERS: tuple[Holder, ...] = ("alice", "bob")
 
 Result = Literal["alice", "bob", "both", "own", "nobody"]
 
-_PRINTABLE = "^[^\\x00-\\x1f\\x7f-\\x9f\ufdd0-\ufdef\ufffe\uffff]+$"
-"""No control characters, and none that YAML cannot hold."""
-
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$")]
-ColumnName = Annotated[str, Field(min_length=1, max_length=128, pattern=_PRINTABLE)]
-Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=4096)]
+ColumnName = Annotated[str, Field(min_length=1, max_length=128, pattern=PRINTABLE)]
+MOST_COLUMNS = 4096
+Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MOST_COLUMNS)]
+
+_CLASSES = "logistic-regression"
+"""The model whose label is one of two classes."""
 
 
 class _Strict(BaseModel):
@@ -204,6 +206,11 @@ class Job(_Strict):
     label: LabelColumn = Field(
         description="the column to predict: Bob's, or the one of the holder that is named"
     )
+    columns: dict[ColumnName, ColumnChoice] = Field(
+        default={},
+        description="how to read columns that are not plain numbers, by name: their type, or a "
+        "mapping; see docs/tables.md",
+    )
     model: ModelChoice = Field(
         default="logistic-regression", description="what is trained: its name, or its parameters"
     )
@@ -236,6 +243,7 @@ class Job(_Strict):
                     f"features: {holder} holds neither features nor the label, so that the other "
                     "can train alone"
                 )
+        self._check_columns(names, self.label_of(labels[0]))
         batches = self.batches_of
         if batches is not None and batches.batch_size > self.rows:
             raise ValueError(
@@ -249,10 +257,47 @@ class Job(_Strict):
         return self
 
     def features_of(self, party: Party) -> tuple[str, ...]:
-        """The names of a party's features, in order; none for a party that holds none."""
+        """The names of a party's features, in order, as its table has them; none for a party that
+        holds none."""
         if isinstance(self.features, FeaturesByHolder):
             return getattr(self.features, party, None) or ()
         return self.features if party == "alice" else ()
+
+    def _check_columns(self, features: list[str], label: str | None) -> None:
+        for name in self.columns:
+            if name not in features and name != label:
+                raise ValueError(f"columns: {name!r} is neither a feature nor the label")
+        if label in self.columns:
+            schema = schema_of(self.columns[label])
+            if schema.type != "boolean" or schema.takes_gaps or self.parameters.kind != _CLASSES:
+                raise ValueError(
+                    f"columns: the label {label!r} can be a boolean without missing, for "
+                    f"{_CLASSES}; otherwise it is a plain number"
+                )
+        derived = [name for holder in HOLDERS for name in self.derived_of(holder)]
+        if len(derived) > len(set(derived)):
+            twice = next(name for name in derived if derived.count(name) > 1)
+            raise ValueError(f"columns: two of the model's columns would be named {twice!r}")
+        for holder in HOLDERS:
+            if (count := len(self.derived_of(holder))) > MOST_COLUMNS:
+                raise ValueError(
+                    f"columns: {holder}'s become {count} columns of the model, and "
+                    f"{MOST_COLUMNS} are the most"
+                )
+
+    def schema_of(self, column: str) -> ColumnSchema | None:
+        """How to read a column; None for a plain number."""
+        choice = self.columns.get(column)
+        return None if choice is None else schema_of(choice)
+
+    def derived_of(self, party: Party) -> tuple[str, ...]:
+        """The names of the model's columns that a party's features become, in order."""
+        schemas = [(name, self.schema_of(name)) for name in self.features_of(party)]
+        return tuple(
+            derived
+            for name, schema in schemas
+            for derived in ((name,) if schema is None else schema.derived(name))
+        )
 
     def label_of(self, party: Party) -> str | None:
         """The name of the label column where the party holds it."""
@@ -442,6 +487,7 @@ def _nearest_key(path: Sequence[int | str]) -> str | None:
         "training": (Training, Descent),
         "features": (FeaturesByHolder,),
         "label": (LabelByHolder,),
+        "columns": get_args(ColumnSchema),
     }
     models = parts.get(path[0], (Job,)) if len(path) > 1 else (Job,)
     keys = [key for model in models for key in model.model_fields]

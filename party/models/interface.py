@@ -41,7 +41,7 @@ class Block:
 
     Attributes:
         party: the holder's index.
-        features: how many there are.
+        features: how many columns of the model they are.
         intercept: whether a column of ones follows them, whose weight is the intercept.
     """
 
@@ -58,7 +58,7 @@ class Block:
 def blocks_of(job: Job) -> tuple[Block, ...]:
     """The features of a job by holder, in the order of the seats."""
     return tuple(
-        Block(index, len(job.features_of(holder)), holder == job.intercept_holder)
+        Block(index, len(job.derived_of(holder)), holder == job.intercept_holder)
         for index, holder in enumerate(HOLDERS)
         if job.features_of(holder)
     )

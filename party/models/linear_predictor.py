@@ -121,7 +121,7 @@ class LinearPredictor(Model):
             if weights_of(index) not in opened:
                 continue
             own = opened[weights_of(index)].reshape(-1)
-            for i, name in enumerate(job.features_of(holder)):
+            for i, name in enumerate(job.derived_of(holder)):
                 names.append(name)
                 holders.append(holder)
                 weights.append(float(own[i]))

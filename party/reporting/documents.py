@@ -262,6 +262,9 @@ class ModelDocument(Document):
 
     Attributes:
         health: what its receiver saw of it at home; None in a file of an earlier kit.
+        columns: how features that are not plain numbers become the model's columns, by name: the
+            job's schema with its ``type``, their ``holder``, the names ``derived``, and what was
+            ``fitted`` to the receiver's own; null there for another holder's.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -274,6 +277,7 @@ class ModelDocument(Document):
     protocol: str
     versions: dict[str, str]
     health: Health | None = None
+    columns: dict[str, dict[str, Any]] = {}
 
 
 class SharesDocument(Document):

@@ -59,9 +59,30 @@ def write_model(
         protocol=job.protocol,
         versions=versions,
         health=health,
+        columns=columns_document(job, party, table),
         **own,
     )
     return document.write(output)
+
+
+def columns_document(job: Job, party: Party, table: Table) -> dict[str, Any]:
+    """How the features become the model's columns, by name: what the job says of each that is not
+    a plain number, with its defaults; and under ``fitted`` what was learnt from it, for the party's
+    own columns alone. Of another holder's it is null: that party alone knows it.
+    """
+    found: dict[str, Any] = {}
+    for holder in job.holders:
+        for i, name in enumerate(job.features_of(holder)):
+            if (schema := job.schema_of(name)) is not None:
+                own = table.fitted[i].applied if holder == party else None
+                derived = list(schema.derived(name))
+                found[name] = {
+                    "holder": holder,
+                    "derived": derived,
+                    **schema.model_dump(mode="json"),
+                    "fitted": own,
+                }
+    return found
 
 
 def doubts(job: Job, party: Party, table: Table) -> tuple[str, ...]:

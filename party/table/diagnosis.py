@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,33 +23,47 @@ from party.table.expected import Expected
 from party.table.findings import MOST_LINES, Finding, Kind
 from party.table.header import Layout
 from party.table.moments import Columns, Moments
-from party.table.numbers import UnreadableLinesError, parse, parse_loosely
+from party.table.numbers import UnreadableLinesError, decode, parse, parse_loosely, parse_typed
 from party.table.taken import laid_out, rows_of
 from party.table.text import Block, Text
+
+if TYPE_CHECKING:  # those of tables of plain numbers are read without them
+    from party.table.columns.decoding import Decoder, WrongCellError
+    from party.table.columns.deriving import Fitted
 
 _COMPLETE = "every row needs a number in every column: fill it in, or all parties leave the row out"
 _DECIMAL = "write numbers as 1234.5 or 1.2345e3, without units or separators of thousands"
 _POINT = "write decimals with a point, 0.5, and not with a comma"
+_MOST_NAMES = 8
+_LEAVE_OUT = "leave it out of the job's features"
 _NOT_FINITE = ("the cell is not a finite number", _COMPLETE)
 _NO_ROW = (b"", b"\r")
 _SAME_ROWS = "all parties need the same rows in the same order, as many as the job says"
 
 
-def findings_in(path: Path, expected: Expected, known: Moments | None = None) -> list[Finding]:
+@dataclass(frozen=True)
+class Known:
+    """What the quick look has found of the features: what was learnt, and their moments."""
+
+    fitted: tuple[Fitted, ...]
+    moments: Moments
+
+
+def findings_in(path: Path, expected: Expected, known: Known | None = None) -> list[Finding]:
     """All that does not fit in a table, in the order of the table's columns.
 
     Args:
         path: a CSV file or a directory of parts.
         expected: what the table must fit.
-        known: the moments of the features, where the quick look has found them.
+        known: what the quick look has found, if it has.
 
     Raises:
         InputError: the text itself cannot be read.
     """
-    survey = _Survey(path, expected)
+    survey = _Survey(path, expected, known)
     survey.look_at_cells()
-    survey.look_at_columns(known)
-    survey.look_for_outliers(known)
+    survey.look_at_columns()
+    survey.look_for_outliers()
     return survey.findings()
 
 
@@ -59,14 +74,29 @@ def label_is_wrong(rule: LabelRule, labels: Columns) -> NDArray[np.bool_]:
     return np.asarray(np.abs(labels) > rule.most * rule.unit)
 
 
+def _add_finite(moments: Moments, values: NDArray[np.float64]) -> None:
+    finite = values[np.isfinite(values)]
+    if len(finite):
+        with np.errstate(over="ignore", invalid="ignore"):
+            moments.add(finite[np.newaxis])
+
+
 class _Survey:
-    def __init__(self, path: Path, expected: Expected) -> None:
+    def __init__(self, path: Path, expected: Expected, known: Known | None) -> None:
         self._path = path
         self._expected = expected
+        self._known = None if known is None else known.moments
         self._layout = Layout(0, ())
-        self._first_feature = int(expected.label is not None)
+        self._schemas = expected.schemas or (None,) * len(expected.columns)
+        self._fitted = () if known is None else known.fitted
         self._found: dict[tuple[Kind, int | None], Finding] = {}
-        self._moments = [Moments(1) for _ in expected.columns]
+        self._decoders: dict[int, Decoder] = {}
+        if expected.schemas:
+            from party.table.columns.decoding import decoder
+
+            self._decoders = {i: decoder(one) for i, one in enumerate(self._schemas) if one}
+        self._label_moments = Moments(1)
+        self._moments = [Moments(1) for _ in range(expected.features)]
         self._rows = 0
         self._telling: int | None = None
 
@@ -82,63 +112,125 @@ class _Survey:
     def look_at_cells(self) -> None:
         """Every line and every cell by itself, and the number of rows."""
         wanted, labels = self._expected.rows, self._expected.label
+        self._learn()
         for block in self._blocks():
             values = self._values(block)
             if labels is not None:
                 wrong = label_is_wrong(labels, values[0]) & np.isfinite(values[0])
                 self._add_lines("label", *_label_words(labels), 0, block.line, wrong)
-            for column, moments in zip(values, self._moments, strict=True):
-                finite = column[np.isfinite(column)]
-                if len(finite):
-                    with np.errstate(over="ignore", invalid="ignore"):
-                        moments.add(finite[np.newaxis])
+                _add_finite(self._label_moments, values[0])
+            for column, moments in zip(self._features(values), self._moments, strict=True):
+                _add_finite(moments, column)
             if self._rows > 2 * wanted:
                 self._add_rows(f"more than {2 * wanted}")
                 return
         if self._rows != wanted:
             self._add_rows(str(self._rows))
 
-    def look_at_columns(self, known: Moments | None) -> None:
+    def _learn(self) -> None:
+        """What the features' schemas need of whole columns, of the cells that are right."""
+        if not self._expected.schemas or self._fitted:
+            return
+        from party.table.columns.fitting import fit
+
+        rows, columns = self._expected.shape
+
+        def blocks() -> Iterator[Columns]:
+            first = self._expected.first_feature
+            return (self._values(block, silent=True)[first:] for block in self._blocks())
+
+        self._fitted = fit(self._expected.feature_schemas, rows, max(1, columns // 2), blocks)
+
+    def _features(self, values: Columns) -> Columns:
+        """The columns of the model in some rows; NaN for what is wrong."""
+        own = values[self._expected.first_feature :]
+        if not self._expected.schemas:
+            return own
+        from party.table.columns.deriving import derive
+
+        with np.errstate(over="ignore", invalid="ignore"):
+            return derive(own, self._expected.feature_schemas, self._fitted)
+
+    def look_at_columns(self) -> None:
         """Columns that cannot be standardised, and labels that are all the same."""
         if ("separator", None) in self._found:
             return  # what stands between commas is not the columns
-        for column, moments in enumerate(self._moments):
-            feature = column - self._first_feature
-            if known is None and moments.rows < min(2, self._expected.rows):
+        known, enough = self._known, min(2, self._expected.rows)
+        if self._expected.label is not None:
+            same, one = known is not None or self._label_moments.rows >= enough, self._label_moments
+            same = same and one.rows == self._rows and one.low[0] == one.high[0]
+            if same and ("label", 0) not in self._found:
+                hint = "there is nothing to learn unless different labels are there"
+                self._add("one-label", "all labels are the same", hint, 0)
+        constant: dict[int, list[int]] = {}
+        for feature, moments in enumerate(self._moments):
+            if known is None and moments.rows < enough:
                 continue
-            if feature < 0:
-                same = moments.rows == self._rows and moments.low[0] == moments.high[0]
-                if same and ("label", 0) not in self._found:
-                    hint = "there is nothing to learn unless different labels are there"
-                    self._add("one-label", "all labels are the same", hint, column)
-            elif moments.constant[0] if known is None else known.constant[feature]:
-                what = "the column is constant: it cannot be standardised, and tells nothing"
-                hint = "leave it out of the job's features"
-                self._add("constant", what, hint, column)
+            column = self._expected.sources[feature]
+            if moments.constant[0] if known is None else known.constant[feature]:
+                constant.setdefault(column, []).append(feature)
             elif moments.too_large[0] if known is None else known.too_large[feature]:
                 what = "the column's values are too large to standardise"
-                self._add("too-large", what, "measure it in a larger unit", column)
+                hint = "measure it in a larger unit"
+                if not moments.rows:
+                    what, hint = "every cell of the column is empty", _LEAVE_OUT
+                self._add("too-large", what, hint, column)
+        for column, features in constant.items():
+            self._add("constant", *self._constant_words(column, features), column)
+        self._look_at_spreads(constant)
 
-    def look_for_outliers(self, known: Moments | None) -> None:
+    def _look_at_spreads(self, constant: dict[int, list[int]]) -> None:
+        first = self._expected.first_feature
+        for column, learnt in enumerate(self._fitted, first):
+            if learnt.spread == 0 and column not in constant:
+                what = "half of the column's values are the same: its interquartile range is zero"
+                hint = "agree on scale: standard for it"
+                self._add("constant", what, hint, column)
+
+    def _constant_words(self, column: int, features: list[int]) -> tuple[str, str]:
+        """What is wrong with a column of which these derived columns never change."""
+        schema = self._schemas[column]
+        whole = "the column is constant: it cannot be standardised, and tells nothing"
+        if schema is None:
+            return whole, _LEAVE_OUT
+        name = self._expected.columns[column]
+        own = [i for i, source in enumerate(self._expected.sources) if source == column]
+        derived = dict(zip(own, schema.derived(name), strict=True))
+        if len(features) == len(own) or derived[features[0]] == name:
+            hint = _LEAVE_OUT
+            if getattr(schema, "clip", None) is not None:
+                hint += "; or agree on another clip"
+            return whole, hint
+        names = ", ".join(repr(derived[feature]) for feature in features[:_MOST_NAMES])
+        names += ", …" * (len(features) > _MOST_NAMES)
+        what = f"what the job derives from it never changes: {names}"
+        return what, "agree on the values that are there, and on an indicator only where gaps are"
+
+    def look_for_outliers(self) -> None:
         """Values and rows too far from the others, as far as the moments tell."""
         if not self._expected.features or ("separator", None) in self._found:
             return
-        means, scales = self._standard(known)
+        means, scales = self._standard()
         lines = 0
         for block in self._blocks():
-            values = self._values(block, silent=True)[self._first_feature :]
+            values = self._features(self._values(block, silent=True))
             with np.errstate(over="ignore", invalid="ignore"):
                 own = (values - means[:, np.newaxis]) / scales[:, np.newaxis]
             own[~np.isfinite(own)] = 0
             far: NDArray[np.bool_] = np.abs(own) > LIMIT
             for feature in np.flatnonzero(far.any(axis=1)):
+                column = self._expected.sources[int(feature)]
                 what = (
                     f"the value is more than {LIMIT:.0f} standard deviations from the column's mean"
                 )
+                if getattr(self._schemas[column], "scale", None) == "robust":
+                    what = (
+                        f"the value is more than {LIMIT:.0f} interquartile ranges from the "
+                        "column's median"
+                    )
                 hint = (
                     "look whether it is an error; otherwise clip the column or take its logarithm"
                 )
-                column = int(feature) + self._first_feature
                 self._add_lines("outlier", what, hint, column, block.line, far[feature])
             if self._expected.row_limit is not None:
                 self._add_far_rows(block, own, np.asarray(far.any(axis=0)))
@@ -162,19 +254,27 @@ class _Survey:
             "larger batch_size"
         )
         for feature in np.unique(most[far]):
-            column = int(feature) + self._first_feature
+            column = self._expected.sources[int(feature)]
             lines = far & (most == feature)
             self._add_lines("far-row", what, hint, column, block.line, lines)
 
-    def _standard(self, known: Moments | None) -> tuple[Columns, Columns]:
-        """Mean and scale of the features; the scale is NaN for those that have none."""
+    def _standard(self) -> tuple[Columns, Columns]:
+        """What is taken off the features, and by what they are divided: NaN for those that cannot
+        be standardised."""
+        known, features = self._known, self._moments
         if known is not None:
             usable = ~(known.constant | known.too_large)
-            return known.mean, np.where(usable, known.scale, np.nan)
-        features = self._moments[self._first_feature :]
-        usable = np.array([one.rows and not (one.constant | one.too_large)[0] for one in features])
-        scale = np.array([one.scale[0] for one in features])
-        return np.array([one.mean[0] for one in features]), np.where(usable, scale, np.nan)
+            mean, scale = known.mean, known.scale
+        else:
+            usable = np.array([m.rows and not (m.constant | m.too_large)[0] for m in features])
+            mean = np.array([one.mean[0] for one in features])
+            scale = np.array([one.scale[0] for one in features])
+        if self._expected.schemas:
+            from party.table.columns.deriving import standard
+
+            mean, scale = standard(mean, scale, self._expected.feature_schemas, self._fitted)
+            usable = usable & (scale > 0)
+        return mean, np.where(usable, scale, np.nan)
 
     def _blocks(self) -> Iterator[Block]:
         """The lines after the header, as they stand in the table."""
@@ -195,8 +295,12 @@ class _Survey:
         try:
             if not there:
                 raise UnreadableLinesError
-            values[there] = parse(block.text, layout.width, layout.whole)
-            if not silent:
+            if self._expected.schemas:
+                schemas = [self._schemas[column] for column in there]
+                values[there] = parse_typed(block.text, layout.width, layout.whole, schemas)
+            else:
+                values[there] = parse(block.text, layout.width, layout.whole)
+            if not (silent or self._expected.schemas):
                 for column in there:
                     lost = ~np.isfinite(values[column])
                     self._add_lines("not-finite", *_NOT_FINITE, column, block.line, lost)
@@ -223,16 +327,22 @@ class _Survey:
             return range(len(lines))
         if len(lines) <= loose.lines.max(initial=0):
             return range(len(lines))
-        values[np.array(there)[:, np.newaxis], loose.lines] = loose.values
         empty = [number for number, line in enumerate(lines) if line in _NO_ROW]
         alone = np.union1d(np.setdiff1d(np.arange(len(lines)), loose.lines), empty)
-        if not silent:
-            for column, numbers, cells in zip(there, loose.values, loose.cells, strict=True):
-                for row in np.flatnonzero(~np.isfinite(numbers)):
-                    number = int(loose.lines[row])
-                    if lines[number] not in _NO_ROW:
-                        wrong = self._wrong_cell(lines[number], cells[int(row)].as_py(), column)
-                        self._add(*wrong, column, block.line + number)
+        for column, numbers, cells in zip(there, loose.values, loose.cells, strict=True):
+            schema = self._schemas[column]
+            errors: dict[int, WrongCellError] = {}
+            if schema is not None:
+                numbers, errors = decode(cells, schema)
+            values[column, loose.lines] = numbers
+            wrong = np.flatnonzero(~np.isfinite(numbers)) if schema is None else sorted(errors)
+            for row in () if silent else map(int, wrong):
+                number = int(loose.lines[row])
+                if lines[number] not in _NO_ROW:
+                    told = self._wrong_cell(
+                        lines[number], cells[row].as_py(), column, errors.get(row)
+                    )
+                    self._add(*told, column, block.line + number)
         return [int(number) for number in alone]
 
     def _look_at(self, line: bytes, number: int, values: Columns, silent: bool) -> None:
@@ -249,13 +359,25 @@ class _Survey:
         for column, at in enumerate(self._layout.positions):
             if at is None:
                 continue
-            cell = cells[at]
-            if NUMBER.fullmatch(cell):
+            cell, wrong = cells[at], None
+            if self._schemas[column] is not None:
+                values[column], wrong = self._decoded(cell, column)
+                if wrong is None:
+                    continue
+            elif NUMBER.fullmatch(cell):
                 values[column] = float(cell)
                 if np.isfinite(values[column]):
                     continue
                 values[column] = np.nan
-            add(*self._wrong_cell(line, cell, column), column, number)
+            add(*self._wrong_cell(line, cell, column, wrong), column, number)
+
+    def _decoded(self, cell: str, column: int) -> tuple[float, WrongCellError | None]:
+        from party.table.columns.decoding import WrongCellError
+
+        try:
+            return self._decoders[column](cell), None
+        except WrongCellError as error:
+            return np.nan, error
 
     def _wrong_count(self, line: bytes, cells: list[str]) -> tuple[Kind, str, str]:
         count, wanted = len(cells), self._layout.width
@@ -274,7 +396,11 @@ class _Survey:
             hint += "; under a header with the job's names there may be more"
         return "cells", what, hint
 
-    def _wrong_cell(self, line: bytes, cell: str, column: int) -> tuple[Kind, str, str]:
+    def _wrong_cell(
+        self, line: bytes, cell: str, column: int, error: WrongCellError | None
+    ) -> tuple[Kind, str, str]:
+        if error is not None:
+            return error.kind, error.what, error.hint or ""
         if not cell.strip(" \t"):
             return "empty", "the cell is empty", _COMPLETE
         if NUMBER.fullmatch(cell) or NOT_FINITE.fullmatch(cell):

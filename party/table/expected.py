@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from party.models.label import LabelRule
 
 if TYPE_CHECKING:  # the process that reads a table starts sooner without them
+    from party.agreement.columns import ColumnSchema
     from party.agreement.job import Job, Party
 
 
@@ -22,6 +24,7 @@ class Expected:
         party: whose table it is.
         rows: as many as the job says.
         columns: names in the table's order: the label, if the party holds it, then the features.
+        schemas: of each of these, where it is not a plain number; empty where all are.
         label: what the label must be; None where another party holds it.
         intercept: whether a column of ones follows the features in the matrix.
         row_limit: the largest squared length of a standardised row, or None for any.
@@ -34,6 +37,7 @@ class Expected:
     label: LabelRule | None
     intercept: bool
     row_limit: float | None
+    schemas: tuple[ColumnSchema | None, ...] = ()
 
     @classmethod
     def of(cls, job: Job, party: Party) -> Expected:
@@ -47,25 +51,48 @@ class Expected:
         if limit is not None:
             # A row's length is that of all holders' parts of it, and each sees its own part alone.
             limit /= sum(bool(job.features_of(holder)) for holder in job.holders)
+        columns = (*(() if label is None else (label,)), *job.features_of(party))
+        schemas = tuple(job.schema_of(name) for name in columns)
         return cls(
             job=job.name,
             party=party,
             rows=job.rows,
-            columns=(*(() if label is None else (label,)), *job.features_of(party)),
+            columns=columns,
             label=None if label is None else model.label_rule,
             intercept=party == job.intercept_holder,
             row_limit=limit,
+            schemas=schemas if any(schemas) else (),
         )
 
     @property
+    def first_feature(self) -> int:
+        """Where the features begin among the columns: behind the label."""
+        return int(self.label is not None)
+
+    @property
+    def feature_schemas(self) -> tuple[ColumnSchema | None, ...]:
+        """The schemas of the features; empty where all are plain numbers."""
+        return self.schemas[self.first_feature :]
+
+    @cached_property
+    def sources(self) -> tuple[int, ...]:
+        """For each column of the model that is the party's: the column that it comes of."""
+        own = range(self.first_feature, len(self.columns))
+        if not self.schemas:
+            return tuple(own)
+        from party.table.columns.deriving import sources
+
+        return tuple(own[source] for source in sources(self.feature_schemas))
+
+    @property
     def features(self) -> int:
-        """How many of the columns are features."""
-        return len(self.columns) - (self.label is not None)
+        """How many columns of the model are the party's."""
+        return len(self.sources)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Of the matrix: the features, the ones if the intercept is here, the label if it is."""
-        return self.rows, len(self.columns) + self.intercept
+        return self.rows, self.features + self.first_feature + self.intercept
 
     def place(self, path: Path, line: int | None = None, column: int | None = None) -> str:
         """A place for an error: file, line from 1, column from 0 (said from 1, with its name)."""
@@ -77,7 +104,10 @@ class Expected:
         return place
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self))
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain["label"] = None if self.label is None else asdict(self.label)
+        plain["schemas"] = [one if one is None else one.model_dump() for one in self.schemas]
+        return json.dumps(plain)
 
     @classmethod
     def from_json(cls, text: str) -> Expected:
@@ -85,4 +115,8 @@ class Expected:
         if (label := value["label"]) is not None:
             classes = None if label["classes"] is None else tuple(label["classes"])
             value["label"] = LabelRule(classes, label["unit"], label["most"])
-        return cls(**value | {"columns": tuple(value["columns"])})
+        if value["schemas"]:
+            from party.agreement.columns import from_plain
+
+            value["schemas"] = [one if one is None else from_plain(one) for one in value["schemas"]]
+        return cls(**value | {key: tuple(value[key]) for key in ("columns", "schemas")})

@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from party.table.table import Table
 
 if TYPE_CHECKING:
     from party.agreement.job import Job, Party
+    from party.table.columns.deriving import Counts, Fitted
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -50,7 +52,14 @@ def load(path: Path, job: Job, party: Party) -> Table:
         os.close(memory)
     matrix = np.frombuffer(mapped, np.float32).reshape(expected.shape)
     mean, scale = (None if found[k] is None else np.array(found[k]) for k in ("mean", "scale"))
-    return Table(matrix, mean, scale, found["digest"], tuple(found["ignored"]))
+    fitted: tuple[Fitted, ...] = ()
+    counts: tuple[Counts, ...] = ()
+    if found["fitted"]:
+        from party.table.columns.deriving import Counts, Fitted
+
+        fitted = tuple(Fitted(**one) for one in found["fitted"])
+        counts = tuple(Counts(**one) for one in found["counts"])
+    return Table(matrix, mean, scale, found["digest"], tuple(found["ignored"]), fitted, counts)
 
 
 def _ask_child(path: Path, expected: Expected, memory: int) -> dict[str, Any]:
@@ -111,6 +120,8 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         "scale": None if found.scale is None else found.scale.tolist(),
         "digest": found.digest,
         "ignored": found.ignored,
+        "fitted": [asdict(one) for one in found.fitted],
+        "counts": [asdict(one) for one in found.counts],
     }
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from party.table.cells import WrongLineError, cells_of
 from party.table.moments import Columns
 from party.table.text import BLOCK_BYTES
 
+if TYPE_CHECKING:
+    from party.agreement.columns import ColumnSchema
+    from party.table.columns.decoding import WrongCellError
+
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_EMPTY_LINE = re.compile(rb"^\r?$", re.MULTILINE)
 _STRAY_QUOTE = re.compile(rb'[^,\r\n]"[^,\r\n]')
 
 
@@ -39,6 +45,103 @@ def parse(text: bytes, width: int, positions: Sequence[int]) -> Columns:
     return np.stack([column.to_numpy() for column in table.columns])
 
 
+def parse_typed(
+    text: bytes, width: int, positions: Sequence[int], schemas: Sequence[ColumnSchema | None]
+) -> Columns:
+    """The codes in some lines whose columns have schemas (``party.table.columns``).
+
+    Args:
+        text: whole lines.
+        width: cells of each line.
+        positions: of the columns to read, from 0.
+        schemas: of these columns; None for a plain number.
+
+    Raises:
+        UnreadableLinesError: a line has another width, or a cell to be read is wrong.
+    """
+    if width == 1 and _EMPTY_LINE.search(text.removesuffix(b"\n")):
+        raise UnreadableLinesError
+    numbers = [schema is None or schema.type == "number" for schema in schemas]
+    try:
+        kinds = [pa.float64() if number else pa.string() for number in numbers]
+        columns = _read(text, width, positions, kinds).columns
+        found = [
+            _checked_numbers(column, schema) if number else _codes(column, schema)
+            for column, schema, number in zip(columns, schemas, numbers, strict=True)
+        ]
+    except UnreadableLinesError:  # a space in the place of a number perhaps, or a quote in a word
+        columns = _texts(text, width, positions)
+        found = [_codes(column, one) for column, one in zip(columns, schemas, strict=True)]
+    return np.stack(found)
+
+
+def _texts(text: bytes, width: int, positions: Sequence[int]) -> list[Any]:
+    """The cells in some lines by columns."""
+    try:
+        return list(_read(text, width, positions, pa.string()).columns)
+    except UnreadableLinesError:
+        pass
+    found: list[list[str]] = [[] for _ in positions]
+    for line in text.removesuffix(b"\n").split(b"\n"):
+        try:
+            cells = cells_of(line)
+        except WrongLineError:
+            raise UnreadableLinesError from None
+        if len(cells) != width:
+            raise UnreadableLinesError
+        for column, position in zip(found, positions, strict=True):
+            column.append(cells[position])
+    return [pa.chunked_array([pa.array(column, pa.string())]) for column in found]
+
+
+def _codes(column: Any, schema: ColumnSchema | None) -> NDArray[np.float64]:
+    if schema is None:
+        numbers = _numbers(_trimmed(column))
+        if not np.isfinite(numbers).all():
+            raise UnreadableLinesError
+        return numbers
+    codes, wrong = decode(_trimmed(column), schema)
+    if wrong:
+        raise UnreadableLinesError
+    return codes
+
+
+def _checked_numbers(column: Any, schema: ColumnSchema | None) -> NDArray[np.float64]:
+    values = np.array(column.to_numpy())
+    finite, gaps = np.isfinite(values), column.null_count
+    if finite.sum() + gaps < len(values):
+        raise UnreadableLinesError
+    if gaps and (schema is None or not schema.takes_gaps):
+        raise UnreadableLinesError
+    if getattr(schema, "log1p", False) and (values <= -1).any():
+        raise UnreadableLinesError
+    return values
+
+
+def _trimmed(column: Any) -> Any:
+    import pyarrow.compute as pc  # here: few tables need it, and it takes its time
+
+    return pc.utf8_trim(column.combine_chunks(), characters=" \t")
+
+
+def decode(
+    cells: Any, schema: ColumnSchema
+) -> tuple[NDArray[np.float64], dict[int, WrongCellError]]:
+    """The codes of some cells, and what is wrong, by row, with those that have none; NaN there."""
+    from party.table.columns.decoding import WrongCellError, decoder
+
+    encoded = cells.dictionary_encode()
+    indices, one = np.array(encoded.indices), decoder(schema)
+    codes, wrong = np.full(len(encoded.dictionary), np.nan), {}
+    for i, cell in enumerate(encoded.dictionary.to_pylist()):
+        try:
+            codes[i] = one(cell)
+        except WrongCellError as error:
+            wrong[i] = error
+    rows = np.flatnonzero(np.isin(indices, list(wrong))) if wrong else ()
+    return codes[indices], {int(row): wrong[int(indices[row])] for row in rows}
+
+
 @dataclass(frozen=True)
 class Loose:
     """Lines in which not every cell is a number.
@@ -60,8 +163,6 @@ def parse_loosely(text: bytes, width: int, positions: Sequence[int]) -> Loose:
     Raises:
         UnreadableLinesError: they cannot be told apart into lines and cells so quickly.
     """
-    import pyarrow.compute as pc  # here: few tables need it, and it takes its time
-
     wrong: list[int] = []
 
     def skip(row: Any) -> str:
@@ -70,7 +171,7 @@ def parse_loosely(text: bytes, width: int, positions: Sequence[int]) -> Loose:
 
     table = _read(text, width, positions, pa.string(), skip, wrong)
     lines = np.setdiff1d(np.arange(len(table) + len(wrong)), wrong, assume_unique=True)
-    cells = [pc.utf8_trim(column.combine_chunks(), characters=" \t") for column in table.columns]
+    cells = [_trimmed(column) for column in table.columns]
     try:
         values = [_numbers(column) for column in cells]
     except pa.ArrowInvalid:
@@ -79,6 +180,7 @@ def parse_loosely(text: bytes, width: int, positions: Sequence[int]) -> Loose:
 
 
 def _numbers(column: Any) -> NDArray[np.float64]:
+    """The numbers among some cells, NaN for what is none."""
     import pyarrow.compute as pc
 
     right = pc.match_substring_regex(column, _NUMBER)
@@ -90,7 +192,7 @@ def pick(text: bytes, width: int, positions: Sequence[int]) -> bytes:
 
     Raises:
         UnreadableLinesError: a line has another width, or is not UTF-8; or a cell that is picked
-            needs quotes, as no number does.
+            needs quotes, as few do.
     """
     import pyarrow.compute as pc
 
@@ -99,6 +201,8 @@ def pick(text: bytes, width: int, positions: Sequence[int]) -> bytes:
     lines = pc.binary_join_element_wise(*columns, b",")
     picked = b"\n".join(lines.to_pylist()) + b"\n"
     commas = (len(positions) - 1) * len(lines)
+    if len(positions) == 1 and _EMPTY_LINE.search(picked):
+        raise UnreadableLinesError  # an empty cell, which stands in quotes where it is alone
     if b'"' in picked or picked.count(b",") != commas or picked.count(b"\n") != len(lines):
         raise UnreadableLinesError
     return picked
@@ -125,16 +229,20 @@ def _read(
             raise UnreadableLinesError
     names = [str(column) for column in range(width)]
     wanted = [names[position] for position in positions]
+    mixed = isinstance(kind, list)  # texts, and numbers of which some may be missing
     try:
         table = csv.read_csv(
             pa.BufferReader(text),
             csv.ReadOptions(use_threads=False, block_size=2 * BLOCK_BYTES, column_names=names),
             csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=skip),
             csv.ConvertOptions(
-                check_utf8=kind == pa.string(),  # numbers are ASCII, and others are not taken
-                column_types=dict.fromkeys(wanted, kind),
+                # Numbers are ASCII, and others are not taken.
+                check_utf8=mixed or kind == pa.string(),
+                column_types=dict(
+                    zip(wanted, kind if mixed else [kind] * len(wanted), strict=True)
+                ),
                 include_columns=wanted,
-                null_values=[],
+                null_values=[""] if mixed else [],
                 strings_can_be_null=False,
             ),
             memory_pool=pa.system_memory_pool(),

@@ -2,7 +2,8 @@
 
 The first pass checks everything that can be checked without the columns' moments, and gathers
 these; the second fills the matrix. Between the two nothing is kept, so that memory beyond the
-matrix stays the same for any number of rows.
+matrix stays the same for any number of rows. Where columns have schemas, what these learn from
+whole columns takes passes of its own before, in the memory that the matrix will have.
 
 Both look no closer than they must. Whatever they do not take, ``party.table.diagnosis`` explains.
 """
@@ -11,19 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from party.agreement.limits import LIMIT
 from party.process.errors import InputError
-from party.table.diagnosis import findings_in, label_is_wrong
+from party.table.diagnosis import Known, findings_in, label_is_wrong
 from party.table.expected import Expected
 from party.table.findings import UnfitTableError
 from party.table.moments import Columns, Moments
-from party.table.numbers import UnreadableLinesError, parse
+from party.table.numbers import UnreadableLinesError, parse, parse_typed
 from party.table.taken import ROWS, Taken
+
+if TYPE_CHECKING:  # those of tables of plain numbers are read without them
+    from party.table.columns.deriving import Counts, Fitted
 
 _PASS_VALUES = 1 << 18
 """Values that are worked on at a time. How many rows make a block of the moments follows from it
@@ -40,6 +46,8 @@ class Found:
     scale: NDArray[np.float64] | None
     digest: str
     ignored: tuple[int, ...]
+    fitted: tuple[Fitted, ...] = ()
+    counts: tuple[Counts, ...] = ()
 
 
 def read(path: Path, expected: Expected, allocate: Callable[[], NDArray[np.float32]]) -> Found:
@@ -57,20 +65,23 @@ def read(path: Path, expected: Expected, allocate: Callable[[], NDArray[np.float
     """
     table, moments = _TableFile(path, expected), None
     try:
+        table.fit()
         moments, taken = table.checked()
         if (moments.constant | moments.too_large).any():
             raise _UnfitError
-        mean, scale = (moments.mean, moments.scale) if expected.features else (None, None)
+        mean, scale = table.standard(moments)
         matrix = allocate()
         again = table.fill(matrix, mean, scale)
     except (UnreadableLinesError, _UnfitError):
-        if findings := findings_in(path, expected, moments):
+        known = None if moments is None else Known(table.fitted, moments)
+        if findings := findings_in(path, expected, known):
             raise UnfitTableError(findings, path) from None
         again = None
     if again is None or taken.digest != again:
         hint = "start again when nobody writes to it"
         raise InputError("the table changed while it was read", str(path), hint)
-    return Found(matrix, mean, scale, again, taken.layout.ignored)
+    ignored = taken.layout.ignored
+    return Found(matrix, mean, scale, again, ignored, table.fitted, table.counts)
 
 
 class _UnfitError(Exception):
@@ -81,7 +92,43 @@ class _TableFile:
     def __init__(self, path: Path, expected: Expected) -> None:
         self._path = path
         self._expected = expected
-        self._first_feature = int(expected.label is not None)
+        self._first_feature = expected.first_feature
+        self.fitted: tuple[Fitted, ...] = ()
+        self.counts: tuple[Counts, ...] = ()
+
+    def fit(self) -> None:
+        """Learns what the schemas need of whole columns."""
+        if not self._expected.schemas:
+            return
+        from party.table.columns.fitting import fit
+
+        schemas, rows, columns = self._expected.feature_schemas, *self._expected.shape
+        taken = partial(Taken, self._path, self._expected)
+
+        def blocks() -> Iterator[Columns]:
+            return (block[self._first_feature :] for block in self._parsed(taken()))
+
+        self.fitted = fit(schemas, rows, max(1, columns // 2), blocks)
+
+    def standard(
+        self, moments: Moments
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | tuple[None, None]:
+        """What is taken off each feature, and by what it is divided.
+
+        Raises _UnfitError where that would be zero.
+        """
+        if not self._expected.features:
+            return None, None
+        if not self._expected.schemas:
+            return moments.mean, moments.scale
+        from party.table.columns.deriving import standard
+
+        mean, scale = standard(
+            moments.mean, moments.scale, self._expected.feature_schemas, self.fitted
+        )
+        if not scale.all():
+            raise _UnfitError
+        return mean, scale
 
     def checked(self) -> tuple[Moments, Taken]:
         """The moments of every feature, with the label checked, and what was read."""
@@ -90,7 +137,8 @@ class _TableFile:
         with np.errstate(over="ignore", invalid="ignore"):
             for block in self._rows(taken):
                 if self._expected.features:
-                    moments.add(block[self._first_feature :])
+                    moments.add(self._features(block))
+                    self._count(block)
                 if label is not None:
                     if label_is_wrong(label, block[0]).any():
                         raise _UnfitError
@@ -113,7 +161,7 @@ class _TableFile:
             rows = slice(row, row + block.shape[1])
             row = rows.stop
             if mean is not None and scale is not None:
-                own = block[self._first_feature :]
+                own = self._features(block)
                 own -= mean[:, np.newaxis]
                 own /= scale[:, np.newaxis]
                 self._check_range(own)
@@ -123,6 +171,23 @@ class _TableFile:
         if expected.intercept:
             matrix[:, features] = 1.0
         return taken.digest
+
+    def _features(self, block: Columns) -> Columns:
+        """The columns of the model in some rows of the table, not standardised yet."""
+        own = block[self._first_feature :]
+        if not self._expected.schemas:
+            return own
+        from party.table.columns.deriving import derive
+
+        return derive(own, self._expected.feature_schemas, self.fitted)
+
+    def _count(self, block: Columns) -> None:
+        if not self._expected.schemas:
+            return
+        from party.table.columns.deriving import count
+
+        own = block[self._first_feature :]
+        self.counts = count(own, self._expected.feature_schemas, self.counts)
 
     def _check_range(self, block: Columns) -> None:
         limit = self._expected.row_limit
@@ -135,11 +200,12 @@ class _TableFile:
     def _rows(self, taken: Taken) -> Iterator[Columns]:
         """The rows, as many at a time as ``_PASS_VALUES`` allows.
 
-        Every value is finite, and there are as many rows as the job says. What is given belongs to
-        the caller only until the next is asked for.
+        Every value is finite, but for the gaps that a schema allows, and there are as many rows as
+        the job says. What is given belongs to the caller only until the next is asked for.
         """
         columns = len(self._expected.columns)
-        size = max(1, min(_PASS_VALUES // columns, self._expected.rows))
+        widest = max(columns, self._first_feature + self._expected.features)
+        size = max(1, min(_PASS_VALUES // widest, self._expected.rows))
         gathered = np.empty((columns, size))
         filled = 0
         for block in self._parsed(taken):
@@ -156,11 +222,14 @@ class _TableFile:
 
     def _parsed(self, taken: Taken) -> Iterator[Columns]:
         """The rows as the text comes, checked."""
-        width, rows = len(self._expected.columns), 0
+        width, schemas, rows = len(self._expected.columns), self._expected.schemas, 0
         for block in taken.rows():
-            values = parse(block.text, width, range(width))
+            if schemas:
+                values = parse_typed(block.text, width, range(width), schemas)
+            else:
+                values = parse(block.text, width, range(width))
             rows += values.shape[1]
-            if rows > self._expected.rows or not np.isfinite(values).all():
+            if rows > self._expected.rows or not (schemas or np.isfinite(values).all()):
                 raise _UnfitError
             yield values
         if not rows:

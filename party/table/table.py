@@ -13,6 +13,7 @@ from party.table.expected import Expected
 
 if TYPE_CHECKING:
     from party.agreement.job import Job, Party
+    from party.table.columns.deriving import Counts, Fitted
 
 
 _NAMED = 12
@@ -26,10 +27,14 @@ class Table:
     Attributes:
         matrix: float32, C order, [rows, columns]: the party's features, standardised; a column of
             ones if the intercept is here; the label in the model's unit if it is here.
-        mean: float64 [features], what was taken off each feature; None without features.
+        mean: float64 [features], what was taken off each feature, its mean or median; None without
+            features.
         scale: float64 [features], what each feature was divided by; None without features.
         digest: SHA-256, in hex, of the CSV text, as far as the job takes it: the same for a table
             however it was packed.
+        fitted: what was learnt from each of the party's columns in the job's order; empty where
+            all are plain numbers.
+        counts: of each of these, what its holder is told.
         ignored: the positions, from 1, of columns that the job does not name.
     """
 
@@ -38,6 +43,8 @@ class Table:
     scale: NDArray[np.float64] | None
     digest: str
     ignored: tuple[int, ...] = ()
+    fitted: tuple[Fitted, ...] = ()
+    counts: tuple[Counts, ...] = ()
 
     @property
     def notice(self) -> str | None:
@@ -73,4 +80,4 @@ def read_table(path: Path, job: Job, party: Party) -> Table:
 
     expected = Expected.of(job, party)
     found = read(path, expected, lambda: np.empty(expected.shape, np.float32))
-    return Table(found.matrix, found.mean, found.scale, found.digest, found.ignored)
+    return Table(**vars(found))

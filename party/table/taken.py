@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from party.process.errors import InputError
@@ -67,7 +67,7 @@ class Taken:
             head = raw.text[: len(raw.text) - len(block.text)]
             if not layout.plain:
                 head = _line(self._expected.columns) if first else b""
-                block = Block(block.line, _picked(block.text, layout))
+                block = Block(block.line, _picked(block.text, layout, self._expected))
                 self._sha256.update(head)
                 self._sha256.update(block.text)
             yield head, block
@@ -98,17 +98,18 @@ def rows_of(block: Block, layout: Layout) -> Block:
     return Block(1 + bool(layout.header), text[len(layout.header) :])
 
 
-def _picked(text: bytes, layout: Layout) -> bytes:
+def _picked(text: bytes, layout: Layout, expected: Expected) -> bytes:
     if not text:
         return b""
     try:
         return pick(text, layout.width, layout.whole)
     except UnreadableLinesError:
         # Quotes inside of other columns' texts: right, and beyond the quick look.
-        return b"".join(_exactly(line, layout) for line in text.removesuffix(b"\n").split(b"\n"))
+        lines = text.removesuffix(b"\n").split(b"\n")
+        return b"".join(_exactly(line, layout, expected) for line in lines)
 
 
-def _exactly(line: bytes, layout: Layout) -> bytes:
+def _exactly(line: bytes, layout: Layout, expected: Expected) -> bytes:
     try:
         cells = cells_of(line)
     except WrongLineError:
@@ -116,12 +117,14 @@ def _exactly(line: bytes, layout: Layout) -> bytes:
     if len(cells) != layout.width:
         raise UnreadableLinesError
     picked = [cells[position] for position in layout.whole]
+    if expected.schemas:
+        return _line(picked)  # what stands in the cells is looked at later
     if not all(NUMBER.fullmatch(cell) for cell in picked):
         raise UnreadableLinesError
     return ",".join(picked).encode() + b"\n"
 
 
-def _line(cells: tuple[str, ...]) -> bytes:
+def _line(cells: Iterable[str]) -> bytes:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
     return line.getvalue().encode()

@@ -1,0 +1,72 @@
+"""What is learnt from columns with schemas, at their holder: exactly, and in bounded memory.
+
+Quantiles need a whole column at once. Columns are therefore gathered a few at a time, so that they
+take no more memory than the table's matrix will, which is not there yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from party.agreement.columns import ColumnSchema, DateColumn, NumberColumn
+from party.table.columns.deriving import Codes, Fitted, constant_fill, filled
+
+
+def fit(
+    schemas: Sequence[ColumnSchema | None],
+    rows: int,
+    at_once: int,
+    blocks: Callable[[], Iterator[Codes]],
+) -> tuple[Fitted, ...]:
+    """What is learnt from each column; nothing from a plain number.
+
+    Args:
+        schemas: of the columns, in order.
+        rows: how many there are at most.
+        at_once: how many columns of float64 may be held in memory, at least one.
+        blocks: begins a pass over their codes, [columns, rows of a block]. NaN is a gap.
+    """
+    fitted = [Fitted(fill=None if schema is None else constant_fill(schema)) for schema in schemas]
+    whole = [i for i, schema in enumerate(schemas) if _needs_all(schema)]
+    for first in range(0, len(whole), at_once):
+        some = whole[first : first + at_once]
+        gathered, row = np.empty((len(some), rows)), 0
+        for block in blocks():
+            end = min(row + block.shape[1], rows)
+            gathered[:, row:end] = block[some, : end - row]
+            row = end
+        for column, codes in zip(some, gathered, strict=True):
+            schema = schemas[column]
+            assert isinstance(schema, NumberColumn | DateColumn)
+            fitted[column] = _fitted(codes[:row], schema, fitted[column].fill)
+    return tuple(fitted)
+
+
+def _needs_all(schema: ColumnSchema | None) -> bool:
+    return isinstance(schema, NumberColumn | DateColumn) and (
+        schema.missing in ("mean", "median") or schema.clip is not None or schema.scale == "robust"
+    )
+
+
+def _fitted(
+    codes: NDArray[np.float64], schema: NumberColumn | DateColumn, fill: float | None
+) -> Fitted:
+    there = codes[~np.isnan(codes)]
+    if not len(there):
+        return Fitted(np.nan if schema.takes_gaps else None)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large, the moments find
+        if schema.missing in ("mean", "median"):
+            fill = float(np.mean(there) if schema.missing == "mean" else np.median(there))
+        values = filled(codes, schema, fill)
+        values = values[~np.isnan(values)]  # a wrong cell's, on the way to being explained
+        low = high = center = spread = None
+        if schema.clip is not None:
+            low, high = (float(bound) for bound in np.quantile(values, schema.clip))
+            values = np.clip(values, low, high)
+        if schema.scale == "robust":
+            lower, middle, upper = np.quantile(values, [0.25, 0.5, 0.75])
+            center, spread = float(middle), float(upper - lower)
+    return Fitted(fill, low, high, center, spread)

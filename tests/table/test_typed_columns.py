@@ -1,0 +1,169 @@
+"""Columns with gaps, words and dates become what the job says of them, at their holder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from party.agreement.job import Job, parse_job
+from party.process.errors import InputError
+from party.table import Table, UnfitTableError, load, read_table
+
+ReadTable = Callable[..., Table]
+
+
+def job_of(columns: str, rows: int, **more: str) -> Job:
+    """A job of Alice's columns in a YAML mapping, read as a job file is."""
+    lines = [
+        "name: typed",
+        f"rows: {rows}",
+        "features: [" + ", ".join(more.pop("features", "a").split()) + "]",
+        f"label: {more.pop('label', 'y')}",
+        f"columns: {columns}",
+    ]
+    return parse_job("\n".join(lines), "JOB")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> ReadTable:
+    """Reads some lines of Alice's as a table of one column ``a``, or of those named."""
+
+    def table(columns: str, *cells: str, features: str = "a", party: str = "alice") -> Table:
+        path = tmp_path / "table.csv"
+        head = ",".join(features.split())
+        path.write_text("\n".join([head, *cells]) + "\n", encoding="utf-8")
+        job = job_of(columns, len(cells), features=features)
+        read = read_table(path, job, party)  # type: ignore[arg-type]
+        return read
+
+    return table
+
+
+def raw(table: Table) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The features as they were before they were standardised: [rows, features]."""
+    assert table.mean is not None and table.scale is not None
+    own = table.matrix[:, : len(table.mean)].astype(np.float64)
+    return own * table.scale + table.mean
+
+
+def assert_columns(table: Table, *columns: list[float]) -> None:
+    np.testing.assert_allclose(raw(table).T, columns, atol=1e-6)
+
+
+def test_gaps_are_filled_with_the_median_and_told_by_an_indicator(table: ReadTable) -> None:
+    found = table("{a: {missing: median, indicator: true}}", "1", '""', "9", " 2 ")
+    assert_columns(found, [1, 2, 9, 2], [0, 1, 0, 0])
+    assert found.counts[0].gaps == 1
+
+
+def test_gaps_are_filled_with_the_mean_or_a_constant(table: ReadTable) -> None:
+    assert_columns(table("{a: {missing: mean}}", "1", '""', "5"), [1, 3, 5])
+    assert_columns(table("{a: {missing: -7}}", "1", '""', "5"), [1, -7, 5])
+
+
+def test_a_category_has_a_column_for_each_value_and_none_for_the_rest(table: ReadTable) -> None:
+    schema = "{a: {type: category, values: [Paris, 'Rome, IT'], missing: other}}"
+    found = table(schema, "Paris", '"Rome, IT"', "Oslo", " Paris", '""')
+    assert_columns(found, [1, 0, 0, 1, 0], [0, 1, 0, 0, 0])
+    assert (found.counts[0].gaps, found.counts[0].other) == (1, 1)
+
+
+def test_where_the_rest_has_a_column_the_first_value_is_the_baseline(table: ReadTable) -> None:
+    schema = "{a: {type: category, values: [x, y], other: column, missing: column}}"
+    assert_columns(
+        table(schema, "x", "y", "z", '""', "y"), [0, 1, 0, 0, 1], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0]
+    )
+
+
+def test_a_boolean_may_be_spelt_in_any_case(table: ReadTable) -> None:
+    assert_columns(table("{a: boolean}", "yes", "FALSE", "True", "n", "1"), [1, 0, 1, 0, 1])
+
+
+def test_a_date_counts_from_its_origin_and_drops_the_time(table: ReadTable) -> None:
+    schema = "{a: {type: date, origin: 2000-01-01}}"
+    assert_columns(table(schema, "2000-01-02", "2000-03-01T23:59:59Z", "1999-12-31"), [1, 60, -1])
+    years = "{a: {type: date, origin: 2000-01-01, unit: years, missing: 2000-01-01}}"
+    assert_columns(table(years, "2400-01-01", '""'), [400, 0])
+
+
+def test_logarithms_are_clipped_at_their_own_quantiles(table: ReadTable) -> None:
+    cells = [float(i) for i in range(101)]
+    found = table("{a: {log1p: true, clip: [0.1, 0.9]}}", *map(str, cells))
+    assert_columns(found, list(np.clip(np.log1p(cells), np.log1p(10), np.log1p(90))))
+
+
+def test_robust_scale_is_by_median_and_interquartile_range(table: ReadTable) -> None:
+    found = table("{a: {scale: robust}}", "1", "2", "3", "4", "500")
+    np.testing.assert_allclose(found.matrix[:, 0], [-1, -0.5, 0, 0.5, 248.5])
+
+
+def test_a_label_may_be_two_words(tmp_path: Path) -> None:
+    path = tmp_path / "bob.csv"
+    path.write_text("y\nguilty\nno\nno\n")
+    job = job_of("{y: {type: boolean, positive: [guilty], negative: [no]}}", 3)
+    assert read_table(path, job, "bob").matrix.tolist() == [[1.0], [0.0], [0.0]]
+
+
+def test_the_order_of_a_tables_columns_does_not_matter(tmp_path: Path) -> None:
+    schema = "{a: {missing: mean}, b: {type: category, values: [u]}}"
+    job = job_of(schema, 3, features="a b c")
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    one.write_text('a,b,c\n1,u,4\n,v,5\n3,"w,w",7\n')
+    other.write_text('c,more,b,a\n4,?,u,1\n5,?,v,\n7,?,"w,w",3\n')
+    first, second = read_table(one, job, "alice"), load(other, job, "alice")
+    assert (first.matrix == second.matrix).all()
+    assert first.digest == second.digest
+    assert first.fitted == second.fitted
+
+
+@pytest.mark.parametrize(
+    ("schema", "cell", "kind"),
+    [
+        ("{a: number}", '""', "empty"),
+        ("{a: number}", "few", "not-a-number"),
+        ("{a: {missing: mean}}", "nan", "not-finite"),
+        ("{a: {log1p: true}}", "-1.5", "no-logarithm"),
+        ("{a: boolean}", "perhaps", "not-a-boolean"),
+        ("{a: date}", "2001-02-30", "not-a-date"),
+        ("{a: date}", "31.12.2001", "not-a-date"),
+        ("{a: {type: category, values: ['1', '0'], other: refused}}", "vuw", "not-a-value"),
+    ],
+)  # fmt: skip
+def test_a_wrong_cell_is_refused_with_its_row_and_column_and_never_shown(
+    table: ReadTable, schema: str, cell: str, kind: str
+) -> None:
+    good = ["2001-01-01", "2002-01-01"] if "date" in schema else ["1", "0"]
+    with pytest.raises(UnfitTableError) as caught:
+        table(schema, good[0], cell, good[1], cell)
+    (finding,) = (one for one in caught.value.findings if one.kind == kind)
+    assert (finding.column, finding.position, finding.lines) == ("a", 1, (3, 5))
+    assert cell == '""' or cell not in str(caught.value)
+
+
+def test_faults_of_several_columns_are_told_at_once(table: ReadTable) -> None:
+    with pytest.raises(InputError) as caught:
+        table("{a: boolean, b: date}", "x,x", "1,2001-01-01", "0,y", features="a b")
+    kinds = [one.kind for one in caught.value.findings]  # type: ignore[attr-defined]
+    assert {"not-a-boolean", "not-a-date"} <= set(kinds)
+
+
+@pytest.mark.parametrize(
+    ("schema", "cells", "what"),
+    [
+        ("{a: {missing: mean, indicator: true}}", ["1", "2"], "'a:missing'"),
+        ("{a: {type: category, values: [x, y]}}", ["x", "z"], "'a=y'"),
+        ("{a: boolean}", ["1", "yes"], "the column is constant"),
+        ("{a: {scale: robust}}", ["1", "1", "1", "1", "2"], "interquartile range is zero"),
+        ("{a: {missing: median}}", ['""', '""'], "every cell of the column is empty"),
+    ],
+)
+def test_what_never_changes_is_refused(
+    table: ReadTable, schema: str, cells: list[str], what: str
+) -> None:
+    with pytest.raises(UnfitTableError) as caught:
+        table(schema, *cells)
+    assert what in caught.value.what
