@@ -256,6 +256,9 @@ class Job(_Strict):
             )
         return self
 
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
     def features_of(self, party: Party) -> tuple[str, ...]:
         """The names of a party's features, in order, as its table has them; none for a party that
         holds none."""
