@@ -21,6 +21,7 @@ from party.models.label import LabelRule
 from party.table.cells import DECIMAL_COMMA, NOT_FINITE, NUMBER, WrongLineError, cells_of, separator
 from party.table.expected import Expected
 from party.table.findings import MOST_LINES, Finding, Kind
+from party.table.forms import has_rows
 from party.table.header import Layout
 from party.table.moments import Columns, Moments
 from party.table.numbers import UnreadableLinesError, decode, parse, parse_loosely, parse_typed
@@ -64,7 +65,8 @@ def findings_in(path: Path, expected: Expected, known: Known | None = None) -> l
     survey.look_at_cells()
     survey.look_at_columns()
     survey.look_for_outliers()
-    return survey.findings()
+    found = survey.findings()
+    return [one.in_rows() for one in found] if has_rows(path) else found
 
 
 def label_is_wrong(rule: LabelRule, labels: Columns) -> NDArray[np.bool_]:
@@ -162,11 +164,15 @@ class _Survey:
             if same and ("label", 0) not in self._found:
                 hint = "there is nothing to learn unless different labels are there"
                 self._add("one-label", "all labels are the same", hint, 0)
+        told = {column for _, column in self._found}
+        told |= {i for i, at in enumerate(self._layout.positions) if at is None}
         constant: dict[int, list[int]] = {}
         for feature, moments in enumerate(self._moments):
             if known is None and moments.rows < enough:
                 continue
             column = self._expected.sources[feature]
+            if self._schemas[column] is not None and column in told:
+                continue  # what is wrong, or not there, was taken for a gap
             if moments.constant[0] if known is None else known.constant[feature]:
                 constant.setdefault(column, []).append(feature)
             elif moments.too_large[0] if known is None else known.too_large[feature]:
@@ -177,12 +183,12 @@ class _Survey:
                 self._add("too-large", what, hint, column)
         for column, features in constant.items():
             self._add("constant", *self._constant_words(column, features), column)
-        self._look_at_spreads(constant)
+        self._look_at_spreads()
 
-    def _look_at_spreads(self, constant: dict[int, list[int]]) -> None:
+    def _look_at_spreads(self) -> None:
         first = self._expected.first_feature
         for column, learnt in enumerate(self._fitted, first):
-            if learnt.spread == 0 and column not in constant:
+            if learnt.spread == 0 and ("constant", column) not in self._found:
                 what = "half of the column's values are the same: its interquartile range is zero"
                 hint = "agree on scale: standard for it"
                 self._add("constant", what, hint, column)

@@ -84,6 +84,11 @@ class Expected:
 
         return tuple(own[source] for source in sources(self.feature_schemas))
 
+    def is_number(self, column: int) -> bool:
+        """Whether numbers stand in a column."""
+        schema = self.schemas[column] if self.schemas else None
+        return schema is None or schema.type == "number"
+
     @property
     def features(self) -> int:
         """How many columns of the model are the party's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,6 +79,7 @@ class Finding:
         position: where the column stands in the table, from 1.
         count: of the lines in which it is so; 0 where it is no single lines'.
         lines: the first of them, from 1, as an editor counts.
+        unit: what ``lines`` counts: lines of a text, or rows of a table that is none.
     """
 
     kind: Kind
@@ -88,6 +89,11 @@ class Finding:
     position: int | None = None
     count: int = 0
     lines: tuple[int, ...] = ()
+    unit: Literal["line", "row"] = "line"
+
+    def in_rows(self) -> Finding:
+        """The same for a table of rows, whose text begins with a line of their columns' names."""
+        return replace(self, unit="row", lines=tuple(line - 1 for line in self.lines if line > 1))
 
     def where(self) -> str:
         """The lines and the column: "line 3, column 2 ('age')"; empty for the whole table."""
@@ -95,7 +101,7 @@ class Finding:
         if self.lines:
             named = ", ".join(map(str, self.lines))
             more = f" and {self.count - len(self.lines)} more" * (self.count > len(self.lines))
-            parts.append(f"line{'s' * (self.count > 1)} {named}{more}")
+            parts.append(f"{self.unit}{'s' * (self.count > 1)} {named}{more}")
         if self.position is not None:
             name = "" if self.column is None else f" ({self.column!r})"
             parts.append(f"column {self.position}{name}")
@@ -131,7 +137,7 @@ def _text(findings: Sequence[Finding], path: Path) -> tuple[str, str, str]:
         where = one.where()
         # A column that is missing has no place but the header's line; its name is in the text.
         if one.kind == "missing-column":
-            where = f"line {one.lines[0]}"
+            where = f"line {one.lines[0]}" if one.lines else ""
         return one.what, f"{path}, {where}" if where else str(path), one.hint
     kinds = list(dict.fromkeys(one.kind for one in findings))
     lines, hints = [], []

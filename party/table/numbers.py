@@ -14,7 +14,7 @@ from pyarrow import csv
 
 from party.table.cells import WrongLineError, cells_of
 from party.table.moments import Columns
-from party.table.text import BLOCK_BYTES
+from party.table.packing import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from party.agreement.columns import ColumnSchema

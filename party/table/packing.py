@@ -1,12 +1,28 @@
-"""What a file is that is no CSV, told by how it begins."""
+"""A file's bytes, out of their gzip; and what a file is that is no CSV, told by how it begins."""
 
 from __future__ import annotations
 
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from party.process.errors import InputError
+from party.process.files import unreadable
+
+BLOCK_BYTES = 1024 * 1024
+"""Bytes that are read at a time, and the most that one line may have."""
+
+_GZIP = b"\x1f\x8b"
 
 HEAD_BYTES = 4096
 """Bytes that tell it."""
 
+_AS_IT_IS = "give it as it is: in no gzip, no parts and no settings file"
+_DATABASE = "export the table as CSV, or give a settings file with a query: see docs/tables.md"
 _SHEET = "save the sheet as CSV in UTF-8 from the program that opens it"
 _UNPACK = "unpack it, and give the CSV file in it, plain or packed with gzip"
 _WRITE = "write it as CSV; in Python: pandas.{}(…).to_csv(…, index=False)"
@@ -26,12 +42,12 @@ _FORMS = (
     _Form(b"\x28\xb5\x2f\xfd", "a zstd file", _UNPACK),
     _Form(b"\x04\x22\x4d\x18", "an lz4 file", _UNPACK),
     _Form(b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
-    _Form(b"PAR1", "a Parquet file", _WRITE.format("read_parquet")),
-    _Form(b"ARROW1\0\0", "an Arrow file", _WRITE.format("read_feather")),
+    _Form(b"PAR1", "a Parquet file", _AS_IT_IS),
+    _Form(b"ARROW1\0\0", "an Arrow file", _AS_IT_IS),
     _Form(b"\x89HDF\r\n\x1a\n", "an HDF5 file", _WRITE.format("read_hdf")),
     _Form(b"\x93NUMPY", "a NumPy array", "write it as CSV; in Python: numpy.savetxt"),
     _Form(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls)", _SHEET),
-    _Form(b"SQLite format 3\0", "an SQLite database", "export the table as CSV"),
+    _Form(b"SQLite format 3\0", "an SQLite database", _DATABASE),
     _Form(b"%PDF-", "a PDF file", "give the table as CSV"),
     _Form(b"\xff\xfe\0\0", "text in UTF-32", _UTF8),
     _Form(b"\0\0\xfe\xff", "text in UTF-32", _UTF8),
@@ -44,6 +60,34 @@ _IN_ZIP = (
     (b"xl/", "an Excel workbook (.xlsx)", _SHEET),
     (b"opendocument.spreadsheet", "an OpenDocument spreadsheet (.ods)", _SHEET),
 )
+
+
+def unpacked(stream: BinaryIO, path: Path, text: bool = True) -> Iterator[bytes]:
+    """The bytes of a file in blocks, out of their gzip if they are in one.
+
+    Args:
+        stream: the file, from its beginning; it can peek.
+        path: its name, for errors.
+        text: whether it must be text in UTF-8, as far as its beginning tells.
+
+    Raises InputError for what cannot be read or unpacked, and for another form.
+    """
+    buffered = cast(io.BufferedReader, stream)
+    try:
+        if buffered.peek(2).startswith(_GZIP):
+            stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream))
+        block = stream.read(BLOCK_BYTES)
+        if (other := other_form(block[:HEAD_BYTES])) and (text or "UTF" not in other[0]):
+            name, hint = other
+            raise InputError(f"the table is {name}, not CSV text", str(path), hint)
+        while block:
+            yield block
+            block = stream.read(BLOCK_BYTES)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        hint = "compress it again, or give the plain CSV"
+        raise InputError("the gzip file is damaged or cut off", str(path), hint) from None
+    except OSError as error:
+        raise unreadable(error, "the table", path) from None
 
 
 def other_form(head: bytes) -> tuple[str, str] | None:

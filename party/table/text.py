@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import stat
-import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from party.process.errors import InputError
 from party.process.files import unreadable
 from party.table.expected import Expected
-from party.table.packing import HEAD_BYTES, other_form
+from party.table.packing import BLOCK_BYTES, unpacked
 from party.table.parts import AGAIN, joined, read_manifest
 
-BLOCK_BYTES = 1024 * 1024
-"""Bytes that are read at a time, and the most that one line may have."""
-
-_GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -34,13 +27,14 @@ class Block:
 
 
 class Text:
-    """One pass over a table's text. Memory does not grow with the table.
+    """One pass over a table's text; of another form, over the text that it would be. Memory does
+    not grow with the table. Without a job, what is expected is None, and every column is taken.
 
     Raises, while it is iterated, InputError for what cannot be opened, read or unpacked, and for a
     line that has no end.
     """
 
-    def __init__(self, path: Path, expected: Expected) -> None:
+    def __init__(self, path: Path, expected: Expected | None) -> None:
         self._path = path
         self._expected = expected
         self._sha256 = hashlib.sha256()
@@ -51,10 +45,10 @@ class Text:
         return self._sha256.hexdigest()
 
     def __iter__(self) -> Iterator[Block]:
-        stream, digest = self._open()
-        with stream:
+        with ExitStack() as held:
+            blocks, digest = self._open(held)
             line, rest = 1, b""
-            for block in self._unpacked(stream):
+            for block in blocks:
                 self._sha256.update(block)
                 rest += block
                 end = rest.rfind(b"\n") + 1
@@ -63,7 +57,7 @@ class Text:
                     line += rest.count(b"\n", 0, end)
                     rest = rest[end:]
                 if len(rest) > BLOCK_BYTES:
-                    place = self._expected.place(self._path, line)
+                    place = f"{self._path}, line {line}"
                     hint = "end lines in LF or CRLF; is this a CSV file?"
                     raise InputError(f"the line has more than {BLOCK_BYTES} bytes", place, hint)
             if rest:
@@ -71,38 +65,44 @@ class Text:
         if digest is not None and digest != self.digest:
             raise InputError("the parts are not those of one table", str(self._path), AGAIN)
 
-    def _open(self) -> tuple[BinaryIO, str | None]:
-        """The stream, still packed, and the digest of its text where a manifest says one."""
+    def _open(self, held: ExitStack) -> tuple[Iterator[bytes], str | None]:
+        """The bytes of the text, and their digest where a manifest says one."""
         path = self._path
         try:
             mode = path.stat().st_mode
-            if stat.S_ISDIR(mode):
+            if stat.S_ISDIR(mode) and self._expected is not None:
                 manifest = read_manifest(path, self._expected.job, self._expected.party)
-                return joined(path, manifest), manifest.sha256
+                stream = held.enter_context(joined(path, manifest))
+                return unpacked(stream, path), manifest.sha256
             if stat.S_ISREG(mode):
-                return path.open("rb"), None
+                if (other := self._other()) is not None:
+                    return other, None
+                return unpacked(held.enter_context(path.open("rb")), path), None
         except OSError as error:
             raise unreadable(error, "the table", self._path) from None
-        hint = "give a CSV file, gzip or plain, or a directory of parts"
+        hint = "give a file, CSV for instance, or a directory of parts"
         raise InputError("the table is neither a file nor a directory", str(path), hint)
 
-    def _unpacked(self, stream: BinaryIO) -> Iterator[bytes]:
-        buffered = cast(io.BufferedReader, stream)
-        try:
-            if buffered.peek(2).startswith(_GZIP):
-                stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream))
-            block = stream.read(BLOCK_BYTES)
-            if other := other_form(block[:HEAD_BYTES]):
-                name, hint = other
-                raise InputError(f"the table is {name}, not CSV text", str(self._path), hint)
-            while block:
-                yield block
-                block = stream.read(BLOCK_BYTES)
-        except (gzip.BadGzipFile, EOFError, zlib.error):
-            hint = "compress it again, or give the plain CSV"
-            raise InputError("the gzip file is damaged or cut off", str(self._path), hint) from None
-        except OSError as error:
-            raise unreadable(error, "the table", self._path) from None
+    def _other(self) -> Iterator[bytes] | None:
+        """The text of a table that is no plain CSV file."""
+        from party.table.forms import other_text
+
+        wanted = None if self._expected is None else self._expected.columns
+        return other_text(self._path, wanted, self._numbers)
+
+    def _numbers(self, line: bytes) -> list[bool]:
+        """Which of a table's columns are of numbers, by its first line."""
+        from party.table.header import Layout, layout_of
+
+        width = line.count(b",") + 1
+        if self._expected is None:
+            return [True] * width
+        layout: Layout = layout_of(Block(1, line), self._expected)
+        found = [False] * layout.width
+        for column, position in enumerate(layout.positions):
+            if position is not None:
+                found[position] = self._expected.is_number(column)
+        return found
 
 
 def without_mark(block: Block) -> Block:
