@@ -320,7 +320,7 @@ def _ready(
     while True:
         begin = time.monotonic()
         try:
-            keys = load_keys(options.keys, job.name, party)
+            keys = load_keys(options.keys, job.name, party, pins=job.identities)
             table = None if options.table is None else _load(options.table, job, party, status)
             return keys, table, time.monotonic() - begin
         except InputError as error:
@@ -361,6 +361,7 @@ def _write_report(
         traffic=Traffic.model_validate(traffic) if traffic else None,
         peak_bytes=result.peak_bytes(),
         table_bytes=table_bytes,
+        peer_keys=outcome.peer_keys,
         **outcome.figures.model_dump(),
     )
     report.write(options.output)

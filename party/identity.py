@@ -2,7 +2,8 @@
 
 An identity is a SPIFFE ID, ``spiffe://<job>/<party>``, the single URI among the alternative names
 of an X.509 certificate's subject (SPIFFE X.509-SVID, RFC 5280). One authority per job signs the
-three; addresses stand in none of them. A key directory holds what a ``kubernetes.io/tls`` Secret
+three, or, where the job pins each party's key or authority, as many as there are; addresses stand
+in none of them. A key directory holds what a ``kubernetes.io/tls`` Secret
 does: ``ca.crt``, ``tls.crt`` and ``tls.key``.
 
 Each file is read once. What is checked is written as PEM again, and that is what TLS is given: no
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from party.agreement.job import PARTIES, Party
+from party.agreement.pins import PREFIX, Identities
 from party.process.errors import InputError, printable
 from party.process.files import unreadable
 
@@ -60,6 +62,8 @@ class Keys:
         expires: the end of the first certificate to end.
         directory: where they were read.
         digest: of the files as they were read.
+        key_digest, authority_digest: as a job pins them.
+        pins: those that the keys were checked against.
     """
 
     authority: bytes = field(repr=False)
@@ -71,21 +75,30 @@ class Keys:
     job_name: str
     party: Party
     digest: str
+    key_digest: str
+    authority_digest: str
+    pins: Identities | None
 
     def files(self) -> dict[str, bytes]:
         """A key directory's files."""
         return {AUTHORITY: self.authority, CERTIFICATE: self.certificate, KEY: self.key}
 
 
-def load_keys(directory: Path, job_name: str, party: Party, now: datetime | None = None) -> Keys:
+def load_keys(
+    directory: Path,
+    job_name: str,
+    party: Party,
+    now: datetime | None = None,
+    pins: Identities | None = None,
+) -> Keys:
     """Read and check a key directory for a party of a job.
 
     The files must be there, the key for its owner's eyes only and the certificate's own; the
-    certificate must be valid now, for this party of this job, for both ends of a connection, and
-    signed by the authority beside it. Raises InputError, with file and remedy, for the first thing
-    that is not so.
+    certificate must be valid now, for this party of this job, for both ends of a connection, signed
+    by an authority beside it, and what the job pins. Raises InputError, with file and remedy, for
+    the first thing that is not so.
     """
-    return check_keys(_read_directory(directory, party), directory, job_name, party, now)
+    return check_keys(_read_directory(directory, party), directory, job_name, party, now, pins)
 
 
 def reloaded(keys: Keys) -> Keys | None:
@@ -94,7 +107,7 @@ def reloaded(keys: Keys) -> Keys | None:
     files = _read_directory(keys.directory, keys.party)
     if _digest(files) == keys.digest:
         return None
-    return check_keys(files, keys.directory, keys.job_name, keys.party)
+    return check_keys(files, keys.directory, keys.job_name, keys.party, pins=keys.pins)
 
 
 def check_keys(
@@ -103,6 +116,7 @@ def check_keys(
     job_name: str,
     party: Party,
     now: datetime | None = None,
+    pins: Identities | None = None,
 ) -> Keys:
     """Check the contents of a party's key directory; ``directory`` names it in errors.
 
@@ -141,7 +155,8 @@ def check_keys(
             str(key_file),
             "put the key and the certificate that were made together side by side",
         )
-    check_certificate(chain, authorities, job_name, party, now or datetime.now(UTC), directory)
+    now = now or datetime.now(UTC)
+    signer = check_certificate(chain, authorities, job_name, party, now, directory, pins)
     return Keys(
         authority=_pem(authorities),
         certificate=_pem(chain),
@@ -152,7 +167,25 @@ def check_keys(
         job_name=job_name,
         party=party,
         digest=_digest(files),
+        key_digest=key_digest(chain[0]),
+        authority_digest=certificate_digest(signer),
+        pins=pins,
     )
+
+
+def key_digest(of: x509.Certificate | x509.CertificateSigningRequest) -> str:
+    """SHA-256 of a public key (SubjectPublicKeyInfo in DER), as a job pins it."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    text = of.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return PREFIX + hashlib.sha256(text).hexdigest()
+
+
+def certificate_digest(of: x509.Certificate) -> str:
+    """SHA-256 of a certificate, as a job pins an authority's."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return PREFIX + hashlib.sha256(of.public_bytes(Encoding.DER)).hexdigest()
 
 
 def check_certificate(
@@ -162,8 +195,10 @@ def check_certificate(
     party: Party,
     now: datetime,
     directory: Path,
-) -> None:
-    """Check a party's certificate, leaf first, against the authorities it must lead to.
+    pins: Identities | None = None,
+) -> x509.Certificate:
+    """Check a party's certificate, leaf first, against the authorities it must lead to and what the
+    job pins, and return the authority that signed it.
 
     Raises InputError for the first thing that is wrong.
     """
@@ -194,19 +229,22 @@ def check_certificate(
         if not _signed(top, above):
             raise InputError("the certificates in the file do not follow each other", where, _RENEW)
         top = above
-    # Whatever stands here may speak for every party of the job: so there is one.
-    if len(authorities) != 1:
+    # Without pins whatever stands here may speak for every party of the job: so there is one.
+    if len(authorities) != 1 and pins is None:
         raise InputError(
             f"there are {len(authorities)} certificates, and a job has one authority",
             str(directory / AUTHORITY),
-            "leave the one that signed the parties' certificates",
+            "leave the one that signed the parties' certificates, or pin each party's key or "
+            "authority in the job",
         )
-    (signer,) = authorities
-    if signer != top and not _signed(top, signer):
+    signer = next((one for one in authorities if one == top or _signed(top, one)), None)
+    if signer is None:
         raise InputError(
             f"the certificate was not signed by the authority in {AUTHORITY}",
             where,
-            f"all three parties use the {AUTHORITY} of the job's one authority",
+            f"all three parties use the {AUTHORITY} of the job's one authority"
+            if pins is None
+            else f"put the certificate of the authority that signed it into {AUTHORITY}, too",
         )
     _check_period(signer, now, str(directory / AUTHORITY))
     if not _may_sign(signer):
@@ -215,6 +253,15 @@ def check_certificate(
             str(directory / AUTHORITY),
             "it needs the basic constraint CA and the key usage keyCertSign",
         )
+    if pins is not None:
+        found = key_digest(chain[0]), certificate_digest(signer)
+        if broken := pins.of(party).broken_by(*found):
+            raise InputError(
+                f"{party} is another by the job: {broken}",
+                where,
+                "take the keys that were pinned, or agree on a job that pins these",
+            )
+    return signer
 
 
 def identities_in(certificate: x509.Certificate) -> list[str]:

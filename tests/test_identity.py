@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from deployer.certs import authority as certs
 from party.agreement.job import PARTIES
-from party.identity import identity, load_keys, party_of
+from party.agreement.pins import Identities, Pin
+from party.identity import certificate_digest, certificates_in, identity, load_keys, party_of
 from party.process.errors import InputError
 from tests.harness.keys import write_keys
 
@@ -171,6 +172,35 @@ def test_a_second_authority_could_speak_for_every_party_and_is_refused(
     error = refusal(keys)
     assert error.what == "there are 2 certificates, and a job has one authority"
     assert error.where == str(keys / "ca.crt")
+
+
+def pinned(**pins: Pin) -> Identities:
+    others = {party: Pin(key=f"sha256:{n:064x}") for n, party in enumerate(PARTIES)}
+    return Identities(**(others | pins))
+
+
+def test_with_pins_there_may_be_several_authorities_and_ones_own_must_be_the_pinned_one(
+    keys: Path, authority: certs.Authority
+) -> None:
+    other = certs.make_authority("fraud").certificate
+    (keys / "ca.crt").write_bytes(certs.pem(other) + certs.pem(authority.certificate))
+    right = certificate_digest(authority.certificate)
+    found = load_keys(keys, "fraud", "bob", pins=pinned(bob=Pin(authority=right)))
+    assert found.authority_digest == right
+    assert len(certificates_in(found.authority, keys)) == 2
+
+    wrong = certificate_digest(other)
+    with pytest.raises(InputError) as caught:
+        load_keys(keys, "fraud", "bob", pins=pinned(bob=Pin(authority=wrong)))
+    assert f"its authority is {right}, and the job pins {wrong}" in caught.value.what
+
+
+def test_ones_own_key_must_be_the_pinned_one(keys: Path) -> None:
+    right = load_keys(keys, "fraud", "bob").key_digest
+    load_keys(keys, "fraud", "bob", pins=pinned(bob=Pin(key=right)))
+    with pytest.raises(InputError) as caught:
+        load_keys(keys, "fraud", "bob", pins=pinned(alice=Pin(key=right)))
+    assert f"its key is {right}, and the job pins sha256:000" in caught.value.what
 
 
 def block(label: str, der: bytes) -> bytes:

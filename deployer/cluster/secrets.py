@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deployer.cluster.client import Change, Object
 from deployer.cluster.target import Place
+from party.agreement.pins import Identities
 from party.identity import load_keys
 from party.process.errors import InputError, JobError, KitError
 from party.table.parts import MANIFEST, Manifest
@@ -80,13 +81,19 @@ def keys_secret(place: Place, files: Mapping[str, bytes]) -> Object:
     return _secret(place, place.keys_secret, "kubernetes.io/tls", files)
 
 
-def put_keys(place: Place, directory: Path, job_name: str, force: bool = False) -> Change:
+def put_keys(
+    place: Place,
+    directory: Path,
+    job_name: str,
+    force: bool = False,
+    pins: Identities | None = None,
+) -> Change:
     """Put a party's key directory, checked as the party does, into its Secret.
 
     Raises InputError for keys that are not this party's of this job, and for a Secret that is there
     already with another key, unless ``force``: what exists is never overwritten unasked.
     """
-    wanted = keys_secret(place, load_keys(directory, job_name, place.party).files())
+    wanted = keys_secret(place, load_keys(directory, job_name, place.party, pins=pins).files())
     there = place.cluster.read("v1", "Secret", place.keys_secret, place.namespace)
     if there is not None and not force and there.get("data") != wanted["data"]:
         raise InputError(

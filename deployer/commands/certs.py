@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from deployer.certs.authority import (
@@ -31,13 +30,16 @@ from deployer.cli import new_app
 from deployer.cluster.secrets import put_keys
 from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
 from party.agreement.job import PARTIES, Party, load_job
+from party.agreement.pins import Identities, spoken
 from party.identity import (
     AUTHORITY,
     CERTIFICATE,
     KEY,
+    certificate_digest,
     check_certificate,
     identities_in,
     identity,
+    key_digest,
     load_keys,
     read_certificates,
 )
@@ -88,6 +90,7 @@ def authority(
     with new_directory(output) as directory:
         write_files(directory, authority_files(made))
     print(f"made {output}: keep {AUTHORITY_KEY} to yourself, {AUTHORITY} is for everybody")
+    _print_digest("authority", certificate_digest(made.certificate))
 
 
 @app.command()
@@ -126,6 +129,8 @@ def _make_request(job_name: str, party: Party, output: Path) -> None:
         write_files(directory, {KEY: pem(key), REQUEST: pem(asked)})
     print(f"made {output}: send {REQUEST} to the authority, and put the {CERTIFICATE} and")
     print(f"{AUTHORITY} that come back beside {KEY}; then: deployer certs show {output}")
+    _print_digest("key", key_digest(asked))
+    print("read the groups to the authority's holder, on the telephone, before it signs")
 
 
 @app.command()
@@ -151,24 +156,56 @@ def sign(
     with new_directory(output) as directory:
         write_files(directory, files)
     print(f"made {output}: send both files to {party}")
+    _print_digest("key", key_digest(asked))
+    print(f"these groups must be those that {party} reads to you; if not, delete {output}")
 
 
 @app.command()
 def show(
     directories: Annotated[list[Path], typer.Argument(help="Key directories.", show_default=False)],
+    job: Annotated[
+        Path | None, typer.Option(help="Check them against its pins.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Check key directories as the parties do, and say whose they are and how long they last.
 
+    With the digests that a job may pin, in groups that two people can compare on the telephone.
+
     Example: deployer certs show keys/alice keys/bob keys/server
     """
-    found = [_described(directory) for directory in directories]
+    pins = None if job is None else load_job(job).identities
+    found = [_described(directory, pins) for directory in directories]
     if as_json:
         print(json.dumps(found, indent=2))
         return
     for one in found:
         print(f"{one['directory']}: {one['identity']}, until {one['expires']} UTC")
-        print(f"  sha256 {one['fingerprint']}")
+        _print_digest("key", one["key"])
+        _print_digest("authority", one["authority"])
+
+
+@app.command()
+def pins(
+    directories: Annotated[list[Path], typer.Argument(help="Key directories.", show_default=False)],
+    by: Annotated[
+        Literal["key", "authority", "both"], typer.Option("--by", help="What to pin.")
+    ] = "key",
+) -> None:
+    """Print what a job says to pin parties, for the key directories that are given.
+
+    A party's certificates are enough, without its key. Pinned by its key, a party that renews it
+    needs a new job; by an authority of its own, it does not.
+
+    Example: deployer certs pins for-alice for-bob for-server >> job.yaml
+    """
+    print("identities:")
+    for directory in directories:
+        found = _described(directory, None)
+        pinned = [
+            f'{name}: "{found[name]}"' for name in ("key", "authority") if by in (name, "both")
+        ]
+        print(f"  {_named_in(directory)[1]}: {{{', '.join(pinned)}}}")
 
 
 @app.command()
@@ -189,7 +226,8 @@ def put(
     """
     target = find(values, name, namespace, context, [party])
     place = target.place(party)
-    change = put_keys(place, directory, target.values.job.name, force)
+    job = target.values.job
+    change = put_keys(place, directory, job.name, force, job.identities)
     print(f"Secret {place.keys_secret} in namespace {place.namespace}, {place.cluster}: {change}")
 
 
@@ -205,23 +243,32 @@ def _named_in(directory: Path) -> tuple[str, Party]:
     raise InputError("the certificate names no party", str(directory / CERTIFICATE), hint)
 
 
-def _described(directory: Path) -> dict[str, str]:
+def _print_digest(of: str, digest: str) -> None:
+    """As a job pins it, and in groups to be read out."""
+    print(f"  {of}: {digest}")
+    for line in spoken(digest):
+        print(f"    {line}")
+
+
+def _described(directory: Path, pins: Identities | None) -> dict[str, str]:
     job_name, party = _named_in(directory)
     leaf = read_certificates(directory / CERTIFICATE)[0]
     if (directory / KEY).exists():
-        load_keys(directory, job_name, party)
-    else:  # as the authority's answer to a request, before it is put beside its key
-        check_certificate(
-            read_certificates(directory / CERTIFICATE),
-            read_certificates(directory / AUTHORITY),
-            job_name,
-            party,
-            datetime.now(UTC),
-            directory,
-        )
+        load_keys(directory, job_name, party, pins=pins)
+    # The authority's answer to a request has no key in it before it is put beside that.
+    signer = check_certificate(
+        read_certificates(directory / CERTIFICATE),
+        read_certificates(directory / AUTHORITY),
+        job_name,
+        party,
+        datetime.now(UTC),
+        directory,
+        pins,
+    )
     return {
         "directory": str(directory),
         "identity": identity(job_name, party),
         "expires": f"{leaf.not_valid_after_utc:%Y-%m-%d %H:%M}",
-        "fingerprint": leaf.fingerprint(hashes.SHA256()).hex(),
+        "key": key_digest(leaf),
+        "authority": certificate_digest(signer),
     }

@@ -10,7 +10,16 @@ from deployer.cluster.client import Object
 from deployer.cluster.secrets import files_of
 from deployer.cluster.target import Place, Target
 from deployer.doctor.check import Check, Outcome
-from party.identity import AUTHORITY, CERTIFICATE, KEY, Keys, check_keys
+from party.agreement.job import Job
+from party.identity import (
+    AUTHORITY,
+    CERTIFICATE,
+    KEY,
+    Keys,
+    certificate_digest,
+    certificates_in,
+    check_keys,
+)
 from party.process.errors import InputError, KitError
 
 _SOON_DAYS = 2
@@ -29,7 +38,7 @@ def of_keys(place: Place, target: Target) -> Iterator[Check]:
         yield Check(place.party, "keys", Outcome.WRONG, says, put)
         return
     try:
-        expires = _checked_keys(place, secret, target.values.job.name).expires
+        expires = _checked_keys(place, secret, target.values.job).expires
     except InputError as error:
         yield Check.of_error(place.party, "keys", error, put)
         return
@@ -50,11 +59,14 @@ def of_keys(place: Place, target: Target) -> Iterator[Check]:
 def of_authorities(target: Target) -> Iterator[Check]:
     """Whether the parties' keys, as far as they are here, are of one authority."""
     parties: dict[bytes, list[str]] = {}
+    if target.values.job.identities is not None:
+        yield from _of_pinned_authorities(target)
+        return
     for place in target.places:
         try:
             secret = place.cluster.read("v1", "Secret", place.keys_secret, place.namespace)
             if secret is not None:
-                keys = _checked_keys(place, secret, target.values.job.name)
+                keys = _checked_keys(place, secret, target.values.job)
                 parties.setdefault(keys.authority, []).append(place.party)
         except KitError:  # said by the check of these keys
             continue
@@ -69,15 +81,34 @@ def of_authorities(target: Target) -> Iterator[Check]:
             yield Check(ones[0], "authority", Outcome.WRONG, says, do)
 
 
+def _of_pinned_authorities(target: Target) -> Iterator[Check]:
+    """Whether each party trusts the authorities of the others, as far as they are here."""
+    found: dict[str, Keys] = {}
+    for place in target.places:
+        try:
+            secret = place.cluster.read("v1", "Secret", place.keys_secret, place.namespace)
+            if secret is not None:
+                found[place.party] = _checked_keys(place, secret, target.values.job)
+        except KitError:  # said by the check of these keys
+            continue
+    for party, keys in found.items():
+        trusted = set(map(certificate_digest, certificates_in(keys.authority, Path(AUTHORITY))))
+        unknown = [one for one, its in found.items() if its.authority_digest not in trusted]
+        if unknown:
+            says = f"{party}'s {AUTHORITY} lacks the authority of {_and(unknown)}"
+            do = f"put the certificates of all three authorities into {AUTHORITY}, then certs put"
+            yield Check(party, "authority", Outcome.WRONG, says, do)
+
+
 def _and(parties: list[str]) -> str:
     return " and ".join(parties)
 
 
-def _checked_keys(place: Place, secret: Object, job_name: str) -> Keys:
+def _checked_keys(place: Place, secret: Object, job: Job) -> Keys:
     """A party's keys. Raises InputError for what the party would refuse."""
     where = Path(f"Secret {place.keys_secret}")
     files = files_of(secret)
     for name in (AUTHORITY, CERTIFICATE, KEY):
         if name not in files:
             raise InputError(f"there is no {name} in it", str(where), "put all three files there")
-    return check_keys(files, where, job_name, place.party)
+    return check_keys(files, where, job.name, place.party, pins=job.identities)

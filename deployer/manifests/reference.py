@@ -42,14 +42,16 @@ def values_yaml() -> str:
 def values_schema() -> str:
     """The chart's ``values.schema.json``: JSON Schema, draft 7, that refuses unknown keys.
 
-    Every key that has a default is required. Helm checks a user's values laid over the defaults,
-    so that only a default taken away by ``null`` is missed.
+    Every key that has a default is required, unless that is to be left out. Helm checks a user's
+    values laid over the defaults, so that only a default taken away by ``null`` is missed.
     """
     schema = Values.model_json_schema(mode="serialization", by_alias=True)
     schema = _without_titles(schema)
     _close(schema)
     for section in _sections(schema, schema):
-        section["required"] = list(section["properties"])
+        section["required"] = [
+            key for key, of in section["properties"].items() if of.get("default", key) is not None
+        ]
     # Helm lays one solver's keys over the defaults, which are another's: ``kit.job`` parts them.
     batches, descent = schema["$defs"]["Training"], schema["$defs"].pop("Descent")
     batches["properties"] |= descent["properties"]
@@ -102,6 +104,8 @@ def _commented(model: type[BaseModel], values: dict[str, Any], depth: int) -> It
     indent = "  " * depth
     for name, field in model.model_fields.items():
         key = field.alias or name
+        if key not in values:  # left out, which is its default
+            continue
         value = values[key]
         section = field.annotation
         if depth == 0:
@@ -150,7 +154,7 @@ def _rows(model: type[BaseModel], values: Any, prefix: str) -> Iterator[tuple[st
         elif isinstance(section, type) and issubclass(section, BaseModel):
             yield from _rows(section, values[key], f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", values[key], _meaning(field)
+            yield f"{prefix}{key}", values.get(key), _meaning(field)
 
 
 def _sections(section: Any, schema: Any) -> Iterator[Any]:

@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from party.agreement.columns import PRINTABLE, ColumnChoice, ColumnSchema, schema_of
+from party.agreement.pins import Identities, Pin
 from party.agreement.yaml12 import Document, load_yaml, read_yaml, refused
 from party.models.registry import ModelName, ModelParameters, parameters_of
 from party.process.errors import InputError, printable
@@ -222,6 +223,11 @@ class Job(_Strict):
         default="alice",
         description="who receives the model: alice, bob, both, own (each holder the weights of its "
         "own columns) or nobody (each party keeps its shares)",
+    )
+    identities: Identities | None = Field(
+        default=None,
+        description="the pin of each party: the SHA-256 of its public key, of its authority's "
+        "certificate, or both; left out, one authority vouches for all",
     )
 
     @model_validator(mode="after")
@@ -491,6 +497,7 @@ def _nearest_key(path: Sequence[int | str]) -> str | None:
         "features": (FeaturesByHolder,),
         "label": (LabelByHolder,),
         "columns": get_args(ColumnSchema),
+        "identities": (Identities,) if len(path) < 3 else (Pin,),
     }
     models = parts.get(path[0], (Job,)) if len(path) > 1 else (Job,)
     keys = [key for model in models for key in model.model_fields]

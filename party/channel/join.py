@@ -54,6 +54,10 @@ _MOST_READIES = 64  # on one connection: each stands for another party's coming 
 
 _RECENT_S = 30.0  # who dials tries again within seconds: what is older may be over
 _ONE_AUTHORITY = "give all three parties keys of the job's one authority; ca.crt is the same at all"
+_PINNED = (
+    "compare keys with that party (deployer certs show), then agree on a job that pins the right "
+    "ones, and have each authority in everybody's ca.crt"
+)
 
 Reload = Callable[[Keys], Keys | None]
 """Told the keys in use, gives those that took their place, or None: see ``identity.reloaded``."""
@@ -70,10 +74,14 @@ class Joined:
     Attributes:
         connections: to alice, bob and server; None in one's own place.
         run: a name of this run that all three share, and no other run has.
+        keys: one's own, as they were shown.
+        peers: of each other party the digests of its key and of its authority, as a job pins them.
     """
 
     connections: tuple[Connection | None, Connection | None, Connection | None]
     run: str
+    keys: Keys
+    peers: dict[Party, tuple[str, str]]
     _sockets: tuple[socket.socket, ...]
 
     def __enter__(self) -> Joined:
@@ -146,6 +154,7 @@ class _Link:
     dialled: _Dial | None = None
     connection: Connection | None = None
     party: Party | None = None
+    digests: tuple[str, str] = ("", "")  # of the other end's key and authority
     wants_write: bool = False
     hello: dict[str, Any] | None = None
     ready: str | None = None  # the run that the other end is ready for
@@ -177,9 +186,10 @@ class _Dial:
 
 @dataclass(frozen=True)
 class _Mismatch:
-    """Certificates of two authorities."""
+    """Certificates of two authorities, or another than the job pins."""
 
     words: str
+    hint: str
     seen: float = field(default_factory=time.monotonic)
 
 
@@ -335,7 +345,8 @@ class _Join:
         else:
             words = f"{whose}'s certificate is of another authority"
         seen_at = "" if link.dialled is not None else f" ({link.address})"
-        self.mismatches[whose] = _Mismatch(words + seen_at)
+        several = self.job.identities is not None
+        self.mismatches[whose] = _Mismatch(words + seen_at, _PINNED if several else _ONE_AUTHORITY)
         return words
 
     def _expire(self, now: float) -> None:
@@ -443,6 +454,7 @@ class _Join:
             raise LinkError(
                 f"its certificate is for {printable(name)}, not for {' or '.join(expected)}"
             )
+        self._check_pin(link, party)
         link.deadline = admission.deadline()
         former = self.peers.get(party)
         if former is not None and not sockets.peer_has_closed(former.socket):
@@ -459,6 +471,18 @@ class _Join:
             self._tell_refusal(link)
             return
         self._converse(link)
+
+    def _check_pin(self, link: _Link, party: Party) -> None:
+        """That a certificate which an authority vouches for is of the key, and of the authority,
+        that the job pins for the party."""
+        assert link.connection is not None
+        link.digests = link.connection.peer_digests()
+        pins = self.job.identities
+        if pins is not None and (broken := pins.of(party).broken_by(*link.digests)):
+            seen_at = "" if link.dialled is not None else f" ({link.address})"
+            words = f"whoever shows {party}'s certificate is another: {broken}"
+            self.mismatches[party] = _Mismatch(words + seen_at, _PINNED)
+            raise LinkError(words)
 
     def _expected(self, link: _Link) -> list[Party]:
         """Who may be at the other end."""
@@ -534,7 +558,8 @@ class _Join:
             found[PARTIES.index(party)] = link.connection
             del self.links[link.socket.fileno()]
         taken = tuple(link.socket for link in self.peers.values())
-        return Joined((found[0], found[1], found[2]), self.run_name, taken)
+        peers = {party: link.digests for party, link in self.peers.items()}
+        return Joined((found[0], found[1], found[2]), self.run_name, self.keys, peers, taken)
 
     # Keys that are put right while we wait.
 
@@ -647,8 +672,8 @@ class _Join:
         if self.keys_problem:
             where.append(self.keys_problem)
         hint = "start the missing party, or look there for what keeps it"
-        if any(map(self._mismatch_of, awaited)):
-            hint = _ONE_AUTHORITY
+        if known := [one for one in map(self._mismatch_of, awaited) if one is not None]:
+            hint = known[0].hint
         return JobError(
             f"{' and '.join(awaited)} did not come within {wait_s:g} s", "; ".join(where), hint
         )

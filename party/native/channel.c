@@ -373,8 +373,10 @@ static STACK_OF(X509) * certificates_in(kit_pem pem) {
 }
 
 static int trust(SSL_CTX *tls, const STACK_OF(X509) * authorities) {
-    return sk_X509_num(authorities) == 1 &&
-           X509_STORE_add_cert(SSL_CTX_get_cert_store(tls), sk_X509_value(authorities, 0));
+    for (int i = 0; i < sk_X509_num(authorities); i++)
+        if (!X509_STORE_add_cert(SSL_CTX_get_cert_store(tls), sk_X509_value(authorities, i)))
+            return 0;
+    return 1;
 }
 
 static int show_certificates(SSL_CTX *tls, const STACK_OF(X509) * chain) {
@@ -519,6 +521,26 @@ int kit_connection_peer(kit_connection *c, char *out, int capacity) {
     if (trouble)
         say(c->error, "%s", trouble);
     return length;
+}
+
+int kit_connection_peer_digests(kit_connection *c, uint8_t key[KIT_DIGEST_BYTES],
+                                uint8_t authority[KIT_DIGEST_BYTES]) {
+    X509 *leaf = SSL_get0_peer_certificate(c->tls);
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(c->tls); /* ends with whom we trust */
+    unsigned char *der = NULL;
+    unsigned int bytes = 0;
+    int length = -1, done = 0;
+    if (leaf && SSL_get_verify_result(c->tls) == X509_V_OK && sk_X509_num(chain) > 0)
+        length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(leaf), &der);
+    if (length > 0)
+        done = EVP_Digest(der, (size_t)length, key, &bytes, EVP_sha256(), NULL) &&
+               X509_digest(sk_X509_value(chain, sk_X509_num(chain) - 1), EVP_sha256(), authority,
+                           &bytes);
+    OPENSSL_free(der);
+    if (!done)
+        say(c->error, "%s", "the peer's certificate is not verified");
+    ERR_clear_error();
+    return done ? KIT_DONE : KIT_FAILED;
 }
 
 int64_t kit_connection_read(kit_connection *c, void *out, int64_t capacity) {

@@ -1,8 +1,8 @@
 /* Mutual TLS 1.3 between parties over sockets that never block.
  *
- * Both sides present a certificate of the job's own authority. There is no resumption, no early
- * data and no older version of the protocol. Records gather in a buffer of ours, so that a large
- * message leaves in few system calls. */
+ * Both sides present a certificate of an authority that the other one trusts. There is no
+ * resumption, no early data and no older version of the protocol. Records gather in a buffer of
+ * ours, so that a large message leaves in few system calls. */
 #ifndef KIT_CHANNEL_H
 #define KIT_CHANNEL_H
 
@@ -11,7 +11,7 @@
 
 #pragma GCC visibility push(default)
 
-enum { KIT_TEXT_BYTES = 256 };
+enum { KIT_TEXT_BYTES = 256, KIT_DIGEST_BYTES = 32 };
 
 /* What a call that could not go on wants, or how the connection ended. All are below zero: reads
  * and writes give the number of bytes otherwise. */
@@ -32,7 +32,9 @@ typedef struct {
     int64_t bytes;
 } kit_pem;
 
-/* The one authority that vouches for peers, our own certificate (chain) and its private key. */
+/* The authorities that vouch for peers, our own certificate (chain) and its private key. Where
+ * there are several, the caller compares which one vouches for whom: kit_connection_peer_digests.
+ */
 typedef struct {
     kit_pem authority, certificate, key;
 } kit_keys;
@@ -55,6 +57,11 @@ int kit_connection_handshake(kit_connection *connection);
 /* The one URI in the verified certificate's subject alternative names: its length, or KIT_FAILED.
  */
 int kit_connection_peer(kit_connection *connection, char *out, int capacity);
+
+/* SHA-256 of the verified certificate's public key (SubjectPublicKeyInfo in DER, RFC 5280) and of
+ * the certificate of the authority that its chain leads to. KIT_DONE or KIT_FAILED. */
+int kit_connection_peer_digests(kit_connection *connection, uint8_t key[KIT_DIGEST_BYTES],
+                                uint8_t authority[KIT_DIGEST_BYTES]);
 
 /* Bytes read (at least one), or what it wants, KIT_CLOSED or KIT_FAILED. */
 int64_t kit_connection_read(kit_connection *connection, void *out, int64_t capacity);

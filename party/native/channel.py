@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from enum import Enum, auto
 
+from party.agreement.pins import PREFIX
 from party.native.library import TEXT_BYTES, Keys, Pem, library
 from party.process.errors import JobError, printable
 
@@ -12,6 +13,7 @@ REKEY_RECORDS = 1 << 21
 """Records sent under one key; AES-GCM's own limit is some 2**24.5 (RFC 8446, 5.5)."""
 
 _IDENTITY_BYTES = 2048
+_DIGEST_BYTES = 32  # of SHA-256
 
 
 class ChannelError(JobError):
@@ -46,7 +48,7 @@ _WANTS = {_DONE: Want.DONE, _WANT_READ: Want.READ, _WANT_WRITE: Want.WRITE}
 
 
 class Context:
-    """Our own certificate and key, and the one authority whose certificates we accept.
+    """Our own certificate and key, and the authorities whose certificates we accept.
 
     Parameters are PEM texts, not files: what was checked is what is used. Raises ChannelError where
     one cannot be used.
@@ -114,6 +116,14 @@ class Connection:
             return out.raw[:length].decode("ascii")
         except UnicodeDecodeError:
             raise ChannelError("the identity in the peer's certificate is malformed") from None
+
+    def peer_digests(self) -> tuple[str, str]:
+        """SHA-256 of the public key in the peer's verified certificate, and of the certificate of
+        the authority that vouches for it, as a job pins them."""
+        key, authority = (ctypes.create_string_buffer(_DIGEST_BYTES) for _ in range(2))
+        if self._library.kit_connection_peer_digests(self.handle, key, authority) != _DONE:
+            raise self._error()
+        return f"{PREFIX}{key.raw.hex()}", f"{PREFIX}{authority.raw.hex()}"
 
     def read(self, max_bytes: int) -> bytes | Want:
         """Up to so many bytes, at least one; none when the peer sends no more."""

@@ -106,6 +106,7 @@ _FUNCTIONS = {
     "kit_connection_free": (None, (c_void_p,)),
     "kit_connection_handshake": (c_int, (c_void_p,)),
     "kit_connection_peer": (c_int, (c_void_p, c_char_p, c_int)),
+    "kit_connection_peer_digests": (c_int, (c_void_p, c_char_p, c_char_p)),
     "kit_connection_read": (c_int64, (c_void_p, c_void_p, c_int64)),
     "kit_connection_write": (c_int64, (c_void_p, c_char_p, c_int64)),
     "kit_connection_flush": (c_int, (c_void_p,)),

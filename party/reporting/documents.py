@@ -206,6 +206,8 @@ class PartyReport(Figures, Document):
         traffic: None for a runtime that does not count.
         peak_bytes: the most memory that the process had.
         table_bytes: the size of its own table in it.
+        peer_keys: SHA-256 of the others' public keys, as a job pins them; none for a runtime
+            without TLS.
     """
 
     NAME = "report.json"
@@ -222,6 +224,7 @@ class PartyReport(Figures, Document):
     traffic: Traffic | None
     peak_bytes: int
     table_bytes: int
+    peer_keys: dict[Party, str] = {}
 
 
 class RunTimes(BaseModel):

@@ -69,6 +69,7 @@ class Outcome:
         settled: whether the training ended because its steps had become small; None where nobody
             was told.
         kept: its shares of the model, where nobody gets it.
+        peer_keys: the digests of the others' keys, as a job pins them.
     """
 
     opened: dict[str, npt.NDArray[np.float64]]
@@ -79,6 +80,7 @@ class Outcome:
     settled: bool | None = None
     figures: Figures = field(default_factory=Figures)
     kept: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    peer_keys: dict[Party, str] = field(default_factory=dict)
 
 
 def default_cache() -> Path:
@@ -99,6 +101,9 @@ def train(name: Name, assignment: Assignment) -> Outcome:
     Raises JobError when it fails, InputError when something is wrong before it starts.
     """
     if name == "tensorflow":
+        if assignment.job.identities is not None:
+            what = "the tensorflow runtime knows nobody's key, and the job pins them"
+            raise InputError(what, "--runtime", "leave it out: the sealed runtime checks the pins")
         from party.runtime.distributed import train as train_by_tensorflow
 
         return train_by_tensorflow(assignment)

@@ -89,6 +89,7 @@ def train(assignment: Assignment) -> Outcome:
         settled=run.has_settled,
         plan_digest=schedule.plan_digest,
         run=joined.run,
+        peer_keys={party: key for party, (key, _) in joined.peers.items()},
         times=Times(
             plan_s=plan_s,
             connect_s=connect_s,

@@ -21,6 +21,9 @@ label: y
 training: {epochs: 2, batch_size: 10, learning_rate: 0.5}
 """
 
+PIN = f"{{key: 'sha256:{'0' * 64}'}}"
+PINNED = f"{GOOD}identities: {{alice: {PIN}, bob: {PIN}, server: "
+
 
 def changed(old: str, new: str) -> str:
     assert old in GOOD
@@ -58,6 +61,13 @@ def test_the_example_is_a_job() -> None:
         (changed("label: y", "label: {alice: y}"), "bob holds neither features nor", ""),
         (changed("label: y", "label: {alice: y, bob: z}"), "label: it is the column of one", ""),
         (GOOD + "model: forest\n", "model: ", ""),
+        (GOOD + "identities: {}\n", "identities.alice: ", ""),
+        (GOOD + "identities: {alise: {}}\n", "identities.alise: unknown key", "'alice'"),
+        (PINNED + f"{PIN}}}\n", "identities: alice and bob have the same pin", ""),
+        (PINNED + "{kee: x}}\n", "identities.server.kee: unknown key", "'key'"),
+        (PINNED + "{}}\n", "identities.server: a pin names a key, an authority or both", ""),
+        (PINNED + "{key: 'sha256:00'}}\n", "identities.server.key: ", ""),
+        (PINNED + f"{{key: '{'0' * 64}'}}}}\n", "identities.server.key: ", ""),
         (GOOD + "model: {kind: linear-regression, unit: 0}\n", "model.unit: ", ""),
         (GOOD + "protocol: spdz\n", "protocol: ", ""),
         (GOOD + "rows: 7\n", "key 'rows' stands more than once", "line 2"),

@@ -125,6 +125,16 @@ MATRIX: dict[str, Object] = {
             },
         }
     },
+    "a job with pins": OFF
+    | {
+        "job": {
+            "identities": {
+                "alice": {"key": f"sha256:{'0' * 64}"},
+                "bob": {"authority": f"sha256:{'1' * 64}", "key": f"sha256:{'2' * 64}"},
+                "server": {"authority": f"sha256:{'3' * 64}"},
+            }
+        }
+    },
     "a job in its long forms": OFF
     | {
         "job": {

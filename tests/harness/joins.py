@@ -47,7 +47,7 @@ class Joining(Task):
             self.job,
             self.party,
             self.joins.hosts,
-            load_keys(self.joins.keys / self.party, JOB.name, self.party),
+            load_keys(self.joins.keys / self.party, JOB.name, self.party, pins=self.job.identities),
             self.plan,
             self.listener,
             self.wait_s,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -294,8 +296,56 @@ def test_show_says_whose_and_how_long(tmp_path: Path, job: Path) -> None:
     (found,) = json.loads(run("show", tmp_path / "keys/bob", "--json"))
     leaf = read_certificates(tmp_path / "keys/bob/tls.crt")[0]
     assert found["identity"] == "spiffe://fraud/bob"
-    assert found["fingerprint"] == leaf.fingerprint(hashes.SHA256()).hex()
+    authority = read_certificates(tmp_path / "keys/bob/ca.crt")[0]
+    assert found["key"] == f"sha256:{spki_sha256(leaf)}"
+    assert found["authority"] == f"sha256:{authority.fingerprint(hashes.SHA256()).hex()}"
     assert found["expires"] == f"{leaf.not_valid_after_utc:%Y-%m-%d %H:%M}"
+
+
+def spki_sha256(of: x509.Certificate | x509.CertificateSigningRequest) -> str:
+    """As anybody may work it out: openssl pkey -pubin -outform DER | sha256sum."""
+    encoding = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(of.public_key().public_bytes(*encoding)).hexdigest()
+
+
+def test_both_ends_of_a_request_are_told_the_same_groups(tmp_path: Path, job: Path) -> None:
+    run("authority", "--job", job, "--output", tmp_path / "authority")
+    asked = run("request", "bob", "--job", job, "--output", tmp_path / "bob")
+    csr = tmp_path / "bob/tls.csr"
+    digest = spki_sha256(x509.load_pem_x509_csr(csr.read_bytes()))
+    words = ["sign", "bob", csr, "--authority", tmp_path / "authority"]
+    signed = run(*words, "--output", tmp_path / "signed")
+    shown = run("show", tmp_path / "signed")
+    for said in (asked, signed, shown):
+        assert f"key: sha256:{digest}" in said
+        groups = [
+            line for line in said.splitlines() if re.fullmatch("    ([0-9a-f]{4} ?){8}", line)
+        ]
+        assert "".join(groups[:2]).replace(" ", "") == digest
+
+
+def test_show_checks_the_pins_of_a_job(tmp_path: Path, job: Path) -> None:
+    run("new", "--job", job, "--output", tmp_path / "keys")
+    run("show", tmp_path / "keys/bob", "--job", job)
+    pins = {
+        party: {"key": f"sha256:{digit * 64}"} for party, digit in zip(PARTIES, "102", strict=True)
+    }
+    job.write_text(JOB + f"identities: {json.dumps(pins)}\n")
+    with pytest.raises(
+        InputError, match=f"key is sha256:[0-9a-f]+, and the job pins sha256:{'0' * 64}"
+    ):
+        run("show", tmp_path / "keys/bob", "--job", job)
+
+
+@pytest.mark.parametrize("by", ["key", "authority", "both"])
+def test_what_pins_prints_is_a_jobs(tmp_path: Path, job: Path, by: str) -> None:
+    for party in PARTIES:
+        run("new", "--job", job, "--output", tmp_path / party)
+    folders = [tmp_path / party / party for party in PARTIES]
+    printed = run("pins", *folders, "--by", by)
+    job.write_text(JOB + printed)
+    run("show", *folders, "--job", job)
+    assert ("key:" in printed, "authority:" in printed) == (by != "authority", by != "key")
 
 
 def test_every_subcommand_has_an_example_in_its_help() -> None:
