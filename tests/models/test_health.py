@@ -85,7 +85,7 @@ def seen(job: Job, x: Matrix, weights: NDArray[np.float64]) -> Health:
 def test_tables_that_give_a_wrong_model_give_none(tables: Any, rate: float) -> None:
     x, y = tables()
     job = job_of(len(x), x.shape[1] - 1, 100, rate=rate)
-    with pytest.raises(WrongModelError, match="leave the range|overflown") as refused:
+    with pytest.raises(WrongModelError, match=r"leave the range|overflown") as refused:
         seen(job, x, trained(job, x, y))
     assert refused.value.exit_code == 1 and refused.value.hint and refused.value.where
 
