@@ -55,8 +55,8 @@ def score(
     with _written(output) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([*names, SCORE])
-        for batch in batches(table, scorer.features, names):
-            scores = [repr(float(one)) for one in scorer.predict(batch.x)]
+        for batch in batches(table, scorer.schemas, names):
+            scores = [repr(float(one)) for one in scorer.predict(batch.codes)]
             writer.writerows(zip(*batch.kept, scores, strict=True))
 
 

@@ -1,6 +1,6 @@
 """A model as files that other tools read: scikit-learn's, by skops or joblib, and ONNX.
 
-Each gives the scores of ``Scorer.predict``, from the features in their own units. The packages are
+Each gives the scores of ``Scorer.predict``, from plain numbers in their own units. The packages are
 those of the kit's ``export`` extra, and are imported here alone.
 """
 
@@ -21,9 +21,21 @@ ONNX_OPSET = 17
 ONNX_IR = 8
 
 
+def _plain(scorer: Scorer) -> None:
+    """Raises InputError for columns that are more than numbers."""
+    typed = [name for name, schema in scorer.schemas.items() if schema is not None]
+    if typed:
+        named = ", ".join(map(repr, typed[:12])) + f" and {len(typed) - 12} more" * (
+            len(typed) > 12
+        )
+        what = f"the model has columns that are no plain numbers, {named}: no form has them yet"
+        raise InputError(what, None, "score with deployer score or party score")
+
+
 def onnx(scorer: Scorer) -> bytes:
     """An ONNX model: an input ``features``, float64 [rows, features], and an output ``score``,
     float64 [rows]; the names of the features are in its metadata."""
+    _plain(scorer)
     _needs("onnx")
     from onnx import TensorProto, checker, helper, numpy_helper
 
@@ -66,6 +78,7 @@ def onnx(scorer: Scorer) -> bytes:
 
 def sklearn(scorer: Scorer) -> Any:
     """A scikit-learn pipeline, fitted: a ``StandardScaler`` and the model itself."""
+    _plain(scorer)
     _needs("sklearn")
     from sklearn.linear_model import LinearRegression, LogisticRegression
     from sklearn.pipeline import Pipeline

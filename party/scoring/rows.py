@@ -1,8 +1,8 @@
-"""Rows to score: a CSV, plain or gzip, or a Parquet file, in batches of numbers and kept cells.
+"""Rows to score: a CSV, plain or gzip, or a Parquet file, in batches of codes and kept cells.
 
 Columns are found by their names, in any order; others are ignored, or kept beside the score where
 that is asked for. A first row of numbers is no header: then the columns stand as in the model.
-What is no finite number is refused with its rows, never its value.
+What a column cannot take is refused with its rows, never its value.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv as csv_text
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from party.agreement.columns import ColumnSchema
 from party.process.errors import InputError, printable
 from party.process.files import unreadable
 from party.table.cells import is_number
+from party.table.columns.decoding import WrongCellError, decoder
 from party.table.packing import HEAD_BYTES, other_form
+
+Codes = NDArray[np.float64]
 
 _BLOCK_BYTES = 1024 * 1024
 _NUMBER = r"^[ \t]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t]*$"
@@ -35,58 +39,77 @@ class Batch:
     """Some rows.
 
     Attributes:
-        x: float64, [rows, columns].
+        codes: float64, [rows, columns]; see ``party.table.columns.decoding``.
         kept: texts of the columns to keep, one list for each.
     """
 
-    x: NDArray[np.float64]
+    codes: Codes
     kept: list[list[str]]
 
 
-def batches(path: Path, columns: Sequence[str], keep: Sequence[str] = ()) -> Iterator[Batch]:
+def batches(
+    path: Path, schemas: Mapping[str, ColumnSchema | None], keep: Sequence[str] = ()
+) -> Iterator[Batch]:
     """The rows of a table, in its order.
 
     Args:
         path: the table.
-        columns: names of those that are numbers.
+        schemas: of the columns to read, by name; None for a plain number.
         keep: names of those whose texts are wanted as they are.
 
     Raises InputError, while it is iterated, for what cannot be read; for a header without a name
-    or with one twice; and, at the end, for all columns with cells that are no finite numbers.
+    or with one twice; and, at the end, for all columns with cells that they cannot take.
     """
-    wrong: dict[str, list[int]] = {}
-    counts: dict[str, int] = {}
+    wrong = _Wrong()
     row = 0
-    for block in _blocks(path, [*columns, *keep]):
-        x = np.empty((len(block), len(columns)))
-        for i, name in enumerate(columns):
-            numbers = _numbers(block.column(name))
-            x[:, i] = numbers
-            bad = np.flatnonzero(~np.isfinite(numbers))
-            if len(bad):
-                counts[name] = counts.get(name, 0) + len(bad)
-                found = wrong.setdefault(name, [])
-                found += [row + int(one) + 1 for one in bad[: _MOST_ROWS - len(found)]]
+    for block in _blocks(path, [*schemas, *keep]):
+        codes = np.empty((len(block), len(schemas)))
+        for i, (name, schema) in enumerate(schemas.items()):
+            column = block.column(name)
+            if schema is None:
+                codes[:, i] = numbers = _numbers(column)
+                wrong.add(name, _NO_NUMBER, row + np.flatnonzero(~np.isfinite(numbers)))
+            else:
+                codes[:, i] = _decoded(column, name, schema, row, wrong)
         row += len(block)
-        if not wrong:
-            texts = [_texts(block.column(name)) for name in keep]
-            yield Batch(x, texts)
-    if wrong:
-        raise InputError(_told(wrong, counts), str(path), "give a number in each of these cells")
+        if not wrong.places:
+            yield Batch(codes, [_texts(block.column(name)) for name in keep])
+    if wrong.places:
+        raise InputError(str(wrong), str(path), "\n".join(wrong.hints))
     if not row:
         raise InputError("the table has no rows", str(path), "give a row for each score")
 
 
-def _told(wrong: dict[str, list[int]], counts: dict[str, int]) -> str:
-    lines = []
-    for name, rows in wrong.items():
-        more = counts[name] - len(rows)
-        named = ", ".join(map(str, rows)) + f" and {more} more" * (more > 0)
-        lines.append(f"  column {name!r}: row{'s' * (counts[name] > 1)} {named}")
-    return "cells that are no finite numbers (rows from 1, behind the header):\n" + "\n".join(lines)
+_NO_NUMBER = "the cell is no finite number", "give a number in each of these cells"
 
 
-def _numbers(column: Any) -> NDArray[np.float64]:
+class _Wrong:
+    """What is wrong with which cells."""
+
+    def __init__(self) -> None:
+        self.places: dict[tuple[str, str], tuple[int, list[int]]] = {}
+        self.hints: dict[str, None] = {}
+
+    def add(self, column: str, error: tuple[str, str], rows: NDArray[np.intp]) -> None:
+        """Some rows more, counted from 0, of which the first few are told."""
+        if not len(rows):
+            return
+        what, hint = error
+        self.hints[hint] = None
+        count, named = self.places.get((column, what), (0, []))
+        named = named + [int(one) + 1 for one in rows[: _MOST_ROWS - len(named)]]
+        self.places[column, what] = count + len(rows), named
+
+    def __str__(self) -> str:
+        lines = ["cells that the model cannot take (rows from 1, behind the header):"]
+        for (column, what), (count, rows) in self.places.items():
+            more = count - len(rows)
+            named = ", ".join(map(str, rows)) + f" and {more} more" * (more > 0)
+            lines.append(f"  column {column!r}: row{'s' * (count > 1)} {named}: {what}")
+        return "\n".join(lines)
+
+
+def _numbers(column: Any) -> Codes:
     """A column's numbers, NaN for what is none."""
     import pyarrow.compute as pc
 
@@ -99,6 +122,19 @@ def _numbers(column: Any) -> NDArray[np.float64]:
     else:
         return np.full(len(column), np.nan)
     return np.asarray(pc.fill_null(numbers, float("nan")).to_numpy(zero_copy_only=False))
+
+
+def _decoded(column: Any, name: str, schema: ColumnSchema, first: int, wrong: _Wrong) -> Codes:
+    """A column's codes. Each text is decoded once, however often it stands there."""
+    texts = pa.array(_texts(column), pa.string()).dictionary_encode()
+    places = texts.indices.to_numpy(zero_copy_only=False)
+    decode, codes = decoder(schema), np.full(len(texts.dictionary), np.nan)
+    for i, text in enumerate(texts.dictionary.to_pylist()):
+        try:
+            codes[i] = decode(text)
+        except WrongCellError as error:
+            wrong.add(name, (error.what, error.hint or ""), first + np.flatnonzero(places == i))
+    return np.asarray(codes[places])
 
 
 def _texts(column: Any) -> list[str]:

@@ -1,6 +1,8 @@
 """A model that one party has whole, from its document to the scores of rows.
 
-For a row of features x, in their own units, the model reads ``z = (x - mean) / scale`` and
+The document has all that was done to the columns before they were trained on, and here it is done
+again by the same code: ``party.table.columns`` decodes cells and derives the columns x that the
+model reads. Of these it takes ``z = (x - mean) / scale``, and
 
 - logistic regression says ``1 / (1 + exp(-(z . weights + intercept)))``, the chance of label 1;
 - linear regression says ``(z . weights + intercept) * unit``.
@@ -9,6 +11,7 @@ For a row of features x, in their own units, the model reads ``z = (x - mean) / 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,24 +20,27 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
+from party.agreement.columns import ColumnSchema, from_plain
 from party.agreement.job import Holder
 from party.models.registry import ADAPTER, model_of
 from party.process.errors import InputError, printable
 from party.process.files import unreadable
 from party.reporting.documents import ModelDocument
+from party.table.columns.deriving import Fitted, derive
 
 Matrix = NDArray[np.float64]
 
 _AGAIN = "give the model.json of a run, as its receiver has it"
 _LARGEST = 64 * 1024 * 1024
+_NOT_OF_THE_SCHEMA = ("holder", "derived", "fitted")
 
 
 class LinearDocument(ModelDocument):
     """The document of a model that is a function of one weighted sum.
 
     Attributes:
-        features, holders: names of the columns, and whose each is.
-        mean, scale: of each column, in its own unit; None where its holder alone knows them.
+        features, holders: names of the columns that the model reads, and whose each is.
+        mean, scale: of each of them; None where its holder alone knows them.
         weights: of the standardised columns.
         intercept: None where another party has it.
         unit: of the label, for linear regression.
@@ -55,7 +61,9 @@ class Scorer:
 
     Attributes:
         kind: the model's name in a job.
-        features: names of its columns, in the order of the numbers below.
+        schemas: of the table's columns, by name and in order; None for a plain number.
+        fitted: what was learnt from each of them.
+        features: names of the columns that the model reads, in the order of the numbers below.
         mean, scale, weights: [features].
         intercept: what is added to the weighted sum.
         unit: of the label; 1 where the model has none.
@@ -63,6 +71,8 @@ class Scorer:
     """
 
     kind: str
+    schemas: Mapping[str, ColumnSchema | None]
+    fitted: tuple[Fitted, ...]
     features: tuple[str, ...]
     mean: Matrix
     scale: Matrix
@@ -93,7 +103,8 @@ class Scorer:
             )
             if mean is None
         ]
-        if lacking or document.intercept is None:
+        whole = document.health is not None and document.health.all_columns
+        if lacking or document.intercept is None or not whole:
             others = sorted({holder for _, holder in lacking})
             whose = " and ".join(others) or "another party"
             names = ", ".join(repr(name) for name, _ in lacking[:5])
@@ -106,8 +117,11 @@ class Scorer:
         numbers = np.concatenate([mean, scale, weights, [document.intercept, document.unit]])
         if not (np.isfinite(numbers).all() and (scale > 0).all() and document.unit > 0):
             raise InputError("the model holds a number that is none", str(path), _AGAIN)
+        schemas, fitted = _sources(document, path)
         return cls(
             kind=document.model,
+            schemas=schemas,
+            fitted=fitted,
             features=document.features,
             mean=mean,
             scale=scale,
@@ -117,22 +131,56 @@ class Scorer:
             job=document.job,
         )
 
-    def predict(self, x: Matrix) -> Matrix:
+    def standardised(self, codes: Matrix) -> Matrix:
+        """The columns that the model reads, [rows, features]; see ``predict``."""
+        derived = derive(codes.T, list(self.schemas.values()), self.fitted)
+        return (derived.T - self.mean) / self.scale
+
+    def predict(self, codes: Matrix) -> Matrix:
         """What the model says of rows.
 
         Args:
-            x: the features in their own units, in order, [rows, features].
+            codes: the table's columns in the order of ``schemas``, [rows, columns]: numbers as
+                they are, others as ``party.table.columns.decoding`` has them; NaN is a gap.
 
         Returns:
             [rows]: probabilities of label 1, or labels, as the model has it.
         """
-        ones = np.ones((len(x), 1))
-        rows: Any = np.hstack([(x - self.mean) / self.scale, ones])
+        rows: Any = np.hstack([self.standardised(codes), np.ones((len(codes), 1))])
         parameters: dict[str, Any] = {"kind": self.kind}
         if self.unit != 1.0:
             parameters["unit"] = self.unit
         model = model_of(ADAPTER.validate_python(parameters))
         return model.predict(np.append(self.weights, self.intercept), rows)
+
+
+def _sources(
+    document: LinearDocument, path: Path
+) -> tuple[dict[str, ColumnSchema | None], tuple[Fitted, ...]]:
+    """The table's columns that the model's own are derived of, and what was learnt from them.
+
+    Raises InputError where the two do not belong together.
+    """
+    source: dict[str, str] = {}
+    schemas: dict[str, ColumnSchema | None] = {}
+    fitted: list[Fitted] = []
+    derived: list[str] = []
+    try:
+        for name, column in document.columns.items():
+            source |= dict.fromkeys(column["derived"], name)
+        for name in dict.fromkeys(source.get(feature, feature) for feature in document.features):
+            column = document.columns.get(name, {})
+            schemas[name] = None
+            if column:
+                plain = {k: v for k, v in column.items() if k not in _NOT_OF_THE_SCHEMA}
+                schemas[name] = from_plain(plain)
+            fitted.append(Fitted(**column.get("fitted") or {}))
+            derived += column.get("derived", [name])
+    except (KeyError, TypeError, ValueError):
+        derived = []
+    if tuple(derived) != document.features:
+        raise InputError("the model's columns are not those it was trained on", str(path), _AGAIN)
+    return schemas, tuple(fitted)
 
 
 def _document(path: Path) -> LinearDocument:

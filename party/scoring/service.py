@@ -5,9 +5,9 @@ of the party whose service it is. Nothing of a request is logged or kept.
 
 =================  =============================================================================
 ``GET /healthz``   ``ok``
-``GET /model``     the model's kind, the names of its features, and the job's digest
-``POST /score``    ``{"rows": [{"name": number, ...}, ...]}`` gives ``{"scores": [number, ...]}``,
-                   or 400 with ``{"error": "..."}``: which row and feature is wrong, and how
+``GET /model``     the model's kind, the names of its columns, and the job's digest
+``POST /score``    ``{"rows": [{"name": value, ...}, ...]}`` gives ``{"scores": [number, ...]}``,
+                   or 400 with ``{"error": "..."}``: which row and column is wrong, and how
 =================  =============================================================================
 """
 
@@ -19,16 +19,18 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
+from party.agreement.columns import ColumnSchema
 from party.identity import Keys
 from party.process.errors import printable
 from party.scoring.scorer import Matrix, Scorer
+from party.table.columns.decoding import WrongCellError, decoder
 
 MOST_ROWS = 10_000
 """Of one request."""
@@ -43,8 +45,8 @@ class WrongRequestError(ValueError):
     """A request that cannot be answered; the text says why, and holds no value of it."""
 
 
-def rows_in(body: bytes, features: tuple[str, ...]) -> Matrix:
-    """The rows of a request's body, [rows, features].
+def rows_in(body: bytes, schemas: Mapping[str, ColumnSchema | None]) -> Matrix:
+    """The codes of the rows of a request's body, [rows, columns].
 
     Raises WrongRequestError.
     """
@@ -57,24 +59,44 @@ def rows_in(body: bytes, features: tuple[str, ...]) -> Matrix:
         raise WrongRequestError('the body is not {"rows": [{...}, ...]} with one row at least')
     if len(rows) > MOST_ROWS:
         raise WrongRequestError(f"there are {len(rows)} rows, and at most {MOST_ROWS} are allowed")
-    x = np.empty((len(rows), len(features)))
+    decoders = {
+        name: None if schema is None else decoder(schema) for name, schema in schemas.items()
+    }
+    codes = np.empty((len(rows), len(schemas)))
     for i, row in enumerate(rows):
         if not isinstance(row, dict):
             raise WrongRequestError(f"row {i + 1} is not an object of names and numbers")
-        for j, name in enumerate(features):
+        for j, (name, decode) in enumerate(decoders.items()):
             if name not in row:
                 raise WrongRequestError(f"row {i + 1} has no {printable(name)!r}")
-            x[i, j] = _number(row[name], i, name)
-    return x
+            try:
+                codes[i, j] = _number(row[name]) if decode is None else decode(_text(row[name]))
+            except WrongCellError as error:
+                raise WrongRequestError(f"row {i + 1}, {printable(name)!r}: {error.what}") from None
+    return codes
 
 
-def _number(cell: Any, row: int, name: str) -> float:
+def _number(cell: Any) -> float:
     if type(cell) in (int, float):
         with contextlib.suppress(OverflowError):
             number = float(cell)
             if isfinite(number):
                 return number
-    raise WrongRequestError(f"row {row + 1}: {printable(name)!r} is no finite number")
+    raise WrongCellError("not-a-number", "it is no finite number", "")
+
+
+def _text(cell: Any) -> str:
+    """What would stand in a CSV file; ``null`` is a gap."""
+    match cell:
+        case str():
+            return cell
+        case None:
+            return ""
+        case bool():
+            return str(cell).lower()
+        case int() | float():
+            return repr(cell)
+    raise WrongCellError("not-a-value", "it is a list or an object", "")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -88,7 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, b"ok\n", "text/plain")
         elif self.path == "/model":
             scorer = self.server.scorer
-            self._tell(200, {"model": scorer.kind, "features": scorer.features, "job": scorer.job})
+            self._tell(
+                200, {"model": scorer.kind, "columns": list(scorer.schemas), "job": scorer.job}
+            )
         else:
             self._tell(404, {"error": "there are /healthz, /model and /score"})
 
@@ -103,11 +127,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._tell(404, {"error": "there are /healthz, /model and /score"})
             return
         try:
-            x = rows_in(body, self.server.scorer.features)
+            codes = rows_in(body, self.server.scorer.schemas)
         except WrongRequestError as wrong:
             self._tell(400, {"error": str(wrong)})
             return
-        self._tell(200, {"scores": self.server.scorer.predict(x).tolist()})
+        self._tell(200, {"scores": self.server.scorer.predict(codes).tolist()})
 
     def _tell(self, code: int, value: dict[str, Any]) -> None:
         self._answer(code, json.dumps(value).encode() + b"\n", "application/json")

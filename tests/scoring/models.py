@@ -10,21 +10,28 @@ import numpy as np
 from party.process.files import replace_json
 
 
-def document(columns: int = 3, kind: str = "logistic-regression", **more: Any) -> dict[str, Any]:
+def document(width: int = 3, kind: str = "logistic-regression", **more: Any) -> dict[str, Any]:
     """A model of Alice's columns ``c0``, ``c1``, …"""
-    random = np.random.default_rng(columns)
+    random = np.random.default_rng(width)
     return {
         "model": kind,
         "job": "0" * 64,
         "plan": "1" * 64,
         "protocol": "pond",
         "versions": {},
-        "features": [f"c{i}" for i in range(columns)],
-        "holders": ["alice"] * columns,
-        "mean": random.normal(0, 3, columns).tolist(),
-        "scale": random.uniform(0.1, 4, columns).tolist(),
-        "weights": random.normal(0, 2, columns).tolist(),
+        "features": [f"c{i}" for i in range(width)],
+        "holders": ["alice"] * width,
+        "mean": random.normal(0, 3, width).tolist(),
+        "scale": random.uniform(0.1, 4, width).tolist(),
+        "weights": random.normal(0, 2, width).tolist(),
         "intercept": -0.7,
+        "health": {
+            "rows": 9,
+            "rows_never_used": 0,
+            "steps": 1,
+            "largest_weight": 1.0,
+            "all_columns": True,
+        },
     } | more
 
 

@@ -22,7 +22,7 @@ KINDS = [{"kind": "logistic-regression"}, {"kind": "linear-regression", "unit": 
 def test_onnxruntime_gives_the_same_scores(tmp_path: Path, kind: dict[str, Any]) -> None:
     import onnxruntime
 
-    scorer, x = Scorer.read(written(tmp_path, columns=16, **kind)), rows(500, 16)
+    scorer, x = Scorer.read(written(tmp_path, width=16, **kind)), rows(500, 16)
     session = onnxruntime.InferenceSession(onnx(scorer))
     (scores,) = session.run(None, {"features": x})
     np.testing.assert_allclose(scores, scorer.predict(x), rtol=1e-9, atol=1e-9)
@@ -36,7 +36,7 @@ def test_skops_reads_a_pipeline_that_runs_no_code_and_scores_alike(
 ) -> None:
     from skops.io import get_untrusted_types, loads
 
-    scorer, x = Scorer.read(written(tmp_path, columns=16, **kind)), rows(500, 16)
+    scorer, x = Scorer.read(written(tmp_path, width=16, **kind)), rows(500, 16)
     text = skops(scorer)
     assert get_untrusted_types(data=text) == []
     _assert_alike(loads(text), scorer, x)
@@ -46,7 +46,7 @@ def test_skops_reads_a_pipeline_that_runs_no_code_and_scores_alike(
 def test_joblib_reads_a_pipeline_that_scores_alike(tmp_path: Path, kind: dict[str, Any]) -> None:
     from joblib import load
 
-    scorer, x = Scorer.read(written(tmp_path, columns=16, **kind)), rows(500, 16)
+    scorer, x = Scorer.read(written(tmp_path, width=16, **kind)), rows(500, 16)
     _assert_alike(load(io.BytesIO(joblib(scorer))), scorer, x)
 
 

@@ -33,6 +33,9 @@ def test_a_linear_regression_gives_the_label_in_its_own_unit(tmp_path: Path) -> 
     [
         ({"mean": [0.0, None, 1.0], "holders": ["alice", "bob", "alice"]}, "bob has a part of it"),
         ({"intercept": None}, "another party has a part of it"),
+        ({"health": None}, "another party has a part of it"),
+        ({"columns": {"c0": {"type": "number", "derived": ["d"]}}}, "not those it was trained on"),
+        ({"columns": {"c0": {"type": "what", "derived": ["c0"]}}}, "not those it was trained on"),
         ({"weights": [1.0, 2.0]}, "not of one length"),
         ({"scale": [1.0, 0.0, 1.0]}, "a number that is none"),
         ({"model": "forest"}, "no model of the kit's"),

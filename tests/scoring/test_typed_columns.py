@@ -1,25 +1,33 @@
-"""What a model document says of a table is what its training read, and what the model then says."""
+"""Columns that are no plain numbers are read for scoring as they were for training."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import tempfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
+from party.agreement.columns import schema_of
 from party.agreement.job import Job, parse_job
 from party.models.interface import Scales
 from party.models.registry import model_of
 from party.process.errors import InputError
 from party.reporting.result import columns_document, own_columns
+from party.scoring.rows import batches
+from party.scoring.scorer import LinearDocument, Scorer
+from party.scoring.service import rows_in
 from party.table import UnfitTableError, read_table
-from party.table.scoring import predict, standardised, weighted_sum
+from tests.scoring.models import document
 
 JOB = """
 name: scored
@@ -67,11 +75,13 @@ def written(rows: list[tuple[str, ...]], path: Path) -> None:
 NAMES = ("plain", "number", "word", "flag", "day")
 
 
-def document_of(job: Job, table: Any, weights: dict[str, Any], party: Any = "alice") -> Any:
-    """A model document, but for what scoring does not read."""
-    own = model_of(job.parameters).document(job, party, weights, Scales(table.mean, table.scale))
-    columns = columns_document(job, party, table)
-    return {"model": "logistic-regression", "columns": columns, **own}
+def scorer_of(job: Job, table: Any) -> Scorer:
+    """The model of Alice's columns alone whose weights are 1, 2, 3, …, the last the intercept's."""
+    width = len(job.derived_of("alice")) + 1
+    weights = {"weights.alice": np.arange(1.0, width + 1)}
+    own = model_of(job.parameters).document(job, "alice", weights, Scales(table.mean, table.scale))
+    told = document() | own | {"columns": columns_document(job, "alice", table)}
+    return Scorer.of(LinearDocument.model_validate(told), Path("model.json"))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
@@ -88,19 +98,28 @@ def test_transforms_of_a_document_give_what_training_saw(
         except UnfitTableError as error:
             assert {one.kind for one in error.findings} <= {"constant", "outlier", "too-large"}
             return
+        scorer = scorer_of(job, table)
+        (batch,) = batches(path, scorer.schemas)
     x = own_columns(job, "alice", table)
-    weights = {"weights.alice": np.arange(1.0, x.shape[1] + 1), "weights.bob": np.ones(1)}
-    document = document_of(job, table, weights)
-    cells = dict(zip(NAMES, map(list, zip(*rows, strict=True)), strict=True))
-    mine = standardised(document, cells)
+    mine = scorer.standardised(batch.codes)
     np.testing.assert_allclose(mine, x[:, :-1], rtol=1e-6, atol=1e-6)
-    names = list(job.derived_of("alice"))
-    words = [i for i, name in enumerate(names) if name.startswith("word")]
-    assert table.scale is not None and table.mean is not None
-    assert ((mine * table.scale + table.mean)[:, words].sum(axis=1) <= 1 + 1e-6).all()
-    t = weighted_sum(document, cells)
-    np.testing.assert_allclose(t, x @ weights["weights.alice"], rtol=1e-5, atol=1e-4)
-    assert names == document["features"][: len(names)]
+    words = [i for i, name in enumerate(scorer.features) if name.startswith("word")]
+    one_hot = (mine * scorer.scale + scorer.mean)[:, words]
+    assert (one_hot.sum(axis=1) <= 1 + 1e-6).all()
+    t = x.astype(np.float64) @ np.arange(1.0, x.shape[1] + 1)
+    np.testing.assert_allclose(
+        scorer.predict(batch.codes), 1 / (1 + np.exp(-t)), rtol=1e-4, atol=1e-5
+    )
+    # A request of the service says the same, with its numbers as numbers and gaps as null.
+    asked = [dict(zip(NAMES, map(_as_json, row), strict=True)) for row in rows]
+    for row in asked:
+        row["plain"] = float(row["plain"])
+    codes = rows_in(json.dumps({"rows": asked}).encode(), scorer.schemas)
+    np.testing.assert_array_equal(codes, batch.codes)
+
+
+def _as_json(cell: str) -> Any:
+    return None if cell == "" else cell
 
 
 def small(result: str) -> tuple[Any, Any]:
@@ -119,20 +138,33 @@ def test_another_holders_columns_are_known_by_the_job_alone() -> None:
     assert columns_document(job, "bob", table)["a"]["missing"] == "mean"
 
 
-def test_a_model_of_two_holders_is_not_predicted_from_one_table() -> None:
-    job, table = small("both")
-    document = document_of(job, table, {"weights.alice": np.ones(2), "weights.bob": np.ones(1)})
-    with pytest.raises(InputError, match="another holder"):
-        predict(document | {"health": {"all_columns": False}}, {"a": ["1"]})
-    assert weighted_sum(document, {"a": ["3"]}) == pytest.approx([1.0])
-
-
-def test_wrong_cells_and_missing_columns_are_refused_by_name_and_row() -> None:
+def test_wrong_cells_are_refused_by_column_and_row_and_with_their_reason(tmp_path: Path) -> None:
     job, table = small("own")
-    document = document_of(job, table, {"weights.alice": np.ones(2)})
+    path = tmp_path / "rows.csv"
+    path.write_text('a\n1\n"4711 EUR"\n7\n"4711 EUR"\n"1,5"\n')
     with pytest.raises(InputError) as caught:
-        standardised(document, {"a": ["1", "secret"]})
-    assert caught.value.where == "row 2, column 'a'"
-    assert "secret" not in str(caught.value)
-    with pytest.raises(InputError, match="does not have 'a'"):
-        standardised(document, {"b": ["1"]})
+        list(batches(path, scorer_of(job, table).schemas))
+    assert "column 'a': rows 2, 4, 5: the cell is not a number" in caught.value.what
+    assert "4711" not in str(caught.value)
+
+
+def test_parquet_gives_what_its_text_would(tmp_path: Path) -> None:
+    job = parse_job(
+        JOB.format(
+            rows=9, missing="mean", scale="standard", other="column", unit="days", third="x"
+        ),
+        "JOB",
+    )
+    schemas = {name: schema_of(job.columns[name]) for name in ("number", "word", "flag", "day")}
+    columns = {
+        "number": [1.5, None, 3.0],
+        "word": ["one", None, "else"],
+        "flag": [True, None, False],
+        "day": [date(2001, 2, 3), None, date(1999, 12, 31)],
+    }
+    packed, text = tmp_path / "rows.parquet", tmp_path / "rows.csv"
+    parquet.write_table(pa.table(columns), packed)
+    text.write_text("number,word,flag,day\n1.5,one,true,2001-02-03\n,,,\n3,else,false,1999-12-31\n")
+    (one,), (other,) = batches(packed, schemas), batches(text, schemas)
+    np.testing.assert_array_equal(one.codes, other.codes)
+    assert np.isnan(one.codes[1]).all()
