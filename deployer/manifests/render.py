@@ -12,7 +12,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +34,7 @@ KINDS = (
     "statefulset",
     "poddisruptionbudget",
     "networkpolicy",
+    "monitoring",
 )
 """The templates of a party, in the order in which they are applied."""
 
@@ -265,6 +267,11 @@ _environment.filters |= {
 }
 
 
+@cache
+def _dashboard() -> str:
+    return resources.files("deployer").joinpath("k8s/dashboard.json").read_text("utf-8")
+
+
 def _render(template: str, facts: Facts, **more: Any) -> str:
     return _environment.get_template(f"{template}.yaml.j2").render(
         values=facts.values,
@@ -276,6 +283,7 @@ def _render(template: str, facts: Facts, **more: Any) -> str:
         settled=facts.settled,
         checksum=facts.checksum,
         selector=facts.selector,
+        dashboard=_dashboard(),
         pull_secrets=[{"name": secret} for secret in facts.values["image"]["pullSecrets"]],
         **more,
     )

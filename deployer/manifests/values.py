@@ -269,6 +269,19 @@ class Metrics(_Strict):
     annotations: bool = Field(
         default=False, description="Whether pods carry the `prometheus.io/…` annotations."
     )
+    service_monitor: bool = Field(
+        default=False,
+        description="Whether each party has a ServiceMonitor, for the Prometheus operator.",
+    )
+    alerts: bool = Field(
+        default=False,
+        description="Whether each party has a PrometheusRule: it failed, it stands still, nothing "
+        "is heard of it.",
+    )
+    dashboard: bool = Field(
+        default=False,
+        description="Whether each party has a ConfigMap with a dashboard, for Grafana's sidecar.",
+    )
 
 
 class Test(_Strict):

@@ -225,7 +225,12 @@ MATRIX: dict[str, Object] = {
             "annotations": {"note": "a: b # c", "number": "1"},
             "service": {"type": "LoadBalancer", "annotations": {"number": "2"}},
         },
-        "metrics": {"annotations": True},
+        "metrics": {
+            "annotations": True,
+            "serviceMonitor": True,
+            "alerts": True,
+            "dashboard": True,
+        },
     },
     "network": OFF
     | {

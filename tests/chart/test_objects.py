@@ -32,6 +32,8 @@ def test_the_api_knows_every_field(document: Object) -> None:
     """The client's models drop what the API does not know: nothing is dropped."""
     api = client.ApiClient()
     for one in by_deployer(document):
+        if one["apiVersion"].startswith("monitoring.coreos.com/"):
+            continue  # the operator's own, which the client has no models of
         for pod in pods([one]):  # a quantity may be a number, which the models do not know
             for amounts in pod["containers"][0]["resources"].values():
                 amounts |= {name: str(amount) for name, amount in amounts.items()}

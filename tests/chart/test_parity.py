@@ -91,7 +91,9 @@ documents = st.fixed_dictionaries(
         "bob": roles,
         "server": roles,
         "namespace": names,
-        "metrics": st.fixed_dictionaries({"annotations": st.booleans()}),
+        "metrics": st.fixed_dictionaries(
+            {key: st.booleans() for key in ("annotations", "serviceMonitor", "alerts", "dashboard")}
+        ),
         "waitSeconds": st.integers(1, 31_536_000),
     },
 )
