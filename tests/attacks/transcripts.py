@@ -3,7 +3,7 @@
 A party's view of a program is every message that it received, every tensor that it grew from a
 seed, its own or a received one, and every product that it made. Two worlds differ in all that is
 private to the others: their tables and the weights. Before each step a fair coin chooses the world,
-the shares of its weights are drawn, its labels are shared, and the step is played.
+the shares of its weights are drawn, its table is shared, and the step is played.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from party.agreement.job import Job
+from party.models.batches import FEATURE_BITS
 from party.plan import Plan, Program, Share, Shared, Slot
 from party.plan.cut import cut
 from party.plan.graph import Operation
@@ -63,12 +64,11 @@ def worlds(plan: Plan, observer: int) -> tuple[World, World]:
         np.zeros((batch, 1), np.float32),
         np.zeros((columns, 1), np.int64),
     )
-    smallest = 1 / plan.scale
-    x = np.full((batch, columns), 100 + smallest, np.float32)
+    x = np.full((batch, columns), 100 + 1 / 2**FEATURE_BITS, np.float32)
     x[:, -1] = nothing.x[:, -1] = 1  # the intercept's
     much = World(
         x,
-        np.full((batch, 1), 1 + smallest, np.float32),
+        np.full((batch, 1), 1 + np.finfo(np.float32).eps, np.float32),
         np.full((columns, 1), 5 * plan.scale + 1, np.int64),
     )
     if observer == 0:
@@ -112,7 +112,7 @@ def worlds_of_one_model(plan: Plan) -> tuple[World, World]:
 
 
 class Theatre:
-    """Three executors that play a plan's programs in whichever world: what shares the labels, a
+    """Three executors that play a plan's programs in whichever world: what shares the table, a
     step, and what opens the model, if that is asked for.
 
     ``fed`` gives the values of seeds that the plan wants fed instead of drawing them; ``played``
@@ -137,7 +137,7 @@ class Theatre:
                 self.parties.write(party, place, (fed or {})[name])
 
     def train(self, world: World, steps: int) -> list[Seen]:
-        """What each party saw of a training, from the start on; the labels are shared again before
+        """What each party saw of a training, from the start on; the table is shared again before
         each step."""
         return self._play((world, world), [0] * steps, fresh=False)
 

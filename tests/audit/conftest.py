@@ -46,22 +46,17 @@ Counts = tuple[int, ...]
 
 
 def in_the_docs() -> dict[str, dict[str, Counts]]:
-    """The docs' table of counts: by row, and by protocol. Of ABY3's it says how many are made."""
-    return {
-        label: {"pond": numbers[:3], "aby3": numbers[3:4], "securenn": numbers[4:]}
-        for label, numbers in _table("| mutants | ").items()
-    }
+    """The docs' table of counts over mini-batches: by row, and by protocol, how many are made,
+    tried, refused and harmless."""
+    return _table("| mutants of mini-batches | ")
 
 
 def descents_in_the_docs() -> dict[str, dict[str, Counts]]:
-    """The same of descents: how many are made, tried, refused and harmless."""
-    return {
-        label: {"pond": numbers[:4], "aby3": numbers[4:]}
-        for label, numbers in _table("| mutants of a descent | ").items()
-    }
+    """The same of descents."""
+    return _table("| mutants of a descent | ")
 
 
-def _table(heading: str) -> dict[str, Counts]:
+def _table(heading: str) -> dict[str, dict[str, Counts]]:
     lines = Path("docs/audit.md").read_text().splitlines()
     begin = next(i for i, line in enumerate(lines) if line.startswith(heading))
     table = {}
@@ -69,7 +64,8 @@ def _table(heading: str) -> dict[str, Counts]:
         if not line.startswith("|"):
             break
         label, *cells = (cell.strip(" *") for cell in line.strip("|").split("|"))
-        table[label] = tuple(int(cell.replace(",", "")) for cell in cells)
+        numbers = tuple(int(cell.replace(",", "")) for cell in cells)
+        table[label] = {"pond": numbers[:4], "aby3": numbers[4:]}
     return table
 
 
@@ -145,11 +141,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 f"{protocol:>12} {kind:<9} {tally.total():>6,} made {tally['refused']:>6,} refused"
                 f" {tally['harmless']:>6,} harmless"
             )
-        for kind, label in ROWS.items():
-            tallies = [found.get((protocol, kind)) for protocol in PROTOCOLS]
-            cells = [f"{n:,}" for tally in tallies if tally for n in counts(tally)]
-            if len(cells) == 3 * len(PROTOCOLS):
-                terminalreporter.write_line(f"| {label} | {' | '.join(cells)} |")
 
 
 def counts(tally: Counter[str]) -> Counts:

@@ -85,7 +85,10 @@ def test_no_schedule_is_kept_of_a_plan_that_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agreed = job("pond")
-    unmasked = next(m.plan for m in Mutator(plan_of(agreed), "step").zeroed() if "mask_1" in m.what)
+    plan = plan_of(agreed)
+    masked = next(o for o in plan.by_name["step"].operations if (o.kind, o.party) == ("Sub", 1))
+    dropped = Mutator(plan, "step").dropped()
+    unmasked = next(m.plan for m in dropped if f"from {masked.name} (" in m.what)
     monkeypatch.setattr(import_module("party.compiler.build"), "build", lambda parameters: unmasked)
     with pytest.raises(JobError, match="the plan is refused"):
         prepare._build(agreed, tmp_path, [0, 1, 2])
@@ -101,13 +104,13 @@ def build(parameters):
     plan = honest(parameters)
     step = plan.by_name["step"]
     weights = next(
-        s.operation for s in step.reads if (s.share.value, s.share.party) == ("weights.alice", 0)
+        s.operation for s in step.reads if (s.share.value, s.share.party) == ("weights.alice", 1)
     )
     sent = next(o for o in step.operations if o.kind == "Sub" and o.inputs[0] == weights)
     dropped = Mutator(plan, "step").of_kind("drop")
     return next(m.plan for m in dropped if f"from {sent.name} (" in m.what)
 """
-"""At the end of ``party/compiler/build.py``: Alice's share of the weights goes out unmasked."""
+"""At the end of ``party/compiler/build.py``: Bob's share of the weights goes out unmasked."""
 
 OVERHEARD = """
 import os, sys
@@ -146,7 +149,7 @@ def test_a_party_does_not_start_with_a_plan_that_its_own_audit_refuses(
     code, said = one.ends()
     assert (code, said.count("Traceback")) == (1, 0), said
     assert re.search(
-        "the plan is refused: alice would send bob .* alice's share of weights.alice", said
+        "the plan is refused: bob would send alice .* bob's share of weights.alice", said
     )
     assert re.search(r"where: operation '\S+' of the plan", said)
     assert one.status()["phase"] == "failed"

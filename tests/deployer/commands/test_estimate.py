@@ -118,7 +118,7 @@ def test_a_longer_way_is_never_faster(
 
 
 def test_a_longer_way_costs_at_most_its_rounds_and_the_end(model: Model) -> None:
-    rounds = {"pond": 6, "aby3": 17}[model.job.protocol] * model.job.steps
+    rounds = 5 * model.job.steps  # of which the server deals one ahead
     longer_s = trained_s(model, 100, None) - trained_s(model, 0, None)
     assert 0.5 * rounds < longer_s / 0.05 < rounds + 5
 
