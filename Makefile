@@ -3,7 +3,7 @@
 # make test-fast   without whatever is slow
 # make lint        check types, style and layers
 # make attacks     the attacks, all of them tried; ends with a list of what was tried
-# make mutants     mutants of every plan against the audit, TFE_KIT_MUTANTS=all for all of ABY3's too
+# make mutants     mutants of every plan against the audit, TFE_KIT_MUTANTS=all for all of them
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
 # make fuzz        a million inputs to the readers of what people write, ten million to the parsers
 #                  of what peers and strangers say; some hours

@@ -37,7 +37,7 @@ SEED_TEXT = b"a seed we'd know"
 BETWEEN = (",", ", ", " ", "\t", ";", "\n", "\r\n", r"\n", r"\r\n", "], [", "],[")
 """What numbers stand apart by, in text, and in text that is quoted."""
 
-FRACTIONS = (13, 16)
+FRACTIONS = (13, 20, 24)
 """Bits after the point, of fixed-point numbers."""
 
 _PIECE = 8

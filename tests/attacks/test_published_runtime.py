@@ -27,7 +27,7 @@ from tests.harness.relay import RELAYED, as_it_comes, relayed
 pytestmark = pytest.mark.slow
 
 HOLDERS: tuple[Party, Party] = ("alice", "bob")
-SCALE = 2**13
+SCALE = 2**20
 """What Pond's fixed point has for one."""
 
 

@@ -106,9 +106,9 @@ def test_shares_of_a_model_that_nobody_got_are_the_model_together(
     weights = []
     for value in ("weights.alice", "weights.bob"):
         parts = [np.array(one[f"{value}/0"], np.int64) for one in shares]
-        # A truncation has shortened them; the weights themselves stay under 2**20.
+        # The weights themselves stay under 2**28.
         assert all(np.abs(part).max() > 2**40 for part in parts), "each alone is random"
-        weights += list((parts[0] + parts[1]) / 2**13)
+        weights += list((parts[0] + parts[1]) / 2**20)
     clear = plaintext.fit(job, tables)
     secure = dict(zip(clear, weights, strict=True))
     assert plaintext.distance(secure, clear) < 1e-2

@@ -75,8 +75,8 @@ def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(finished: P
     assert "bob does not get the model of this job" in shown.stderr
 
 
-OUT_OF_RANGE = {"training": JOB["training"] | {"epochs": 200}}
-"""On a table whose classes a line tells apart, more passes than Pond's sigmoid bears."""
+OUT_OF_RANGE = {"training": JOB["training"] | {"epochs": 200, "learning_rate": 4.0}}
+"""On a table whose classes a line tells apart, wider steps than the range of the sigmoid bears."""
 
 
 def test_a_wrong_model_is_a_failure_that_leaves_none_and_stays_one(processes: Processes) -> None:
