@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from party.agreement.job import PARTIES, Job
+from party.agreement.job import PARTIES, Job, Training
 from party.audit import audit
 from party.audit.audit import Report, alike
 from party.plan import Plan
@@ -56,8 +56,6 @@ def test_all_secrets_can_be_exchanged_under_each_view(plan: Plan, name: str) -> 
         witness.exchange(part)
 
 
-# -- a descent over all rows
-
 OPENED = {
     "columns at alice": {("weights.alice", "alice")},
     "columns at bob": {("weights.bob", "bob")},
@@ -68,6 +66,31 @@ OPENED = {
     "for nobody": set(),
 }
 """The model, and to whom, for each of ``ARRANGED``."""
+
+BATCHES = Training(epochs=1, batch_size=6, learning_rate=30 / 512)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+@pytest.mark.parametrize("arranged", ARRANGED)
+def test_so_they_can_whoever_holds_what_and_tables_cross_in_share_alone(
+    protocol: str, arranged: str
+) -> None:
+    agreed = descent_job(protocol, training=BATCHES, **ARRANGED[arranged])
+    plan = plan_of(agreed)
+    report = audit(plan, agreed)
+    assert {(each.what, each.to) for each in report.revealed} == OPENED[arranged]
+    for program in plan.programs:
+        witness = Witness(program, alike(plan, program))
+        for part in witness.parts:
+            witness.exchange(part)
+        assert not [m for m in cut(program).messages if m.receiver == 2], "the server is sent none"
+        left = {s.share.value for s in program.writes if s.share.value.startswith("table.")}
+        tables = {v.name for v in plan.state if v.by_rows}
+        assert left == (tables if program.name == "share" else set())
+
+
+# -- a descent over all rows
 
 RUN = ["share", "prepare", "gradient", "update.0", "update.1", "update.2", "update.3"]
 RUN += ["compare", "ask", "finish", "open"]
