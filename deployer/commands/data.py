@@ -8,28 +8,36 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deployer.cli import new_app
 from deployer.cluster import secrets
 from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
+from party.agreement.columns import CategoryColumn, ColumnSchema
 from party.agreement.job import Job, load_job
-from party.process.errors import InputError
-from party.process.files import unwritable
+from party.agreement.yaml12 import write_yaml
+from party.process.errors import InputError, printable
+from party.process.files import replace, unwritable
 from party.process.streams import takes_unicode
-from party.reporting.documents import TableCheck, TableFault
+from party.reporting.documents import TableCheck, TableFault, Treatment
 from party.reporting.result import doubts
 from party.table import Table, load
 from party.table.expected import Expected
 from party.table.findings import UnfitTableError
 from party.table.parts import MANIFEST, Manifest, packed
 from party.table.text import Text
+
+if TYPE_CHECKING:
+    from party.table.describing import Description
+
+_SHOWN = 12
+"""Values of a category that are shown."""
 
 app = new_app(help="Check a party's table and make it ready for its Secrets.")
 
@@ -44,8 +52,40 @@ class Owner(StrEnum):
 JobFile = Annotated[Path, typer.Argument(metavar="JOB", help="The job, a YAML file.")]
 Whose = Annotated[Owner, typer.Argument(metavar="PARTY", help="Whose table it is: alice or bob.")]
 TableFile = Annotated[
-    Path, typer.Argument(metavar="CSV", help="The table: plain CSV, gzip, or a directory of parts.")
+    Path,
+    typer.Argument(
+        metavar="TABLE",
+        help="The table: CSV, plain or gzip; Parquet or Arrow; its settings, a YAML file; or a "
+        "directory of parts.",
+    ),
 ]
+
+
+@app.command("describe")
+def describe_command(
+    table_file: TableFile,
+    job_out: Annotated[
+        Path | None,
+        typer.Option("--job-out", metavar="FILE", help="Write what a job may say of it, as YAML."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before names and categories are written.")
+    ] = False,
+) -> None:
+    """Show what a table holds, to its holder alone: kinds, gaps, ranges.
+
+    With --job-out, the public part of a job: the rows, the columns' names, how to read them, and
+    the categories that stand in ten rows or more. What is written is for all parties to see.
+
+    Example: deployer data describe examples/voyage/alice.csv --job-out columns.yaml
+    """
+    from party.table.describing import describe
+
+    described = describe(table_file)
+    for line in _description(described):
+        print(line)
+    if job_out is not None:
+        _write_public(described.public_part(), job_out, yes)
 
 
 @app.command("check")
@@ -129,7 +169,7 @@ def checked(path: Path, job: Job, party: Owner) -> TableCheck:
         party=party.value,
         fits=False,
         rows=job.rows,
-        features=len(job.features_of(party.value)),
+        features=len(job.derived_of(party.value)),
         label=job.label_of(party.value) is not None,
     )
     try:
@@ -140,7 +180,12 @@ def checked(path: Path, job: Job, party: Owner) -> TableCheck:
     except InputError as error:
         fault = TableFault(what=error.what, where=error.where, hint=error.hint)
         return check.model_copy(update={"fault": fault})
-    found = {"sha256": table.digest, "ignored": table.ignored, "warnings": warnings}
+    found = {
+        "sha256": table.digest,
+        "ignored": table.ignored,
+        "columns": tuple(_treatments(job, party, table)),
+        "warnings": warnings,
+    }
     return check.model_copy(update={"fits": True} | found)
 
 
@@ -219,15 +264,105 @@ def files(manifest: Manifest, parts: list[bytes]) -> dict[str, bytes]:
 
 def _show(table: Table, warnings: Sequence[str], job: Job, party: Owner, path: Path) -> None:
     features, label = job.features_of(party.value), job.label_of(party.value)
+    derived = len(job.derived_of(party.value))
     parts = [f"{len(features)} features"] if features else []
+    if derived != len(features):
+        parts[0] += f" ({derived} columns of the model)"
     columns = " and ".join([*parts, *(["labels"] if label is not None else [])])
     print(f"{path}: fits {party} in the job {job.name!r}")
     print(f"  rows    {job.rows}, {columns}")
     print(f"  sha256  {table.digest} (of the CSV text)")
+    treatments = list(_treatments(job, party, table))
+    width = max((len(one.name) for one in treatments), default=0)
+    for one in treatments:
+        print(f"  {printable(one.name):<{width}}  {one.text}")
     if table.notice is not None:
         _notice(table.notice)
     for warning in warnings:
         print(f"  warning: {warning}")
+
+
+def _treatments(job: Job, party: Owner, table: Table) -> Iterator[Treatment]:
+    """What training will do with each of the party's features that is not a plain number."""
+    for i, name in enumerate(job.features_of(party.value)):
+        if (schema := job.schema_of(name)) is not None:
+            counts = table.counts[i]
+            yield Treatment(
+                name=name,
+                type=schema.type,
+                gaps=counts.gaps,
+                other=counts.other,
+                text=_treatment(schema, counts.gaps, counts.other),
+            )
+
+
+def _treatment(schema: ColumnSchema, gaps: int, other: int) -> str:
+    said: list[str] = [schema.type]
+    match schema:
+        case CategoryColumn():
+            said[0] += f" of {len(schema.values)} values"
+            if other:
+                becomes = "a column" if schema.other == "column" else "the baseline"
+                said.append(f"{other} cells of other values, {becomes}")
+            stands = "a column" if schema.missing == "column" else "as another value"
+        case _:
+            own = schema.missing
+            stands = "filled with " + (f"{own:g}" if isinstance(own, float) else f"the {own}")
+            if own not in ("mean", "median") and not isinstance(own, float):
+                stands = f"taken for {own}"
+    if gaps:
+        said.append(f"{gaps} gaps, {stands}")
+    if getattr(schema, "indicator", False):
+        said.append("an indicator of gaps")
+    if getattr(schema, "log1p", False):
+        said.append("log1p")
+    if (clip := getattr(schema, "clip", None)) is not None:
+        said.append(f"clipped at its quantiles {clip[0]:g} and {clip[1]:g}")
+    if getattr(schema, "scale", None) == "robust":
+        said.append("scaled by median and interquartile range")
+    return "; ".join(said)
+
+
+def _description(described: Description) -> Iterator[str]:
+    width = max(len(column.name) for column in described.columns)
+    count = len(described.columns)
+    yield f"{described.rows} rows, {count} column{'s' * (count != 1)}"
+    for column in described.columns:
+        distinct = f"{column.distinct} values" if column.distinct is not None else "many values"
+        parts = [f"{column.kind:<8}", f"{column.gaps:>8} gaps", f"{distinct:>12}"]
+        if column.low is not None and column.kind in ("number", "date"):
+            parts.append(f"{column.low} … {column.high}")
+        elif column.values:
+            shown = [repr(printable(value)) for value in column.values[:_SHOWN]]
+            parts.append(", ".join(shown) + ", …" * (len(column.values) > _SHOWN))
+        yield f"  {printable(column.name):<{width}}  " + "  ".join(parts)
+
+
+def _write_public(public: dict[str, Any], path: Path, yes: bool) -> None:
+    if path.exists():
+        raise InputError("the file is there already", str(path), "give a new one")
+    if not public["features"]:
+        raise InputError("no column of the table can be a feature", hint="see what it holds above")
+    columns = public.get("columns", {}).items()
+    categories = [name for name, one in columns if isinstance(one, dict) and "values" in one]
+    print("for all parties to see:", file=sys.stderr)
+    for what, names in (("names", public["features"]), ("the categories of", categories)):
+        if names:
+            print(f"  {what} {', '.join(map(printable, names))}", file=sys.stderr, flush=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InputError("nobody is there to ask", hint="say --yes to write them")
+        typer.confirm(f"write this to {path}?", abort=True, err=True)
+    lines = [
+        "# The public part of a job, of one holder's table. Take out what others need not know,",
+        "# and the label, which is no feature; add the job's name and its label: docs/jobs.md.",
+        *(f"{key}: {write_yaml(public[key])}" for key in ("rows", "features")),
+    ]
+    if columns:
+        lines.append("columns:")
+        lines += [f"  {write_yaml(name)}: {write_yaml(one)}" for name, one in columns]
+    replace(path, "\n".join([*lines, ""]).encode())
+    print(f"{path}: {len(public['features'])} features")
 
 
 def _notice(text: str) -> None:

@@ -303,15 +303,36 @@ class TableFault(BaseModel):
     hint: str | None
 
 
+class Treatment(BaseModel):
+    """What training does with a feature that is not a plain number.
+
+    Attributes:
+        name, type: as in the job.
+        gaps: empty cells.
+        other: cells of a category with a value that the job does not name.
+        text: all of it for people, and no value.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    type: str
+    gaps: int
+    other: int
+    text: str
+
+
 class TableCheck(Document):
     """What ``deployer data check --json`` prints. There is no value of the table in it.
 
     Attributes:
         job, party: whose table it should be: the job's name, and the party.
         fits: whether the party will take it.
-        rows, features, label: what the job expects; ``label`` is whether the party holds it.
+        rows, features, label: what the job expects; ``features`` counts columns of the model, and
+            ``label`` is whether the party holds it.
         sha256: of the CSV text, as far as the job takes it; None for a table that does not fit.
         ignored: the positions, from 1, of columns that the job does not name.
+        columns: what training does with features that are not plain numbers.
         warnings: what is allowed and can hardly be meant.
         findings: all that does not fit.
         fault: what else is wrong, for instance that the file cannot be read; then there are no
@@ -328,6 +349,7 @@ class TableCheck(Document):
     label: bool
     sha256: str | None = None
     ignored: tuple[int, ...] = ()
+    columns: tuple[Treatment, ...] = ()
     warnings: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     fault: TableFault | None = None

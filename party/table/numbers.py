@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from party.agreement.columns import ColumnSchema
     from party.table.columns.decoding import WrongCellError
 
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+NUMBER_CELL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _EMPTY_LINE = re.compile(rb"^\r?$", re.MULTILINE)
 _STRAY_QUOTE = re.compile(rb'[^,\r\n]"[^,\r\n]')
 
@@ -70,12 +70,12 @@ def parse_typed(
             for column, schema, number in zip(columns, schemas, numbers, strict=True)
         ]
     except UnreadableLinesError:  # a space in the place of a number perhaps, or a quote in a word
-        columns = _texts(text, width, positions)
+        columns = texts(text, width, positions)
         found = [_codes(column, one) for column, one in zip(columns, schemas, strict=True)]
     return np.stack(found)
 
 
-def _texts(text: bytes, width: int, positions: Sequence[int]) -> list[Any]:
+def texts(text: bytes, width: int, positions: Sequence[int]) -> list[Any]:
     """The cells in some lines by columns."""
     try:
         return list(_read(text, width, positions, pa.string()).columns)
@@ -96,11 +96,11 @@ def _texts(text: bytes, width: int, positions: Sequence[int]) -> list[Any]:
 
 def _codes(column: Any, schema: ColumnSchema | None) -> NDArray[np.float64]:
     if schema is None:
-        numbers = _numbers(_trimmed(column))
+        numbers = _numbers(trimmed(column))
         if not np.isfinite(numbers).all():
             raise UnreadableLinesError
         return numbers
-    codes, wrong = decode(_trimmed(column), schema)
+    codes, wrong = decode(trimmed(column), schema)
     if wrong:
         raise UnreadableLinesError
     return codes
@@ -118,7 +118,7 @@ def _checked_numbers(column: Any, schema: ColumnSchema | None) -> NDArray[np.flo
     return values
 
 
-def _trimmed(column: Any) -> Any:
+def trimmed(column: Any) -> Any:
     import pyarrow.compute as pc  # here: few tables need it, and it takes its time
 
     return pc.utf8_trim(column.combine_chunks(), characters=" \t")
@@ -171,7 +171,7 @@ def parse_loosely(text: bytes, width: int, positions: Sequence[int]) -> Loose:
 
     table = _read(text, width, positions, pa.string(), skip, wrong)
     lines = np.setdiff1d(np.arange(len(table) + len(wrong)), wrong, assume_unique=True)
-    cells = [_trimmed(column) for column in table.columns]
+    cells = [trimmed(column) for column in table.columns]
     try:
         values = [_numbers(column) for column in cells]
     except pa.ArrowInvalid:
@@ -183,7 +183,7 @@ def _numbers(column: Any) -> NDArray[np.float64]:
     """The numbers among some cells, NaN for what is none."""
     import pyarrow.compute as pc
 
-    right = pc.match_substring_regex(column, _NUMBER)
+    right = pc.match_substring_regex(column, NUMBER_CELL)
     return np.array(pc.cast(pc.if_else(right, column, "nan"), pa.float64()).to_numpy())
 
 
