@@ -1,4 +1,4 @@
-"""A party's private table: a CSV file -> a validated, locally standardised matrix.
+"""A party's private table: a file, CSV for instance -> a validated, locally standardised matrix.
 
 What a table may look like:
 
@@ -9,19 +9,21 @@ What a table may look like:
   that the table is on (``party.table.taken``). A first row of 0, 1, 2, … is refused: it may be a
   header of numbers or a row.
 - **No header**: the job's columns in the job's order, after the label if the party holds it.
-- **Numbers**: decimal, with or without exponent. Every cell of every column of the job is one;
-  there is no missing value.
+- **Numbers**: decimal, with or without exponent. Every cell of every column of the job is one, and
+  there is no missing value, unless the job has a schema for the column (``party.table.columns``).
 - **Rows**: as many as the job says, in the order that the parties agreed on.
 
 Instead of a file, the table may be a directory of parts (``party.table.parts``), as it reaches a
-pod.
+pod. Parquet, Arrow, other dialects of CSV and queries are read as the text that they would be
+(``party.table.forms``).
 
 Anything else is refused: all of it at once (``party.table.findings``), with the places, and without
 the values that stand there: they are private, and the message ends up in logs. Nothing leaves the
 party before its table was read to the end.
 
 Standardisation is local: ``(value - mean) / scale`` with the column's own mean and population
-standard deviation. Since the mean square of each column is then one, the fixed-point numbers of the
+standard deviation, or its median and interquartile range where the job says so. Since the mean
+square of each column is then about one, the fixed-point numbers of the
 protocols are, all in all, small ones; single outliers are held to ``party.agreement.limits.LIMIT``
 and to what the job's steps can bear (``party.models.Model.row_limit``).
 """

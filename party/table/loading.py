@@ -91,6 +91,8 @@ def _ended(code: int, path: Path) -> JobError:
     # A cgroup without memory kills, and pages that cannot be had raise a bus error.
     short = code in (-signal.SIGKILL, -signal.SIGBUS)
     hint = "was memory short? give the party more" if short else None
+    if code in (-signal.SIGABRT, -signal.SIGSEGV):
+        hint = "is the file damaged? write it again"  # what a library cannot bear
     return JobError(f"the process that reads the table was ended {ending}", str(path), hint)
 
 

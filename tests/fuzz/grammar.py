@@ -29,6 +29,24 @@ JOB: dict[str, Any] = {
     "training": {"epochs": 1, "batch_size": 4, "learning_rate": 0.1, "order_seed": 3},
     "result": "alice",
 }
+TYPED_JOB: dict[str, Any] = {
+    "name": "typed",
+    "rows": ROWS,
+    "features": ["age", "city", "since", "member", "plain"],
+    "label": "fraud",
+    "columns": {
+        "age": {"missing": "median", "indicator": True, "log1p": True, "clip": [0.1, 0.9]},
+        "city": {
+            "type": "category",
+            "values": ["Rome", "é"],
+            "other": "column",
+            "missing": "other",
+        },
+        "since": {"type": "date", "origin": "2000-01-01", "missing": "mean", "scale": "robust"},
+        "member": "boolean",
+        "fraud": {"type": "boolean", "positive": ["yes"], "negative": ["no"]},
+    },
+}
 HOSTS = {"server0": "alice.example:4440", "server1": "10.0.0.2:4440", "server2": "[::1]:4440"}
 
 _ODD: tuple[Any, ...] = (
@@ -131,7 +149,8 @@ def _yaml(rng: Random, value: Any, indent: int = 0) -> str:
 
 def job(rng: Random) -> bytes:
     """A job, in YAML."""
-    return _dressed(rng, (_yaml(rng, _changed(rng, JOB)) + "\n").encode("utf-8", "replace"))
+    one = TYPED_JOB if rng.random() < 0.4 else JOB
+    return _dressed(rng, (_yaml(rng, _changed(rng, one)) + "\n").encode("utf-8", "replace"))
 
 
 _VALUES = Values().document()
@@ -192,6 +211,89 @@ def table(rng: Random, party: str) -> bytes:
     return _written(rng, rows)
 
 
+_TYPED_CELLS = (
+    *("", " ", "Rome", "é", "yes", "NO", "-1", "0", "2001-02-03", "2001-02-30", "0000-01-01"),
+    *("2001-02-03T04:05", "2001-2-3", "1e308", "-0.5", '"', "a,b", 'a"b', "NA", "nan", *_CELLS),
+)
+
+
+def _typed_rows(rng: Random) -> list[list[str]]:
+    names = list(TYPED_JOB["features"])
+    columns = {
+        "age": [f"{rng.random() * 90:.1f}" for _ in range(ROWS)],
+        "city": rng.sample(["Rome", "é", "Oslo", "Rome", ""], ROWS),
+        "since": [f"2001-0{rng.randint(1, 9)}-1{rng.randint(0, 9)}" for _ in range(ROWS)],
+        "member": rng.sample(["yes", "NO", "t", "false", "0"], ROWS),
+        "plain": [str(rng.gauss(0, 1)) for _ in range(ROWS)],
+    }
+    columns["age"][0] = ""
+    if rng.random() < 0.3:
+        columns["more"] = rng.choices(_TYPED_CELLS, k=ROWS)
+        names.insert(rng.randrange(len(names)), "more")
+    rows = [names, *([columns[name][row] for name in names] for row in range(ROWS))]
+    for _ in range(rng.choice((0, 0, 1, 1, 2, 6))):
+        cells = rng.choice(rows)
+        cells[rng.randrange(len(cells))] = rng.choice(_TYPED_CELLS)
+    return rows
+
+
+def typed(rng: Random) -> bytes:
+    """Alice's table of the job with typed columns."""
+    return _written(rng, _typed_rows(rng))
+
+
+def in_settings(rng: Random) -> dict[str, bytes]:
+    """The same in another dialect, and its settings."""
+    text = io.StringIO()
+    sign, decimal = rng.choice(";\t|, "), rng.choice(".,")
+    rows = _typed_rows(rng)
+    if decimal == ",":
+        rows = [[cell.replace(".", ",") for cell in row] for row in rows]
+    csv.writer(text, delimiter=sign, lineterminator="\n").writerows(rows)
+    encoding = rng.choice(("utf-8", "latin-1", "utf-16"))
+    said = {
+        "file": "t",
+        "separator": sign,
+        "decimal": decimal,
+        "encoding": encoding,
+        "gaps": ["NA"],
+    }
+    if rng.random() < 0.4:
+        said = _changed(rng, said)
+    content = text.getvalue().encode(encoding, "replace")
+    settings = (_yaml(rng, said) + "\n").encode("utf-8", "replace")
+    if rng.random() < 0.3:
+        content, settings = _dressed(rng, content), _dressed(rng, settings)
+    return {"t": content, "t.yaml": settings}
+
+
+def in_arrow(rng: Random) -> bytes:
+    """The same as Parquet or Arrow, sometimes damaged."""
+    import pyarrow as pa
+    from pyarrow import feather, parquet
+
+    rows = _typed_rows(rng)
+    columns: dict[str, Any] = {}
+    for i, name in enumerate(rows[0]):
+        cells: list[Any] = [row[i] or None for row in rows[1:]]
+        if name == "plain" and rng.random() < 0.7:
+            cells = [rng.choice((1.5, float("nan"), None, 2, -1e300)) for _ in cells]
+        columns[name] = pa.array(cells)
+    if rng.random() < 0.1:
+        columns["city"] = pa.array([[1]] * ROWS)
+    file = io.BytesIO()
+    try:
+        write = rng.choice((parquet.write_table, feather.write_feather))
+        write(pa.table(columns), file)
+    except (pa.ArrowException, UnicodeError):
+        return b""
+    content = file.getvalue()
+    if rng.random() < 0.4:
+        at = rng.randrange(len(content))
+        content = content[:at] + rng.choice(_BYTES) + content[at + rng.choice((0, 1, 8)) :]
+    return content
+
+
 def _written(rng: Random, rows: list[list[str]]) -> bytes:
     if rng.random() < 0.5:
         text = io.StringIO()
@@ -238,3 +340,6 @@ def parts(rng: Random) -> dict[str, bytes]:
 
 SMALL = Job.model_validate_json(json.dumps(JOB))
 """The job that the tables are for."""
+
+TYPED = Job.model_validate_json(json.dumps(TYPED_JOB))
+"""The job of the tables with typed columns."""

@@ -22,6 +22,7 @@ from party.agreement.hosts import load_hosts
 from party.agreement.job import load_job
 from party.process.errors import InputError
 from party.table import read_table
+from party.table.describing import describe
 from party.table.expected import Expected
 from tests.fuzz import grammar
 
@@ -43,6 +44,11 @@ def _table(path: Path, party: str) -> None:
     assert np.isfinite(table.matrix).all()
 
 
+def _typed(path: Path) -> None:
+    assert np.isfinite(read_table(path, grammar.TYPED, "alice").matrix).all()
+    assert describe(path).rows == grammar.ROWS
+
+
 @dataclass(frozen=True)
 class Reader:
     """A reader, its inputs, and how many of a hundred inputs are its own."""
@@ -60,10 +66,13 @@ class Reader:
 READERS = (
     Reader("job", grammar.job, _job, 25),
     Reader("values", grammar.values, lambda path: load_values([path]), 15),
-    Reader("hosts", grammar.hosts, load_hosts, 30),
-    Reader("alice", partial(grammar.table, party="alice"), partial(_table, party="alice"), 15),
-    Reader("bob", partial(grammar.table, party="bob"), partial(_table, party="bob"), 10),
+    Reader("hosts", grammar.hosts, load_hosts, 15),
+    Reader("alice", partial(grammar.table, party="alice"), partial(_table, party="alice"), 12),
+    Reader("bob", partial(grammar.table, party="bob"), partial(_table, party="bob"), 8),
     Reader("parts", grammar.parts, partial(_table, party="alice"), 5),
+    Reader("typed", grammar.typed, _typed, 12),
+    Reader("settings", grammar.in_settings, lambda path: _typed(path / "t.yaml"), 5),
+    Reader("arrow", grammar.in_arrow, _typed, 3),
 )
 
 

@@ -33,16 +33,29 @@ def fit(
     whole = [i for i, schema in enumerate(schemas) if _needs_all(schema)]
     for first in range(0, len(whole), at_once):
         some = whole[first : first + at_once]
-        gathered, row = np.empty((len(some), rows)), 0
-        for block in blocks():
-            end = min(row + block.shape[1], rows)
-            gathered[:, row:end] = block[some, : end - row]
-            row = end
-        for column, codes in zip(some, gathered, strict=True):
-            schema = schemas[column]
-            assert isinstance(schema, NumberColumn | DateColumn)
-            fitted[column] = _fitted(codes[:row], schema, fitted[column].fill)
+        own = [(schemas[i], fitted[i].fill) for i in some]
+        for column, learnt in zip(some, _fit_some(some, own, rows, blocks()), strict=True):
+            fitted[column] = learnt
     return tuple(fitted)
+
+
+def _fit_some(
+    columns: list[int],
+    schemas: list[tuple[ColumnSchema | None, float | None]],
+    rows: int,
+    blocks: Iterator[Codes],
+) -> list[Fitted]:
+    """What is learnt from some columns, which are held while this runs and not longer."""
+    gathered, row = np.empty((len(columns), rows)), 0
+    for block in blocks:
+        end = min(row + block.shape[1], rows)
+        gathered[:, row:end] = block[columns, : end - row]
+        row = end
+    found = []
+    for codes, (schema, fill) in zip(gathered, schemas, strict=True):
+        assert isinstance(schema, NumberColumn | DateColumn)
+        found.append(_fitted(codes[:row], schema, fill))
+    return found
 
 
 def _needs_all(schema: ColumnSchema | None) -> bool:

@@ -80,7 +80,9 @@ def arrow_batches(path: Path, wanted: tuple[str, ...] | None) -> Batches:
     def parts() -> Iterator[Any]:
         try:
             for i in range(file.num_record_batches):
-                yield file.get_batch(i)
+                batch = file.get_batch(i)
+                batch.validate(full=True)  # what stands there is taken as it is otherwise
+                yield batch
         except (pa.ArrowException, OSError):
             raise _damaged("Arrow", path) from None
 
