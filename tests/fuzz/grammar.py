@@ -276,7 +276,7 @@ def in_arrow(rng: Random) -> bytes:
     columns: dict[str, Any] = {}
     for i, name in enumerate(rows[0]):
         cells: list[Any] = [row[i] or None for row in rows[1:]]
-        if name == "plain" and rng.random() < 0.7:
+        if name == "plain" and rng.random() < 0.3:
             cells = [rng.choice((1.5, float("nan"), None, 2, -1e300)) for _ in cells]
         columns[name] = pa.array(cells)
     if rng.random() < 0.1:
@@ -288,7 +288,7 @@ def in_arrow(rng: Random) -> bytes:
     except (pa.ArrowException, UnicodeError):
         return b""
     content = file.getvalue()
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         at = rng.randrange(len(content))
         content = content[:at] + rng.choice(_BYTES) + content[at + rng.choice((0, 1, 8)) :]
     return content

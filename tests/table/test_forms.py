@@ -243,6 +243,31 @@ def test_words_and_numbers_come_out_of_any_dialect_as_they_went_in(
     assert [(float(n), word) for n, word in read[1:]] == rows
 
 
+def test_lines_taken_one_by_one_are_those_taken_together() -> None:
+    from party.table.forms.dialect import Dialect
+
+    dialect = Dialect(";", ",", "utf-8", ("NA", "-"))
+    odd = [
+        "1,5",
+        " -,5e3 ",
+        "1.5",
+        "1.234.567",
+        "NA",
+        " - ",
+        "",
+        "a,b",
+        "1,2,3",
+        ".",
+        ",",
+        "+1,0e-2",
+    ]
+    lines = "".join(f"{cell};{cell}\n" for cell in odd)
+    together = dialect._quickly(lines, [True, False])
+    alone = [dialect._exactly(line, [True, False]) for line in lines.splitlines(keepends=True)]
+    assert together == b"".join(alone)
+    assert together is not None and b'"1,2,3","1,2,3"' in together
+
+
 # --- queries ------------------------------------------------------------------------------------
 
 QUERY = """\

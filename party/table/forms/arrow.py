@@ -133,7 +133,8 @@ def joined(columns: list[Any]) -> bytes:
     """Lines of cells, given by columns of texts, in quotes where they need them."""
     cells = [_quoted(column, alone=len(columns) == 1) for column in columns]
     lines = pc.binary_join_element_wise(*cells, ",")
-    return ("\n".join(lines.to_pylist()) + "\n").encode() if len(lines) else b""
+    ended = pc.binary_join_element_wise(lines, "", "\n")
+    return ended.buffers()[2].to_pybytes() if len(ended) else b""
 
 
 def _texts(column: Any, name: str, where: str) -> Any:
@@ -150,11 +151,13 @@ def _texts(column: Any, name: str, where: str) -> Any:
     except pa.ArrowException:
         hint = "write it as numbers, texts, booleans or dates"
         raise InputError(f"the column {name!r} has cells without a text", where, hint) from None
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        return texts
     return pc.replace_substring_regex(texts, r"\r\n|[\r\n\x00]", " ")
 
 
 def _quoted(column: Any, alone: bool) -> Any:
-    need = pc.match_substring_regex(column, '[",]')
+    need = pc.or_(pc.match_substring(column, '"'), pc.match_substring(column, ","))
     if alone:  # an empty line is no row
         need = pc.or_(need, pc.equal(column, ""))
     if not pc.any(need).as_py():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -19,6 +20,7 @@ from party.table.packing import BLOCK_BYTES
 
 _COMMA = r"^([ \t]*[+-]?[0-9]*),([0-9]+([eE][+-]?[0-9]+)?[ \t]*)$"
 _POINT = r"^[ \t]*[+-]?[0-9]*\.[0-9.]*([eE][+-]?[0-9]+)?[ \t]*$"
+_OF_COMMA, _OF_POINT = re.compile(_COMMA), re.compile(_POINT)
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ class Dialect:
             gap = pc.is_in(pc.utf8_trim(cells, " \t"), pa.array(self.gaps, pa.string()))
             cells = pc.if_else(gap, "", cells)
         if number and self.decimal == ",":
+            if _is_simple(cells):
+                return pc.replace_substring(cells, ",", ".")
             point = pc.match_substring_regex(cells, _POINT)
             cells = pc.if_else(point, pc.replace_substring(cells, ".", "'"), cells)
             cells = pc.replace_substring_regex(cells, _COMMA, r"\1.\2")
@@ -115,11 +119,29 @@ class Dialect:
         except csv.Error:
             return f"{line}\n".encode()
         numbers = columns + [False] * (len(cells) - len(columns))
-        texts = [
-            self._cells(pa.array([cell], pa.string()), number)
-            for cell, number in zip(cells, numbers, strict=False)
-        ]
-        return joined(texts)
+        texts = [self._cell(cell, number) for cell, number in zip(cells, numbers, strict=False)]
+        return ((",".join(map(_quoted, texts)) or '""') + "\n").encode()
+
+    def _cell(self, cell: str, number: bool) -> str:
+        """What ``_cells`` makes of one."""
+        if self.gaps and cell.strip(" \t") in self.gaps:
+            return ""
+        if number and self.decimal == ",":
+            if _OF_POINT.fullmatch(cell):
+                return cell.replace(".", "'")
+            if found := _OF_COMMA.fullmatch(cell):
+                return f"{found[1]}.{found[2]}"
+        return cell
+
+
+def _is_simple(cells: Any) -> bool:
+    """Whether every comma is before decimals, if a cell is a number at all."""
+    points = pc.any(pc.match_substring(cells, ".")).as_py()
+    return not points and (pc.max(pc.count_substring(cells, ",")).as_py() or 0) <= 1
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if '"' in cell or "," in cell else cell
 
 
 def _split(block: str) -> list[str]:
