@@ -80,7 +80,7 @@ OutputOption = Annotated[
     Path, typer.Option("--output", help="Directory for status and results.", show_default=False)
 ]
 TableOption = Annotated[
-    Path, typer.Option("--table", help="This party's private CSV.", show_default=False)
+    Path, typer.Option("--table", help="This party's private table.", show_default=False)
 ]
 ListenOption = Annotated[
     str | None,

@@ -30,10 +30,10 @@ def run(
         Path | None, typer.Argument(help="The job's YAML file.", show_default="examples/fraud")
     ] = None,
     alice: Annotated[
-        Path | None, typer.Option(help="Alice's CSV.", show_default="alice.csv beside the job")
+        Path | None, typer.Option(help="Alice's table.", show_default="alice.csv beside the job")
     ] = None,
     bob: Annotated[
-        Path | None, typer.Option(help="Bob's CSV.", show_default="bob.csv beside the job")
+        Path | None, typer.Option(help="Bob's table.", show_default="bob.csv beside the job")
     ] = None,
     protocol: Annotated[
         ProtocolName | None, typer.Option(help="In place of the job's.", show_default=False)

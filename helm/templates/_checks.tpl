@@ -37,6 +37,11 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- if has (first $labels) $names -}}
 {{- fail (printf "job.label: %q is also one of the features" (first $labels)) -}}
 {{- end -}}
+{{- range $name := keys .columns | sortAlpha -}}
+{{- if not (or (has $name $names) (has $name $labels)) -}}
+{{- fail (printf "job.columns: %q is neither a feature nor the label" $name) -}}
+{{- end -}}
+{{- end -}}
 {{- range $holder := list "alice" "bob" -}}
 {{- if not (or (get $features $holder) (get $label $holder)) -}}
 {{- fail (printf "job.features: %s holds neither features nor the label, so that the other can train alone" $holder) -}}

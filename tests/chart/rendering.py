@@ -144,6 +144,20 @@ MATRIX: dict[str, Object] = {
             "result": "own",
         }
     },
+    "a job of columns of all kinds": OFF
+    | {
+        "job": {
+            "features": ["a", "b: c", "yes", "d", "e"],
+            "label": "f",
+            "columns": {
+                "a": {"missing": 0.5, "indicator": True, "log1p": True, "clip": [0.01, 1]},
+                "b: c": {"type": "category", "values": ["no", "1", "é,"], "missing": "column"},
+                "yes": "boolean",
+                "d": {"type": "date", "origin": "2000-02-29", "missing": "1999-12-31"},
+                "f": {"type": "boolean", "positive": ["yes"], "negative": ["no"]},
+            },
+        }
+    },
     "a job in its shortest long forms": OFF
     | {"job": {"features": {"alice": ["a"]}, "label": {"bob": "d"}, "model": {"kind": KIND}}},
     "a rate of one": OFF | {"job": {"training": {"learning_rate": 1}}},

@@ -44,6 +44,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a demo without bob": ({"bob": {"enabled": False}}, "set demo.enabled to false"),
     "a demo with bob elsewhere": ({"bob": {"address": "b:1"}}, "set demo.enabled to false"),
+    "a column of an unknown type": (
+        {"job": {"columns": {"feature_1": {"type": "text"}}}},
+        "type is number, category, boolean or date",
+    ),
+    "a column that the job does not have": (
+        OFF | {"job": {"columns": {"height": "number"}}},
+        "is neither a feature nor the label",
+    ),
     "features twice": ({"job": {"features": ["a", "a"]}}, "features"),
     "a digest that is none": ({"image": {"digest": "sha256:abc"}}, "image.digest"),
     "a tag in the image's name": ({"image": {"repository": "foo:1.0"}}, "without its tag"),

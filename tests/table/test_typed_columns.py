@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from party.agreement.job import Job, parse_job
 from party.process.errors import InputError
@@ -118,6 +123,44 @@ def test_the_order_of_a_tables_columns_does_not_matter(tmp_path: Path) -> None:
     assert (first.matrix == second.matrix).all()
     assert first.digest == second.digest
     assert first.fitted == second.fitted
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.permutations(range(6)), st.permutations(range(6)), st.randoms(use_true_random=False))
+def test_any_order_of_columns_and_more_of_them_is_the_same_table(
+    one: list[int], other: list[int], chance: Random
+) -> None:
+    job = job_of(
+        "{a: {missing: median, clip: [0.2, 0.8]}, b: {type: category, values: [u, 'v,']},"
+        " c: boolean, d: {type: date, missing: mean}}",
+        20,
+        features="a b c d e",
+    )
+    columns = {
+        "a": [chance.choice(["", "1", "2.5", "-7", "40"]) for _ in range(18)] + ["1", "3"],
+        "b": [chance.choice(["u", "v,", "", 'w"']) or "x" for _ in range(17)] + ["u", "v,", "x"],
+        "c": [chance.choice(["yes", "No"]) for _ in range(18)] + ["t", "f"],
+        "d": [chance.choice(["", "2001-01-31"]) for _ in range(18)] + ["2000-02-29", "1970-01-01"],
+        "e": [repr(chance.gauss(0, 1)) for _ in range(20)],
+        "f": [chance.choice(["", '"', "x,y", "\t"]) for _ in range(20)],
+    }
+    found: list[Any] = []
+    with tempfile.TemporaryDirectory() as directory:
+        for order in (one, other):
+            names = [sorted(columns)[i] for i in order]
+            path = Path(directory) / "table.csv"
+            with path.open("w", newline="") as file:
+                rows = zip(*(columns[name] for name in names), strict=True)
+                csv.writer(file, lineterminator="\n").writerows([names, *rows])
+            try:
+                found.append(read_table(path, job, "alice"))
+            except UnfitTableError as error:
+                found.append(sorted((one.kind, one.column or "") for one in error.findings))
+    if isinstance(found[0], Table):
+        assert (found[0].matrix == found[1].matrix).all()
+        assert (found[0].digest, found[0].fitted) == (found[1].digest, found[1].fitted)
+    else:
+        assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(
