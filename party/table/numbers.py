@@ -61,13 +61,13 @@ def parse_typed(
     """
     if width == 1 and _EMPTY_LINE.search(text.removesuffix(b"\n")):
         raise UnreadableLinesError
-    numbers = [schema is None or schema.type == "number" for schema in schemas]
+    plain = [schema is None or schema.type == "number" for schema in schemas]
     try:
-        kinds = [pa.float64() if number else pa.string() for number in numbers]
+        kinds = [pa.float64() if number else pa.string() for number in plain]
         columns = _read(text, width, positions, kinds).columns
         found = [
             _checked_numbers(column, schema) if number else _codes(column, schema)
-            for column, schema, number in zip(columns, schemas, numbers, strict=True)
+            for column, schema, number in zip(columns, schemas, plain, strict=True)
         ]
     except UnreadableLinesError:  # a space in the place of a number perhaps, or a quote in a word
         columns = texts(text, width, positions)
@@ -96,10 +96,10 @@ def texts(text: bytes, width: int, positions: Sequence[int]) -> list[Any]:
 
 def _codes(column: Any, schema: ColumnSchema | None) -> NDArray[np.float64]:
     if schema is None:
-        numbers = _numbers(trimmed(column))
-        if not np.isfinite(numbers).all():
+        values = numbers(trimmed(column))
+        if not np.isfinite(values).all():
             raise UnreadableLinesError
-        return numbers
+        return values
     codes, wrong = decode(trimmed(column), schema)
     if wrong:
         raise UnreadableLinesError
@@ -173,13 +173,14 @@ def parse_loosely(text: bytes, width: int, positions: Sequence[int]) -> Loose:
     lines = np.setdiff1d(np.arange(len(table) + len(wrong)), wrong, assume_unique=True)
     cells = [trimmed(column) for column in table.columns]
     try:
-        values = [_numbers(column) for column in cells]
+        values = [numbers(column) for column in cells]
     except pa.ArrowInvalid:
         raise UnreadableLinesError from None
     return Loose(lines, np.stack(values), cells)
 
 
-def _numbers(column: Any) -> NDArray[np.float64]:
+def numbers(column: Any) -> NDArray[np.float64]:
+    """The numbers in cells without spaces around them, NaN for what is none."""
     """The numbers among some cells, NaN for what is none."""
     import pyarrow.compute as pc
 

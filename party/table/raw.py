@@ -5,7 +5,7 @@ What describes a table reads it so, and what scores one with a model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,13 @@ class RawBlock:
     names: tuple[str, ...]
     cells: tuple[Any, ...]
 
-    def columns(self, names: set[str]) -> dict[str, list[str]]:
-        """The cells of those of these columns that are there, for ``party.table.scoring``."""
-        pairs = zip(self.names, self.cells, strict=True)
-        return {name: cells.to_pylist() for name, cells in pairs if name in names}
 
-
-def raw_blocks(path: Path) -> Iterator[RawBlock]:
+def raw_blocks(path: Path, bare: Sequence[str] = ()) -> Iterator[RawBlock]:
     """The rows of a table with names in its first row, at least one, in bounded memory.
+
+    Args:
+        path: the table.
+        bare: the names of a table whose first row is one of as many numbers; none: it is refused.
 
     Raises, while it is iterated, InputError for what cannot be read, has no such names, or no rows.
     """
@@ -47,7 +46,7 @@ def raw_blocks(path: Path) -> Iterator[RawBlock]:
     row = 1
     for block in Text(path, None):
         if not names:
-            names, block = _named(without_mark(block), path)
+            names, block = _named(without_mark(block), path, tuple(bare))
         if not block.text:
             continue
         try:
@@ -60,13 +59,15 @@ def raw_blocks(path: Path) -> Iterator[RawBlock]:
         raise InputError("the table has no rows", str(path), "give one with names and rows")
 
 
-def _named(block: Block, path: Path) -> tuple[tuple[str, ...], Block]:
+def _named(block: Block, path: Path, bare: tuple[str, ...]) -> tuple[tuple[str, ...], Block]:
     end = block.text.find(b"\n") + 1 or len(block.text)
     where = f"{path}, line 1"
     try:
         names = tuple(cell.strip(" \t") for cell in cells_of(block.text[:end]))
     except WrongLineError as error:
         raise InputError(error.what, where, error.hint) from None
+    if len(names) == len(bare) and all(is_number(name) for name in names):
+        return bare, block
     if any(is_number(name) or not name for name in names) or len(set(names)) < len(names):
         raise InputError("the first row is not one of names", where, _NAMES)
     return names, Block(2, block.text[end:])

@@ -6,7 +6,6 @@ import csv
 import importlib.util
 import random
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +17,11 @@ from sklearn.preprocessing import RobustScaler, StandardScaler
 from deployer.local.run import run_local
 from party.agreement.job import load_job
 from party.models.registry import model_of
-from party.reporting.documents import ModelDocument
 from party.reporting.result import own_columns
+from party.scoring import Scorer
+from party.scoring.rows import batches
 from party.table import read_table
 from party.table.raw import raw_blocks
-from party.table.scoring import columns_of, predict, standardised
 
 VOYAGE = Path(__file__).resolve().parents[2] / "examples/voyage"
 
@@ -32,15 +31,13 @@ Array = NDArray[np.float64]
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The document of Alice's model, as it lies in its file."""
+def model(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
+    """Alice's model, as it lies in its file."""
     job = load_job(VOYAGE / "job.yaml")
     tables = {party: VOYAGE / f"{party}.csv" for party in ("alice", "bob")}
     output = tmp_path_factory.mktemp("voyage")
     run_local(job, tables, output)
-    document = ModelDocument.read(output / "alice")
-    assert document is not None
-    return document.as_json()
+    return Scorer.read(output / "alice/model.json")
 
 
 @pytest.fixture(scope="module")
@@ -65,34 +62,37 @@ def strangers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]
 def cells(path: Path, names: tuple[str, ...]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {name: [] for name in names}
     for block in raw_blocks(path):
-        for name, column in block.columns(set(names)).items():
-            found[name] += column
+        for name, column in zip(block.names, block.cells, strict=True):
+            found[name] += column.to_pylist()
     return found
 
 
-def test_the_document_gives_what_training_saw(model: dict[str, Any]) -> None:
+def codes(model: Scorer, path: Path) -> Array:
+    return np.concatenate([batch.codes for batch in batches(path, model.schemas)])
+
+
+def test_the_document_gives_what_training_saw(model: Scorer) -> None:
     job = load_job(VOYAGE / "job.yaml")
     table = read_table(VOYAGE / "alice.csv", job, "alice")
-    own = cells(VOYAGE / "alice.csv", columns_of(model))
-    x = own_columns(job, "alice", table)
-    np.testing.assert_allclose(standardised(model, own), x[:, :-1], rtol=1e-6, atol=1e-6)
-    weights = np.array([*model["weights"], model["intercept"]])
-    mine = predict(model, own)
-    np.testing.assert_allclose(mine, model_of(job.parameters).predict(weights, x), atol=1e-6)
-    assert model["features"] == list(job.derived_of("alice"))
+    own, x = codes(model, VOYAGE / "alice.csv"), own_columns(job, "alice", table)
+    np.testing.assert_allclose(model.standardised(own), x[:, :-1], rtol=1e-6, atol=1e-6)
+    weights = np.append(model.weights, model.intercept)
+    expected = model_of(job.parameters).predict(weights, x)
+    np.testing.assert_allclose(model.predict(own), expected, atol=1e-6)
+    assert model.features == job.derived_of("alice")
 
 
 def test_others_are_scored_as_scikit_learns_pipeline_scores_them(
-    model: dict[str, Any], strangers: tuple[Path, list[str]]
+    model: Scorer, strangers: tuple[Path, list[str]]
 ) -> None:
     path, fates = strangers
-    names = columns_of(model)
+    names = tuple(model.schemas)
     trained, new = cells(VOYAGE / "alice.csv", names), cells(path, names)
     with (VOYAGE / "bob.csv").open() as file:
         y = np.array([row["fate"] == "saved" for row in csv.DictReader(file)])
     x, x_new = pipeline(trained, new)
     clear = LogisticRegression(C=1.0, tol=1e-8).fit(x, y)
-    ours = predict(model, new)
+    ours = model.predict(codes(model, path))
     assert np.abs(ours - clear.predict_proba(x_new)[:, 1]).max() < 0.01
     assert roc_auc_score([fate == "saved" for fate in fates], ours) > 0.7
 

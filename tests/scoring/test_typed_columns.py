@@ -122,21 +122,6 @@ def _as_json(cell: str) -> Any:
     return None if cell == "" else cell
 
 
-def test_linear_regression_is_in_the_labels_own_unit() -> None:
-    document = {
-        "model": "linear-regression",
-        "unit": 1000.0,
-        "health": {"all_columns": True},
-        "columns": {},
-        "features": ["a"],
-        "mean": [2.0],
-        "scale": [0.5],
-        "weights": [3.0],
-        "intercept": 1.0,
-    }
-    assert predict(document, {"a": ["2", " 3 "]}) == pytest.approx([1000.0, 7000.0])
-
-
 def small(result: str) -> tuple[Any, Any]:
     text = "name: s\nrows: 3\nfeatures: {alice: [a], bob: [b]}\nlabel: {bob: y}\n"
     job = parse_job(text + f"result: {result}\ncolumns: {{a: {{missing: mean}}}}", "JOB")
