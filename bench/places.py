@@ -38,10 +38,10 @@ class Place(Protocol):
         """Bytes sent between the parties so far, or None where they cannot be told apart."""
 
 
-def place(round_trip_ms: float) -> Place:
-    """A place whose parties are that far apart."""
+def place(round_trip_ms: float, mbit_s: float = 0) -> Place:
+    """A place whose parties are that far apart, on lines of that many Mbit/s (0: as it comes)."""
     if round_trip_ms:
-        return Apart(round_trip_ms)
+        return Apart(round_trip_ms, mbit_s)
     return Together() if can_isolate() else Here()
 
 
@@ -133,20 +133,20 @@ class Together:
 
 
 class Apart:
-    """A network namespace for each party, and a router with a delay between them."""
+    """A network namespace for each party, and a router with a delay and lines between them."""
 
-    def __init__(self, round_trip_ms: float) -> None:
+    def __init__(self, round_trip_ms: float, mbit_s: float) -> None:
         self.hosts = [f"{delay.address(index)}:{_PORT + index}" for index in range(3)]
-        self._one_way_ms = round_trip_ms / 2
+        self._router_command = [sys.executable, "-m", "bench.delay"]
+        self._router_command += [str(round_trip_ms / 2), str(mbit_s)]
         self._namespaces = _Namespaces(3)
         self._router: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
         self._namespaces.__enter__()
-        router = [sys.executable, "-m", "bench.delay", str(self._one_way_ms)]
         try:
             self._router = subprocess.Popen(
-                [*router, *self._namespaces.names],
+                [*self._router_command, *self._namespaces.names],
                 cwd=ROOT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
