@@ -7,7 +7,8 @@
 # make test-kind   the tests on a Kubernetes cluster of their own; needs docker, kind, helm, kubectl
 # make fuzz        a million inputs to the readers of what people write, ten million to the parsers
 #                  of what peers and strangers say; some hours
-# make bench       compare with tf-encrypted as published, side by side
+# make bench       compare with tf-encrypted as published and with SPU, side by side; rewrites the
+#                  figures of bench/README.md
 # make generated   write again what follows from deployer/manifests/values.py
 # make sbom        write a bill of materials (CycloneDX) of what is installed, sbom.json
 # make lock        choose the newest versions that pyproject.toml allows
@@ -76,7 +77,7 @@ fuzz: .venv/kit
 	$(BIN)/python -m tests.attacks.fuzzing
 
 bench: .venv/kit
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench --readme
 
 format: .venv/packages
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
@@ -97,7 +98,7 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --universal 
 	--python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet --upgrade
 lock: .venv/packages
 	$(LOCK) pyproject.toml --extra party --group compiler --output-file requirements.lock
-	$(LOCK) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK) --group dev --group bench --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:
 	rm -rf .venv build out *.egg-info party/native/*.so

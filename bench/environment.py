@@ -1,4 +1,4 @@
-"""The environment that tf-encrypted 0.9.1 was published for, made once in the user's cache."""
+"""The environments that other systems need, each made once in the user's cache."""
 
 from __future__ import annotations
 
@@ -7,83 +7,121 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
-_CHECK = """
+class NoEnvironment(Exception):
+    """A system cannot run here; the message says why."""
+
+
+def cache() -> Path:
+    """Where the bench keeps what is slow to make: the environments and the made-up tables."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "tfe-kit" / "bench"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment with pinned packages.
+
+    Attributes:
+        name: what it is of.
+        version: of Python, as 3.10.
+        requirements: every package, one a line, installed without its dependencies.
+        check: a program that ends well if the packages are what they should be.
+        size: of what is installed, for people.
+    """
+
+    name: str
+    version: str
+    requirements: Path
+    check: str
+    size: str
+
+    def python(self) -> Path:
+        """Its interpreter; the environment is made first if it is not there.
+
+        Raises NoEnvironment where there is no such Python or the packages do not install or load.
+        """
+        digest = hashlib.sha256(self.requirements.read_bytes()).hexdigest()[:12]
+        folder = cache() / f"{self.name.replace(' ', '-')}-{digest}"
+        interpreter = folder / "bin" / "python"
+        done = folder / "complete"
+        if done.exists():
+            return interpreter
+        base = self._base()
+        print(f"making the environment of {self.name} in {folder} ({self.size})", flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        install = ["-m", "pip", "install", "--quiet", "--no-deps", "-r", str(self.requirements)]
+        for command in (
+            [base, "-m", "venv", str(folder)],
+            [str(interpreter), *install],
+            [str(interpreter), "-c", self.check],
+        ):
+            outcome = subprocess.run(command, capture_output=True, text=True)
+            if outcome.returncode:
+                last = (outcome.stderr.strip().splitlines() or ["no message"])[-1]
+                raise NoEnvironment(f"making the environment of {self.name} failed: {last}")
+        done.touch()
+        return interpreter
+
+    def _base(self) -> str:
+        for candidate in self._candidates():
+            try:
+                answer = subprocess.run(
+                    [candidate, "-c", "import sys, venv, ensurepip; print(*sys.version_info[:2])"],
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                )
+            except OSError:
+                continue
+            # A version manager's shim is on PATH even where it leads to nothing: only a run tells.
+            if answer.stdout.split() == self.version.split("."):
+                return candidate
+        raise NoEnvironment(
+            f"{self.name} needs Python {self.version}, and there is none "
+            f"(looked for python{self.version} on PATH, in pyenv and in uv)"
+        )
+
+    def _candidates(self) -> Iterator[str]:
+        yield f"python{self.version}"
+        pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+        found = sorted(pyenv.glob(f"versions/{self.version}*/bin/python"))
+        yield from (str(path) for path in found)
+        if uv := shutil.which("uv"):
+            find = subprocess.run(
+                [uv, "python", "find", self.version], capture_output=True, text=True
+            )
+            if find.returncode == 0:
+                yield find.stdout.strip()
+
+
+PUBLISHED = Environment(
+    name="tf-encrypted 0.9.1",
+    version="3.10",
+    requirements=Path(__file__).parent / "published" / "requirements.txt",
+    # Without its prebuilt operations tf-encrypted only warns and goes on with other ones: a
+    # measurement of that would be of something else.
+    check="""
 import tensorflow, tf_encrypted
 from tf_encrypted.operations import secure_random
 from tf_encrypted.operations.aux import aux_module
 assert tf_encrypted.__version__ == "0.9.1" and tensorflow.__version__ == "2.9.1"
 assert secure_random.supports_secure_randomness() and aux_module is not None
-"""
-# Without its prebuilt operations tf-encrypted only warns and goes on with other ones: a
-# measurement of that would be of something else.
+""",
+    size="1.6 GB",
+)
 
-
-class NoEnvironment(Exception):
-    """tf-encrypted as published cannot run here; the message says why."""
-
-
-def cache() -> Path:
-    """Where the bench keeps what is slow to make: the environment and the made-up tables."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "tfe-kit" / "bench"
-
-
-def python() -> Path:
-    """The interpreter of the environment, which is made first if it is not there.
-
-    Raises NoEnvironment where there is no Python 3.10 or the packages do not install or load.
-    """
-    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
-    folder = cache() / f"tf-encrypted-0.9.1-{digest}"
-    interpreter = folder / "bin" / "python"
-    done = folder / "complete"
-    if done.exists():
-        return interpreter
-    base = _python_3_10()
-    print(f"making the environment of tf-encrypted 0.9.1 in {folder} (1.6 GB)", flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    install = ["-m", "pip", "install", "--quiet", "--no-deps", "-r", str(REQUIREMENTS)]
-    for command in (
-        [base, "-m", "venv", str(folder)],
-        [str(interpreter), *install],
-        [str(interpreter), "-c", _CHECK],
-    ):
-        outcome = subprocess.run(command, capture_output=True, text=True)
-        if outcome.returncode:
-            last = (outcome.stderr.strip().splitlines() or ["no message"])[-1]
-            raise NoEnvironment(f"making its environment failed: {last}")
-    done.touch()
-    return interpreter
-
-
-def _python_3_10() -> str:
-    for candidate in _candidates():
-        try:
-            answer = subprocess.run(
-                [candidate, "-c", "import sys, venv, ensurepip; print(*sys.version_info[:2])"],
-                capture_output=True,
-                text=True,
-                timeout=60,
-            )
-        except OSError:
-            continue
-        # A version manager's shim is on PATH even where it leads to nothing: only a run tells.
-        if answer.stdout.split() == ["3", "10"]:
-            return candidate
-    raise NoEnvironment(
-        "there is no Python 3.10 here (looked for python3.10 on PATH, in pyenv and in uv)"
-    )
-
-
-def _candidates() -> Iterator[str]:
-    yield "python3.10"
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    yield from (str(path) for path in sorted(pyenv.glob("versions/3.10*/bin/python")))
-    if uv := shutil.which("uv"):
-        found = subprocess.run([uv, "python", "find", "3.10"], capture_output=True, text=True)
-        if found.returncode == 0:
-            yield found.stdout.strip()
+SPU = Environment(
+    name="SPU 0.9.5",
+    version="3.11",
+    requirements=Path(__file__).parent / "spu" / "requirements.txt",
+    check="""
+import importlib.metadata, spu, spu.utils.frontend
+assert importlib.metadata.version("spu") == "0.9.5"
+spu.check_cpu_feature()
+""",
+    size="1 GB",
+)

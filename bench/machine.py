@@ -26,6 +26,7 @@ def facts() -> dict[str, str | int]:
         "kit on": f"Python {platform.python_version()}, TensorFlow {_tensorflow()}, "
         f"{ssl.OPENSSL_VERSION}",
         "published": "tf-encrypted 0.9.1, Python 3.10, TensorFlow 2.9.1",
+        "spu": "SPU 0.9.5, Python 3.11, JAX 0.4.34",
     }
 
 

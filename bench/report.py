@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from bench.systems import SYSTEMS, Figures
+
+Solver = Literal["batches", "optimum"]
 
 YARDSTICK = "sealed"
 """The system that every other one is put in relation to."""
@@ -25,6 +27,13 @@ class Measurement:
     round: int
     figures: Figures | None
     failed: str | None = None
+
+    @property
+    def solver(self) -> Solver | None:
+        """By which it was trained; None for a run that failed."""
+        if self.figures is None:
+            return None
+        return "batches" if self.figures.excess is None else "optimum"
 
 
 @dataclass(frozen=True)
@@ -46,16 +55,23 @@ class Quantity:
 
     heading: str
     of: Callable[[Figures], float | None]
+    where: Solver | None = None
+    """The solver whose cases it is for; None for all."""
 
+
+TRAINING = "training, s"
+JOB = "whole job, s"
+WIRE = "MB on the wire"
 
 QUANTITIES = (
-    Quantity("ms a step", lambda figures: figures.step_ms),
+    Quantity("ms a step", lambda figures: figures.step_ms, "batches"),
+    Quantity(TRAINING, lambda figures: figures.train_s, "optimum"),
     Quantity("first job, s", lambda figures: figures.first_job_s),
-    Quantity("whole job, s", lambda figures: figures.job_s),
+    Quantity(JOB, lambda figures: figures.job_s),
     Quantity("processor, s", lambda figures: figures.cpu_s),
     Quantity("peak MiB of a party", lambda figures: max(figures.peak_mib.values())),
     Quantity(
-        "MB on the wire",
+        WIRE,
         lambda figures: None if figures.wire_bytes is None else figures.wire_bytes / 1e6,
     ),
 )
@@ -99,7 +115,13 @@ def summary(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
         runs = [run for run in job if run.system == system]
         yardstick = [run for run in job if run.system == YARDSTICK]
         line: dict[str, Any] = {"case": case, "protocol": protocol, "system": system}
+        line["solver"] = next((run.solver for run in job if run.solver), None)
         line["auc"] = spread(run.figures.auc for run in runs if run.figures)
+        line["excess"] = spread(
+            run.figures.excess
+            for run in runs
+            if run.figures is not None and run.figures.excess is not None
+        )
         line["values"], line["times_sealed"] = {}, {}
         for quantity in QUANTITIES:
             values = by_round(runs, quantity)
@@ -115,17 +137,25 @@ def table(measurements: Sequence[Measurement], titles: dict[str, str]) -> str:
     """The summary in Markdown: a table for each case. ``titles`` are the cases' by name."""
     text: list[str] = []
     lines = summary(measurements)
-    headings = ["protocol", "system", *(q.heading for q in QUANTITIES), "AUC"]
     for case in dict.fromkeys(line["case"] for line in lines):
+        own = [line for line in lines if line["case"] == case]
+        solver = next((line["solver"] for line in own if line["solver"]), None)
+        shown = [q for q in QUANTITIES if q.where in (None, solver)]
+        last = "loss above the optimum" if solver == "optimum" else "AUC"
+        headings = ["protocol", "system", *(q.heading for q in shown), last]
         text += ["", f"**{titles.get(case, case)}**", ""]
         text += [f"| {' | '.join(headings)} |", "|" + "---|" * len(headings)]
-        for line in (each for each in lines if each["case"] == case):
+        for line in own:
             cells = [line["protocol"], line["system"]]
-            cells += [_cell(line["values"][q.heading]) for q in QUANTITIES]
-            text.append(f"| {' | '.join([*cells, _cell(line['auc'])])} |")
+            cells += [_cell(line["values"][q.heading]) for q in shown]
+            if solver == "optimum":
+                cells.append(f"{line['excess'].most:.1e}" if line["excess"] else "–")
+            else:
+                cells.append(_cell(line["auc"]))
+            text.append(f"| {' | '.join(cells)} |")
             if any(line["times_sealed"].values()):
                 cells = ["", f"÷ {YARDSTICK}"]
-                cells += [_cell(line["times_sealed"][q.heading], "**") for q in QUANTITIES]
+                cells += [_cell(line["times_sealed"][q.heading], "**") for q in shown]
                 text.append(f"| {' | '.join([*cells, ''])} |")
     failures = [run for run in measurements if run.failed]
     if failures:
@@ -161,6 +191,16 @@ def write(
     page = stem.with_suffix(".md")
     page.write_text(f"{table(measurements, titles)}\n{said}\n", encoding="utf-8")
     return page
+
+
+def read(path: Path) -> tuple[dict[str, Any], list[Measurement], dict[str, str]]:
+    """What ``write`` wrote as JSON: the machine, every run, and the cases' titles."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    measurements = [
+        Measurement(**one | {"figures": one["figures"] and Figures(**one["figures"])})
+        for one in content["measurements"]
+    ]
+    return content["machine"], measurements, content["cases"]
 
 
 def _cell(value: Spread | None, mark: str = "") -> str:

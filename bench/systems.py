@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from bench import environment
 from bench.cases import Case, Tables, job_text
+from bench.optimum import C, Problem
 from bench.places import ROOT, Place, place
-from bench.published import environment
 from party.agreement.job import PARTIES
 from party.reporting.documents import Document, ModelDocument, PartyReport
 
@@ -36,8 +37,11 @@ class RunFailed(Exception):
 class Figures:
     """What one run showed."""
 
-    step_ms: float
-    """Milliseconds of a step, once it is under way."""
+    step_ms: float | None
+    """Milliseconds of a step over a mini-batch, once it is under way; None to the optimum, where
+    each system's steps are its own."""
+    train_s: float | None
+    """Seconds from all being there to the weights; None where it cannot be told apart."""
     first_job_s: float
     """Seconds from the command to the weights where nothing is prepared yet."""
     job_s: float
@@ -50,7 +54,12 @@ class Figures:
     """Bytes between all parties, headers and setting up included; None if not counted."""
     auc: float
     """Area under the ROC curve on the training rows: proof that the system did the job."""
+    excess: float | None = None
+    """By which part the penalised log loss is above the optimum's; None for mini-batches."""
 
+
+Start = Callable[[list[str], Path], subprocess.Popen[bytes]]
+"""Starts a command with its output in a file."""
 
 Run = Callable[[Case, str, Tables, Path, float], Figures]
 """One run: case, protocol, tables, an empty folder, and a limit in seconds."""
@@ -58,8 +67,9 @@ Run = Callable[[Case, str, Tables, Path, float], Figures]
 
 def published(case: Case, protocol: str, tables: Tables, folder: Path, limit_s: float) -> Figures:
     """tf-encrypted 0.9.1's remote runtime: two of its servers, and the master at Alice."""
-    python = str(environment.python())
-    with place(case.round_trip_ms) as here, _children() as start:
+    assert case.batches is not None and not case.at_bob, "it is a peer on mini-batches alone"
+    python = str(environment.PUBLISHED.python())
+    with place(case.round_trip_ms, case.mbit_s) as here, _children() as start:
         config, settings, result = (folder / name for name in ("config.json", "run", "result"))
         hosts = {f"server{index}": host for index, host in enumerate(here.hosts)}
         config.write_text(json.dumps(hosts), encoding="utf-8")
@@ -67,10 +77,10 @@ def published(case: Case, protocol: str, tables: Tables, folder: Path, limit_s: 
             "config": str(config),
             "protocol": protocol,
             "features": str(tables.alice_raw),
-            "labels": str(tables.bob_raw),
+            "labels": str(tables.label_raw),
             "rows": case.rows,
             "columns": case.features + 1,
-            "batch": case.batch,
+            "batch": case.batches.size,
             "steps": case.steps,
             "warm_up": min(WARM_UP, case.steps // 2),
             "rate": case.learning_rate,
@@ -95,6 +105,7 @@ def published(case: Case, protocol: str, tables: Tables, folder: Path, limit_s: 
             server.wait()
         return Figures(
             step_ms=measured["step_ms"],
+            train_s=None,
             first_job_s=job_s,
             job_s=job_s,
             cpu_s=_cpu_s() - cpu,
@@ -109,6 +120,69 @@ def published_local(
 ) -> Figures:
     """The same with the truncation that the kit's Pond has too, and that it does not use itself."""
     return published(case, f"{protocol}-local", tables, folder, limit_s)
+
+
+def spu(sigmoid: str) -> Run:
+    """SecretFlow's SPU, three parties: ABY3 where the kit has ABY3, and Semi2k where it has Pond.
+    It has no TLS, and is told how many passes suffice, which are counted in clear and which no
+    party could know."""
+
+    def run(case: Case, protocol: str, tables: Tables, folder: Path, limit_s: float) -> Figures:
+        python = str(environment.SPU.python())
+        settings = folder / "settings.json"
+        features = {"0": _features(tables.alice_raw, case.features - case.at_bob + 1, True)}
+        if tables.bob_raw is not None:
+            features["1"] = _features(tables.bob_raw, case.at_bob, False)
+        with place(case.round_trip_ms, case.mbit_s) as here, _children() as start:
+            given = {
+                "hosts": here.hosts,
+                "protocol": {"pond": "semi2k"}.get(protocol, protocol),
+                "sigmoid": sigmoid,
+                "rows": case.rows,
+                "C": C,
+                "passes": Problem(tables.blocks(), tables.label()).passes(),
+                "features": features,
+                "label": {"rank": 1, "file": str(tables.label_raw)},
+                "result": str(folder),
+            }
+            settings.write_text(json.dumps(given), encoding="utf-8")
+            train = [python, str(Path(__file__).parent / "spu" / "train.py"), str(settings)]
+            began, cpu = time.monotonic(), _cpu_s()
+            running = [
+                start(here.command(rank, [*train, str(rank)]), folder / party)
+                for rank, party in enumerate(PARTIES)
+            ]
+            results = [folder / f"{rank}.json" for rank in range(len(PARTIES))]
+            while not all(result.exists() for result in results):
+                for party, child in zip(PARTIES, running, strict=True):
+                    if child.poll() is not None:
+                        _finish(child, folder / party, limit_s)
+                if time.monotonic() - began > limit_s:
+                    raise RunFailed(f"not done after {limit_s:g} s")
+                time.sleep(0.005)
+            job_s = time.monotonic() - began
+            for child in running:  # they have no way to end by themselves
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+            measured = [json.loads(result.read_text(encoding="utf-8")) for result in results]
+            weights = [weight for each in measured for weight in each["weights"]]
+            return Figures(
+                step_ms=None,
+                train_s=measured[0]["train_s"],
+                first_job_s=job_s,
+                job_s=job_s,
+                cpu_s=_cpu_s() - cpu,
+                peak_mib={p: m["peak_mib"] for p, m in zip(PARTIES, measured, strict=True)},
+                wire_bytes=here.carried(),
+                auc=tables.auc(weights),
+                excess=_excess(case, tables, weights),
+            )
+
+    return run
+
+
+def _features(file: Path, columns: int, intercept: bool) -> dict[str, str | int | bool]:
+    return {"file": str(file), "columns": columns, "intercept": intercept}
 
 
 def kit(runtime: str) -> Run:
@@ -136,14 +210,14 @@ def _by_deployer(
         began, cpu = time.monotonic(), _cpu_s()
         log = folder / "deployer"
         _finish(start(here.command(0, command), log), log, limit_s)
-        return _kit_figures(tables, output, time.monotonic() - began, _cpu_s() - cpu, here)
+        return _kit_figures(case, tables, output, time.monotonic() - began, _cpu_s() - cpu, here)
 
 
 def _by_hand(
     case: Case, runtime: str, tables: Tables, folder: Path, output: Path, limit_s: float
 ) -> Figures:
     """``party server``, ``party bob`` and ``party alice``, each where it lives."""
-    with place(case.round_trip_ms) as here, _children() as start:
+    with place(case.round_trip_ms, case.mbit_s) as here, _children() as start:
         config, keys = folder / "config.json", folder / "keys"
         hosts = {f"server{index}": host for index, host in enumerate(here.hosts)}
         config.write_text(json.dumps(hosts), encoding="utf-8")
@@ -164,21 +238,32 @@ def _by_hand(
             running.append(start(here.command(index, command), folder / party))
         for party, child in zip(PARTIES, running, strict=True):
             _finish(child, folder / party, limit_s)
-        return _kit_figures(tables, output, time.monotonic() - began, _cpu_s() - cpu, here)
+        return _kit_figures(case, tables, output, time.monotonic() - began, _cpu_s() - cpu, here)
 
 
-def _kit_figures(tables: Tables, output: Path, job_s: float, cpu_s: float, here: Place) -> Figures:
+def _kit_figures(
+    case: Case, tables: Tables, output: Path, job_s: float, cpu_s: float, here: Place
+) -> Figures:
     reports = {party: _found(PartyReport.read(output / party)) for party in PARTIES}
     model = _found(ModelDocument.read(output / "alice")).as_json()
+    own = case.features - case.at_bob
+    weights = [*model["weights"][:own], model["intercept"], *model["weights"][own:]]
+    times = reports["alice"].times
     return Figures(
-        step_ms=reports["alice"].times.step_s * 1000,
+        step_ms=times.step_s * 1000 if case.batches else None,
+        train_s=times.train_s,
         first_job_s=job_s,
         job_s=job_s,
         cpu_s=cpu_s,
         peak_mib={party: report.peak_bytes / 2**20 for party, report in reports.items()},
         wire_bytes=here.carried(),
-        auc=tables.auc([*model["weights"], model["intercept"]]),
+        auc=tables.auc(weights),
+        excess=_excess(case, tables, weights),
     )
+
+
+def _excess(case: Case, tables: Tables, weights: list[float]) -> float | None:
+    return None if case.batches else Problem(tables.blocks(), tables.label()).excess(weights)
 
 
 def _found(document: _Document | None) -> _Document:
@@ -195,7 +280,7 @@ def command_of(name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class System:
-    """A system that can be measured, and the protocols that it has in the bench."""
+    """A system that can be measured, and the kit's protocols that it has one like."""
 
     run: Run
     protocols: tuple[str, ...] = ("pond", "aby3", "securenn")
@@ -206,11 +291,13 @@ SYSTEMS = {
     "tensorflow": System(kit("tensorflow")),
     "published": System(published, ("pond", "aby3")),
     "published-local": System(published_local, ("pond",)),
+    "spu": System(spu("real"), ("pond", "aby3")),
+    "spu-polynomial": System(spu("polynomial"), ("pond", "aby3")),
 }
 
 
 @contextmanager
-def _children() -> Iterator[Callable[[list[str], Path], subprocess.Popen[bytes]]]:
+def _children() -> Iterator[Start]:
     """Starts processes, each with its output in a file; none outlives the block."""
     started: list[subprocess.Popen[bytes]] = []
 

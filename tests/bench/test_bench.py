@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.cases import CASES, Case, Tables, job_text
+from bench.optimum import C
 from bench.report import YARDSTICK, Measurement, Spread, ratios, spread, summary, table, write
 from bench.systems import SYSTEMS, Figures
 from party.agreement.job import parse_job
@@ -21,6 +22,7 @@ POSITIVE = st.floats(min_value=1e-3, max_value=1e6)
 def figures(step_ms: float, wire_bytes: int | None = 1_000_000) -> Figures:
     return Figures(
         step_ms=step_ms,
+        train_s=None,
         first_job_s=2.0,
         job_s=1.0,
         cpu_s=3.0,
@@ -104,15 +106,21 @@ def test_the_report_holds_every_run_its_machine_and_the_same_table(tmp_path: Pat
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 @pytest.mark.parametrize("protocol", ["pond", "aby3", "securenn"])
-def test_every_case_is_a_job_with_the_steps_it_says(case: Case, protocol: str) -> None:
+def test_every_case_is_a_job_with_the_columns_and_steps_it_says(case: Case, protocol: str) -> None:
     job = parse_job(job_text(case, protocol), where=case.name)
-    assert job.steps == case.steps
-    assert len(job.features_of("alice")) == case.features
+    assert len(job.features_of("bob")) == case.at_bob
+    assert len(job.features_of("alice")) == case.features - case.at_bob
+    if case.batches is None:
+        assert job.descent is not None, "training is left out, and so the kit's to the optimum"
+        assert job.descent.C == C, "what the loss is measured by"
+    else:
+        assert job.steps == case.steps
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_every_case_measures_what_its_ratios_need(case: Case) -> None:
-    assert YARDSTICK in case.systems and "published" in case.systems
+    peer = "published" if case.batches else "spu"
+    assert YARDSTICK in case.systems and peer in case.systems
     assert set(case.systems) <= set(SYSTEMS)
 
 
@@ -122,7 +130,7 @@ def test_auc_is_one_for_a_model_that_separates_and_a_half_for_one_that_guesses(
     x = np.column_stack([np.linspace(-1, 1, 400), np.tile([1, -1], 200), np.ones(400)])
     x.astype(np.float32).tofile(tmp_path / "x")
     (x[:, 0] > 0.3).astype(np.float32).tofile(tmp_path / "y")
-    made = Tables(tmp_path / "none", tmp_path / "none", tmp_path / "x", tmp_path / "y")
+    made = Tables(tmp_path / "none", tmp_path / "none", tmp_path / "x", None, tmp_path / "y")
     assert made.auc([2.0, 0.0, 0.5]) == 1.0
     assert made.auc([-2.0, 0.0, 0.5]) == 0.0
     assert made.auc([0.0, 1.0, 0.5]) == pytest.approx(0.5, abs=0.02)

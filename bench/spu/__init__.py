@@ -1,0 +1,1 @@
+"""SecretFlow's SPU: logistic regression to the optimum as a program for it."""
