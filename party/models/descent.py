@@ -14,7 +14,7 @@ since what follows descends from wherever it begins.
 A pass is a run of ``gradient`` for each block of rows and one of ``update.i``, where i says which
 of ``MOMENTA`` weighs the step before. ``prepare`` shares what ``finish`` and the penalty need: of
 each holder the matrix back to standardised columns, and the penalty on what is shared. After every
-eighth pass and the last ``compare`` finds whether the last step was small, and ``ask`` tells all.
+eighth pass, and the last one, ``compare`` finds whether the step was small, and ``ask`` tells all.
 """
 
 from __future__ import annotations
