@@ -141,6 +141,18 @@ messages are few, few enough that its memory is small."""
 WARM_PART = 32
 """Of so many blocks one is the sample on which a descent begins; fewer are all taken at once."""
 
+SMALL_PART = 8
+"""A sample is at most one of so many blocks."""
+
+SAMPLED_ROWS = 64
+"""Rows of the sample for each column, at least: it curves as all rows do up to the root of the
+inverse of that."""
+
+ANCHORS = 2
+ANCHOR_PASSES = 8
+"""Of each, the first over all rows and the others over the sample: enough to arrive where its
+correction leads to, few enough that a direction which it misses does not run away."""
+
 SMALLEST_TOLERANCE = 1e-5
 """A shorter step is lost in the last bits of the weights."""
 
@@ -388,8 +400,9 @@ class Job(_Strict):
     @property
     def warm_blocks(self) -> int:
         """Blocks of the sample on which a descent over many rows begins; 0 where it has none."""
-        blocks = -(-self.rows // BLOCK_ROWS)
-        return blocks // WARM_PART if blocks >= WARM_PART else 0
+        blocks, columns = -(-self.rows // BLOCK_ROWS), sum(map(len, map(self.features_of, HOLDERS)))
+        sample = max(blocks // WARM_PART, -(-SAMPLED_ROWS * columns // BLOCK_ROWS))
+        return sample if blocks >= max(WARM_PART, sample * SMALL_PART) else 0
 
     @property
     def steps_per_epoch(self) -> int:
@@ -405,8 +418,12 @@ class Job(_Strict):
     @property
     def steps(self) -> int:
         """Steps of the whole job."""
-        warm = self.warm_blocks + 1 if self.descent and self.warm_blocks else 0
-        return (self.steps_per_epoch + warm) * self.epochs
+        steps = self.steps_per_epoch * self.epochs
+        if self.descent is None or not self.warm_blocks:
+            return steps
+        warm = self.warm_blocks + 1
+        anchored = self.steps_per_epoch + (ANCHOR_PASSES - 1) * warm
+        return steps + warm * self.epochs + ANCHORS * anchored
 
     @property
     def rows_never_used(self) -> int:

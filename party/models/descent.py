@@ -8,8 +8,13 @@ momentum, whose weight is public, makes them fast. Where both have columns, B is
 two blocks.
 
 Where the table is large, the descent warms up on a sample of it, every n-th row, until that
-has settled: it comes near the optimum at a small part of the cost, and nothing rests on the sample,
-since what follows descends from wherever it begins.
+has settled: it comes near the optimum at a small part of the cost. It goes on with the gradients of
+the sample, corrected by all rows' at an *anchor*: ``all(a) + sample(w) - sample(a)`` (SVRG, Johnson
+and Zhang 2013; DANE, Shamir, Srebro and Zhang 2014). An anchor is one pass over all rows, and takes
+the error down as far as the sample curves as all rows do. Where it does not, it is held back: each
+holder adds ``D (w - a)``, with D what its sampled columns lack of the curvature of all. Its columns
+are scaled so that what is added up still curves no more than a step bears. Nothing rests on the
+sample, since the passes over all rows that follow descend from wherever they begin.
 
 A pass is a run of ``gradient`` for each block of rows and one of ``update.i``, where i says which
 of ``MOMENTA`` weighs the step before. ``prepare`` shares what ``finish`` and the penalty need: of
@@ -26,6 +31,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from party.agreement.job import ANCHOR_PASSES, ANCHORS
 from party.agreement.limits import LIMIT
 from party.models.interface import (
     HOLDERS,
@@ -70,6 +76,9 @@ _LARGEST_ERROR_BITS = 30
 _LEAST_FACTOR = 8
 """Of the factor of the gradient, so that a step is at most an eighth shorter than it may be."""
 
+_CHUNK = 1 << 14
+"""Rows that are worked on at a time, at home."""
+
 _FLATTEST = 2.0**-18
 """Directions that are flatter than this, beside the average one, take shorter steps."""
 
@@ -85,7 +94,7 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         blocks=job.blocks,
         warm_blocks=job.warm_blocks,
         block_rows=-(-rows // job.blocks),
-        home_rows=2 * max(block.columns for block in blocks),
+        home_rows=(3 if job.warm_blocks else 2) * max(block.columns for block in blocks),
         error_bits=bits,
         gradient_factor=_factor(rows, curvature, bits),
         momenta=tuple(dict.fromkeys(momentum(done) for done in range(passes))),
@@ -111,13 +120,13 @@ def momentum(done: int) -> int:
 # -- the programs
 
 SHARE, PREPARE, GRADIENT, UPDATE, FINISH = "share", "prepare", "gradient", "update.", "finish"
-WARM = "warm."
+WARM, MARK, ANCHOR, INNER = "warm.", "mark", "anchor", "inner."
 COMPARE, ASK, SETTLED = "compare", "ask", "settled"
 
 ASK_EVERY = 8
 """Passes from one question whether to go on to the next."""
-ASK_OFTEN = 2
-"""The same where a pass is long, and the descent has warmed up on a sample."""
+ASK_OFTEN = 1
+"""The same where a pass is long, and the descent begins near the optimum."""
 
 _SLOPE_BITS = 2
 """A gradient's step counts so many times two. Where the momentum turns round the iterate stands
@@ -132,8 +141,11 @@ _SQUARE_BITS = 56
 def programs(descent: DescentLayout) -> tuple[str, ...]:
     """All but the one that opens, in the order in which they first run."""
     asking = (COMPARE, ASK) if descent.small else ()
-    kinds = (WARM, UPDATE) if descent.warm_blocks else (UPDATE,)
-    updates = (f"{kind}{i}" for kind in kinds for i in descent.momenta)
+    updates = [f"{UPDATE}{i}" for i in descent.momenta]
+    if descent.warm_blocks:
+        inner = dict.fromkeys(momentum(done) for done in range(1, ANCHOR_PASSES))
+        warm = [f"{WARM}{i}" for i in descent.momenta]
+        updates = [*warm, MARK, ANCHOR, *(f"{INNER}{i}" for i in inner), *updates]
     return (SHARE, PREPARE, GRADIENT, *updates, *asking, FINISH)
 
 
@@ -150,26 +162,40 @@ def rows_of(program: str, descent: DescentLayout) -> int:
 def course(job: Job, descent: DescentLayout) -> Iterator[Stretch]:
     """All runs but the one that opens."""
 
-    def rows(some: int) -> NDArray[np.int32]:
+    def rows(first: int, last: int) -> NDArray[np.int32]:
         # Every n-th row is of one block, so that the first blocks are a sample of all rows.
-        return np.arange(descent.rows, dtype=np.int32).reshape(-1, descent.blocks).T[:some]
+        return np.arange(descent.rows, dtype=np.int32).reshape(-1, descent.blocks).T[first:last]
 
     def home() -> NDArray[np.int32]:
         return np.arange(descent.rows, descent.rows + descent.home_rows, dtype=np.int32)[None]
 
     def phase(name: str, update: str, some: int, ask_every: int) -> Iterator[Stretch]:
         for done in range(job.epochs):
-            yield Stretch(GRADIENT, some, phase=name, rows=partial(rows, some))
+            yield Stretch(GRADIENT, some, phase=name, rows=partial(rows, 0, some))
             yield Stretch(f"{update}{momentum(done)}", 1, phase=name, rows=home)
             if descent.small and ((done + 1) % ask_every == 0 or done + 1 == job.epochs):
                 yield Stretch(COMPARE, 1, counted=False, phase=name)
                 yield Stretch(ASK, 1, counted=False, phase=name, asks=True)
 
-    everything = partial(rows, descent.blocks)
+    def anchored(name: str) -> Iterator[Stretch]:
+        sample = descent.warm_blocks
+        others = partial(rows, sample, descent.blocks)
+        sampled = partial(Stretch, GRADIENT, sample, phase=name, rows=partial(rows, 0, sample))
+        yield sampled()
+        yield Stretch(MARK, 1, counted=False, phase=name)
+        yield Stretch(GRADIENT, descent.blocks - sample, phase=name, rows=others)
+        yield Stretch(ANCHOR, 1, phase=name, rows=home)
+        for done in range(1, ANCHOR_PASSES):
+            yield sampled()
+            yield Stretch(f"{INNER}{momentum(done)}", 1, phase=name, rows=home)
+
+    everything = partial(rows, 0, descent.blocks)
     yield Stretch(SHARE, descent.blocks, counted=False, phase=None, rows=everything)
     yield Stretch(PREPARE, 1, counted=False, phase=None, rows=home)
     if descent.warm_blocks:
         yield from phase("warming up", WARM, descent.warm_blocks, ASK_EVERY)
+        for _ in range(ANCHORS):
+            yield from anchored("correcting")
     every = ASK_OFTEN if descent.warm_blocks else ASK_EVERY
     yield from phase("training", UPDATE, descent.blocks, every)
     yield Stretch(FINISH, 1, counted=False, phase=None, rows=home)
@@ -190,6 +216,9 @@ def state(layout: Layout, protocol: Protocol, weights_of: Callable[[int], str]) 
             Value(name_of("gradient", party), (d, 1), parts=protocol.sums),
             Value(weights_of(party), (d, 1)),
         ]
+        if descent.warm_blocks:
+            found.append(Value(name_of("sample", party), (d, 1), parts=protocol.sums))
+            found.append(Value(name_of("correction", party), (d, 1), parts=protocol.sums))
         if descent.small:
             found.append(Value(name_of("change", party), (d, 1), parts=ADDITIVE))
             found.append(Value(name_of("slope", party), (d, 1), parts=protocol.sums))
@@ -223,9 +252,13 @@ def build(
         _compare(layout, builder)
     elif program == FINISH:
         _finish(layout, builder, weights_of)
+    elif program == MARK:
+        _mark(layout, builder)
+    elif program == ANCHOR:
+        _update(layout, builder, program, 0)
     else:
-        index = int(program.partition(".")[2])
-        _update(layout, builder, MOMENTA[index], warm=program.startswith(WARM))
+        kind, dot, index = program.partition(".")
+        _update(layout, builder, kind + dot, MOMENTA[int(index)])
 
 
 def _gradient(
@@ -252,21 +285,47 @@ def _gradient(
         keep_sum(builder, name, dealing.combined((1, before), (1, gradient)))
 
 
-def _update(layout: Layout, builder: ProgramBuilder, weight: int, warm: bool) -> None:
+def _mark(layout: Layout, builder: ProgramBuilder) -> None:
+    """Sets the sample's part of an anchor's gradient apart."""
+    for block in layout.blocks:
+        gradient = sum_of(builder.held(name_of("gradient", block.party)))
+        zeros = builder.dealing.nothing(gradient)
+        keep_sum(
+            builder,
+            name_of("sample", block.party),
+            builder.dealing.combined((1, gradient), (1, zeros)),
+        )
+        keep_sum(builder, name_of("gradient", block.party), zeros)
+
+
+def _update(layout: Layout, builder: ProgramBuilder, kind: str, weight: int) -> None:
     """``w' = y - step (gradient + penalty y)`` and ``y' = w' + momentum (w' - w)``.
 
-    While warming up the gradient is that of a sample, times what makes it one of all rows.
+    While warming up the gradient is that of a sample, times what makes it one of all rows. After an
+    anchor it is that, corrected.
     """
     dealing, descent = builder.dealing, _descent(layout)
     factor = descent.gradient_factor
-    if warm:
+    if kind in (WARM, INNER):
         factor *= descent.blocks // descent.warm_blocks
     for block in layout.blocks:
         d, party = block.columns, block.party
         held = builder.held(name_of("point", party))
-        penalty = table_of(builder, "home", block, HOME_BITS).rows(0, d, dealing.at)
+        home = table_of(builder, "home", block, HOME_BITS)
+        penalty = home.rows(0, d, dealing.at)
         gradient = sum_of(builder.held(name_of("gradient", party)))
-        slope = dealing.combined((factor, gradient), (1, dealing.product(penalty, held)))
+        parts = [(factor, gradient), (1, dealing.product(penalty, held))]
+        if kind in (ANCHOR, INNER):
+            damping = dealing.product(home.rows(2 * d, d, dealing.at), held)
+        if kind == ANCHOR:
+            sample = sum_of(builder.held(name_of("sample", party)))
+            parts.append((factor, sample))
+            others = factor * (descent.blocks // descent.warm_blocks - 1)
+            correction = dealing.combined((factor, gradient), (-others, sample), (-1, damping))
+            keep_sum(builder, name_of("correction", party), correction)
+        if kind == INNER:
+            parts += [(1, damping), (1, sum_of(builder.held(name_of("correction", party))))]
+        slope = dealing.combined(*parts)
         step = dealing.combined(
             (1 << (_STEP_BITS - _POINT_BITS), dealing.summed(held)), (-1, slope)
         )
@@ -275,7 +334,7 @@ def _update(layout: Layout, builder: ProgramBuilder, weight: int, warm: bool) ->
         point = dealing.combined(((1 << MOMENTUM_BITS) + weight, iterate), (-weight, before))
         keep_sum(builder, name_of("iterate", party), iterate)
         builder.keep(name_of("point", party), dealing.spread(point))
-        if descent.small:
+        if descent.small and kind in (UPDATE, WARM):
             change = dealing.combined((1, iterate), (-1, before))
             keep_sum(builder, name_of("change", party), change)
             keep_sum(builder, name_of("slope", party), slope)
@@ -324,22 +383,44 @@ def _descent(layout: Layout) -> DescentLayout:
 # -- at home
 
 
-def transform(x: Matrix, penalty: Array, curvature: float, holders: int) -> Array:
+def transform(
+    x: Matrix, penalty: Array, curvature: float, holders: int, blocks: int = 1, sample: int = 0
+) -> tuple[Array, Array]:
     """``T`` such that ``T' (curvature x'x + penalty) T`` is at most ``rows * curvature`` over the
-    number of holders, [columns, columns].
+    number of holders, [columns, columns]; and ``D`` with ``T' ... T + D`` in its place.
+
+    With a sample, ``T' (curvature blocks/sample s's + penalty) T + D`` keeps to that bound as well,
+    and is nowhere less than the former without D.
 
     Args:
         x: standardised columns, [rows, columns].
         penalty: on each column's squared weight.
+        blocks, sample: the rows s of x whose number, modulo ``blocks``, is less than ``sample``.
     """
     wide = len(x) * curvature
-    gram = np.zeros((x.shape[1], x.shape[1]))
-    for begin in range(0, len(x), 1 << 14):
-        part = x[begin : begin + (1 << 14)].astype(np.float64)
+    gram, sampled = np.zeros((2, x.shape[1], x.shape[1]))
+    for begin in range(0, len(x), _CHUNK):
+        part = x[begin : begin + _CHUNK].astype(np.float64)
         gram += part.T @ part
-    values, vectors = np.linalg.eigh(curvature * gram + np.diag(penalty))
-    values = np.maximum(values, wide * _FLATTEST)
-    return np.asarray(vectors * np.sqrt(wide / holders / values))
+        if sample:
+            some = part[np.arange(begin, begin + len(part)) % blocks < sample]
+            sampled += some.T @ some
+    way = _root(curvature * gram + np.diag(penalty), wide * _FLATTEST)
+    lacking = np.zeros_like(way)
+    if sample:
+        sampled = way.T @ (blocks / sample * curvature * sampled) @ way
+        values, vectors = np.linalg.eigh(way.T @ (curvature * gram) @ way - sampled)
+        lacking = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        bound = sampled + lacking + way.T @ (penalty[:, None] * way)
+        further = _root(bound, 1.0)
+        way, lacking = way @ further, further.T @ lacking @ further
+    return way * np.sqrt(wide / holders), wide / holders * lacking
+
+
+def _root(bound: Array, least: float) -> Array:
+    """``T`` with ``T' bound T = 1``, or less where the bound is less than ``least``."""
+    values, vectors = np.linalg.eigh(bound)
+    return np.asarray(vectors / np.sqrt(np.maximum(values, least)))
 
 
 def penalties(descent: Descent, columns: int, intercept: bool) -> Array:
@@ -352,7 +433,7 @@ def penalties(descent: Descent, columns: int, intercept: bool) -> Array:
 
 def at_home(job: Job, party: Party, matrix: Matrix, curvature: float) -> Matrix:
     """The rows that a party's programs read: its table's, transformed; zeros up to a whole block;
-    the penalty on transformed weights, and the way back from these.
+    the penalty on transformed weights, the way back from these, and what holds a sample back.
 
     Raises:
         InputError: a row stands out so far that it does not fit into fixed point.
@@ -367,12 +448,15 @@ def at_home(job: Job, party: Party, matrix: Matrix, curvature: float) -> Matrix:
     if block is not None:
         x = matrix[:, :columns]
         penalty = penalties(job.descent, columns, block.intercept)
-        way = transform(x, penalty, curvature, len(blocks))
+        way, lacking = transform(x, penalty, curvature, len(blocks), job.blocks, job.warm_blocks)
         for part, transformed in _transformed(x, way, party):
             found[part, :columns] = transformed
         own = found[descent.rows :, :columns]
         own[:columns] = step_of(descent) * (way.T @ (penalty[:, None] * way))
         own[columns : 2 * columns] = way
+        if job.warm_blocks:
+            # What both lack is at most as many times what each of them does.
+            own[2 * columns : 3 * columns] = step_of(descent) * len(blocks) * lacking
     return found
 
 
@@ -383,14 +467,15 @@ def check(job: Job, party: Party, x: Matrix, curvature: float) -> None:
     block = next((b for b in blocks if HOLDERS[b.party] == party), None)
     if block is not None:
         penalty = penalties(job.descent, block.columns, block.intercept)
-        for _ in _transformed(x, transform(x, penalty, curvature, len(blocks)), party):
+        way, _ = transform(x, penalty, curvature, len(blocks), job.blocks, job.warm_blocks)
+        for _ in _transformed(x, way, party):
             pass
 
 
 def _transformed(x: Matrix, way: Array, party: Party) -> Iterator[tuple[slice, Array]]:
     """The rows ``x @ way``, some at a time, and which they are."""
-    for begin in range(0, len(x), 1 << 14):
-        part = slice(begin, min(begin + (1 << 14), len(x)))
+    for begin in range(0, len(x), _CHUNK):
+        part = slice(begin, min(begin + _CHUNK, len(x)))
         transformed = x[part].astype(np.float64) @ way
         if np.abs(transformed).max() > LIMIT:
             raise InputError(
@@ -414,7 +499,7 @@ def fit(
     for block in blocks:
         own = slice(first, first + block.columns)
         penalty[own] = penalties(job.descent, block.columns, block.intercept)
-        way[own, own] = transform(x[:, own], penalty[own], curvature, len(blocks))
+        way[own, own], _ = transform(x[:, own], penalty[own], curvature, len(blocks))
         first = own.stop
     rows = features @ way
     on_shared = way.T @ (penalty[:, None] * way)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 
 from party.agreement.job import Job
+from party.models.descent import transform
 from party.models.registry import model_of
 from tests.harness import datasets
 from tests.harness.datasets import Dataset
@@ -96,6 +97,33 @@ def test_nor_does_it_on_tables_that_are_hard(dataset: Any, c: float, passes: int
     weights = fitted(job, made)
     reached, began = losses(made, c, weights, 0 * weights)
     assert np.isfinite(weights).all() and reached < began
+
+
+@pytest.mark.parametrize("kind", ["normal", "single values", "rare column", "equal columns"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_sample_curves_no_more_than_a_step_bears_and_no_less_than_all_rows(
+    kind: str, seed: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    x = draw.standard_normal((2000, 5))
+    if kind == "single values":
+        x = x**5
+    elif kind == "rare column":
+        x[:, 0] = draw.random(len(x)) < 0.002
+        x[0, 0] = 1.0
+    elif kind == "equal columns":
+        x[:, 1] = x[:, 0] + 1e-4 * x[:, 1]
+    x = ((x - x.mean(axis=0)) / x.std(axis=0)).astype(np.float32)
+    penalty, blocks, sample = np.array([1.0, 1.0, 1.0, 1.0, 0.0]), 40, 1
+    way, lacking = transform(x, penalty, 0.25, 1, blocks, sample)
+    some = x[np.arange(len(x)) % blocks < sample].astype(np.float64)
+    own = way.T @ np.diag(penalty) @ way
+    of_all = way.T @ (0.25 * x.T.astype(np.float64) @ x) @ way
+    sampled = way.T @ (blocks / sample * 0.25 * some.T @ some) @ way + lacking
+    most, small = 0.25 * len(x), 1e-6 * len(x)
+    assert np.linalg.eigvalsh(of_all + own).max() <= most + small
+    assert np.linalg.eigvalsh(sampled + own).max() <= most + small
+    assert np.linalg.eigvalsh(sampled - of_all).min() >= -small
 
 
 @pytest.mark.parametrize("c", [1e-3, 1e-1, 1.0, 10.0])

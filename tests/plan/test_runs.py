@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from party.agreement.job import BLOCK_ROWS
 from party.plan import runs
 from tests.harness.plans import small_job
@@ -40,6 +42,24 @@ def test_nobody_is_asked_without_a_tolerance() -> None:
 def test_a_descent_over_many_rows_warms_up_on_a_sample() -> None:
     job = small_job("pond", rows=1_000_000, training={"passes": 8})
     turns = runs(job)
-    assert {times for name, times in turns if name == "gradient"} == {3, 123}
+    assert {times for name, times in turns if name == "gradient"} == {3, 120, 123}
     first = [name for name, _ in turns].index("update.0")
-    assert not any(name.startswith("warm.") for name, _ in turns[first:])
+    assert not any(name.startswith(("warm.", "inner.")) for name, _ in turns[first:])
+
+
+def test_between_that_and_the_passes_over_all_rows_are_two_anchors() -> None:
+    turns = runs(small_job("pond", rows=1_000_000, training={"passes": 8}))
+    names = [name for name, _ in turns]
+    first = names.index("mark")
+    assert names[first - 1 : first + 3] == ["gradient", "mark", "gradient", "anchor"]
+    assert names.count("anchor") == 2
+    inner = [name for name in names if name.startswith("inner.")]
+    assert len(inner) == 2 * 7 and inner[:7] == inner[7:]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "blocks"),
+    [(200_000, 30, 0), (270_000, 30, 1), (1_000_000, 30, 3), (270_000, 400, 4), (270_000, 4000, 0)],
+)
+def test_the_sample_is_of_many_rows_for_each_column(rows: int, columns: int, blocks: int) -> None:
+    assert small_job("pond", columns, rows=rows, training={}).warm_blocks == blocks

@@ -94,7 +94,9 @@ def test_so_they_do_in_a_descent_over_all_rows(
     protocol: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("party.agreement.job.BLOCK_ROWS", 4)
-    monkeypatch.setattr("party.agreement.job.WARM_PART", 3 if name == "sample" else 99)
+    if name == "sample":
+        for rule, number in (("WARM_PART", 3), ("SMALL_PART", 3), ("SAMPLED_ROWS", 1)):
+            monkeypatch.setattr(f"party.agreement.job.{rule}", number)
     job = small_job(protocol, 3, 5, **{"training": {"passes": 10}} | DESCENTS[name])
     parameters = PlanParameters.of(job)
     whole, layout, draw = Uncut(parameters), parameters.layout, np.random.default_rng(5)
