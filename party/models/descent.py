@@ -431,43 +431,73 @@ def penalties(descent: Descent, columns: int, intercept: bool) -> Array:
     return found
 
 
-def at_home(job: Job, party: Party, matrix: Matrix, curvature: float) -> Matrix:
+def rows_at_home(job: Job, curvature: float) -> int:
+    """The rows of what ``at_home`` gives."""
+    descent = layout_of(job, blocks_of(job), curvature)
+    return descent.rows + descent.home_rows
+
+
+def at_home(
+    job: Job, party: Party, matrix: Matrix, curvature: float, room: Matrix | None = None
+) -> Matrix:
     """The rows that a party's programs read: its table's, transformed; zeros up to a whole block;
     the penalty on transformed weights, the way back from these, and what holds a sample back.
+
+    Args:
+        room: for all of them, the matrix in the first; new memory if there is none.
 
     Raises:
         InputError: a row stands out so far that it does not fit into fixed point.
     """
     assert job.descent is not None
-    blocks, rows = blocks_of(job), len(matrix)
-    descent = layout_of(job, blocks, curvature)
-    found = np.zeros((descent.rows + descent.home_rows, matrix.shape[1]), np.float32)
-    block = next((b for b in blocks if HOLDERS[b.party] == party), None)
-    columns = 0 if block is None else block.columns
-    found[:rows, columns:] = matrix[:, columns:]
+    descent, rows = layout_of(job, blocks_of(job), curvature), len(matrix)
+    if room is None:
+        room = np.zeros((descent.rows + descent.home_rows, matrix.shape[1]), np.float32)
+        room[:rows] = matrix
+    block = _block(job, party)
     if block is not None:
-        x = matrix[:, :columns]
+        columns = block.columns
         penalty = penalties(job.descent, columns, block.intercept)
-        way, lacking = transform(x, penalty, curvature, len(blocks), job.blocks, job.warm_blocks)
-        for part, transformed in _transformed(x, way, party):
-            found[part, :columns] = transformed
-        own = found[descent.rows :, :columns]
+        way, lacking = _transform(job, party, room[:rows, :columns], curvature)
+        for part, transformed in _transformed(room[:rows, :columns], way, party):
+            room[part, :columns] = transformed
+        own = room[descent.rows :, :columns]
         own[:columns] = step_of(descent) * (way.T @ (penalty[:, None] * way))
         own[columns : 2 * columns] = way
         if job.warm_blocks:
             # What both lack is at most as many times what each of them does.
-            own[2 * columns : 3 * columns] = step_of(descent) * len(blocks) * lacking
-    return found
+            own[2 * columns : 3 * columns] = step_of(descent) * len(blocks_of(job)) * lacking
+    return room
+
+
+def back_from_home(job: Job, party: Party, room: Matrix, curvature: float) -> None:
+    """Puts the rows that ``at_home`` transformed back into their place, standardised."""
+    descent, block = layout_of(job, blocks_of(job), curvature), _block(job, party)
+    if block is not None:
+        columns = block.columns
+        way = room[descent.rows :, :columns][columns : 2 * columns].astype(np.float64)
+        back = np.linalg.inv(way)
+        for begin in range(0, job.rows, _CHUNK):
+            part = room[begin : min(begin + _CHUNK, job.rows), :columns]
+            part[:] = part.astype(np.float64) @ back
+
+
+def _block(job: Job, party: Party) -> Block | None:
+    return next((b for b in blocks_of(job) if HOLDERS[b.party] == party), None)
+
+
+def _transform(job: Job, party: Party, x: Matrix, curvature: float) -> tuple[Array, Array]:
+    """See ``transform``, of a party's columns."""
+    block, blocks = _block(job, party), blocks_of(job)
+    assert block is not None and job.descent is not None
+    penalty = penalties(job.descent, block.columns, block.intercept)
+    return transform(x, penalty, curvature, len(blocks), job.blocks, job.warm_blocks)
 
 
 def check(job: Job, party: Party, x: Matrix, curvature: float) -> None:
     """Looks whether a party's standardised columns can be transformed; raises as ``at_home``."""
-    assert job.descent is not None
-    blocks = blocks_of(job)
-    block = next((b for b in blocks if HOLDERS[b.party] == party), None)
-    if block is not None:
-        penalty = penalties(job.descent, block.columns, block.intercept)
-        way, _ = transform(x, penalty, curvature, len(blocks), job.blocks, job.warm_blocks)
+    if _block(job, party) is not None:
+        way, _ = _transform(job, party, x, curvature)
         for _ in _transformed(x, way, party):
             pass
 

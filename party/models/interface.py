@@ -223,8 +223,27 @@ class Model(ABC):
         """Bits after the point of what it opens."""
 
     @abstractmethod
-    def at_home(self, job: Job, party: Party, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What a party's programs read in the place of its standardised table: see ``Table``."""
+    def rows_at_home(self, job: Job) -> int:
+        """The rows of what ``at_home`` gives."""
+
+    @abstractmethod
+    def at_home(
+        self,
+        job: Job,
+        party: Party,
+        matrix: NDArray[np.float32],
+        room: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """What a party's programs read in the place of its standardised table: see ``Table``.
+
+        Args:
+            room: ``rows_at_home`` of them, the matrix in the first, which are replaced; without it
+                new memory is taken.
+        """
+
+    @abstractmethod
+    def back_from_home(self, job: Job, party: Party, room: NDArray[np.float32]) -> None:
+        """Puts the standardised table back into the room, as near as float32 can bring it."""
 
     @property
     @abstractmethod

@@ -83,10 +83,23 @@ class LinearPredictor(Model):
     def result_bits(self, layout: Layout) -> int:
         return batches.WEIGHT_BITS if layout.descent is None else descent.WEIGHT_BITS
 
-    def at_home(self, job: Job, party: Party, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    def rows_at_home(self, job: Job) -> int:
+        return job.rows if job.descent is None else descent.rows_at_home(job, self.curvature)
+
+    def at_home(
+        self,
+        job: Job,
+        party: Party,
+        matrix: NDArray[np.float32],
+        room: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         if job.descent is None:
             return matrix
-        return descent.at_home(job, party, matrix, self.curvature)
+        return descent.at_home(job, party, matrix, self.curvature, room)
+
+    def back_from_home(self, job: Job, party: Party, room: NDArray[np.float32]) -> None:
+        if job.descent is not None:
+            descent.back_from_home(job, party, room, self.curvature)
 
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         if layout.descent is not None:

@@ -48,10 +48,10 @@ def train(assignment: Assignment) -> Outcome:
     schedule = found.schedule
     plan_s = clock.lap()
 
-    table = None
+    table, model = None, model_of(job.parameters)
     if assignment.table is not None:
-        model = model_of(job.parameters)
-        table = model.at_home(job, assignment.party, assignment.table.matrix)
+        own = assignment.table
+        table = model.at_home(job, assignment.party, own.matrix, own.room)
     status.enter("joining", f"plan {schedule.plan_digest[:12]} is ready; joining")
     listener = listen(assignment.listen) if index < len(PARTIES) - 1 else None
     joined = join(
@@ -77,6 +77,8 @@ def train(assignment: Assignment) -> Outcome:
         finally:
             assignment.traffic.update(executor.counters)
     train_s = clock.lap()
+    if assignment.table is not None and assignment.table.room is not None:
+        model.back_from_home(job, assignment.party, assignment.table.room)
     main = max(schedule.programs, key=lambda code: len(code.instructions))
     opened = opened_values(schedule, room, "open")
     kept = {} if job.receivers else shares_of(schedule, room, _model_values(job))

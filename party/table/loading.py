@@ -2,7 +2,7 @@
 
 The child puts the matrix into an anonymous file in memory that the parent opened, and says the rest
 in one line of JSON on its standard output: what it found, or the error. When it has ended, the
-parent seals the file and maps it: the matrix is read-only for good.
+parent seals the file's size and maps it. The matrix is read-only; ``Table.room`` is for the model.
 """
 
 from __future__ import annotations
@@ -32,25 +32,30 @@ if TYPE_CHECKING:
     from party.agreement.job import Job, Party
     from party.table.columns.deriving import Counts, Fitted
 
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 
 
 def load(path: Path, job: Job, party: Party) -> Table:
-    """As ``read_table``, in a child process; the matrix is read-only shared memory.
+    """As ``read_table``, in a child process; the matrix is in shared memory, with room behind it.
 
     Raises:
         InputError: as ``read_table``.
         JobError: the child died, for want of memory perhaps.
     """
+    from party.models.registry import model_of  # here, since the child needs no pydantic
+
     expected = Expected.of(job, party)
+    (rows, columns), most = expected.shape, model_of(job.parameters).rows_at_home(job)
     memory = os.memfd_create("table", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         found = _ask_child(path, expected, memory)
+        os.ftruncate(memory, 4 * most * columns)
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
-        mapped = mmap.mmap(memory, 0, prot=mmap.PROT_READ)
+        mapped = memoryview(mmap.mmap(memory, 0))
     finally:
         os.close(memory)
-    matrix = np.frombuffer(mapped, np.float32).reshape(expected.shape)
+    room = np.frombuffer(mapped, np.float32).reshape(most, columns)
+    matrix = np.frombuffer(mapped.toreadonly(), np.float32, rows * columns).reshape(rows, columns)
     mean, scale = (None if found[k] is None else np.array(found[k]) for k in ("mean", "scale"))
     fitted: tuple[Fitted, ...] = ()
     counts: tuple[Counts, ...] = ()
@@ -59,7 +64,8 @@ def load(path: Path, job: Job, party: Party) -> Table:
 
         fitted = tuple(Fitted(**one) for one in found["fitted"])
         counts = tuple(Counts(**one) for one in found["counts"])
-    return Table(matrix, mean, scale, found["digest"], tuple(found["ignored"]), fitted, counts)
+    ignored = tuple(found["ignored"])
+    return Table(matrix, mean, scale, found["digest"], ignored, fitted, counts, room)
 
 
 def _ask_child(path: Path, expected: Expected, memory: int) -> dict[str, Any]:

@@ -36,6 +36,9 @@ class Table:
             all are plain numbers.
         counts: of each of these, what its holder is told.
         ignored: the positions, from 1, of columns that the job does not name.
+        room: float32, where the matrix and further rows behind it are, as many as the model takes;
+            it works there (``Model.at_home``), so that a table is in memory once. None where there
+            is no such room.
     """
 
     matrix: NDArray[np.float32]
@@ -45,6 +48,7 @@ class Table:
     ignored: tuple[int, ...] = ()
     fitted: tuple[Fitted, ...] = ()
     counts: tuple[Counts, ...] = ()
+    room: NDArray[np.float32] | None = None
 
     @property
     def notice(self) -> str | None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from party.agreement.job import Job
+from party.agreement.job import Descent, Job
+from party.models.registry import model_of
 from party.process.errors import InputError, JobError
 from party.table import load, read_table
 
@@ -44,6 +45,21 @@ def test_the_loaded_matrix_cannot_be_written_to(path: Path, job: Job) -> None:
         matrix[0, 0] = 1
     with pytest.raises(ValueError, match="WRITEABLE"):
         matrix.flags.writeable = True
+
+
+def test_the_model_has_room_for_all_its_rows_where_the_table_is(path: Path, job: Job) -> None:
+    """So that a table is in memory once."""
+    job = job.model_copy(update={"training": Descent()})
+    model = model_of(job.parameters)
+    table, alone = load(path, job, "alice"), read_table(path, job, "alice")
+    assert table.room is not None and alone.room is None
+    assert np.shares_memory(table.room, table.matrix)
+    home = model.at_home(job, "alice", table.matrix, table.room)
+    np.testing.assert_array_equal(home, model.at_home(job, "alice", alone.matrix))
+    assert home is table.room and len(home) == model.rows_at_home(job)
+    assert not np.allclose(table.matrix, alone.matrix)
+    model.back_from_home(job, "alice", table.room)
+    np.testing.assert_allclose(table.matrix, alone.matrix, rtol=1e-5, atol=1e-5)
 
 
 def test_an_error_comes_out_of_the_child_as_it_is(path: Path, job: Job) -> None:
