@@ -72,12 +72,23 @@ class LabelByHolder(_Strict):
     bob: ColumnName | None = Field(default=None, description="Bob's column")
 
 
+class KeyByHolder(_Strict):
+    """The identifier's columns, where their names are not the same at both holders."""
+
+    alice: Columns = Field(description="Alice's columns, in order")
+    bob: Columns = Field(description="Bob's columns, in the same order")
+
+
 def _form(value: Any) -> str:
     """Whether a key has its short form or its long one, a mapping; errors are told of that one."""
     return _LONG if isinstance(value, dict | BaseModel) else _SHORT
 
 
-_SHORT, _LONG = "(short)", "(long)"
+def _key_form(value: Any) -> str:
+    return _LIST if isinstance(value, list | tuple) else _form(value)
+
+
+_SHORT, _LONG, _LIST = "(short)", "(long)", "(list)"
 _FORM = Discriminator(_form)
 
 # Written without asking ``_form``: pydantic drops whatever such a function raises, and a stop that
@@ -90,6 +101,15 @@ LabelColumn = SerializeAsAny[
 ]
 ModelChoice = SerializeAsAny[
     Annotated[Annotated[ModelName, Tag(_SHORT)] | Annotated[ModelParameters, Tag(_LONG)], _FORM]
+]
+
+KeyColumns = SerializeAsAny[
+    Annotated[
+        Annotated[ColumnName, Tag(_SHORT)]
+        | Annotated[Columns, Tag(_LIST)]
+        | Annotated[KeyByHolder, Tag(_LONG)],
+        Discriminator(_key_form),
+    ]
 ]
 
 RATE_BITS = 4
@@ -189,12 +209,47 @@ Solver = SerializeAsAny[
 ]
 
 
+class Align(_Strict):
+    """Rows that belong together are found by an identifier that both holders have."""
+
+    key: KeyColumns = Field(
+        description="the identifier's column, or columns; a mapping where the holders' names differ"
+    )
+    minimum: int = Field(
+        default=100, ge=1, le=2**31 - 1, description="common rows below which the job ends"
+    )
+    duplicates: Literal["refuse", "first"] = Field(
+        default="refuse",
+        description="what becomes of a table that has an identifier more than once: it is refused, "
+        "or the first row of each is taken",
+    )
+
+    def of(self, holder: Party) -> tuple[str, ...]:
+        """The names of a holder's columns."""
+        if isinstance(self.key, KeyByHolder):
+            names: tuple[str, ...] = getattr(self.key, holder)
+            return names
+        return (self.key,) if isinstance(self.key, str) else self.key
+
+
 class Job(_Strict):
     """What is trained, on how many rows of which columns, and who receives the model."""
 
     name: Name = Field(description="the job's name and the trust domain of its identities")
     protocol: ProtocolName = Field(default="pond", description="how the parties share secrets")
-    rows: int = Field(ge=1, le=2**31 - 1, description="rows of every holder's table")
+    rows: int = Field(
+        default=0,
+        ge=1,
+        le=2**31 - 1,
+        exclude_if=lambda rows: rows == 0,
+        description="rows of every holder's table; left out with align",
+    )
+    align: Align | None = Field(
+        default=None,
+        exclude_if=lambda align: align is None,
+        description="match the rows of both tables by an identifier, without showing which match; "
+        "left out where both tables have the same rows in the same order",
+    )
     features: Features = Field(
         description="the columns to learn from: a list of Alice's, or a list for each holder"
     )
@@ -233,12 +288,36 @@ class Job(_Strict):
                     f"features: {holder} holds neither features nor the label, so that the other "
                     "can train alone"
                 )
+        self._check_rows()
         batches = self.batches_of
         if batches is not None and batches.batch_size > self.rows:
             raise ValueError(
                 f"training.batch_size: {batches.batch_size} is more than rows ({self.rows})"
             )
         return self
+
+    def _check_rows(self) -> None:
+        if self.align is None:
+            if not self.rows:
+                raise ValueError("rows: missing; or align: match the tables by an identifier")
+            return
+        if self.rows:
+            raise ValueError("rows: each holder has its own with align: take it out")
+        if self.batches_of is not None:
+            raise ValueError("training: with align all rows are taken in each pass, no batches")
+        if len(self.holders) < len(HOLDERS):
+            raise ValueError("align: one holder has all columns")
+        keys = [self.align.of(holder) for holder in HOLDERS]
+        if len(keys[0]) != len(keys[1]):
+            raise ValueError("align.key: as many columns at alice as at bob make one identifier")
+        for holder, names in zip(HOLDERS, keys, strict=True):
+            if len(set(names)) < len(names):
+                raise ValueError(f"align.key: {holder}'s columns have a name more than once")
+            taken = {*self.features_of(holder), self.label_of(holder)} & set(names)
+            if taken:
+                raise ValueError(
+                    f"align.key: {min(map(str, taken))!r} is also a column to learn from"
+                )
 
     def features_of(self, party: Party) -> tuple[str, ...]:
         """The names of a party's features, in order; none for a party that holds none."""
@@ -312,6 +391,21 @@ class Job(_Strict):
         return blocks(rows, size)
 
     @property
+    def plan_rows(self) -> int:
+        """Rows for which a plan has room."""
+        return max(self.rows, 1)
+
+    @property
+    def bound_rows(self) -> int:
+        """Rows of which no holder's table bounds the curvature with fewer."""
+        return max(self.rows, 1)
+
+    @property
+    def feature_bits_more(self) -> int:
+        """Bits after the point that a descent adds to a table's own."""
+        return 0
+
+    @property
     def epochs(self) -> int:
         """Passes over the rows."""
         training = self.training
@@ -320,13 +414,13 @@ class Job(_Strict):
     @property
     def blocks(self) -> int:
         """Blocks in a pass over all rows: so many times those of the sample, if there is one."""
-        blocks, sample = -(-self.rows // BLOCK_ROWS), self.warm_blocks
+        blocks, sample = -(-self.plan_rows // BLOCK_ROWS), self.warm_blocks
         return -(-blocks // sample) * sample if sample else blocks
 
     @property
     def warm_blocks(self) -> int:
         """Blocks of the sample on which a descent over many rows begins; 0 where it has none."""
-        blocks = -(-self.rows // BLOCK_ROWS)
+        blocks = -(-self.plan_rows // BLOCK_ROWS)
         return blocks // WARM_PART if blocks >= WARM_PART else 0
 
     @property
@@ -394,6 +488,74 @@ class Job(_Strict):
         return digest_of(self.model_dump(mode="json"))
 
 
+class Sizes(_Strict):
+    """What an alignment tells all three parties.
+
+    Attributes:
+        alice, bob: rows of the holders' tables that have an identifier of their own.
+        common: rows that both have.
+    """
+
+    alice: int = Field(ge=1, le=2**31 - 1)
+    bob: int = Field(ge=1, le=2**31 - 1)
+    common: int = Field(ge=1, le=2**31 - 1)
+
+
+class AlignedJob(Job):
+    """A job whose tables have been aligned: ``rows`` are those in common. It keeps its digest."""
+
+    sizes: Sizes
+
+    @classmethod
+    def of(cls, job: Job, sizes: Sizes) -> AlignedJob:
+        """A job, after its alignment."""
+        agreed = {name: getattr(job, name) for name in Job.model_fields}
+        return cls(**agreed | {"rows": sizes.common, "sizes": sizes})
+
+    def _check_rows(self) -> None:
+        """The agreed job was checked."""
+
+    @property
+    def plan_rows(self) -> int:
+        """Rows in common, rounded up: similar numbers have one plan."""
+        return rounded_up(self.rows)
+
+    @property
+    def bound_rows(self) -> int:
+        return bound_of(self.sizes.alice, self.sizes.bob)
+
+    @property
+    def feature_bits_more(self) -> int:
+        return bits_more(self.sizes.alice, self.sizes.bob)
+
+    @cached_property
+    def digest(self) -> str:
+        return digest_of(self.model_dump(mode="json", exclude={"rows", "sizes"}))
+
+
+def job_from_json(value: Any) -> Job:
+    """A job as one process hands it to another, aligned or not."""
+    kind = AlignedJob if "sizes" in value else Job
+    return kind.model_validate_json(json.dumps(value))
+
+
+def rounded_up(rows: int) -> int:
+    """The next number of which all but the highest six bits are zero: at most 1/32 more."""
+    step = 1 << max(rows.bit_length() - 6, 0)
+    return -(-rows // step) * step
+
+
+def bound_of(alice: int, bob: int) -> int:
+    """The rows for which both holders scale their columns: what bounds all rows of a table bounds
+    those in common, which are at most as many as the smaller table has."""
+    return rounded_up(min(alice, bob))
+
+
+def bits_more(alice: int, bob: int) -> int:
+    """Bits that make up for the scale of columns whose table is the larger one."""
+    return ((max(alice, bob) - 1) // bound_of(alice, bob)).bit_length() + 1 >> 1
+
+
 def digest_of(value: Any) -> str:
     """SHA-256, in hex, of a JSON value in its canonical form: sorted keys, no white space."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -434,6 +596,7 @@ def _nearest_key(path: Sequence[int | str]) -> str | None:
         "training": (Training, Descent),
         "features": (FeaturesByHolder,),
         "label": (LabelByHolder,),
+        "align": (Align, KeyByHolder),
     }
     models = parts.get(path[0], (Job,)) if len(path) > 1 else (Job,)
     keys = [key for model in models for key in model.model_fields]

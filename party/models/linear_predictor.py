@@ -32,7 +32,8 @@ from party.process.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from party.agreement.job import Job, Party
+    from party.agreement.job import AlignedJob, Job, Party
+    from party.models.descent import OwnColumns
     from party.protocols.dealing import Dealing, Sum
     from party.protocols.interface import Circuit, Protocol
 
@@ -102,6 +103,9 @@ class LinearPredictor(Model):
         if job.descent is None:
             return matrix
         return descent.at_home(job, party, matrix, self.curvature)
+
+    def to_align(self, job: AlignedJob, party: Party, matrix: NDArray[np.float32]) -> OwnColumns:
+        return descent.OwnColumns(job, party, matrix, self.curvature)
 
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         if layout.descent is not None:
