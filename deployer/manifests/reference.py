@@ -57,6 +57,8 @@ def values_schema() -> str:
     training = schema["$defs"]["Job"]["properties"]["training"]
     del training["oneOf"], training["default"]
     training["$ref"] = "#/$defs/Training"
+    # Tables that are aligned have rows of their own: ``kit.job`` leaves out the default's.
+    schema["$defs"]["Job"]["required"].remove("align")
     # What a float64, which is all that helm knows, holds exactly.
     seed = batches["properties"]["order_seed"]
     seed["exclusiveMaximum"] = 2**53
@@ -102,6 +104,8 @@ def _commented(model: type[BaseModel], values: dict[str, Any], depth: int) -> It
     indent = "  " * depth
     for name, field in model.model_fields.items():
         key = field.alias or name
+        if key not in values:  # of the job, what the example has no need of
+            continue
         value = values[key]
         section = field.annotation
         if depth == 0:
@@ -144,6 +148,8 @@ _Dumper.add_representer(
 def _rows(model: type[BaseModel], values: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:
     for name, field in model.model_fields.items():
         key = field.alias or name
+        if key not in values and model is not Values:
+            continue
         section = field.annotation
         if model is Values and name in ("bob", "server"):
             yield f"{key}.…", "as alice's", _meaning(field)

@@ -239,14 +239,12 @@ class Job(_Strict):
     protocol: ProtocolName = Field(default="pond", description="how the parties share secrets")
     rows: int = Field(
         default=0,
-        ge=1,
+        ge=0,
         le=2**31 - 1,
-        exclude_if=lambda rows: rows == 0,
         description="rows of every holder's table; left out with align",
     )
     align: Align | None = Field(
         default=None,
-        exclude_if=lambda align: align is None,
         description="match the rows of both tables by an identifier, without showing which match; "
         "left out where both tables have the same rows in the same order",
     )
@@ -299,7 +297,9 @@ class Job(_Strict):
     def _check_rows(self) -> None:
         if self.align is None:
             if not self.rows:
-                raise ValueError("rows: missing; or align: match the tables by an identifier")
+                raise ValueError(
+                    "rows: say how many; or align, to match the tables by an identifier"
+                )
             return
         if self.rows:
             raise ValueError("rows: each holder has its own with align: take it out")
@@ -392,13 +392,13 @@ class Job(_Strict):
 
     @property
     def plan_rows(self) -> int:
-        """Rows for which a plan has room."""
-        return max(self.rows, 1)
+        """Rows for which a plan has room; some, where only an alignment will say how many."""
+        return self.rows or BLOCK_ROWS
 
     @property
     def bound_rows(self) -> int:
         """Rows of which no holder's table bounds the curvature with fewer."""
-        return max(self.rows, 1)
+        return self.plan_rows
 
     @property
     def feature_bits_more(self) -> int:
@@ -485,7 +485,8 @@ class Job(_Strict):
     @cached_property
     def digest(self) -> str:
         """SHA-256, in hex, of the job as canonical JSON (defaults filled in, keys sorted)."""
-        return digest_of(self.model_dump(mode="json"))
+        fields = self.model_dump(mode="json")
+        return digest_of({name: value for name, value in fields.items() if value is not None})
 
 
 class Sizes(_Strict):
@@ -530,7 +531,8 @@ class AlignedJob(Job):
 
     @cached_property
     def digest(self) -> str:
-        return digest_of(self.model_dump(mode="json", exclude={"rows", "sizes"}))
+        fields = self.model_dump(mode="json", exclude={"sizes"})
+        return digest_of(fields | {"rows": 0})
 
 
 def job_from_json(value: Any) -> Job:

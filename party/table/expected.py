@@ -25,6 +25,7 @@ class Expected:
         label: what the label must be; None where another party holds it.
         intercept: whether a column of ones follows the features in the matrix.
         row_limit: the largest squared length of a standardised row, or None for any.
+        key: names of the columns that identify a row, which are text and no part of the matrix.
     """
 
     job: str
@@ -34,6 +35,7 @@ class Expected:
     label: LabelRule | None
     intercept: bool
     row_limit: float | None
+    key: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, job: Job, party: Party) -> Expected:
@@ -55,6 +57,7 @@ class Expected:
             label=None if label is None else model.label_rule,
             intercept=party == job.intercept_holder,
             row_limit=limit,
+            key=() if job.align is None else job.align.of(party),
         )
 
     @property
@@ -85,4 +88,5 @@ class Expected:
         if (label := value["label"]) is not None:
             classes = None if label["classes"] is None else tuple(label["classes"])
             value["label"] = LabelRule(classes, label["unit"], label["most"])
-        return cls(**value | {"columns": tuple(value["columns"])})
+        names = {name: tuple(value[name]) for name in ("columns", "key")}
+        return cls(**value | names)

@@ -55,22 +55,24 @@ class Taken:
 
     def pieces(self) -> Iterator[bytes]:
         """All of it: the text that the digest is of."""
-        return (head + block.text for head, block in self._blocks())
+        return (piece for piece, _ in self._blocks())
 
     def _blocks(self) -> Iterator[tuple[bytes, Block]]:
-        """Blocks, and what stands before each: the header before the first one."""
+        """What is taken, the header before the first block; and of it the numbers."""
         for raw, layout in laid_out(self._path, self._expected, self._text):
             first, self._layout = self._layout is None, layout
             if layout.findings:
                 raise UnreadableLinesError
             block = rows_of(raw, layout)
-            head = raw.text[: len(raw.text) - len(block.text)]
+            piece = raw.text
             if not layout.plain:
-                head = _line(self._expected.columns) if first else b""
-                block = Block(block.line, _picked(block.text, layout))
-                self._sha256.update(head)
-                self._sha256.update(block.text)
-            yield head, block
+                names = self._expected.columns
+                piece = _line((*self._expected.key, *names)) if first else b""
+                numbers = _picked(block.text, layout, ())
+                piece += _picked(block.text, layout, layout.key) if layout.key else numbers
+                block = Block(block.line, numbers)
+                self._sha256.update(piece)
+            yield piece, block
 
 
 def laid_out(path: Path, expected: Expected, text: Text) -> Iterator[tuple[Block, Layout]]:
@@ -98,17 +100,19 @@ def rows_of(block: Block, layout: Layout) -> Block:
     return Block(1 + bool(layout.header), text[len(layout.header) :])
 
 
-def _picked(text: bytes, layout: Layout) -> bytes:
+def _picked(text: bytes, layout: Layout, key: tuple[int, ...]) -> bytes:
+    """The job's cells, those of the key first."""
     if not text:
         return b""
     try:
-        return pick(text, layout.width, layout.whole)
+        return pick(text, layout.width, (*key, *layout.whole))
     except UnreadableLinesError:
         # Quotes inside of other columns' texts: right, and beyond the quick look.
-        return b"".join(_exactly(line, layout) for line in text.removesuffix(b"\n").split(b"\n"))
+        lines = text.removesuffix(b"\n").split(b"\n")
+        return b"".join(_exactly(line, layout, key) for line in lines)
 
 
-def _exactly(line: bytes, layout: Layout) -> bytes:
+def _exactly(line: bytes, layout: Layout, key: tuple[int, ...]) -> bytes:
     try:
         cells = cells_of(line)
     except WrongLineError:
@@ -118,7 +122,7 @@ def _exactly(line: bytes, layout: Layout) -> bytes:
     picked = [cells[position] for position in layout.whole]
     if not all(NUMBER.fullmatch(cell) for cell in picked):
         raise UnreadableLinesError
-    return ",".join(picked).encode() + b"\n"
+    return _line(tuple(cells[position] for position in (*key, *layout.whole)))
 
 
 def _line(cells: tuple[str, ...]) -> bytes:
