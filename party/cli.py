@@ -303,14 +303,11 @@ def _ready(
 
 
 def _load(path: Path, job: Job, party: Party, status: Status) -> tuple[Table, Identifiers | None]:
-    from party.alignment import load_identified
-    from party.table import load
+    from party.alignment import load_for
 
     if status.snapshot().phase != "table":
         status.enter("table", "reading the table")
-    if job.align is None:
-        return load(path, job, party), None
-    return load_identified(path, job, party)
+    return load_for(path, job, party)
 
 
 def _write_report(

@@ -45,7 +45,7 @@ from party.reporting.status import now
 from party.runtime import BUILDING, Name, default_cache
 
 _KEYS_DAYS = 30.0  # of training at most, since keys must last as long as it does
-_WAIT_S = 60.0
+_WAIT_S = 600.0  # of large tables; whoever dies meanwhile is seen
 _BUILDING = "building the plan, once"
 _GRACE_S = 2.0
 _ENDING_S = 10.0

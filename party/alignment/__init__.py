@@ -6,7 +6,7 @@ the three roles, which exchange messages and know of no connection. What each pa
 says nothing, is in ``docs/alignment.md``.
 """
 
-from party.alignment.identifiers import Identifiers, load_identified
+from party.alignment.identifiers import Identifiers, load_for
 from party.alignment.protocol import Columns, Exchange, Joined, Ring, join_as_holder, join_as_server
 
 __all__ = [
@@ -17,5 +17,5 @@ __all__ = [
     "Ring",
     "join_as_holder",
     "join_as_server",
-    "load_identified",
+    "load_for",
 ]

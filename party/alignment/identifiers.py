@@ -21,9 +21,9 @@ import signal
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
+from hashlib import sha256 as hash_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 TAG_BYTES = 16
 """Of the hash that stands for an identifier: of 10 million in two tables, two that differ have the
 same one with probability 2**-80."""
+
+_LONG = 64
+"""Bytes of an identifier of which no copy is kept to know it again, but a hash."""
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
@@ -91,14 +94,12 @@ def canonical(cells: Sequence[str]) -> bytes | None:
     """The form of one identifier; None where a cell is empty."""
     found = []
     for cell in cells:
-        text = cell
-        if not text.isascii():
-            # What case folding makes of a composed letter may be decomposed again.
-            text = unicodedata.normalize("NFKC", text)
-            text = unicodedata.normalize("NFKC", text.casefold())
+        if cell.isascii():
+            text = cell.lower().strip()
         else:
-            text = text.lower()
-        text = text.strip()
+            # What case folding makes of a composed letter may be decomposed again.
+            text = unicodedata.normalize("NFKC", cell)
+            text = unicodedata.normalize("NFKC", text.casefold()).strip()
         if not text:
             return None
         encoded = text.encode()
@@ -135,8 +136,7 @@ class _Reading:
         for block in Text(self._path, self._expected):
             if layout is None:
                 block, layout = self._begin(block)
-            for cells in _cells(block, layout):
-                self._take(cells)
+            self._take(_cells(block, layout))
         if layout is None or not self._row:
             hint = "give a CSV file with a row for each individual"
             raise InputError("the table is empty", str(self._path), hint)
@@ -169,23 +169,24 @@ class _Reading:
         positions = tuple(names.index(name) for name in self._expected.columns)
         return Block(2, text[end:]), _Layout(len(names), positions)
 
-    def _take(self, cells: Sequence[str] | None) -> None:
-        """One row; None for one that the table's reader will refuse."""
-        identifier = None if cells is None else canonical(cells)
-        if identifier is None:
-            if cells is not None:
-                self._missing.append(self._row)
-        else:
-            # What was seen is kept by a hash, which takes less memory than some identifiers.
-            short = blake2b(identifier, digest_size=16).digest()
-            if short not in self._seen:
-                self._seen.add(short)
-                self._text.write(identifier)
-                self._ends.append(self._text.tell())
-                self._rows.append(self._row)
+    def _take(self, rows: Iterable[Sequence[str] | None]) -> None:
+        """Some rows; None for one that the table's reader will refuse."""
+        seen, row, end = self._seen, self._row - 1, self._text.tell()
+        for row, cells in enumerate(rows, self._row):
+            identifier = None if cells is None else canonical(cells)
+            if identifier is None:
+                if cells is not None:
+                    self._missing.append(row)
+                continue
+            before = len(seen)
+            seen.add(hash_of(identifier).digest() if len(identifier) > _LONG else identifier)
+            if len(seen) > before:
+                end += self._text.write(identifier)
+                self._ends.append(end)
+                self._rows.append(row)
             elif not self._first_counts:
-                self._repeated.append(self._row)
-        self._row += 1
+                self._repeated.append(row)
+        self._row = row + 1
 
     def _findings(self, layout: _Layout) -> list[Finding]:
         column, position = self._expected.columns[0], layout.positions[0] + 1
@@ -284,6 +285,14 @@ def load_identifiers(path: Path, job: Job, party: Party) -> Identifiers:
     numbers = np.frombuffer(mapped, np.int64, 2 * count)
     text = np.frombuffer(mapped, np.uint8, offset=numbers.nbytes)
     return Identifiers(text, numbers[:count], numbers[count:], counts["table_rows"])
+
+
+def load_for(path: Path, job: Job, party: Party) -> tuple[Table, Identifiers | None]:
+    """A table as the job needs it, with identifiers where tables are aligned. Raises as ``load``
+    and ``load_identified`` do."""
+    if job.align is None:
+        return load(path, job, party), None
+    return load_identified(path, job, party)
 
 
 def load_identified(path: Path, job: Job, party: Party) -> tuple[Table, Identifiers]:

@@ -175,26 +175,38 @@ def join_as_server(exchange: Exchange, widths: dict[Holder, int], minimum: int) 
 
 
 def matched(tags: dict[Holder, NDArray[np.uint64]]) -> dict[Holder, Places]:
-    """The places of equal tags in both holders' lists, in no order that says anything.
+    """The places of equal tags in both holders' lists, in an order that follows from the tags.
 
-    They are sorted by half of each tag, and the other half is compared.
+    They are sorted by their first halves, and the other halves are compared.
 
     Raises:
         JobError: a list has a tag twice.
     """
-    sorting = {holder: np.lexsort((own[:, 1], own[:, 0])) for holder, own in tags.items()}
-    for holder, order in sorting.items():
-        own = tags[holder][order]
-        if len(own) > 1 and (own[1:] == own[:-1]).all(axis=1).any():
-            raise JobError(f"{holder} sent a tag twice")
-    both = np.concatenate([tags["alice"], tags["bob"]])
-    order = np.lexsort((both[:, 1], both[:, 0]))
-    ordered = both[order]
-    first = np.flatnonzero((ordered[1:] == ordered[:-1]).all(axis=1))
-    pair = np.stack([order[first], order[first + 1]])
-    pair.sort(axis=0)
     count = len(tags["alice"])
-    return {"alice": pair[0].astype(np.uint32), "bob": (pair[1] - count).astype(np.uint32)}
+    both = np.concatenate([tags["alice"], tags["bob"]])
+    pair, longer = _neighbours(both[:, :1], np.argsort(both[:, 0]))
+    if longer or _of_one(pair, count).any():
+        # Two halves are equal by chance, or a tag stands twice. Equal ones keep their order here.
+        pair, _ = _neighbours(both, np.lexsort((both[:, 1], both[:, 0])))
+        for place in pair[1][_of_one(pair, count)][:1]:
+            raise JobError(f"{'alice' if place < count else 'bob'} sent a tag twice")
+    equal = both[pair[0], 1] == both[pair[1], 1]
+    found = pair[:, equal]
+    return {"alice": found[0].astype(np.uint32), "bob": (found[1] - count).astype(np.uint32)}
+
+
+def _neighbours(keys: NDArray[np.uint64], order: NDArray[np.intp]) -> tuple[NDArray[np.intp], bool]:
+    """The places of equal keys that follow each other in an order, the lower ones first, and
+    whether more than two do."""
+    ordered = keys[order]
+    first = np.flatnonzero((ordered[1:] == ordered[:-1]).all(axis=1))
+    pair = np.sort(np.stack([order[first], order[first + 1]]), axis=0)
+    return pair, bool((np.diff(first) == 1).any())
+
+
+def _of_one(pair: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
+    """Which pairs are of one holder's tags, of which Alice's are so many."""
+    return np.asarray((pair[0] < count) == (pair[1] < count))
 
 
 def too_few(minimum: int) -> JobError:

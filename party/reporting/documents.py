@@ -325,7 +325,9 @@ class TableCheck(Document):
     Attributes:
         job, party: whose table it should be: the job's name, and the party.
         fits: whether the party will take it.
-        rows, features, label: what the job expects; ``label`` is whether the party holds it.
+        rows, features, label: what the job expects; ``label`` is whether the party holds it. Of a
+            table that is to be aligned, ``rows`` are those that it has.
+        identifiers: rows that an alignment would take; None without one.
         sha256: of the CSV text, as far as the job takes it; None for a table that does not fit.
         ignored: the positions, from 1, of columns that the job does not name.
         warnings: what is allowed and can hardly be meant.
@@ -342,6 +344,7 @@ class TableCheck(Document):
     rows: int
     features: int
     label: bool
+    identifiers: int | None = None
     sha256: str | None = None
     ignored: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
