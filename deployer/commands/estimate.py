@@ -55,7 +55,7 @@ def estimate(
     from deployer.estimate import estimate as estimated
 
     agreed = load_job(job)
-    if agreed.align is not None:
+    if agreed.matches:
         what = "what a job with align takes depends on rows that only the alignment counts"
         hint = "say rows, as many as you think are in common, and leave out align"
         raise InputError(what, str(job), hint)

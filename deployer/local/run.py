@@ -163,7 +163,7 @@ class _Parties:
         self.building.enter_context(files.locked(self.cache / BUILDING))
         for party in PARTIES:
             self._start_one(party)
-        if self.job.align is None:
+        if not self.job.matches:
             self._build(self.job)
 
     def _build(self, job: Job) -> None:

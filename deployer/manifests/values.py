@@ -504,7 +504,8 @@ def _one_job(document: Mapping[str, Any]) -> Mapping[str, Any]:
     job = document.get("job")
     if not isinstance(job, Mapping):
         return document
-    if job.get("align"):
+    align = job.get("align")
+    if isinstance(align, Mapping) and align.get("order") != "same":
         job = {key: value for key, value in job.items() if key != "rows"}
     training = job.get("training")
     if isinstance(training, Mapping) and training.keys() & Descent.model_fields.keys():

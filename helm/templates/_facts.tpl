@@ -127,7 +127,7 @@ imagePullSecrets:
 {{- $training = omit $training "epochs" "batch_size" "learning_rate" "order_seed" -}}
 {{- end -}}
 {{- $job := set (deepCopy .Values.job) "training" $training -}}
-{{- if $job.align -}}
+{{- if and $job.align (ne (toString (get $job.align "order")) "same") -}}
 {{- $job = omit $job "rows" -}}
 {{- end -}}
 {{- toPrettyJson $job -}}

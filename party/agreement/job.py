@@ -223,6 +223,11 @@ class Align(_Strict):
         description="what becomes of a table that has an identifier more than once: it is refused, "
         "or the first row of each is taken",
     )
+    order: Literal["any", "same"] = Field(
+        default="any",
+        description="same: both tables have the same rows in the same order, which is seen to, and "
+        "nothing is matched",
+    )
 
     def of(self, holder: Party) -> tuple[str, ...]:
         """The names of a holder's columns."""
@@ -241,7 +246,7 @@ class Job(_Strict):
         default=0,
         ge=0,
         le=2**31 - 1,
-        description="rows of every holder's table; left out with align",
+        description="rows of every holder's table; left out where rows are matched",
     )
     align: Align | None = Field(
         default=None,
@@ -295,16 +300,16 @@ class Job(_Strict):
         return self
 
     def _check_rows(self) -> None:
+        if not self.matches and not self.rows:
+            raise ValueError("rows: say how many; or align, to match the tables by an identifier")
         if self.align is None:
-            if not self.rows:
-                raise ValueError(
-                    "rows: say how many; or align, to match the tables by an identifier"
-                )
             return
-        if self.rows:
+        if self.matches and self.rows:
             raise ValueError("rows: each holder has its own with align: take it out")
-        if self.batches_of is not None:
+        if self.matches and self.batches_of is not None:
             raise ValueError("training: with align all rows are taken in each pass, no batches")
+        if not self.matches and self.align.duplicates == "first":
+            raise ValueError("align.duplicates: no row can be left out where the order is the same")
         if len(self.holders) < len(HOLDERS):
             raise ValueError("align: one holder has all columns")
         keys = [self.align.of(holder) for holder in HOLDERS]
@@ -318,6 +323,11 @@ class Job(_Strict):
                 raise ValueError(
                     f"align.key: {min(map(str, taken))!r} is also a column to learn from"
                 )
+
+    @property
+    def matches(self) -> bool:
+        """Whether rows of the holders' tables are to be matched."""
+        return self.align is not None and self.align.order == "any"
 
     def features_of(self, party: Party) -> tuple[str, ...]:
         """The names of a party's features, in order; none for a party that holds none."""

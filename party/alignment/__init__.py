@@ -7,7 +7,16 @@ says nothing, is in ``docs/alignment.md``.
 """
 
 from party.alignment.identifiers import Identifiers, load_for
-from party.alignment.protocol import Columns, Exchange, Joined, Ring, join_as_holder, join_as_server
+from party.alignment.protocol import (
+    Columns,
+    Exchange,
+    Joined,
+    Ring,
+    join_as_holder,
+    join_as_server,
+    same_order_as_holder,
+    same_order_as_server,
+)
 
 __all__ = [
     "Columns",
@@ -18,4 +27,6 @@ __all__ = [
     "join_as_holder",
     "join_as_server",
     "load_for",
+    "same_order_as_holder",
+    "same_order_as_server",
 ]

@@ -311,7 +311,8 @@ def load_identified(path: Path, job: Job, party: Party) -> tuple[Table, Identifi
         if not rows:
             raise
     try:
-        table = load(path, job.model_copy(update={"rows": rows}), party)
+        own = job.model_copy(update={"rows": rows}) if job.matches else job
+        table = load(path, own, party)
     except UnfitTableError as error:
         raise UnfitTableError([*findings, *error.findings], path) from None
     if findings:

@@ -17,6 +17,7 @@ Messages have sizes that both ends know beforehand. Nothing here touches a conne
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ Own = TypeVar("Own", bound="Columns")
 
 MOST_ROWS = 2**31 - 1
 
-_COUNT, _PLACE, _WORD = 8, 4, 8
+_COUNT, _PLACE, _WORD, _DIGEST = 8, 4, 8, 32
+_SAME, _DIFFERENT = b"\1", b"\0"
 _MESSAGE_BYTES = 1 << 20
 """Of rows that are sent one message after the other, so that memory does not grow with them."""
 
@@ -172,6 +174,46 @@ def join_as_server(exchange: Exchange, widths: dict[Holder, int], minimum: int) 
             masked[part] -= fresh[holder].take(*masked[part].shape)
             exchange.send(holder, masked[part].tobytes())
     return Sizes(alice=counts["alice"], bob=counts["bob"], common=common)
+
+
+def same_order_as_holder(exchange: Exchange, me: Holder, run: str, rows: Identifiers) -> None:
+    """A holder's role where both tables have the same rows in the same order: the server compares
+    digests under a key that it does not know, and tells both whether they are equal.
+
+    Raises:
+        JobError: they are not, or another party says what it may not.
+    """
+    other = _other(me)
+    own_secret = secrets.token_bytes(KEY_BYTES)
+    exchange.send(other, own_secret)
+    parts = {me: own_secret, other: exchange.receive(other, KEY_BYTES)}
+    key = derived(b"".join(parts[holder] for holder in HOLDERS), run, "order")
+    digest = hmac.new(key, digestmod="sha256")
+    for part in _parts(len(rows), TAG_BYTES):
+        digest.update(rows.tags(key, np.arange(part.start, part.stop)))
+    exchange.send("server", digest.digest())
+    if exchange.receive("server", 1) != _SAME:
+        raise _other_order()
+
+
+def same_order_as_server(exchange: Exchange) -> None:
+    """The server's role. It learns whether they are equal, and nothing else.
+
+    Raises:
+        JobError: they are not, or a holder says what it may not.
+    """
+    alice, bob = (exchange.receive(holder, _DIGEST) for holder in HOLDERS)
+    same = hmac.compare_digest(alice, bob)
+    for holder in HOLDERS:
+        exchange.send(holder, _SAME if same else _DIFFERENT)
+    if not same:
+        raise _other_order()
+
+
+def _other_order() -> JobError:
+    what = "alice's and bob's tables have other rows, or the same in another order"
+    hint = "put both into one order; or leave out align.order and rows, and they are matched"
+    return JobError(what, "the job's align.order", hint)
 
 
 def matched(tags: dict[Holder, NDArray[np.uint64]]) -> dict[Holder, Places]:

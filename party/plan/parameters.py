@@ -59,7 +59,7 @@ class PlanParameters:
                     for to in job.receivers
                 ),
                 descent=model_of(job.parameters).descent(job, blocks),
-                aligned=job.align is not None,
+                aligned=job.matches,
             ),
         )
 

@@ -9,7 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from party.agreement.job import HOLDERS, AlignedJob, Holder, Job, Sizes
-from party.alignment import Exchange, Ring, join_as_holder, join_as_server
+from party.alignment import (
+    Exchange,
+    Ring,
+    join_as_holder,
+    join_as_server,
+    same_order_as_holder,
+    same_order_as_server,
+)
 from party.models.registry import model_of
 from party.runtime import Assignment
 
@@ -63,6 +70,20 @@ def align(assignment: Assignment, run: str, exchange: Exchange) -> AlignedTables
     found = AlignedJob.of(job, joined.sizes)
     status.aligned(found)
     return AlignedTables(found, joined.own.table(found, _side_by_side(found, joined.shares)))
+
+
+def see_to_order(assignment: Assignment, run: str, exchange: Exchange) -> None:
+    """See that both tables have the same rows in the same order, as the job says.
+
+    Raises:
+        JobError: they have not, or another party says what it may not.
+    """
+    assignment.status.enter("aligning", "comparing the order of rows")
+    if assignment.party == "server":
+        same_order_as_server(exchange)
+    else:
+        assert assignment.identifiers is not None
+        same_order_as_holder(exchange, assignment.party, run, assignment.identifiers)
 
 
 def _widths(job: Job) -> dict[Holder, int]:

@@ -27,7 +27,7 @@ from party.process.errors import JobError, KitError
 from party.process.exit import Stop
 from party.reporting.documents import Aligned, Figures, Times
 from party.runtime import BUILDING, Assignment, Outcome
-from party.runtime.aligning import Rows, align
+from party.runtime.aligning import Rows, align, see_to_order
 from party.schedule import ROW_INSTRUCTIONS, Schedule, arena, opened_values, shares_of
 
 SILENCE_LIMIT_S = 120.0
@@ -49,7 +49,7 @@ def train(assignment: Assignment) -> Outcome:
     job, clock, status = assignment.job, _Clock(), assignment.status
     table: Rows | None = None
     aligned: Aligned | None = None
-    if job.align is None:
+    if not job.matches:
         found = _prepared(job, assignment)
         plan_s = clock.lap()
         if assignment.table is not None:
@@ -61,8 +61,11 @@ def train(assignment: Assignment) -> Outcome:
         joined = _join(assignment, job.digest)
         connect_s = clock.lap()
     with joined:
-        if job.align is not None:
-            messages = Messages(joined.connections)
+        messages = Messages(joined.connections)
+        if job.align is not None and not job.matches:
+            with _told(messages):
+                see_to_order(assignment, joined.run, messages)
+        if job.matches:
             with _told(messages):
                 made = align(assignment, joined.run, messages)
                 align_s = clock.lap()
@@ -129,7 +132,7 @@ def _prepared(job: Job, assignment: Assignment) -> Prepared:
 
 def _join(assignment: Assignment, plan_digest: str) -> Joined:
     """Meet the others; without a plan yet, the job's digest stands for it."""
-    known = assignment.job.align is None
+    known = not assignment.job.matches
     assignment.status.enter(
         "joining", f"plan {plan_digest[:12]} is ready; joining" if known else "joining"
     )

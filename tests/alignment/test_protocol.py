@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from party.agreement.job import HOLDERS, Holder, Party, Sizes
 from party.alignment import masks
-from party.alignment.protocol import matched
+from party.alignment.protocol import matched, same_order_as_holder, same_order_as_server
 from party.process.errors import JobError
-from tests.harness.alignments import End, Ring, Wire, play
+from tests.harness.alignments import RUN, End, Ring, Wire, identifiers, play
+from tests.harness.tasks import Task
 
 NAMES = st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=30, unique=True)
 
@@ -143,3 +144,50 @@ def test_an_order_has_every_row_once_and_is_another_each_time() -> None:
     one, two = masks.random_order(1000), masks.random_order(1000)
     assert sorted(one) == sorted(two) == list(range(1000))
     assert (one == two).sum() < 20
+
+
+def order_seen_to(alice: list[str], bob: list[str]) -> tuple[list[BaseException | None], Wire]:
+    """What comes of it where tables should have the same rows in the same order."""
+    wire, names = Wire(), {"alice": alice, "bob": bob}
+
+    def holder_plays(holder: Holder) -> None:
+        with wire.of(holder).told():
+            same_order_as_holder(wire.of(holder), holder, RUN, identifiers(names[holder]))
+
+    def server_plays() -> None:
+        with wire.of("server").told():
+            same_order_as_server(wire.of("server"))
+
+    tasks = [Task(lambda: holder_plays("alice")), Task(lambda: holder_plays("bob"))]
+    tasks.append(Task(server_plays))
+    for task in tasks:
+        task.ended()
+    return [task.failure for task in tasks], wire
+
+
+def test_tables_in_the_same_order_are_seen_to_be() -> None:
+    names = [f"n{i}" for i in range(70_000)]
+    failures, _ = order_seen_to(names, [name.upper() + " " for name in names])
+    assert failures == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    "bob",
+    [
+        ["a", "c", "b"],
+        ["a", "b"],
+        ["a", "b", "c", "d"],
+        ["a", "b", "d"],
+        ["ab", "c"],
+    ],
+)
+def test_other_rows_or_another_order_end_the_job_at_all_three(bob: list[str]) -> None:
+    failures, wire = order_seen_to(["a", "b", "c"], bob)
+    for failure in failures:
+        assert isinstance(failure, JobError) and failure.where == "the job's align.order"
+    digests = [data for _, data in wire.seen["server"]]
+    assert [len(data) for data in digests] == [32, 32]
+    _, again = order_seen_to(["a", "b", "c"], bob)
+    assert not set(digests) & {data for _, data in again.seen["server"]}, "a fresh key each time"
+    told = [[d for sender, d in wire.seen[h] if sender == "server"] for h in HOLDERS]
+    assert told == [[b"\0"], [b"\0"]], "that they differ, and not where"

@@ -183,5 +183,23 @@ def test_a_table_with_an_identifier_twice_is_refused_by_its_lines(
     assert lines[7].split(",")[1].strip() not in json.dumps(str(raised.value))
 
 
+@pytest.mark.slow
+def test_tables_said_to_be_in_order_are_compared(tmp_path: Path, cache: Path) -> None:
+    """Training is as ever where they are; where they are not, it does not begin."""
+    fields = JOB.model_dump(exclude={"training"}) | {"rows": 2000}
+    align = {"key": "customer", "order": "same"}
+    job = Job.model_validate(fields | {"align": align, "training": Descent(passes=1)})
+    files = {
+        "alice": written(tmp_path, list(FEATURES), rows_of(ALICE), range(2000)),
+        "bob": written(tmp_path, ["fraud"], rows_of(BOB), range(2000), " c-{} "),
+    }
+    result = run_local(job, files, tmp_path / "out", cache=cache)
+    assert result.models["alice"].health is not None
+    files["bob"] = written(tmp_path, ["fraud"], rows_of(BOB), [1, 0, *range(2, 2000)])
+    with pytest.raises(JobError, match="other rows, or the same in another order"):
+        run_local(job, files, tmp_path / "again", cache=cache)
+    assert not list((tmp_path / "again").glob("*/model.json"))
+
+
 def test_the_examples_tables_are_as_these_tests_take_them() -> None:
     assert read_table(ALICE, JOB, "alice").matrix.shape == (7000, 17)
