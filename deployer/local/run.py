@@ -315,6 +315,7 @@ def _report(job: Job, output: Path, import_s: float, build_s: float, begin: floa
         parties[party] = own
     first = parties["alice"]
     traffic = [one.traffic for one in parties.values() if one.traffic is not None]
+    aligned = [one.alignment for one in parties.values() if one.alignment is not None]
     return RunReport(
         job=job.digest,
         plan=first.plan,
@@ -331,7 +332,7 @@ def _report(job: Job, output: Path, import_s: float, build_s: float, begin: floa
             build_s=build_s,
             whole_s=time.monotonic() - begin,
         ),
-        bytes=sum(one.bytes_sent for one in traffic),
+        bytes=sum(one.bytes_sent for one in traffic) + sum(one.bytes_sent for one in aligned),
         messages=sum(one.messages_sent for one in traffic),
         rounds=first.rounds,
         peak_bytes={party: one.peak_bytes for party, one in parties.items()},

@@ -411,6 +411,11 @@ class Job(_Strict):
         return self.plan_rows
 
     @property
+    def part_in_common(self) -> float:
+        """The part of the rows by which steps are bounded that a training has."""
+        return 1.0
+
+    @property
     def feature_bits_more(self) -> int:
         """Bits after the point that a descent adds to a table's own."""
         return 0
@@ -534,6 +539,11 @@ class AlignedJob(Job):
     @property
     def bound_rows(self) -> int:
         return bound_of(self.sizes.alice, self.sizes.bob)
+
+    @property
+    def part_in_common(self) -> float:
+        tables = [getattr(self.sizes, p) for p in HOLDERS if self.features_of(p)]
+        return min(1.0, self.plan_rows / rounded_up(max(tables)))
 
     @property
     def feature_bits_more(self) -> int:

@@ -70,6 +70,9 @@ _LARGEST_ERROR_BITS = 24
 _LEAST_FACTOR = 8
 """Of the factor of the gradient, so that a step is at most an eighth shorter than it may be."""
 
+_LAST_BITS = 64
+"""The squared length of a step that rounding may account for."""
+
 _FLATTEST = 2.0**-18
 """Directions that are flatter than this, beside the average one, take shorter steps."""
 
@@ -94,8 +97,16 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         error_bits=bits,
         gradient_factor=factor(),
         momenta=tuple(dict.fromkeys(momentum(done) for done in range(passes))),
-        small=int((job.descent.tolerance * 2**WEIGHT_BITS) ** 2) if passes > ASK_EVERY else 0,
+        small=_small(job.descent, job.part_in_common) if passes > ASK_EVERY else 0,
     )
+
+
+def _small(descent: Descent, part: float) -> int:
+    """The squared length of a step, in fixed point, that is small enough. Where some of the rows
+    that bound a step are not in the training, steps are shorter by as much, and say as much less;
+    but none is shorter than the last bits of some weights."""
+    small = int((descent.tolerance * part * 2**WEIGHT_BITS) ** 2)
+    return max(small, _LAST_BITS) if descent.tolerance and part < 1 else small
 
 
 def step_of(descent: DescentLayout) -> float:

@@ -156,11 +156,14 @@ def _told(messages: Messages) -> Iterator[None]:
     try:
         yield
     except Stop:
-        failure: KitError = JobError("stopped while aligning the tables")
-        messages.give_up(failure)
-        raise failure from None
-    except KitError as error:
+        messages.give_up(JobError("it was stopped"))
+        raise
+    except JobError as error:
         messages.give_up(error)
+        raise
+    except KitError:
+        # What is wrong with its table is this party's own affair.
+        messages.give_up(JobError("its table does not fit"))
         raise
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from party.agreement.job import HOLDERS, PARTIES, Holder, Job, Party, Sizes
+from party.agreement.job import HOLDERS, PARTIES, AlignedJob, Holder, Job, Party, Sizes
 from party.alignment import Identifiers, Joined, join_as_holder, join_as_server
 from party.alignment.identifiers import canonical
+from party.models.registry import model_of
 from party.process.errors import JobError
 from tests.harness.tasks import Task
 
@@ -155,3 +156,30 @@ def write_table(path: Path, names: Sequence[str], rows: Sequence[Sequence[Any]])
     lines = [",".join(names), *(",".join(map(str, row)) for row in rows)]
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
+
+
+def aligned_tables(job: AlignedJob, draw: np.random.Generator) -> dict[int, Ring]:
+    """What both holders' programs read after an alignment of made-up tables: shares that add up to
+    the common rows."""
+    shares: dict[Holder, list[Ring]] = {holder: [] for holder in HOLDERS}
+    labels: dict[Holder, Ring] = {}
+    owned: dict[Holder, Any] = {}
+    for holder in HOLDERS:
+        features = len(job.features_of(holder))
+        matrix = draw.normal(size=(getattr(job.sizes, holder), features)).astype(np.float32)
+        if holder == job.intercept_holder:
+            matrix = np.column_stack([matrix, np.ones(len(matrix), np.float32)])
+        if holder == job.label_holder:
+            matrix = np.column_stack([matrix, draw.integers(0, 2, len(matrix))])
+        owned[holder] = model_of(job.parameters).to_align(job, holder, matrix.astype(np.float32))
+        rows = owned[holder].rows(draw.permutation(len(matrix))[: job.rows])
+        own = draw.integers(-(2**63), 2**63, rows.shape, np.int64)
+        for who, share in (("alice", own), ("bob", rows - own)):
+            cut = rows.shape[1] - (holder == job.label_holder)
+            shares[who].append(share[:, :cut])  # type: ignore[index]
+            if cut < rows.shape[1]:
+                labels[who] = share[:, cut:]  # type: ignore[index]
+    return {
+        index: owned[holder].table(job, np.hstack([*shares[holder], labels[holder]]))
+        for index, holder in enumerate(HOLDERS)
+    }
