@@ -31,6 +31,7 @@ from party.reporting.status import Log, Status
 from party.runtime import Assignment, Name, Outcome, default_cache, train
 
 if TYPE_CHECKING:
+    from party.alignment import Identifiers
     from party.table import Table
 
 _EXPIRES_SOON_S = 24 * 3600
@@ -254,7 +255,7 @@ def _do(
     traffic: dict[str, int],
 ) -> None:
     started_s = result.process_age_s()
-    keys, table, table_s = _ready(party, options, job, status)
+    keys, table, identifiers, table_s = _ready(party, options, job, status)
     doubts = job.doubts if table is None else result.doubts(job, party, table)
     if table is not None and table.notice is not None:
         log.say(f"notice: {table.notice}")
@@ -271,6 +272,7 @@ def _do(
             hosts=hosts,
             keys=keys,
             table=table,
+            identifiers=identifiers,
             listen=listen,
             cache=options.cache or default_cache(),
             wait_s=options.wait,
@@ -279,6 +281,7 @@ def _do(
             traffic=traffic,
         ),
     )
+    job = outcome.job or job  # with the number of rows that an alignment has found
     outcome.times = outcome.times.also(start_s=started_s, table_s=table_s)
     if outcome.opened:
         assert table is not None
@@ -310,8 +313,8 @@ def _do(
 
 def _ready(
     party: Party, options: Options, job: Job, status: Status
-) -> tuple[Keys, Table | None, float]:
-    """The party's keys and table, and how long it took to read them.
+) -> tuple[Keys, Table | None, Identifiers | None, float]:
+    """The party's keys, table and identifiers, and how long it took to read them.
 
     A party that stays looks again until both are as they must be: on Kubernetes, Secrets may come
     after the pod, and are mended under it.
@@ -321,8 +324,10 @@ def _ready(
         begin = time.monotonic()
         try:
             keys = load_keys(options.keys, job.name, party, pins=job.identities)
-            table = None if options.table is None else _load(options.table, job, party, status)
-            return keys, table, time.monotonic() - begin
+            table = identifiers = None
+            if options.table is not None:
+                table, identifiers = _load(options.table, job, party, status)
+            return keys, table, identifiers, time.monotonic() - begin
         except InputError as error:
             if not options.stay:
                 raise
@@ -332,12 +337,12 @@ def _ready(
         time.sleep(_AGAIN_S)
 
 
-def _load(path: Path, job: Job, party: Party, status: Status) -> Table:
-    from party.table import load
+def _load(path: Path, job: Job, party: Party, status: Status) -> tuple[Table, Identifiers | None]:
+    from party.alignment import load_for
 
     if status.snapshot().phase != "table":
         status.enter("table", "reading the table")
-    return load(path, job, party)
+    return load_for(path, job, party)
 
 
 def _write_report(
@@ -362,6 +367,7 @@ def _write_report(
         peak_bytes=result.peak_bytes(),
         table_bytes=table_bytes,
         peer_keys=outcome.peer_keys,
+        alignment=outcome.alignment,
         **outcome.figures.model_dump(),
     )
     report.write(options.output)
@@ -432,6 +438,7 @@ _DOING = {
     "table": "reading the table",
     "plan": "preparing the plan",
     "joining": "waiting for the others",
+    "aligning": "aligning the tables",
 }
 
 

@@ -17,6 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("party.audit", "party.schedule"),
     ("party.meaning",),
     ("party.plan",),
+    ("party.alignment",),
     ("party.table",),
     ("party.native", "party.identity"),
     ("party.agreement",),

@@ -175,7 +175,7 @@ _ONE_AUTHORITY = "give all three parties keys of one authority: deployer certs p
 _TELLING = {"joining", "running"}
 """The phases of a party that writes its status every second or more often."""
 
-_SILENT = {"starting", "table", "plan"}
+_SILENT = {"starting", "table", "plan", "aligning"}
 """Those of one that writes it when a phase begins."""
 
 _DOING = {
@@ -183,6 +183,7 @@ _DOING = {
     "table": "reads its table",
     "plan": "builds its part of the plan",
     "joining": "meets the others",
+    "aligning": "aligns the tables",
     "revealing": "reveals the model",
     DONE: "is done",
     FAILED: "failed",

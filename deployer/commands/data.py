@@ -22,12 +22,13 @@ from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, 
 from party.agreement.columns import CategoryColumn, ColumnSchema
 from party.agreement.job import Job, load_job
 from party.agreement.yaml12 import write_yaml
+from party.alignment import Identifiers, load_for
 from party.process.errors import InputError, printable
 from party.process.files import replace, unwritable
 from party.process.streams import takes_unicode
 from party.reporting.documents import TableCheck, TableFault, Treatment
 from party.reporting.result import doubts
-from party.table import Table, load
+from party.table import Table
 from party.table.expected import Expected
 from party.table.findings import UnfitTableError
 from party.table.parts import MANIFEST, Manifest, packed
@@ -110,8 +111,9 @@ def check_command(
         if not found.fits:
             raise typer.Exit(InputError.exit_code)
         return
-    table = load(table_file, job, party.value)
-    _show(table, doubts(job, party.value, table), job, party, table_file)
+    table, identifiers = load_for(table_file, job, party.value)
+    warnings = doubts(job, party.value, table)
+    _show(table, identifiers, warnings, job, party, table_file)
 
 
 @app.command("split")
@@ -173,13 +175,16 @@ def checked(path: Path, job: Job, party: Owner) -> TableCheck:
         label=job.label_of(party.value) is not None,
     )
     try:
-        table = load(path, job, party.value)
+        table, identifiers = load_for(path, job, party.value)
         warnings = doubts(job, party.value, table)
     except UnfitTableError as error:
         return check.model_copy(update={"findings": error.findings})
     except InputError as error:
         fault = TableFault(what=error.what, where=error.where, hint=error.hint)
         return check.model_copy(update={"fault": fault})
+    if identifiers is not None:
+        sizes = {"rows": identifiers.table_rows, "identifiers": len(identifiers)}
+        check = check.model_copy(update=sizes)
     found = {
         "sha256": table.digest,
         "ignored": table.ignored,
@@ -210,7 +215,7 @@ def split(
     from party.table.numbers import UnreadableLinesError  # here, since it brings the CSV library
     from party.table.taken import Taken
 
-    table = load(path, job, party.value)
+    table, _ = load_for(path, job, party.value)
     doubts(job, party.value, table)  # which refuses what the party would
     if table.notice is not None:
         notice(table.notice)
@@ -262,7 +267,14 @@ def files(manifest: Manifest, parts: list[bytes]) -> dict[str, bytes]:
     return {MANIFEST: manifest.to_json()} | contents
 
 
-def _show(table: Table, warnings: Sequence[str], job: Job, party: Owner, path: Path) -> None:
+def _show(
+    table: Table,
+    identifiers: Identifiers | None,
+    warnings: Sequence[str],
+    job: Job,
+    party: Owner,
+    path: Path,
+) -> None:
     features, label = job.features_of(party.value), job.label_of(party.value)
     derived = len(job.derived_of(party.value))
     parts = [f"{len(features)} features"] if features else []
@@ -270,7 +282,12 @@ def _show(table: Table, warnings: Sequence[str], job: Job, party: Owner, path: P
         parts[0] += f" ({derived} columns of the model)"
     columns = " and ".join([*parts, *(["labels"] if label is not None else [])])
     print(f"{path}: fits {party} in the job {job.name!r}")
-    print(f"  rows    {job.rows}, {columns}")
+    print(f"  rows    {len(table.matrix)}, {columns}")
+    if identifiers is not None and job.align is not None:
+        key = ", ".join(job.align.of(party.value))
+        again = identifiers.table_rows - len(identifiers)
+        left_out = f"; {again} rows repeat one and are left out" if again else ""
+        print(f"  key     {key}: {len(identifiers)} identifiers, none missing{left_out}")
     print(f"  sha256  {table.digest} (of the CSV text)")
     treatments = list(_treatments(job, party, table))
     width = max((len(one.name) for one in treatments), default=0)

@@ -55,6 +55,10 @@ def estimate(
     from deployer.estimate import estimate as estimated
 
     agreed = load_job(job)
+    if agreed.matches:
+        what = "what a job with align takes depends on rows that only the alignment counts"
+        hint = "say rows, as many as you think are in common, and leave out align"
+        raise InputError(what, str(job), hint)
     apart = None
     if rtt is not None or bandwidth is not None:
         apart = Apart(_number(rtt, "--rtt", least=0.0) or 0.0, _number(bandwidth, "--bandwidth"))

@@ -21,7 +21,7 @@ from typing import Any
 from deployer.certs import authority
 from deployer.local.room import private_room
 from party.agreement.hosts import Address, format_hosts
-from party.agreement.job import PARTIES, Job, Party
+from party.agreement.job import PARTIES, AlignedJob, Job, Party
 from party.agreement.yaml12 import write_yaml
 from party.process import children, files
 from party.process.errors import (
@@ -45,7 +45,7 @@ from party.reporting.status import now
 from party.runtime import BUILDING, Name, default_cache
 
 _KEYS_DAYS = 30.0  # of training at most, since keys must last as long as it does
-_WAIT_S = 60.0
+_WAIT_S = 600.0  # of large tables; whoever dies meanwhile is seen
 _BUILDING = "building the plan, once"
 _GRACE_S = 2.0
 _ENDING_S = 10.0
@@ -145,6 +145,7 @@ class _Parties:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.streams: list[Any] = []
         self.import_s = self.build_s = 0.0
+        self.building = contextlib.ExitStack()  # held until there is a plan
 
     def __enter__(self) -> _Parties:
         try:
@@ -159,18 +160,22 @@ class _Parties:
 
     def _start(self) -> None:
         # The parties start and read their tables while the plan is made, once for all of them.
-        with files.locked(self.cache / BUILDING):
-            for party in PARTIES:
-                self._start_one(party)
-            if self.runtime == "sealed":
-                from party.compiler import build_schedules, is_cached
+        self.building.enter_context(files.locked(self.cache / BUILDING))
+        for party in PARTIES:
+            self._start_one(party)
+        if not self.job.matches:
+            self._build(self.job)
 
-                if not is_cached(self.job, self.cache):
-                    first = StatusDocument.first(self.job, "alice", now())
-                    self.progress(first.model_copy(update={"phase": "plan", "message": _BUILDING}))
-                    self.import_s, self.build_s = build_schedules(
-                        self.job, self.cache, range(len(PARTIES))
-                    )
+    def _build(self, job: Job) -> None:
+        """Make the plan, for which the parties wait."""
+        from party.compiler import build_schedules, is_cached
+
+        if self.runtime == "sealed" and not is_cached(job, self.cache):
+            first = StatusDocument.first(job, "alice", now())
+            self.progress(first.model_copy(update={"phase": "plan", "message": _BUILDING}))
+            self.import_s, self.build_s = build_schedules(job, self.cache, range(len(PARTIES)))
+        self.job = job
+        self.building.close()
 
     def _start_one(self, party: str) -> None:
         own = self.output / party
@@ -217,6 +222,8 @@ class _Parties:
                 if status is not None and status.updated != last:
                     last = status.updated
                     self.progress(status)
+                    if status.sizes is not None and not isinstance(self.job, AlignedJob):
+                        self._build(AlignedJob.of(self.job, status.sizes))
         finally:
             for handle in handles:
                 os.close(handle)
@@ -260,6 +267,7 @@ class _Parties:
 
     def _end(self) -> None:
         with undisturbed():
+            self.building.close()
             self._end_all()
 
     def _end_all(self) -> None:
@@ -307,6 +315,7 @@ def _report(job: Job, output: Path, import_s: float, build_s: float, begin: floa
         parties[party] = own
     first = parties["alice"]
     traffic = [one.traffic for one in parties.values() if one.traffic is not None]
+    aligned = [one.alignment for one in parties.values() if one.alignment is not None]
     return RunReport(
         job=job.digest,
         plan=first.plan,
@@ -323,7 +332,7 @@ def _report(job: Job, output: Path, import_s: float, build_s: float, begin: floa
             build_s=build_s,
             whole_s=time.monotonic() - begin,
         ),
-        bytes=sum(one.bytes_sent for one in traffic),
+        bytes=sum(one.bytes_sent for one in traffic) + sum(one.bytes_sent for one in aligned),
         messages=sum(one.messages_sent for one in traffic),
         rounds=first.rounds,
         peak_bytes={party: one.peak_bytes for party, one in parties.items()},

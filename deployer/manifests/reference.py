@@ -148,6 +148,8 @@ _Dumper.add_representer(
 def _rows(model: type[BaseModel], values: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:
     for name, field in model.model_fields.items():
         key = field.alias or name
+        if key not in values and model is not Values:
+            continue
         section = field.annotation
         if model is Values and name in ("bob", "server"):
             yield f"{key}.…", "as alice's", _meaning(field)

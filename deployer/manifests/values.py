@@ -502,7 +502,7 @@ def parse_values(
     """
     try:
         # JSON mode: lists stand for tuples, while numbers and texts stay strictly apart.
-        return Values.model_validate_json(json.dumps(_one_solver(document), default=str))
+        return Values.model_validate_json(json.dumps(_one_job(document), default=str))
     except ValidationError as error:
         errors = error.errors(include_url=False)
     wrong = refused(errors, Document(document, where))
@@ -516,15 +516,20 @@ def parse_values(
     raise InputError(f"{key}: {wrong.message}" if key else wrong.message, where, hint)
 
 
-def _one_solver(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Whoever names keys of the descent does not mean the mini-batches of the defaults, as the
-    chart's ``kit.job`` has it."""
+def _one_job(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Whoever names keys of the descent does not mean the mini-batches of the defaults, and who
+    aligns tables not their rows, as the chart's ``kit.job`` has it."""
     job = document.get("job")
-    training = job.get("training") if isinstance(job, Mapping) else None
-    if not isinstance(training, Mapping) or not training.keys() & Descent.model_fields.keys():
+    if not isinstance(job, Mapping):
         return document
-    chosen = {key: value for key, value in training.items() if key not in Training.model_fields}
-    return {**document, "job": {**document["job"], "training": chosen}}
+    align = job.get("align")
+    if isinstance(align, Mapping) and align.get("order") != "same":
+        job = {key: value for key, value in job.items() if key != "rows"}
+    training = job.get("training")
+    if isinstance(training, Mapping) and training.keys() & Descent.model_fields.keys():
+        chosen = {key: value for key, value in training.items() if key not in Training.model_fields}
+        job = {**job, "training": chosen}
+    return {**document, "job": job}
 
 
 def _read(path: Path) -> Document:

@@ -126,5 +126,9 @@ imagePullSecrets:
 {{- if or (hasKey $training "passes") (hasKey $training "tolerance") (hasKey $training "C") -}}
 {{- $training = omit $training "epochs" "batch_size" "learning_rate" "order_seed" -}}
 {{- end -}}
-{{- toPrettyJson (set (deepCopy .Values.job) "training" $training) -}}
+{{- $job := set (deepCopy .Values.job) "training" $training -}}
+{{- if and $job.align (ne (toString (get $job.align "order")) "same") -}}
+{{- $job = omit $job "rows" -}}
+{{- end -}}
+{{- toPrettyJson $job -}}
 {{- end }}

@@ -75,12 +75,23 @@ class LabelByHolder(_Strict):
     bob: ColumnName | None = Field(default=None, description="Bob's column")
 
 
+class KeyByHolder(_Strict):
+    """The identifier's columns, where their names are not the same at both holders."""
+
+    alice: Columns = Field(description="Alice's columns, in order")
+    bob: Columns = Field(description="Bob's columns, in the same order")
+
+
 def _form(value: Any) -> str:
     """Whether a key has its short form or its long one, a mapping; errors are told of that one."""
     return _LONG if isinstance(value, dict | BaseModel) else _SHORT
 
 
-_SHORT, _LONG = "(short)", "(long)"
+def _key_form(value: Any) -> str:
+    return _LIST if isinstance(value, list | tuple) else _form(value)
+
+
+_SHORT, _LONG, _LIST = "(short)", "(long)", "(list)"
 _FORM = Discriminator(_form)
 
 # Written without asking ``_form``: pydantic drops whatever such a function raises, and a stop that
@@ -93,6 +104,15 @@ LabelColumn = SerializeAsAny[
 ]
 ModelChoice = SerializeAsAny[
     Annotated[Annotated[ModelName, Tag(_SHORT)] | Annotated[ModelParameters, Tag(_LONG)], _FORM]
+]
+
+KeyColumns = SerializeAsAny[
+    Annotated[
+        Annotated[ColumnName, Tag(_SHORT)]
+        | Annotated[Columns, Tag(_LIST)]
+        | Annotated[KeyByHolder, Tag(_LONG)],
+        Discriminator(_key_form),
+    ]
 ]
 
 RATE_BITS = 4
@@ -207,12 +227,50 @@ Solver = SerializeAsAny[
 ]
 
 
+class Align(_Strict):
+    """Rows that belong together are found by an identifier that both holders have."""
+
+    key: KeyColumns = Field(
+        description="the identifier's column, or columns; a mapping where the holders' names differ"
+    )
+    minimum: int = Field(
+        default=100, ge=1, le=2**31 - 1, description="common rows below which the job ends"
+    )
+    duplicates: Literal["refuse", "first"] = Field(
+        default="refuse",
+        description="what becomes of a table that has an identifier more than once: it is refused, "
+        "or the first row of each is taken",
+    )
+    order: Literal["any", "same"] = Field(
+        default="any",
+        description="same: both tables have the same rows in the same order, which is seen to, and "
+        "nothing is matched",
+    )
+
+    def of(self, holder: Party) -> tuple[str, ...]:
+        """The names of a holder's columns."""
+        if isinstance(self.key, KeyByHolder):
+            names: tuple[str, ...] = getattr(self.key, holder)
+            return names
+        return (self.key,) if isinstance(self.key, str) else self.key
+
+
 class Job(_Strict):
     """What is trained, on how many rows of which columns, and who receives the model."""
 
     name: Name = Field(description="the job's name and the trust domain of its identities")
     protocol: ProtocolName = Field(default="pond", description="how the parties share secrets")
-    rows: int = Field(ge=1, le=2**31 - 1, description="rows of every holder's table")
+    rows: int = Field(
+        default=0,
+        ge=0,
+        le=2**31 - 1,
+        description="rows of every holder's table; left out where rows are matched",
+    )
+    align: Align | None = Field(
+        default=None,
+        description="match the rows of both tables by an identifier, without showing which match; "
+        "left out where both tables have the same rows in the same order",
+    )
     features: Features = Field(
         description="the columns to learn from: a list of Alice's, or a list for each holder"
     )
@@ -262,6 +320,7 @@ class Job(_Strict):
                     "can train alone"
                 )
         self._check_columns(names, self.label_of(labels[0]))
+        self._check_rows()
         batches = self.batches_of
         if batches is not None and batches.batch_size > self.rows:
             raise ValueError(
@@ -276,6 +335,36 @@ class Job(_Strict):
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+    def _check_rows(self) -> None:
+        if not self.matches and not self.rows:
+            raise ValueError("rows: say how many; or align, to match the tables by an identifier")
+        if self.align is None:
+            return
+        if self.matches and self.rows:
+            raise ValueError("rows: each holder has its own with align: take it out")
+        if self.matches and self.batches_of is not None:
+            raise ValueError("training: with align all rows are taken in each pass, no batches")
+        if not self.matches and self.align.duplicates == "first":
+            raise ValueError("align.duplicates: no row can be left out where the order is the same")
+        if len(self.holders) < len(HOLDERS):
+            raise ValueError("align: one holder has all columns")
+        keys = [self.align.of(holder) for holder in HOLDERS]
+        if len(keys[0]) != len(keys[1]):
+            raise ValueError("align.key: as many columns at alice as at bob make one identifier")
+        for holder, names in zip(HOLDERS, keys, strict=True):
+            if len(set(names)) < len(names):
+                raise ValueError(f"align.key: {holder}'s columns have a name more than once")
+            taken = {*self.features_of(holder), self.label_of(holder)} & set(names)
+            if taken:
+                raise ValueError(
+                    f"align.key: {min(map(str, taken))!r} is also a column to learn from"
+                )
+
+    @property
+    def matches(self) -> bool:
+        """Whether rows of the holders' tables are to be matched."""
+        return self.align is not None and self.align.order == "any"
 
     def features_of(self, party: Party) -> tuple[str, ...]:
         """The names of a party's features, in order, as its table has them; none for a party that
@@ -386,6 +475,26 @@ class Job(_Strict):
         return blocks(rows, size)
 
     @property
+    def plan_rows(self) -> int:
+        """Rows for which a plan has room; some, where only an alignment will say how many."""
+        return self.rows or BLOCK_ROWS
+
+    @property
+    def bound_rows(self) -> int:
+        """Rows of which no holder's table bounds the curvature with fewer."""
+        return self.plan_rows
+
+    @property
+    def part_in_common(self) -> float:
+        """The part of the rows by which steps are bounded that a training has."""
+        return 1.0
+
+    @property
+    def feature_bits_more(self) -> int:
+        """Bits after the point that a descent adds to a table's own."""
+        return 0
+
+    @property
     def epochs(self) -> int:
         """Passes over the rows."""
         training = self.training
@@ -394,13 +503,16 @@ class Job(_Strict):
     @property
     def blocks(self) -> int:
         """Blocks in a pass over all rows: so many times those of the sample, if there is one."""
-        blocks, sample = -(-self.rows // BLOCK_ROWS), self.warm_blocks
+        blocks, sample = -(-self.plan_rows // BLOCK_ROWS), self.warm_blocks
         return -(-blocks // sample) * sample if sample else blocks
 
     @property
     def warm_blocks(self) -> int:
         """Blocks of the sample on which a descent over many rows begins; 0 where it has none."""
-        blocks, columns = -(-self.rows // BLOCK_ROWS), sum(map(len, map(self.features_of, HOLDERS)))
+        if self.matches:  # which rows a sample has, and how they curve the loss, nobody knows
+            return 0
+        blocks = -(-self.plan_rows // BLOCK_ROWS)
+        columns = sum(len(self.features_of(holder)) for holder in HOLDERS)
         sample = max(blocks // WARM_PART, -(-SAMPLED_ROWS * columns // BLOCK_ROWS))
         return sample if blocks >= max(WARM_PART, sample * SMALL_PART) else 0
 
@@ -470,7 +582,82 @@ class Job(_Strict):
     @cached_property
     def digest(self) -> str:
         """SHA-256, in hex, of the job as canonical JSON (defaults filled in, keys sorted)."""
-        return digest_of(self.model_dump(mode="json"))
+        fields = self.model_dump(mode="json")
+        return digest_of({name: value for name, value in fields.items() if value is not None})
+
+
+class Sizes(_Strict):
+    """What an alignment tells all three parties.
+
+    Attributes:
+        alice, bob: rows of the holders' tables that have an identifier of their own.
+        common: rows that both have.
+    """
+
+    alice: int = Field(ge=1, le=2**31 - 1)
+    bob: int = Field(ge=1, le=2**31 - 1)
+    common: int = Field(ge=1, le=2**31 - 1)
+
+
+class AlignedJob(Job):
+    """A job whose tables have been aligned: ``rows`` are those in common. It keeps its digest."""
+
+    sizes: Sizes
+
+    @classmethod
+    def of(cls, job: Job, sizes: Sizes) -> AlignedJob:
+        """A job, after its alignment."""
+        agreed = {name: getattr(job, name) for name in Job.model_fields}
+        return cls(**agreed | {"rows": sizes.common, "sizes": sizes})
+
+    def _check_rows(self) -> None:
+        """The agreed job was checked."""
+
+    @property
+    def plan_rows(self) -> int:
+        """Rows in common, rounded up: similar numbers have one plan."""
+        return rounded_up(self.rows)
+
+    @property
+    def bound_rows(self) -> int:
+        return bound_of(self.sizes.alice, self.sizes.bob)
+
+    @property
+    def part_in_common(self) -> float:
+        tables = [getattr(self.sizes, p) for p in HOLDERS if self.features_of(p)]
+        return min(1.0, self.plan_rows / rounded_up(max(tables)))
+
+    @property
+    def feature_bits_more(self) -> int:
+        return bits_more(self.sizes.alice, self.sizes.bob)
+
+    @cached_property
+    def digest(self) -> str:
+        fields = self.model_dump(mode="json", exclude={"sizes"})
+        return digest_of(fields | {"rows": 0})
+
+
+def job_from_json(value: Any) -> Job:
+    """A job as one process hands it to another, aligned or not."""
+    kind = AlignedJob if "sizes" in value else Job
+    return kind.model_validate_json(json.dumps(value))
+
+
+def rounded_up(rows: int) -> int:
+    """The next number of which all but the highest six bits are zero: at most 1/32 more."""
+    step = 1 << max(rows.bit_length() - 6, 0)
+    return -(-rows // step) * step
+
+
+def bound_of(alice: int, bob: int) -> int:
+    """The rows for which both holders scale their columns: what bounds all rows of a table bounds
+    those in common, which are at most as many as the smaller table has."""
+    return rounded_up(min(alice, bob))
+
+
+def bits_more(alice: int, bob: int) -> int:
+    """Bits that make up for the scale of columns whose table is the larger one."""
+    return ((max(alice, bob) - 1) // bound_of(alice, bob)).bit_length() + 1 >> 1
 
 
 def digest_of(value: Any) -> str:
@@ -515,6 +702,7 @@ def _nearest_key(path: Sequence[int | str]) -> str | None:
         "label": (LabelByHolder,),
         "columns": get_args(ColumnSchema),
         "identities": (Identities,) if len(path) < 3 else (Pin,),
+        "align": (Align, KeyByHolder),
     }
     models = parts.get(path[0], (Job,)) if len(path) > 1 else (Job,)
     keys = [key for model in models for key in model.model_fields]

@@ -194,12 +194,13 @@ def _placed(program: Program) -> None:
 def _read_by_rows(plan: Plan, program: Program) -> None:
     """Each batch is so many rows of a table as the job says, of columns that are there."""
     layout = plan.parameters.layout
+    dtype = np.dtype(np.int64 if layout.aligned else np.float32)
     for private in program.inputs:
         batch = program.by_name[private.operation]
         rows, columns = batch.shape if len(batch.shape) == 2 else (None, 0)
         wanted = _rows(plan, program)
-        if batch.dtype != np.float32 or rows != wanted:
-            raise _refused(batch, "it is not a batch of rows of float32")
+        if batch.dtype != dtype or rows != wanted:
+            raise _refused(batch, f"it is not a batch of rows of {dtype}")
         if private.first < 0 or private.first + columns > layout.columns_of(private.party):
             raise _refused(batch, "it reads columns that its party does not have")
 

@@ -90,7 +90,7 @@ def check_results(
             raise refused(operation, "it divides by what is no constant, or zero")
         if operation.kind in _SHIFTS and not _within(sources[1], 8 * operation.dtype.itemsize):
             raise refused(operation, "it shifts by what is no constant, or not within its bits")
-        if operation.name in batches:
+        if operation.name in batches and operation.dtype.kind == "f":
             bound = operation.dtype.type(LIMIT)
             encodings[operation.name] = _Encoding(batches[operation.name], bound)
         elif "f" in {operation.dtype.kind, *(term.operation.dtype.kind for term in sources)}:

@@ -78,6 +78,7 @@ def build_program(parameters: PlanParameters, name: str) -> BuiltProgram:
             protocol.dealing(device, _drawn),
             model.state(layout, protocol),
             model.rows_of(name, layout),
+            layout.aligned,
         )
         model.build(name, layout, built)
     return built
@@ -102,9 +103,11 @@ class BuiltProgram(ProgramBuilder):
         dealing: Dealing,
         state: tuple[Value, ...],
         rows: int,
+        aligned: bool = False,
     ) -> None:
         self.name, self.graph, self.dealing = name, graph, dealing
         self._protocols_parts = parts
+        self._aligned = aligned
         self._state = {value.name: value for value in state}
         self._rows = rows
         self._held: dict[str, list[list[Any]]] = {}
@@ -117,9 +120,10 @@ class BuiltProgram(ProgramBuilder):
         import tensorflow as tf
 
         with self.dealing.at(party):
-            placeholder = tf.compat.v1.placeholder(tf.float32, (self._rows, columns))
+            kind = tf.int64 if self._aligned else tf.float32
+            placeholder = tf.compat.v1.placeholder(kind, (self._rows, columns))
         self.inputs.append((placeholder, party, first))
-        return self.dealing.encoded(placeholder, party, bits)
+        return placeholder if self._aligned else self.dealing.encoded(placeholder, party, bits)
 
     def held(self, name: str) -> list[list[Any]]:
         import tensorflow as tf

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from party.agreement.job import PARTIES, Job
+from party.agreement.job import PARTIES, Job, job_from_json
 from party.plan.parameters import PlanParameters
 from party.process import children
 from party.process.errors import ErrorDocument, JobError, KitError
@@ -124,7 +124,7 @@ def _main() -> None:
     harden_process()  # what it makes is what the party will run
     request = json.load(sys.stdin)
     try:
-        job = Job.model_validate_json(json.dumps(request["job"]))
+        job = job_from_json(request["job"])
         begin = time.monotonic()
         from party.compiler import compat
 

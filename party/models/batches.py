@@ -86,7 +86,7 @@ def build(
     """
     if program == SHARE:
         for block in layout.blocks:
-            keep_table(builder, "table", block, FEATURE_BITS)
+            keep_table(builder, "table", block.party, 0, block.columns, FEATURE_BITS)
     else:
         _step(layout, builder, predicted, weights_of)
 
@@ -100,7 +100,10 @@ def _step(
     from party.protocols.dealing import transposed_times
 
     dealing, bits = builder.dealing, error_bits(layout.batch_size)
-    tables = [table_of(builder, "table", block, FEATURE_BITS) for block in layout.blocks]
+    tables = [
+        table_of(builder, "table", block.party, 0, block.columns, FEATURE_BITS)
+        for block in layout.blocks
+    ]
     weights = [builder.held(weights_of(block.party)) for block in layout.blocks]
     products = [dealing.product(*each) for each in zip(tables, weights, strict=True)]
     t = dealing.combined(*((1, product) for product in products))

@@ -49,14 +49,15 @@ from party.process.errors import InputError
 from party.protocols.interface import ADDITIVE, REPLICATED
 
 if TYPE_CHECKING:
-    from party.agreement.job import Descent, Job, Party
-    from party.protocols.dealing import Dealing, Sum
+    from party.agreement.job import AlignedJob, Descent, Job, Party
+    from party.protocols.dealing import Dealing, SharedTable, Sum
     from party.protocols.interface import Protocol
 
 Matrix = NDArray[np.float32]
 
 FEATURE_BITS = 13
-"""Bits after the point of what a holder's table becomes."""
+"""Bits after the point of what a holder's table becomes; more where it is scaled down for another
+that is smaller."""
 
 HOME_BITS = 26
 """Of the holders' small matrices."""
@@ -78,6 +79,8 @@ _LEAST_FACTOR = 8
 
 _CHUNK = 1 << 14
 """Rows that are worked on at a time, at home."""
+_LAST_BITS = 64
+"""The squared length of a step that rounding may account for."""
 
 _FLATTEST = 2.0**-18
 """Directions that are flatter than this, beside the average one, take shorter steps."""
@@ -86,29 +89,38 @@ _FLATTEST = 2.0**-18
 def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentLayout:
     """The sizes of a descent; see ``DescentLayout``."""
     assert job.descent is not None
-    rows, passes = job.rows, job.descent.passes
+    passes, feature_bits = job.descent.passes, FEATURE_BITS + job.feature_bits_more
     bits = _LARGEST_ERROR_BITS
-    while bits > 2 and _factor(rows, curvature, bits) < _LEAST_FACTOR:
+
+    def factor() -> int:
+        return int(2 ** (_STEP_BITS - feature_bits - bits) / (job.bound_rows * curvature))
+
+    while bits > 2 and factor() < _LEAST_FACTOR:
         bits -= 2
     return DescentLayout(
         blocks=job.blocks,
         warm_blocks=job.warm_blocks,
-        block_rows=-(-rows // job.blocks),
+        block_rows=-(-job.plan_rows // job.blocks),
         home_rows=(3 if job.warm_blocks else 2) * max(block.columns for block in blocks),
+        feature_bits=feature_bits,
         error_bits=bits,
-        gradient_factor=_factor(rows, curvature, bits),
+        gradient_factor=factor(),
         momenta=tuple(dict.fromkeys(momentum(done) for done in range(passes))),
-        small=int((job.descent.tolerance * 2**WEIGHT_BITS) ** 2),
+        small=_small(job.descent, job.part_in_common),
     )
 
 
-def _factor(rows: int, curvature: float, bits: int) -> int:
-    return int(2 ** (_STEP_BITS - FEATURE_BITS - bits) / (rows * curvature))
+def _small(descent: Descent, part: float) -> int:
+    """The squared length of a step, in fixed point, that is small enough. Where some of the rows
+    that bound a step are not in the training, steps are shorter by as much, and say as much less;
+    but none is shorter than the last bits of some weights."""
+    small = int((descent.tolerance * part * 2**WEIGHT_BITS) ** 2)
+    return max(small, _LAST_BITS) if descent.tolerance and part < 1 else small
 
 
 def step_of(descent: DescentLayout) -> float:
     """By which a step multiplies the gradient."""
-    return descent.gradient_factor * 2.0 ** (FEATURE_BITS + descent.error_bits - _STEP_BITS)
+    return descent.gradient_factor * 2.0 ** (descent.feature_bits + descent.error_bits - _STEP_BITS)
 
 
 def momentum(done: int) -> int:
@@ -204,13 +216,16 @@ def course(job: Job, descent: DescentLayout) -> Iterator[Stretch]:
 def state(layout: Layout, protocol: Protocol, weights_of: Callable[[int], str]) -> list[Value]:
     """What stays shared between the programs."""
     descent = _descent(layout)
-    found = []
+    found = [
+        Value(
+            name_of("table", holder), (descent.rows, d), by_rows=True, parts=parts_of_table(holder)
+        )
+        for holder, d in _tables(layout)
+    ]
     for block in layout.blocks:
         d, party = block.columns, block.party
-        table = parts_of_table(party)
         found += [
-            Value(name_of("table", party), (descent.rows, d), by_rows=True, parts=table),
-            Value(name_of("home", party), (descent.home_rows, d), parts=table),
+            Value(name_of("home", party), (descent.home_rows, d), parts=parts_of_table(party)),
             Value(name_of("point", party), (d, 1)),
             Value(name_of("iterate", party), (d, 1), parts=ADDITIVE),
             Value(name_of("gradient", party), (d, 1), parts=protocol.sums),
@@ -241,11 +256,12 @@ def build(
             point to so many bits.
     """
     if program == SHARE:
-        for block in layout.blocks:
-            keep_table(builder, "table", block, FEATURE_BITS)
+        for holder, columns in _tables(layout):
+            keep_table(builder, "table", holder, 0, columns, _descent(layout).feature_bits)
     elif program == PREPARE:
         for block in layout.blocks:
-            keep_table(builder, "home", block, HOME_BITS)
+            first = layout.first_column(block)
+            keep_table(builder, "home", block.party, first, block.columns, HOME_BITS)
     elif program == GRADIENT:
         _gradient(layout, builder, predicted)
     elif program == COMPARE:
@@ -269,18 +285,30 @@ def _gradient(
     from party.protocols.dealing import transposed_times
 
     dealing, bits = builder.dealing, _descent(layout).error_bits
-    tables = [table_of(builder, "table", block, FEATURE_BITS) for block in layout.blocks]
-    sums = [
-        (1, dealing.product(table, builder.held(name_of("point", block.party))))
-        for table, block in zip(tables, layout.blocks, strict=True)
+    feature_bits = _descent(layout).feature_bits
+    tables = [
+        table_of(builder, "table", holder, 0, columns, feature_bits)
+        for holder, columns in _tables(layout)
     ]
-    t = dealing.combined(*sums)
-    label = builder.own(layout.label, layout.label_column(), 1, bits)
-    error = predicted(dealing, t, FEATURE_BITS + _POINT_BITS, bits)
-    spread = dealing.spread(dealing.minus(error, label, layout.label))
-    for table, block in zip(tables, layout.blocks, strict=True):
+    points = [builder.held(name_of("point", block.party)) for block in layout.blocks]
+    if layout.aligned:  # each table has the columns of all blocks
+        points = [dealing.stacked(points)] * len(tables)
+    products = [dealing.product(table, one) for table, one in zip(tables, points, strict=True)]
+    t = dealing.combined(*((1, product) for product in products))
+    error = predicted(dealing, t, feature_bits + _POINT_BITS, bits)
+    for holder in range(len(HOLDERS)) if layout.aligned else [layout.label]:
+        label = builder.own(holder, layout.label_column(), 1, bits)
+        error = dealing.minus(error, label, holder)
+    spread = dealing.spread(error)
+    gradients = [dealing.product(table, spread, transposed_times) for table in tables]
+    if layout.aligned:
+        whole = dealing.combined(*((1, gradient) for gradient in gradients))
+        gradients = [
+            dealing.rows(whole, layout.first_column(block), block.columns)
+            for block in layout.blocks
+        ]
+    for gradient, block in zip(gradients, layout.blocks, strict=True):
         name = name_of("gradient", block.party)
-        gradient = dealing.product(table, spread, transposed_times)
         before = sum_of(builder.held(name))
         keep_sum(builder, name, dealing.combined((1, before), (1, gradient)))
 
@@ -311,7 +339,7 @@ def _update(layout: Layout, builder: ProgramBuilder, kind: str, weight: int) -> 
     for block in layout.blocks:
         d, party = block.columns, block.party
         held = builder.held(name_of("point", party))
-        home = table_of(builder, "home", block, HOME_BITS)
+        home = _home(layout, builder, block)
         penalty = home.rows(0, d, dealing.at)
         gradient = sum_of(builder.held(name_of("gradient", party)))
         parts = [(factor, gradient), (1, dealing.product(penalty, held))]
@@ -369,7 +397,7 @@ def _finish(layout: Layout, builder: ProgramBuilder, weights_of: Callable[[int],
     dealing = builder.dealing
     for block in layout.blocks:
         d, party = block.columns, block.party
-        back = table_of(builder, "home", block, HOME_BITS).rows(d, d, dealing.at)
+        back = _home(layout, builder, block).rows(d, d, dealing.at)
         iterate = dealing.spread(sum_of(builder.held(name_of("iterate", party))))
         weights = dealing.rescaled(dealing.product(back, iterate), HOME_BITS)
         builder.keep(weights_of(party), dealing.spread(weights))
@@ -380,11 +408,32 @@ def _descent(layout: Layout) -> DescentLayout:
     return layout.descent
 
 
+def _tables(layout: Layout) -> list[tuple[int, int]]:
+    """The holders of tables that are multiplied, and the columns of these.
+
+    Tables that were aligned add up to the whole one: X v = A v + B v, and X' e = A' e + B' e."""
+    if layout.aligned:
+        return [(holder, layout.all_columns) for holder in range(len(HOLDERS))]
+    return [(block.party, block.columns) for block in layout.blocks]
+
+
+def _home(layout: Layout, builder: ProgramBuilder, block: Block) -> SharedTable:
+    """A holder's small matrices as they were shared."""
+    first = layout.first_column(block)
+    return table_of(builder, "home", block.party, first, block.columns, HOME_BITS)
+
+
 # -- at home
 
 
 def transform(
-    x: Matrix, penalty: Array, curvature: float, holders: int, blocks: int = 1, sample: int = 0
+    x: Matrix,
+    penalty: Array,
+    curvature: float,
+    holders: int,
+    blocks: int = 1,
+    sample: int = 0,
+    rows: int | None = None,
 ) -> tuple[Array, Array]:
     """``T`` such that ``T' (curvature x'x + penalty) T`` is at most ``rows * curvature`` over the
     number of holders, [columns, columns]; and ``D`` with ``T' ... T + D`` in its place.
@@ -396,6 +445,7 @@ def transform(
         x: standardised columns, [rows, columns].
         penalty: on each column's squared weight.
         blocks, sample: the rows s of x whose number, modulo ``blocks``, is less than ``sample``.
+        rows: those of x unless told.
     """
     wide = len(x) * curvature
     gram, sampled = np.zeros((2, x.shape[1], x.shape[1]))
@@ -414,7 +464,8 @@ def transform(
         bound = sampled + lacking + way.T @ (penalty[:, None] * way)
         further = _root(bound, 1.0)
         way, lacking = way @ further, further.T @ lacking @ further
-    return way * np.sqrt(wide / holders), wide / holders * lacking
+    most = wide if rows is None else rows * curvature
+    return way * np.sqrt(most / holders), most / holders * lacking
 
 
 def _root(bound: Array, least: float) -> Array:
@@ -508,12 +559,94 @@ def _transformed(x: Matrix, way: Array, party: Party) -> Iterator[tuple[slice, A
         part = slice(begin, min(begin + _CHUNK, len(x)))
         transformed = x[part].astype(np.float64) @ way
         if np.abs(transformed).max() > LIMIT:
-            raise InputError(
-                "the table has a row that stands out too far from all others",
-                f"{party}'s table",
-                "clip columns with single large values, or take their logarithm",
-            )
+            raise _stands_out(party)
         yield part, transformed
+
+
+def _stands_out(party: Party) -> InputError:
+    return InputError(
+        "the table has a row that stands out too far from all others",
+        f"{party}'s table",
+        "clip columns with single large values, or take their logarithm",
+    )
+
+
+class OwnColumns:
+    """A holder's columns on their way into aligned tables, as numbers of the ring.
+
+    They are scaled by what bounds the holder's own table. What its own rows add up to is at least
+    what those in common do, so that the bound holds for these, whichever they are.
+
+    """
+
+    def __init__(self, job: AlignedJob, party: Party, matrix: Matrix, curvature: float) -> None:
+        """Raises InputError for a row that does not fit into fixed point.
+
+        Args:
+            job: with the sizes of the tables; the number of common rows does not count here.
+            party: whose columns they are.
+            matrix: all rows of the holder's standardised table.
+        """
+        assert job.descent is not None
+        blocks = blocks_of(job)
+        self._matrix, self._party, self._curvature = matrix, party, curvature
+        self._layout = layout_of(job, blocks, curvature)
+        self._block = next((b for b in blocks if HOLDERS[b.party] == party), None)
+        self._features = 0 if self._block is None else self._block.columns
+        if self._block is not None:
+            self._penalty = penalties(job.descent, self._features, self._block.intercept)
+            own = matrix[:, : self._features]
+            self._way, _ = transform(
+                own, self._penalty, curvature, len(blocks), rows=job.bound_rows
+            )
+        if self._largest() > LIMIT:
+            raise _stands_out(party)
+
+    def rows(self, which: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Some of the rows: features, ones and label as far as they are here, [rows, columns]."""
+        own, features = self._matrix[which], self._features
+        found = np.empty(own.shape, np.int64)
+        if self._block is not None:
+            scaled = own[:, :features].astype(np.float64) @ self._way
+            found[:, :features] = _ring(scaled, self._layout.feature_bits)
+        found[:, features:] = _ring(own[:, features:], self._layout.error_bits)
+        return found
+
+    def _largest(self) -> float:
+        largest = 0.0
+        for begin in range(0, len(self._matrix), _CHUNK):
+            part = self._matrix[begin : begin + _CHUNK].astype(np.float64)
+            if self._block is not None:
+                scaled = part[:, : self._features] @ self._way
+                largest = max(largest, float(np.abs(scaled).max(initial=0.0)))
+        return largest
+
+    def table(self, job: AlignedJob, joined: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What the holder's programs read: its share of the common rows, zeros up to a whole block,
+        and its small matrices in the clear.
+
+        Args:
+            job: with the number of common rows.
+            joined: the holder's share of them, [rows, columns of all holders and the label].
+        """
+        blocks = blocks_of(job)
+        layout = layout_of(job, blocks, self._curvature)
+        found = np.zeros((layout.rows + layout.home_rows, joined.shape[1]), np.int64)
+        found[: len(joined)] = joined
+        if self._block is not None:
+            first = sum(b.columns for b in blocks if b.party < self._block.party)
+            own = found[layout.rows :, first : first + self._features]
+            way = self._way
+            penalty = step_of(layout) * (way.T @ (self._penalty[:, None] * way))
+            if max(np.abs(penalty).max(), np.abs(way).max()) > LIMIT:
+                raise _stands_out(self._party)
+            own[: self._features] = _ring(penalty, HOME_BITS)
+            own[self._features : 2 * self._features] = _ring(way, HOME_BITS)
+        return found
+
+
+def _ring(values: Array | Matrix, bits: int) -> NDArray[np.int64]:
+    return np.rint(values.astype(np.float64) * 2.0**bits).astype(np.int64)
 
 
 def fit(

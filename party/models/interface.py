@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from party.models.label import LabelRule
 
 if TYPE_CHECKING:
-    from party.agreement.job import Holder, Job, Party
+    from party.agreement.job import AlignedJob, Holder, Job, Party
+    from party.models.descent import OwnColumns
     from party.models.health import Health
     from party.protocols.dealing import Dealing
     from party.protocols.interface import Parts, Protocol
@@ -73,6 +74,7 @@ class DescentLayout:
         warm_blocks: those of them with which the training begins; 0 where it takes all at once.
         block_rows: of each; the last ones are filled up with rows of zeros.
         home_rows: rows behind these in which a holder keeps its own small matrices.
+        feature_bits: bits after the point of what a holder's table becomes.
         error_bits: bits after the point of a prediction less its label.
         gradient_factor: by which the sum of all rows' gradients is multiplied in a step.
         momenta: which of the weights of the step before occur, in the order of their first use.
@@ -84,6 +86,7 @@ class DescentLayout:
     warm_blocks: int
     block_rows: int
     home_rows: int
+    feature_bits: int
     error_bits: int
     gradient_factor: int
     momenta: tuple[int, ...]
@@ -108,6 +111,7 @@ class Layout:
         step_factor, step_shift: the step width, ``factor / 2**shift``.
         receivers: for each seat, whether it receives weights, and of which blocks.
         descent: where the solver takes all rows in each pass; batch and step are nothing then.
+        aligned: whether each holder has a matrix of all columns, of which the sum is the table.
     """
 
     blocks: tuple[Block, ...]
@@ -119,15 +123,31 @@ class Layout:
     step_shift: int
     receivers: tuple[tuple[int, tuple[int, ...]], ...]
     descent: DescentLayout | None = None
+    aligned: bool = False
+
+    @property
+    def all_columns(self) -> int:
+        """Features of all holders, and the ones."""
+        return sum(block.columns for block in self.blocks)
 
     def columns_of(self, party: int) -> int:
         """Columns of a party's matrix: its features, the ones, the label."""
+        if self.aligned:
+            return self.all_columns + 1 if party < len(HOLDERS) else 0
         own = sum(block.columns for block in self.blocks if block.party == party)
         return own + (party == self.label)
 
     def label_column(self) -> int:
-        """Where the label stands in its holder's matrix: behind that holder's features."""
+        """Where the label stands in a matrix that has it: behind the features."""
+        if self.aligned:
+            return self.all_columns
         return sum(block.columns for block in self.blocks if block.party == self.label)
+
+    def first_column(self, block: Block) -> int:
+        """Where a block begins in its holder's matrix."""
+        if not self.aligned:
+            return 0
+        return sum(one.columns for one in self.blocks[: self.blocks.index(block)])
 
 
 @dataclass(frozen=True)
@@ -178,7 +198,9 @@ class ProgramBuilder(ABC):
 
     @abstractmethod
     def own(self, party: int, first: int, columns: int, bits: int) -> Any:
-        """The batch's rows of some columns of a party's own table, in fixed point, not shared."""
+        """The batch's rows of some columns of a party's own table, in fixed point, not shared.
+
+        Where tables have been aligned they are numbers of the ring already."""
 
     @abstractmethod
     def held(self, name: str) -> list[list[Any]]:
@@ -244,6 +266,10 @@ class Model(ABC):
     @abstractmethod
     def back_from_home(self, job: Job, party: Party, room: NDArray[np.float32]) -> None:
         """Puts the standardised table back into the room, as near as float32 can bring it."""
+
+    @abstractmethod
+    def to_align(self, job: AlignedJob, party: Party, matrix: NDArray[np.float32]) -> OwnColumns:
+        """A party's standardised columns, as an alignment takes them."""
 
     @property
     @abstractmethod

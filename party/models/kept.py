@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from party.models.interface import HOLDERS, Block, ProgramBuilder
+from party.models.interface import HOLDERS, ProgramBuilder
 from party.protocols.interface import Parts
 
 if TYPE_CHECKING:
@@ -21,23 +21,25 @@ def parts_of_table(party: int) -> Parts:
     return ((), (0,), (1,)) if party == 0 else ((0,), (), (1,))
 
 
-def keep_table(builder: ProgramBuilder, what: str, block: Block, bits: int) -> None:
-    """Shares a holder's rows, once for all programs that follow."""
-    own = builder.own(block.party, 0, block.columns, bits)
-    shared = builder.dealing.share(own, block.party)
+def keep_table(
+    builder: ProgramBuilder, what: str, holder: int, first: int, columns: int, bits: int
+) -> None:
+    """Shares some columns of a holder's rows, once for all programs that follow."""
+    shared = builder.dealing.share(builder.own(holder, first, columns, bits), holder)
     shares: list[list[Any]] = [[], [], [shared.mask]]
     shares[shared.other] = [shared.masked]
-    builder.keep(name_of(what, block.party), shares)
+    builder.keep(name_of(what, holder), shares)
 
 
-def table_of(builder: ProgramBuilder, what: str, block: Block, bits: int) -> SharedTable:
+def table_of(
+    builder: ProgramBuilder, what: str, holder: int, first: int, columns: int, bits: int
+) -> SharedTable:
     """A holder's rows as they were shared."""
     from party.protocols.dealing import SharedTable
 
-    held = builder.held(name_of(what, block.party))
-    own = builder.own(block.party, 0, block.columns, bits)
-    other = 1 - block.party
-    return SharedTable(block.party, own, held[other][0], held[2][0])
+    held = builder.held(name_of(what, holder))
+    own = builder.own(holder, first, columns, bits)
+    return SharedTable(holder, own, held[1 - holder][0], held[2][0])
 
 
 def sum_of(held: list[list[Any]]) -> Sum:

@@ -28,7 +28,8 @@ from party.process.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from party.agreement.job import Job, Party
+    from party.agreement.job import AlignedJob, Job, Party
+    from party.models.descent import OwnColumns
     from party.protocols.dealing import Dealing, Sum
     from party.protocols.interface import Protocol
 
@@ -100,6 +101,9 @@ class LinearPredictor(Model):
     def back_from_home(self, job: Job, party: Party, room: NDArray[np.float32]) -> None:
         if job.descent is not None:
             descent.back_from_home(job, party, room, self.curvature)
+
+    def to_align(self, job: AlignedJob, party: Party, matrix: NDArray[np.float32]) -> OwnColumns:
+        return descent.OwnColumns(job, party, matrix, self.curvature)
 
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         if layout.descent is not None:

@@ -469,13 +469,15 @@ static void ask_for(const void *row, size_t bytes) {
 
 static void input(kit_executor *e, const kit_program *program, const kit_instruction *i) {
     const int32_t *rows = rows_of_step(e, program, i);
-    const float *table = program->table + i->p[2];
-    const size_t width = (size_t)i->p[1] * sizeof(float);
+    const size_t element = (size_t)program->table_element;
+    const size_t width = (size_t)i->p[1] * element;
+    const size_t row = (size_t)program->table_columns * element;
+    const uint8_t *table = (const uint8_t *)program->table + (size_t)i->p[2] * element;
     uint8_t *o = e->arena + i->out;
     for (int64_t r = 0; r < i->p[0]; r++, o += width) {
         if (r + ROWS_AHEAD < i->p[0])
-            ask_for(table + rows[r + ROWS_AHEAD] * program->table_columns, width);
-        memcpy(o, table + rows[r] * program->table_columns, width);
+            ask_for(table + (size_t)rows[r + ROWS_AHEAD] * row, width);
+        memcpy(o, table + (size_t)rows[r] * row, width);
     }
 }
 
@@ -607,6 +609,7 @@ static int check_rows(kit_executor *e, const kit_program *program) {
             continue;
         if (i->op == KIT_INPUT) {
             if (i->p[0] < 0 || i->p[1] < 0 || i->p[2] < 0 || !program->table ||
+                program->table_element != kit_type_size(i->type) ||
                 i->p[2] > program->table_columns || i->p[1] > program->table_columns - i->p[2])
                 return fail(e, KIT_ERROR_SYSTEM, -1, "the table is not what the schedule reads");
         }

@@ -70,8 +70,9 @@ typedef struct {
     int64_t first_step, steps;
     const int32_t *rows; /* for each step as many as INPUT, TAKE and PUT say */
     int64_t row_count;
-    const float *table;
+    const void *table;
     int64_t table_rows, table_columns;
+    int64_t table_element; /* bytes: 4 of float32, 8 of int64 */
     double time_limit, silence_limit; /* seconds; 0: none */
 } kit_program;
 

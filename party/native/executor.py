@@ -21,6 +21,7 @@ SPIN = 50
 _NAMES = ("alice", "bob", "server")
 _ALIGNMENT = 64
 _NOTHING = (0, 0, 0)
+_TABLE_TYPES = (np.dtype(np.float32), np.dtype(np.int64))
 _TROUBLES = {
     1: "divides by zero",
     2: "meets a number that its type cannot hold",
@@ -145,7 +146,7 @@ class Executor:
         first_step: int,
         steps: int,
         rows: npt.NDArray[np.int32] | None = None,
-        table: npt.NDArray[np.float32] | None = None,
+        table: npt.NDArray[np.float32] | npt.NDArray[np.int64] | None = None,
         time_limit_s: float = 0.0,
         silence_limit_s: float = 0.0,
     ) -> None:
@@ -163,7 +164,7 @@ class Executor:
         rows
             Indices into the table, flat: for each step the batch that INPUT reads.
         table
-            The party's own rows, C-contiguous.
+            The party's own rows, C-contiguous: numbers, or of the ring; as INPUT says.
         time_limit_s, silence_limit_s
             For the whole run, and for a peer that is awaited and not heard of; 0 for no limit. A
             peer that is heard of has ``PATIENCE`` times the latter for each message.
@@ -175,9 +176,9 @@ class Executor:
         if rows is not None and (rows.dtype != np.int32 or not rows.flags.c_contiguous):
             raise ValueError("the rows are a contiguous array of int32")
         if table is not None and (
-            table.dtype != np.float32 or table.ndim != 2 or not table.flags.c_contiguous
+            table.dtype not in _TABLE_TYPES or table.ndim != 2 or not table.flags.c_contiguous
         ):
-            raise ValueError("the table is a contiguous matrix of float32")
+            raise ValueError("the table is a contiguous matrix of float32 or int64")
         if first_step < 0 or steps < 0:
             raise ValueError("steps are counted from 0")
         program = Program(
@@ -190,6 +191,7 @@ class Executor:
             table=None if table is None else table.ctypes.data,
             table_rows=0 if table is None else table.shape[0],
             table_columns=0 if table is None else table.shape[1],
+            table_element=0 if table is None else table.itemsize,
             time_limit=time_limit_s,
             silence_limit=silence_limit_s,
         )

@@ -101,7 +101,7 @@ class Op(IntEnum):
     BITREVERSE = 31  # o[i] = x[i] with its bits in reverse order
     XORINDICES = 32  # o[i] = the exclusive or of the positions of the set bits of x[i]
     # the world outside the arena
-    INPUT = 33  # p = rows, columns, first: the step's rows of the party's own table (float32)
+    INPUT = 33  # p = rows, columns, first: the step's rows of the party's own table
     SEND = 34  # p = peer, key, bytes: queues x
     FLUSH = 35  # p = peer: what is queued goes out in one write
     RECV = 36  # p = peer, key, bytes: waits for the peer's next message, which must be this one

@@ -93,6 +93,7 @@ class Program(ctypes.Structure):
         ("table", c_void_p),
         ("table_rows", c_int64),
         ("table_columns", c_int64),
+        ("table_element", c_int64),
         ("time_limit", c_double),
         ("silence_limit", c_double),
     )

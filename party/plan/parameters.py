@@ -49,9 +49,9 @@ class PlanParameters:
             layout=Layout(
                 blocks=blocks,
                 label=PARTIES.index(job.label_holder),
-                rows=job.rows,
+                rows=job.plan_rows,
                 batch_size=0 if batches is None else batches.batch_size,
-                share_rows=min(job.rows, SHARE_ROWS),
+                share_rows=min(job.plan_rows, SHARE_ROWS),
                 step_factor=0 if width is None else width.factor,
                 step_shift=0 if width is None else width.shift,
                 receivers=tuple(
@@ -59,6 +59,7 @@ class PlanParameters:
                     for to in job.receivers
                 ),
                 descent=model_of(job.parameters).descent(job, blocks),
+                aligned=job.matches,
             ),
         )
 

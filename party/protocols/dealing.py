@@ -157,6 +157,19 @@ class Dealing(ABC):
         """Zeros in the place of a value's shares."""
         return self._each(lambda shares: tf.zeros(shares[0].shape.as_list(), tf.int64), like)
 
+    def stacked(self, vectors: list[list[list[Any]]]) -> list[list[Any]]:
+        """Vectors below each other as one vector, without a message."""
+        found: list[list[Any]] = []
+        for party in range(3):
+            with self.at(party):
+                held = zip(*(vector[party] for vector in vectors), strict=True)
+                found.append([tf.concat(parts, 0) for parts in held])
+        return found
+
+    def rows(self, value: Sum, first: int, count: int) -> Sum:
+        """Some rows of a value."""
+        return self._each(lambda shares: shares[0][first : first + count], value)
+
     def minus(self, value: Sum, number: Any, party: int) -> Sum:
         """A value less what a party knows, one with a share of it."""
         with self.at(party):

@@ -11,13 +11,15 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from party.agreement.job import Job, Party
+from party.agreement.job import Job, Party, Sizes
 from party.models.health import Health
 from party.process import files
 from party.process.errors import InputError
 from party.table.findings import Finding
 
-Phase = Literal["starting", "table", "plan", "joining", "running", "revealing", "done", "failed"]
+Phase = Literal[
+    "starting", "table", "plan", "joining", "aligning", "running", "revealing", "done", "failed"
+]
 
 Seconds = Annotated[float, AfterValidator(lambda value: round(value, 6))]
 
@@ -92,6 +94,7 @@ class StatusDocument(PublicStatus):
         waiting_for: the parties that have not come yet.
         message, where, hint: what it is doing or what is wrong, as an error has them.
         final: whether it failed in a way that running the same job again cannot help.
+        sizes: of the tables that were aligned, as all three know them.
         started, updated: moments in UTC, in the form of ISO 8601.
     """
 
@@ -109,6 +112,7 @@ class StatusDocument(PublicStatus):
     where: str | None = None
     hint: str | None = None
     final: bool = False
+    sizes: Sizes | None = None
     started: str
     updated: str
 
@@ -197,6 +201,23 @@ class Traffic(BaseModel):
     waits: int
 
 
+class Aligned(BaseModel):
+    """What an alignment found and took.
+
+    Attributes:
+        sizes: rows of both tables, and those in common; all three parties know them.
+        align_s: seconds.
+        bytes_sent, bytes_received: before TLS.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sizes: Sizes
+    align_s: Seconds
+    bytes_sent: int
+    bytes_received: int
+
+
 class PartyReport(Figures, Document):
     """``report.json`` of one party: what a run took.
 
@@ -208,6 +229,7 @@ class PartyReport(Figures, Document):
         table_bytes: the size of its own table in it.
         peer_keys: SHA-256 of the others' public keys, as a job pins them; none for a runtime
             without TLS.
+        alignment: None for tables that were not aligned.
     """
 
     NAME = "report.json"
@@ -225,6 +247,7 @@ class PartyReport(Figures, Document):
     peak_bytes: int
     table_bytes: int
     peer_keys: dict[Party, str] = {}
+    alignment: Aligned | None = None
 
 
 class RunTimes(BaseModel):
@@ -329,7 +352,9 @@ class TableCheck(Document):
         job, party: whose table it should be: the job's name, and the party.
         fits: whether the party will take it.
         rows, features, label: what the job expects; ``features`` counts columns of the model, and
-            ``label`` is whether the party holds it.
+            ``label`` is whether the party holds it. Of a table that is to be aligned, ``rows`` are
+            those that it has.
+        identifiers: rows that an alignment would take; None without one.
         sha256: of the CSV text, as far as the job takes it; None for a table that does not fit.
         ignored: the positions, from 1, of columns that the job does not name.
         columns: what training does with features that are not plain numbers.
@@ -347,6 +372,7 @@ class TableCheck(Document):
     rows: int
     features: int
     label: bool
+    identifiers: int | None = None
     sha256: str | None = None
     ignored: tuple[int, ...] = ()
     columns: tuple[Treatment, ...] = ()

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from party.agreement.job import Job, Party
+from party.agreement.job import AlignedJob, Job, Party
 from party.process import streams
 from party.reporting.documents import Phase, StatusDocument
 
@@ -88,6 +88,11 @@ class Status:
         self._logged = float("-inf")
         self._write()
         self._log.say(message, phase=phase, **fields)
+
+    def aligned(self, job: AlignedJob) -> None:
+        """How large the job is, now that it is known."""
+        self._set(steps=job.steps, sizes=job.sizes)
+        self._write()
 
     def waiting(self, message: str, waiting_for: Sequence[Party]) -> None:
         """What the join is waiting for."""

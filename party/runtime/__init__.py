@@ -15,13 +15,14 @@ from party.agreement.hosts import Address, Hosts
 from party.agreement.job import PARTIES, Job, Party
 from party.identity import Keys
 from party.process.errors import InputError
-from party.reporting.documents import Figures, Times
+from party.reporting.documents import Aligned, Figures, Times
 from party.reporting.status import Status
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from party.alignment import Identifiers
     from party.table import Table
 
 Name = Literal["sealed", "tensorflow"]
@@ -46,6 +47,7 @@ class Assignment:
     hosts: Hosts
     keys: Keys
     table: Table | None  # None for the third server
+    identifiers: Identifiers | None  # of the table's rows, where they are aligned
     listen: Address
     cache: Path
     wait_s: float
@@ -70,6 +72,8 @@ class Outcome:
             was told.
         kept: its shares of the model, where nobody gets it.
         peer_keys: the digests of the others' keys, as a job pins them.
+        job: what was trained, with the sizes that an alignment found.
+        alignment: what that took; None where there was none.
     """
 
     opened: dict[str, npt.NDArray[np.float64]]
@@ -81,6 +85,8 @@ class Outcome:
     figures: Figures = field(default_factory=Figures)
     kept: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     peer_keys: dict[Party, str] = field(default_factory=dict)
+    job: Job | None = None
+    alignment: Aligned | None = None
 
 
 def default_cache() -> Path:

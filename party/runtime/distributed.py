@@ -50,6 +50,12 @@ def train(assignment: Assignment) -> Outcome:
             "result",
             "leave the key out, or use the sealed runtime",
         )
+    if assignment.job.align is not None:
+        raise InputError(
+            "the tensorflow runtime cannot align tables",
+            "align",
+            "leave it out, or use the sealed runtime",
+        )
     if assignment.job.batches_of is None:
         raise InputError(
             "the tensorflow runtime trains by mini-batches alone",

@@ -7,84 +7,101 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 
-from party.agreement.job import PARTIES, Job
-from party.channel import join, listen
-from party.compiler import prepared
+from party.agreement.job import PARTIES, Job, Party
+from party.channel import Joined, Messages, join, listen
+from party.compiler import Prepared, prepared
 from party.identity import reloaded
 from party.models.interface import Stretch
 from party.models.registry import model_of
 from party.native import Executor, Kind, RunError
 from party.plan.parameters import PlanParameters
 from party.process import files
-from party.process.errors import JobError
+from party.process.errors import JobError, KitError
 from party.process.exit import Stop
-from party.reporting.documents import Figures, Times
+from party.reporting.documents import Aligned, Figures, Times
 from party.runtime import BUILDING, Assignment, Outcome
+from party.runtime.aligning import Rows, align, see_to_order
 from party.schedule import ROW_INSTRUCTIONS, Schedule, arena, opened_values, shares_of
 
 SILENCE_LIMIT_S = 120.0
 """A peer that is connected and awaited, and says nothing for so long, is taken for gone. One that
 is alive has ten times as long for each message (``party.native.executor.PATIENCE``)."""
 
+_BUILDING_S = 600.0
+"""So long the others may be silent while they make their plans."""
+
 _LOOK_EVERY_S = 0.5
 _PACE_OVER = 10  # looks
 
 
 def train(assignment: Assignment) -> Outcome:
-    """Prepare the schedule, join the others, run every step, and open the model to whom it goes."""
-    job, status, index = assignment.job, assignment.status, assignment.index
-    clock = _Clock()
+    """Prepare the schedule, join the others, run every step, and open the model to whom it goes.
 
-    status.enter("plan", "preparing the plan")
-    # Where one machine is all three parties, one builder serves them all and holds this lock.
-    with files.locked(assignment.cache / BUILDING, shared=True):
-        found = prepared(job, index, assignment.cache)
-    schedule = found.schedule
-    plan_s = clock.lap()
-
-    table, model = None, model_of(job.parameters)
-    if assignment.table is not None:
-        own = assignment.table
-        table = model.at_home(job, assignment.party, own.matrix, own.room)
-    status.enter("joining", f"plan {schedule.plan_digest[:12]} is ready; joining")
-    listener = listen(assignment.listen) if index < len(PARTIES) - 1 else None
-    joined = join(
-        job,
-        assignment.party,
-        assignment.hosts,
-        assignment.keys,
-        schedule.plan_digest,
-        listener,
-        assignment.wait_s,
-        status.waiting,
-        reload=reloaded,
-    )
-    connect_s = clock.lap()
-
-    room = arena(schedule)
+    Tables that are aligned come first: how many rows the plan is for, the parties find out.
+    """
+    job, clock, status = assignment.job, _Clock(), assignment.status
+    model = model_of(job.parameters)
+    table: Rows | None = None
+    aligned: Aligned | None = None
+    if not job.matches:
+        found = _prepared(job, assignment)
+        plan_s = clock.lap()
+        if assignment.table is not None:
+            own = assignment.table
+            table = model.at_home(job, assignment.party, own.matrix, own.room)
+        joined = _join(assignment, found.schedule.plan_digest)
+        connect_s = clock.lap()
+    else:
+        joined = _join(assignment, job.digest)
+        connect_s = clock.lap()
     with joined:
-        executor = Executor(room, schedule.index, joined.connections, index, schedule.window)
+        messages = Messages(joined.connections)
+        if job.align is not None and not job.matches:
+            with _told(messages):
+                see_to_order(assignment, joined.run, messages)
+        if job.matches:
+            with _told(messages):
+                made = align(assignment, joined.run, messages)
+                align_s = clock.lap()
+                job, table = made.job, made.table
+                found = _prepared(job, assignment)
+                _agree(messages, assignment.party, found.schedule.plan_digest)
+            aligned = Aligned(
+                sizes=made.job.sizes,
+                align_s=align_s,
+                bytes_sent=messages.sent,
+                bytes_received=messages.received,
+            )
+            plan_s = clock.lap()
+        schedule = found.schedule
+        room = arena(schedule)
+        executor = Executor(
+            room, schedule.index, joined.connections, assignment.index, schedule.window
+        )
         status.enter("running", "all three are here and agree", run=joined.run[:16])
         try:
-            run = _Run(assignment, executor, schedule, room)
+            run = _Run(assignment, job, executor, schedule, room)
             run.through(table)
         finally:
             assignment.traffic.update(executor.counters)
     train_s = clock.lap()
-    if assignment.table is not None and assignment.table.room is not None:
-        model.back_from_home(job, assignment.party, assignment.table.room)
+    used = None if job.matches or assignment.table is None else assignment.table.room
+    if used is not None:
+        model.back_from_home(job, assignment.party, used)
     main = max(schedule.programs, key=lambda code: len(code.instructions))
     opened = opened_values(schedule, room, "open")
     kept = {} if job.receivers else shares_of(schedule, room, _model_values(job))
     room.fill(0)  # shares and batches, of which a party that stays has no more need
 
     return Outcome(
+        job=job,
         opened=opened,
         kept=kept,
         steps=run.steps,
@@ -92,6 +109,7 @@ def train(assignment: Assignment) -> Outcome:
         plan_digest=schedule.plan_digest,
         run=joined.run,
         peer_keys={party: key for party, (key, _) in joined.peers.items()},
+        alignment=aligned,
         times=Times(
             plan_s=plan_s,
             connect_s=connect_s,
@@ -108,6 +126,65 @@ def train(assignment: Assignment) -> Outcome:
             arena_bytes=schedule.arena_bytes,
         ),
     )
+
+
+def _prepared(job: Job, assignment: Assignment) -> Prepared:
+    assignment.status.enter("plan", "preparing the plan")
+    # Where one machine is all three parties, one builder serves them all and holds this lock.
+    with files.locked(assignment.cache / BUILDING, shared=True):
+        return prepared(job, assignment.index, assignment.cache)
+
+
+def _join(assignment: Assignment, plan_digest: str) -> Joined:
+    """Meet the others; without a plan yet, the job's digest stands for it."""
+    known = not assignment.job.matches
+    assignment.status.enter(
+        "joining", f"plan {plan_digest[:12]} is ready; joining" if known else "joining"
+    )
+    listener = listen(assignment.listen) if assignment.index < len(PARTIES) - 1 else None
+    return join(
+        assignment.job,
+        assignment.party,
+        assignment.hosts,
+        assignment.keys,
+        plan_digest,
+        listener,
+        assignment.wait_s,
+        assignment.status.waiting,
+        reload=reloaded,
+    )
+
+
+@contextmanager
+def _told(messages: Messages) -> Iterator[None]:
+    """Whatever ends the party here, the others are told."""
+    try:
+        yield
+    except Stop:
+        messages.give_up(JobError("it was stopped"))
+        raise
+    except JobError as error:
+        messages.give_up(error)
+        raise
+    except KitError:
+        # What is wrong with its table is this party's own affair.
+        messages.give_up(JobError("its table does not fit"))
+        raise
+
+
+def _agree(messages: Messages, party: Party, plan_digest: str) -> None:
+    """See that all three have made the same plan of what they found."""
+    others = [one for one in PARTIES if one != party]
+    for other in others:
+        messages.send(other, bytes.fromhex(plan_digest))
+    for other in others:
+        digest = messages.receive(other, len(plan_digest) // 2, _BUILDING_S).hex()
+        if digest != plan_digest:
+            raise JobError(
+                f"{party} and {other} have different plans",
+                f"{party} has {plan_digest[:16]}, {other} has {digest[:16]}",
+                "install the same image at all three parties, with nothing changed",
+            )
 
 
 def _model_values(job: Job) -> list[str]:
@@ -143,11 +220,12 @@ class _Run:
     def __init__(
         self,
         assignment: Assignment,
+        job: Job,
         executor: Executor,
         schedule: Schedule,
         room: npt.NDArray[np.uint8],
     ) -> None:
-        self.assignment, self.job = assignment, assignment.job
+        self.assignment, self.job = assignment, job
         self.executor, self.schedule, self.room = executor, schedule, room
         self.steps = 0
         self.settled: str | None = None  # the last phase that has
@@ -159,7 +237,7 @@ class _Run:
         limit = assignment.time_limit_s
         self.deadline = None if limit is None else time.monotonic() + limit
 
-    def through(self, table: npt.NDArray[np.float32] | None) -> None:
+    def through(self, table: Rows | None) -> None:
         """Every program in its order. Raises JobError where a party, a peer or a clock ends it."""
         worker = threading.Thread(target=self._work, args=(table,), name="executor")
         worker.start()
@@ -184,7 +262,7 @@ class _Run:
         """Whether the last phase has; None where nobody was told."""
         return None if self.asked is None else self.settled == self.asked
 
-    def _work(self, table: npt.NDArray[np.float32] | None) -> None:
+    def _work(self, table: Rows | None) -> None:
         try:
             first = 0
             for stretch, rows in self._with_rows():
@@ -216,7 +294,7 @@ class _Run:
         first: int,
         steps: int,
         rows: npt.NDArray[np.int32] | None,
-        table: npt.NDArray[np.float32] | None,
+        table: Rows | None,
     ) -> None:
         code = self.schedule.program(name).instructions
         flat = None if rows is None else np.ascontiguousarray(rows.reshape(-1))

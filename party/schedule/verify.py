@@ -35,7 +35,7 @@ _TYPES: dict[Op, frozenset[Type]] = {
     Op.INVERT: _INTEGERS,
     Op.NOT: frozenset({Type.BOOL}),
     Op.ROUND: _FLOATS,
-    Op.INPUT: frozenset({Type.FLOAT32}),
+    Op.INPUT: frozenset({Type.FLOAT32, Type.INT64}),
     Op.SEED: frozenset({Type.INT32}),
 }
 """The element types of an instruction, where not every type will do."""

@@ -28,6 +28,7 @@ class Expected:
         label: what the label must be; None where another party holds it.
         intercept: whether a column of ones follows the features in the matrix.
         row_limit: the largest squared length of a standardised row, or None for any.
+        key: names of the columns that identify a row, which are text and no part of the matrix.
     """
 
     job: str
@@ -38,6 +39,7 @@ class Expected:
     intercept: bool
     row_limit: float | None
     schemas: tuple[ColumnSchema | None, ...] = ()
+    key: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, job: Job, party: Party) -> Expected:
@@ -62,6 +64,7 @@ class Expected:
             intercept=party == job.intercept_holder,
             row_limit=limit,
             schemas=schemas if any(schemas) else (),
+            key=() if job.align is None else job.align.of(party),
         )
 
     @property
@@ -120,8 +123,9 @@ class Expected:
         if (label := value["label"]) is not None:
             classes = None if label["classes"] is None else tuple(label["classes"])
             value["label"] = LabelRule(classes, label["unit"], label["most"])
+        names = {key: tuple(value[key]) for key in ("columns", "key", "schemas")}
         if value["schemas"]:
             from party.agreement.columns import from_plain
 
-            value["schemas"] = [one if one is None else from_plain(one) for one in value["schemas"]]
-        return cls(**value | {key: tuple(value[key]) for key in ("columns", "schemas")})
+            names["schemas"] = tuple(one and from_plain(one) for one in value["schemas"])
+        return cls(**value | names)

@@ -34,6 +34,8 @@ Kind = Literal[
     "too-large",
     "outlier",
     "far-row",
+    "missing-identifier",
+    "repeated-identifier",
 ]
 
 _TITLES: Mapping[Kind, str] = {
@@ -58,6 +60,8 @@ _TITLES: Mapping[Kind, str] = {
     "too-large": "columns with values too large to standardise",
     "outlier": "values too far from their column's mean",
     "far-row": "rows too far from the others for the steps of this job",
+    "missing-identifier": "rows without an identifier",
+    "repeated-identifier": "rows with an identifier of an earlier row",
 }
 """What several findings of a kind are called together. Of the others there is one at most."""
 
@@ -117,18 +121,21 @@ class Finding:
 class UnfitTableError(InputError):
     """A table that does not fit the job, with everything that was found."""
 
-    def __init__(self, findings: Sequence[Finding], path: Path) -> None:
+    def __init__(self, findings: Sequence[Finding], path: Path, rows: int = 0) -> None:
         super().__init__(*_text(findings, path))
         self.findings = tuple(findings)
         self.path = path
+        self.rows = rows  # of the table, where whoever found this has counted them
 
     def to_json(self) -> dict[str, Any]:
         """For the process that asked for the table."""
-        return {"findings": [asdict(one) for one in self.findings], "path": str(self.path)}
+        findings = [asdict(one) for one in self.findings]
+        return {"findings": findings, "path": str(self.path), "rows": self.rows}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> UnfitTableError:
-        return cls([Finding.from_json(one) for one in value["findings"]], Path(value["path"]))
+        findings = [Finding.from_json(one) for one in value["findings"]]
+        return cls(findings, Path(value["path"]), value["rows"])
 
 
 def _text(findings: Sequence[Finding], path: Path) -> tuple[str, str, str]:

@@ -29,12 +29,14 @@ class Layout:
         positions: of each of the job's columns in a row, from 0; None for one that is missing.
         header: its bytes, with the line's end; empty where there is none.
         findings: what is wrong with the first row itself.
+        key: the positions of the columns that identify a row.
     """
 
     width: int
     positions: tuple[int | None, ...]
     header: bytes = b""
     findings: tuple[Finding, ...] = ()
+    key: tuple[int, ...] = ()
 
     @property
     def plain(self) -> bool:
@@ -49,7 +51,8 @@ class Layout:
     @property
     def ignored(self) -> tuple[int, ...]:
         """The positions, from 1, of columns that the job does not name."""
-        return tuple(i + 1 for i in range(self.width) if i not in set(self.positions))
+        known = {*self.positions, *self.key}
+        return tuple(i + 1 for i in range(self.width) if i not in known)
 
 
 def layout_of(block: Block, expected: Expected) -> Layout:
@@ -90,7 +93,8 @@ def _named(cells: list[str], header: bytes, expected: Expected) -> Layout:
             hint = "keep one of these columns, or rename the others"
             where = cells.index(name, cells.index(name) + 1) + 1
             findings.append(Finding("repeated-column", what, hint, name, where, 1, _FIRST))
-    return Layout(len(cells), tuple(positions), header, tuple(findings))
+    key = tuple(cells.index(name) for name in expected.key if name in cells)
+    return Layout(len(cells), tuple(positions), header, tuple(findings), key)
 
 
 def _counted(cells: list[str], without: Layout) -> Layout:

@@ -55,22 +55,25 @@ class Taken:
 
     def pieces(self) -> Iterator[bytes]:
         """All of it: the text that the digest is of."""
-        return (head + block.text for head, block in self._blocks())
+        return (piece for piece, _ in self._blocks())
 
     def _blocks(self) -> Iterator[tuple[bytes, Block]]:
-        """Blocks, and what stands before each: the header before the first one."""
+        """What is taken, the header before the first block; and of it the numbers."""
         for raw, layout in laid_out(self._path, self._expected, self._text):
             first, self._layout = self._layout is None, layout
             if layout.findings:
                 raise UnreadableLinesError
             block = rows_of(raw, layout)
-            head = raw.text[: len(raw.text) - len(block.text)]
+            piece = raw.text
             if not layout.plain:
-                head = _line(self._expected.columns) if first else b""
-                block = Block(block.line, _picked(block.text, layout, self._expected))
-                self._sha256.update(head)
-                self._sha256.update(block.text)
-            yield head, block
+                names = self._expected.columns
+                piece = _line((*self._expected.key, *names)) if first else b""
+                own = whole = _picked(block.text, layout, (), self._expected)
+                if layout.key:
+                    whole = _picked(block.text, layout, layout.key, self._expected)
+                piece, block = piece + whole, Block(block.line, own)
+                self._sha256.update(piece)
+            yield piece, block
 
 
 def laid_out(path: Path, expected: Expected, text: Text) -> Iterator[tuple[Block, Layout]]:
@@ -98,30 +101,30 @@ def rows_of(block: Block, layout: Layout) -> Block:
     return Block(1 + bool(layout.header), text[len(layout.header) :])
 
 
-def _picked(text: bytes, layout: Layout, expected: Expected) -> bytes:
+def _picked(text: bytes, layout: Layout, key: tuple[int, ...], expected: Expected) -> bytes:
+    """The job's cells, those of the key first."""
     if not text:
         return b""
     try:
-        return pick(text, layout.width, layout.whole)
+        return pick(text, layout.width, (*key, *layout.whole))
     except UnreadableLinesError:
         # Quotes inside of other columns' texts: right, and beyond the quick look.
         lines = text.removesuffix(b"\n").split(b"\n")
-        return b"".join(_exactly(line, layout, expected) for line in lines)
+        return b"".join(_exactly(line, layout, key, expected) for line in lines)
 
 
-def _exactly(line: bytes, layout: Layout, expected: Expected) -> bytes:
+def _exactly(line: bytes, layout: Layout, key: tuple[int, ...], expected: Expected) -> bytes:
     try:
         cells = cells_of(line)
     except WrongLineError:
         raise UnreadableLinesError from None
     if len(cells) != layout.width:
         raise UnreadableLinesError
-    picked = [cells[position] for position in layout.whole]
-    if expected.schemas:
-        return _line(picked)  # what stands in the cells is looked at later
-    if not all(NUMBER.fullmatch(cell) for cell in picked):
+    own = [cells[position] for position in layout.whole]
+    # Where columns are more than numbers, what stands in the cells is looked at later.
+    if not expected.schemas and not all(NUMBER.fullmatch(cell) for cell in own):
         raise UnreadableLinesError
-    return ",".join(picked).encode() + b"\n"
+    return _line([*(cells[position] for position in key), *own])
 
 
 def _line(cells: Iterable[str]) -> bytes:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from party.agreement.job import PARTIES, Descent
+from party.agreement.job import PARTIES, AlignedJob, Descent, Job, Sizes
 from party.models.registry import model_of
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
@@ -27,7 +28,8 @@ from tests.attacks.transcripts import (
     messages,
     worlds,
 )
-from tests.audit.conftest import SPLIT, descent_job
+from tests.audit.conftest import MATCHED, SPLIT, descent_job
+from tests.harness.alignments import aligned_tables
 from tests.harness.plans import short_plan, small_plan
 
 STEPS = 60
@@ -133,16 +135,34 @@ def test_no_mask_of_a_descent_is_used_twice(protocol: str, tmp_path: Path, tried
     """A table crosses once and its mask is used again, as a share: it is sent in one run alone. All
     programs of two descents on the same tables, in their course."""
     job = descent_job(protocol, 32, training=Descent(passes=PASSES, tolerance=1e-5), **SPLIT)
-    plan, draw = short_plan(PlanParameters.of(job)), np.random.default_rng(3)
-    layout = plan.parameters.layout
-    # What is opened is a share as it came to be: it is no mask, and may have been dealt.
-    names = tuple(p.name for p in plan.programs if not p.opens)
-    assert layout.descent is not None and "compare" in names
-    tables = {}
+    layout, draw = PlanParameters.of(job).layout, np.random.default_rng(3)
+    tables: dict[int, Any] = {}
     for party in range(2):
         own = draw.normal(size=(layout.rows, layout.columns_of(party))).astype(np.float32)
         own[:, -1] = 1 if party == 0 else draw.integers(0, 2, layout.rows)
         tables[party] = model_of(job.parameters).at_home(job, PARTIES[party], own)
+    assert descended_twice(job, tables, tmp_path, tried, "descents") == SENT_IN_DESCENTS[protocol]
+
+
+@pytest.mark.parametrize("protocol", SENT_IN_DESCENTS)
+def test_nor_is_one_where_tables_were_aligned(protocol: str, tmp_path: Path, tried: Tried) -> None:
+    """Both have a matrix of all columns, the same in both runs."""
+    sizes = Sizes(alice=40, bob=50, common=32)
+    training = Descent(passes=PASSES, tolerance=1e-6)
+    job = descent_job(protocol, 32, training=training, **SPLIT | MATCHED | {"sizes": sizes})
+    draw = np.random.default_rng(3)
+    tables = aligned_tables(cast(AlignedJob, job), draw)
+    assert descended_twice(job, tables, tmp_path, tried, "descents on aligned tables") > 5_000
+
+
+def descended_twice(
+    job: Job, tables: dict[int, Any], tmp_path: Path, tried: Tried, what: str
+) -> int:
+    """Two runs of all programs in their course, in which no block is sent twice; how many are."""
+    protocol, plan = job.protocol, short_plan(PlanParameters.of(job))
+    # What is opened is a share as it came to be: it is no mask, and may have been dealt.
+    names = tuple(p.name for p in plan.programs if not p.opens)
+    assert "compare" in names
     views = []
     for number in range(2):
         directory = tmp_path / f"run{number}"
@@ -157,10 +177,10 @@ def test_no_mask_of_a_descent_is_used_twice(protocol: str, tmp_path: Path, tried
         assert not grown.odd and not grown.twice
         tried(
             grown.count,
-            f"blocks of 16 bytes of masks in two descents ({PARTIES[party]}, {protocol})",
+            f"blocks of 16 bytes of masks in two {what} ({PARTIES[party]}, {protocol})",
         )
-    tried(sent.count, f"blocks of 16 bytes sent in two descents ({protocol})")
-    assert sent.count == SENT_IN_DESCENTS[protocol]
+    tried(sent.count, f"blocks of 16 bytes sent in two {what} ({protocol})")
+    return sent.count
 
 
 def _once(views: list[Seen]) -> Seen:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from party.agreement.job import Descent, Job, Training
+from party.agreement.job import Align, AlignedJob, Descent, Job, Sizes, Training
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
 from tests.harness import plans
@@ -84,6 +84,12 @@ def job(protocol: str, features: int = 4, batch: int = 6, learning_rate: float =
 SPLIT: dict[str, Any] = {"features": {"alice": ("x0", "x1"), "bob": ("z0",)}}
 """Columns at both holders."""
 
+MATCHED: dict[str, Any] = {
+    "align": Align(key="id"),
+    "sizes": Sizes(alice=20, bob=50, common=12),
+}
+"""After an alignment of 20 rows with 50."""
+
 ARRANGED: dict[str, dict[str, Any]] = {
     "columns at alice": {},
     "columns at bob": {
@@ -94,6 +100,8 @@ ARRANGED: dict[str, dict[str, Any]] = {
     "columns at both": SPLIT | {"result": "own"},
     "label at alice": SPLIT | {"label": {"alice": "y"}, "result": "both"},
     "for nobody": SPLIT | {"result": "nobody"},
+    "rows matched": SPLIT | MATCHED | {"result": "own"},
+    "rows matched with a label": MATCHED,
 }
 """Who has what, and who receives the model, in the jobs of a descent that are audited."""
 
@@ -108,7 +116,8 @@ def descent_job(protocol: str, rows: int = 12, tolerance: float = 0.0005, **chan
         "label": "y",
         "training": Descent(passes=9, tolerance=tolerance),
     }
-    return Job(**agreed | change)
+    kind = AlignedJob if "sizes" in change else Job
+    return kind(**agreed | change)
 
 
 def plan_of(agreed: Job) -> Plan:

@@ -64,6 +64,8 @@ OPENED = {
         (value, to) for value in ("weights.alice", "weights.bob") for to in ("alice", "bob")
     },
     "for nobody": set(),
+    "rows matched": {("weights.alice", "alice"), ("weights.bob", "bob")},
+    "rows matched with a label": {("weights.alice", "alice")},
 }
 """The model, and to whom, for each of ``ARRANGED``."""
 

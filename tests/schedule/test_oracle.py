@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from party.agreement.job import PARTIES, Job
+from party.agreement.job import PARTIES, AlignedJob, Job, Sizes
 from party.models.registry import model_of
 from party.plan import Plan, PlanParameters
 from party.schedule import schedule, verify
 from tests.harness import plans
+from tests.harness.alignments import aligned_tables
 from tests.harness.executors import ScheduledParties
 from tests.harness.plans import small_job
 from tests.schedule.oracle import State, Uncut, with_injected_seeds
@@ -98,8 +99,7 @@ def test_so_they_do_in_a_descent_over_all_rows(
         for rule, number in (("WARM_PART", 3), ("SMALL_PART", 3), ("SAMPLED_ROWS", 1)):
             monkeypatch.setattr(f"party.agreement.job.{rule}", number)
     job = small_job(protocol, 3, 5, **{"training": {"passes": 10}} | DESCENTS[name])
-    parameters = PlanParameters.of(job)
-    whole, layout, draw = Uncut(parameters), parameters.layout, np.random.default_rng(5)
+    layout, draw = PlanParameters.of(job).layout, np.random.default_rng(5)
     tables = {}
     for party in range(2):
         if columns := layout.columns_of(party):
@@ -107,6 +107,21 @@ def test_so_they_do_in_a_descent_over_all_rows(
             if party == layout.label:
                 table[:, -1] = draw.integers(0, 2, layout.rows)
             tables[party] = model_of(job.parameters).at_home(job, PARTIES[party], table)
+    descend(job, tables, tmp_path)
+
+
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_so_they_do_on_tables_that_were_aligned(protocol: str, tmp_path: Path) -> None:
+    align = {"key": "id", "minimum": 1}
+    change: dict[str, Any] = SPLIT | {"align": align, "rows": 0, "training": {"passes": 10}}
+    job = AlignedJob.of(small_job(protocol, **change), Sizes(alice=20, bob=90, common=11))
+    descend(job, aligned_tables(job, np.random.default_rng(5)), tmp_path)
+
+
+def descend(job: Job, tables: dict[int, Any], tmp_path: Path) -> None:
+    """A whole descent, by the schedules and by the uncut graphs."""
+    parameters = PlanParameters.of(job)
+    whole, layout = Uncut(parameters), parameters.layout
     parties = scheduled(with_injected_seeds(whole.plan), tmp_path)
     state, number = whole.fresh_state(), 0
     for stretch in model_of(job.parameters).course(job, layout):

@@ -1,0 +1,207 @@
+"""Tables that are shuffled and overlap in part train as those do that somebody has put in order."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deployer.local.run import Result, run_local
+from party.agreement.job import Descent, Job, load_job
+from party.process.errors import InputError, JobError
+from party.table import read_table
+from tests.harness import plaintext
+from tests.harness.alignments import write_table
+from tests.harness.optimum import logistic_optimum
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ALICE, BOB = EXAMPLES / "fraud/alice.csv", EXAMPLES / "fraud/bob.csv"
+JOB = load_job(EXAMPLES / "fraud/job.yaml")
+FEATURES = JOB.features_of("alice")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@functools.cache
+def rows_of(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def aligned(**change: Any) -> Job:
+    """The example's job with rows that are matched."""
+    fields = JOB.model_dump(exclude={"rows", "training", "order_seed"})
+    agreed = {"align": {"key": "customer"}, "training": Descent(passes=40, tolerance=0)}
+    return Job.model_validate(fields | agreed | change)
+
+
+def written(
+    directory: Path, names: list[str], rows: list[list[str]], which: Any, spelt: str = "C-{}"
+) -> Path:
+    """Some rows of a table in some order, each with its identifier in the middle."""
+    cells = [[*rows[i][:1], spelt.format(i), *rows[i][1:]] for i in which]
+    path = directory / f"{len(names)}-{len(cells)}.csv"
+    return write_table(path, [*names[:1], "customer", *names[1:]], cells)
+
+
+def weights(result: Result) -> dict[str, float]:
+    return plaintext.received(*(model.as_json() for model in result.models.values()))
+
+
+def scattered(tmp_path: Path, extra: int) -> tuple[dict[str, Path], list[int]]:
+    """Alice's and Bob's tables in orders of their own, each with rows that the other lacks."""
+    draw, count = np.random.default_rng(5), 4000
+    common, rest = list(range(count)), list(range(count, count + 2 * extra))
+    alice = draw.permutation([*common, *rest[:extra]])
+    bob = draw.permutation([*common, *rest[extra:]])
+    files = {
+        "alice": written(tmp_path, list(FEATURES), rows_of(ALICE), alice),
+        "bob": written(tmp_path, ["fraud"], rows_of(BOB), bob, " c-{} "),
+    }
+    return files, common
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["pond", "aby3", "securenn"])
+def test_shuffled_tables_give_the_weights_of_those_in_order(
+    protocol: str, tmp_path: Path, cache: Path
+) -> None:
+    files, common = scattered(tmp_path, 0)
+    job = aligned(protocol=protocol)
+    secure = weights(run_local(job, files, tmp_path / "out", cache=cache))
+    alice = write_table(tmp_path / "alice.csv", FEATURES, [rows_of(ALICE)[i] for i in common])
+    bob = write_table(tmp_path / "bob.csv", ["fraud"], [rows_of(BOB)[i] for i in common])
+    ordered = job.model_copy(update={"align": None, "rows": len(common)})
+    result = run_local(ordered, {"alice": alice, "bob": bob}, tmp_path / "ordered", cache=cache)
+    assert plaintext.distance(secure, weights(result)) < 1e-3
+
+
+@pytest.mark.slow
+def test_rows_that_only_one_has_change_nothing_but_the_scale(tmp_path: Path, cache: Path) -> None:
+    files, common = scattered(tmp_path, 1500)
+    result = run_local(aligned(), files, tmp_path / "out", cache=cache)
+    model = result.models["alice"].as_json()
+    x = np.array([rows_of(ALICE)[i] for i in common], float)
+    y = np.array([rows_of(BOB)[i] for i in common], float)[:, 0]
+    x = (x - np.array(model["mean"])) / np.array(model["scale"])
+    best = logistic_optimum(np.column_stack([x, np.ones(len(x))]), y, 1.0, len(FEATURES))
+    secure = np.array(list(weights(result).values()))
+    assert np.linalg.norm(secure - best) < 1e-2 * np.linalg.norm(best)
+    assert result.models["alice"].health is not None
+    assert result.models["alice"].health.rows == 4000
+    sizes = [one.alignment.sizes for one in result.report.parties.values() if one.alignment]
+    assert [(s.alice, s.bob, s.common) for s in sizes] == [(5500, 5500, 4000)] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_columns_at_both_and_a_label_at_alice_and_a_model_for_both(
+    protocol: str, tmp_path: Path, cache: Path
+) -> None:
+    draw, rows, labels = np.random.default_rng(6), rows_of(ALICE), rows_of(BOB)
+    common, extra = range(1000, 4000), range(4000, 5000)
+    alice, bob = draw.permutation([*common]), draw.permutation([*common, *extra])
+    left, right = FEATURES[:10], FEATURES[10:]
+    files = {
+        "alice": write_table(
+            tmp_path / "a.csv",
+            ["name", "born", *left, "fraud"],
+            [[f"n{i // 2}", i % 2, *rows[i][:10], *labels[i]] for i in alice],
+        ),
+        "bob": write_table(
+            tmp_path / "b.csv",
+            [*right, "who", "year"],
+            [[*rows[i][10:], f"N{i // 2}", i % 2] for i in bob],
+        ),
+    }
+    job = aligned(
+        protocol=protocol,
+        features={"alice": left, "bob": right},
+        label={"alice": "fraud"},
+        align={"key": {"alice": ("name", "born"), "bob": ("who", "year")}},
+        result="both",
+    )
+    result = run_local(job, files, tmp_path / "out", cache=cache)
+    secure = {party: plaintext.received(model.as_json()) for party, model in result.models.items()}
+    assert secure["alice"] == secure["bob"]
+    ones = [p for p, model in result.models.items() if model.as_json()["mean"][0] is not None]
+    assert ones == ["alice"], "each knows the means of its own columns alone"
+    means, scales = [], []
+    for party, names in (("alice", left), ("bob", right)):
+        model = result.models[party].as_json()
+        places = [model["features"].index(name) for name in names]
+        means += [model["mean"][i] for i in places]
+        scales += [model["scale"][i] for i in places]
+    x = (np.array([rows[i] for i in common], float) - means) / scales
+    y = np.array([labels[i] for i in common], float)[:, 0]
+    best = logistic_optimum(np.column_stack([x, np.ones(len(x))]), y, 1.0, len(FEATURES))
+    found = np.array([secure["alice"][name] for name in (*FEATURES, "intercept")])
+    assert np.linalg.norm(found - best) < 1e-2 * np.linalg.norm(best)
+
+
+@pytest.mark.slow
+def test_too_few_in_common_end_the_job_and_leave_nothing(tmp_path: Path, cache: Path) -> None:
+    files, _ = scattered(tmp_path, 10)
+    job = aligned(align={"key": "customer", "minimum": 4001})
+    with pytest.raises(JobError) as raised:
+        run_local(job, files, tmp_path / "out", cache=cache)
+    assert "fewer than 4001 rows are in common" in raised.value.what
+    assert not list((tmp_path / "out").glob("*/model.json"))
+    for file in (tmp_path / "out").rglob("*"):
+        if file.is_file():
+            assert "4000" not in file.read_text(), "how many they are, nobody is told"
+
+
+@pytest.mark.slow
+def test_nothing_of_an_identifier_is_left_behind(tmp_path: Path, cache: Path) -> None:
+    files, _ = scattered(tmp_path, 100)
+    for path in files.values():
+        path.write_text(path.read_text().replace("C-", "CANARY").replace("c-", "canary"))
+    run_local(aligned(), files, tmp_path / "out", cache=cache)
+    for file in [*(tmp_path / "out").rglob("*"), *cache.rglob("*")]:
+        if file.is_file():
+            assert b"canary" not in file.read_bytes().lower(), file
+
+
+@pytest.mark.slow
+def test_a_table_with_an_identifier_twice_is_refused_by_its_lines(
+    tmp_path: Path, cache: Path
+) -> None:
+    files, _ = scattered(tmp_path, 0)
+    lines = files["bob"].read_text().splitlines()
+    files["bob"].write_text("\n".join([*lines, lines[7]]) + "\n")
+    with pytest.raises(InputError) as raised:
+        run_local(aligned(), files, tmp_path / "out", cache=cache)
+    assert "the identifier stands in an earlier row" in raised.value.what
+    assert "line 4002" in str(raised.value.where)
+    assert lines[7].split(",")[1].strip() not in json.dumps(str(raised.value))
+
+
+@pytest.mark.slow
+def test_tables_said_to_be_in_order_are_compared(tmp_path: Path, cache: Path) -> None:
+    """Training is as ever where they are; where they are not, it does not begin."""
+    fields = JOB.model_dump(exclude={"training"}) | {"rows": 2000}
+    align = {"key": "customer", "order": "same"}
+    job = Job.model_validate(fields | {"align": align, "training": Descent(passes=1)})
+    files = {
+        "alice": written(tmp_path, list(FEATURES), rows_of(ALICE), range(2000)),
+        "bob": written(tmp_path, ["fraud"], rows_of(BOB), range(2000), " c-{} "),
+    }
+    result = run_local(job, files, tmp_path / "out", cache=cache)
+    assert result.models["alice"].health is not None
+    files["bob"] = written(tmp_path, ["fraud"], rows_of(BOB), [1, 0, *range(2, 2000)])
+    with pytest.raises(JobError, match="other rows, or the same in another order"):
+        run_local(job, files, tmp_path / "again", cache=cache)
+    assert not list((tmp_path / "again").glob("*/model.json"))
+
+
+def test_the_examples_tables_are_as_these_tests_take_them() -> None:
+    assert read_table(ALICE, JOB, "alice").matrix.shape == (7000, 17)
