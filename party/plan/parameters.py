@@ -16,7 +16,7 @@ OPEN = "open"
 ASK = "ask"
 """The program that opens, as often as it runs, what the job says that all are told on the way."""
 
-SHARE_ROWS = 4096
+SHARE_ROWS = 1024
 """Rows of one run of the program that shares the tables: enough that its messages are few, few
 enough that its memory is small."""
 
