@@ -123,7 +123,9 @@ def _table(model: dict[str, Any]) -> Any:
         table.add_column(heading, justify="right")
     for row in zip(model["features"], model["weights"], model["mean"], model["scale"], strict=True):
         feature, *numbers = row
-        table.add_row(feature, *(f"{number:+.6f}" for number in numbers))
+        # Another holder's mean and scale are known to that holder alone.
+        shown = ["" if number is None else f"{number:+.6f}" for number in numbers]
+        table.add_row(feature, *shown)
     if model["intercept"] is not None:
         table.add_row("intercept", f"{model['intercept']:+.6f}")
     return table

@@ -194,6 +194,13 @@ def test_faults_of_several_columns_are_told_at_once(table: ReadTable) -> None:
     assert {"not-a-boolean", "not-a-date"} <= set(kinds)
 
 
+def test_a_job_of_more_rows_than_memory_holds_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("a\n1\n2\n")
+    job = job_of("{a: {missing: median}}", 2**31 - 1)
+    with pytest.raises(UnfitTableError, match="the table has 2 rows"):
+        read_table(tmp_path / "table.csv", job, "alice")
+
+
 @pytest.mark.parametrize(
     ("schema", "cells", "what"),
     [

@@ -46,15 +46,18 @@ def _fit_some(
     blocks: Iterator[Codes],
 ) -> list[Fitted]:
     """What is learnt from some columns, which are held while this runs and not longer."""
-    gathered, row = np.empty((len(columns), rows)), 0
+    parts: list[Codes] = []  # no room for all rows at once: a job may say more than there are
+    row = 0
     for block in blocks:
-        end = min(row + block.shape[1], rows)
-        gathered[:, row:end] = block[columns, : end - row]
-        row = end
+        parts.append(block[columns, : rows - row])
+        row += parts[-1].shape[1]
+        if row == rows:
+            break
     found = []
-    for codes, (schema, fill) in zip(gathered, schemas, strict=True):
+    for i, (schema, fill) in enumerate(schemas):
         assert isinstance(schema, NumberColumn | DateColumn)
-        found.append(_fitted(codes[:row], schema, fill))
+        codes = np.concatenate([part[i] for part in parts]) if parts else np.empty(0)
+        found.append(_fitted(codes, schema, fill))
     return found
 
 
