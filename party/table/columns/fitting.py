@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from party.agreement.columns import ColumnSchema, DateColumn, NumberColumn
 from party.table.columns.deriving import Codes, Fitted, constant_fill, filled
 
+_FIRST_ROWS = 1 << 16
+
 
 def fit(
     schemas: Sequence[ColumnSchema | None],
@@ -46,18 +48,22 @@ def _fit_some(
     blocks: Iterator[Codes],
 ) -> list[Fitted]:
     """What is learnt from some columns, which are held while this runs and not longer."""
-    parts: list[Codes] = []  # no room for all rows at once: a job may say more than there are
-    row = 0
+    # No room for all rows at once: a job may say more than there are.
+    gathered, row = np.empty((len(columns), min(rows, _FIRST_ROWS))), 0
     for block in blocks:
-        parts.append(block[columns, : rows - row])
-        row += parts[-1].shape[1]
+        end = min(row + block.shape[1], rows)
+        if end > gathered.shape[1]:
+            wider = np.empty((len(columns), min(rows, 2 * end)))
+            wider[:, :row] = gathered[:, :row]
+            gathered = wider
+        gathered[:, row:end] = block[columns, : end - row]
+        row = end
         if row == rows:
             break
     found = []
-    for i, (schema, fill) in enumerate(schemas):
+    for codes, (schema, fill) in zip(gathered, schemas, strict=True):
         assert isinstance(schema, NumberColumn | DateColumn)
-        codes = np.concatenate([part[i] for part in parts]) if parts else np.empty(0)
-        found.append(_fitted(codes, schema, fill))
+        found.append(_fitted(codes[:row], schema, fill))
     return found
 
 
