@@ -191,6 +191,12 @@ class Training(_Strict):
     )
 
 
+ClassWeight = Annotated[
+    dict[Annotated[str, Field(pattern="^[01]$")], Annotated[float, Field(ge=0.001, le=1000)]],
+    Field(min_length=2, max_length=2),
+]
+
+
 class Descent(_Strict):
     """Gradient descent over all rows, with momentum and without a rate to choose."""
 
@@ -208,6 +214,16 @@ class Descent(_Strict):
         le=1e6,
         description="the inverse strength of the penalty on squared weights, as in scikit-learn",
     )
+    class_weight: ClassWeight | None = Field(
+        default=None,
+        description='by what a row\'s loss is multiplied, by its label: {"0": 1.0, "1": 10.0}, as '
+        "in scikit-learn; logistic regression only",
+    )
+
+    @property
+    def largest_weight(self) -> float:
+        """The largest weight of a class."""
+        return max(self.class_weight.values()) if self.class_weight else 1.0
 
 
 def _solver(value: Any) -> str:
@@ -326,6 +342,11 @@ class Job(_Strict):
             raise ValueError(
                 f"training.batch_size: {batches.batch_size} is more than rows ({self.rows})"
             )
+        weighted = self.descent is not None and self.descent.class_weight is not None
+        if weighted and self.parameters.kind != "logistic-regression":
+            raise ValueError(
+                "training.class_weight: logistic regression alone has classes to weigh"
+            )
         if self.descent is not None and 0 < self.descent.tolerance < SMALLEST_TOLERANCE:
             raise ValueError(
                 f"training.tolerance: {self.descent.tolerance:g} is lost in the last bits of the "
@@ -345,6 +366,11 @@ class Job(_Strict):
             raise ValueError("rows: each holder has its own with align: take it out")
         if self.matches and self.batches_of is not None:
             raise ValueError("training: with align all rows are taken in each pass, no batches")
+        if self.matches and self.descent is not None and self.descent.class_weight is not None:
+            raise ValueError(
+                "training.class_weight: with align nobody has the label of a row in common, by "
+                "which it would be weighed: take it out"
+            )
         if not self.matches and self.align.duplicates == "first":
             raise ValueError("align.duplicates: no row can be left out where the order is the same")
         if len(self.holders) < len(HOLDERS):

@@ -44,7 +44,16 @@ from party.models.interface import (
     Value,
     blocks_of,
 )
-from party.models.kept import keep_sum, keep_table, name_of, parts_of_table, sum_of, table_of
+from party.models.kept import (
+    keep_sum,
+    keep_table,
+    name_of,
+    parts_of_table,
+    share_table,
+    shared_table,
+    sum_of,
+    table_of,
+)
 from party.process.errors import InputError
 from party.protocols.interface import ADDITIVE, REPLICATED
 
@@ -61,6 +70,9 @@ that is smaller."""
 
 HOME_BITS = 26
 """Of the holders' small matrices."""
+
+CLASS_BITS = 20
+"""Of the weights of classes."""
 
 WEIGHT_BITS = 20
 """Of the weights."""
@@ -89,7 +101,9 @@ _FLATTEST = 2.0**-18
 def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentLayout:
     """The sizes of a descent; see ``DescentLayout``."""
     assert job.descent is not None
-    passes, feature_bits = job.descent.passes, FEATURE_BITS + job.feature_bits_more
+    passes, classes = job.descent.passes, job.descent.class_weight
+    feature_bits = FEATURE_BITS + job.feature_bits_more
+    curvature *= job.descent.largest_weight
     bits = _LARGEST_ERROR_BITS
 
     def factor() -> int:
@@ -107,6 +121,9 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         gradient_factor=factor(),
         momenta=tuple(dict.fromkeys(momentum(done) for done in range(passes))),
         small=_small(job.descent, job.part_in_common),
+        classes=None
+        if classes is None
+        else (round(classes["0"] * 2**CLASS_BITS), round(classes["1"] * 2**CLASS_BITS)),
     )
 
 
@@ -133,7 +150,7 @@ def momentum(done: int) -> int:
 
 SHARE, PREPARE, GRADIENT, UPDATE, FINISH = "share", "prepare", "gradient", "update.", "finish"
 WARM, MARK, ANCHOR, INNER = "warm.", "mark", "anchor", "inner."
-COMPARE, ASK, SETTLED = "compare", "ask", "settled"
+COMPARE, ASK, SETTLED, CLASSES = "compare", "ask", "settled", "classes"
 
 ASK_EVERY = 8
 """Passes from one question whether to go on to the next."""
@@ -237,6 +254,9 @@ def state(layout: Layout, protocol: Protocol, weights_of: Callable[[int], str]) 
         if descent.small:
             found.append(Value(name_of("change", party), (d, 1), parts=ADDITIVE))
             found.append(Value(name_of("slope", party), (d, 1), parts=protocol.sums))
+    if descent.classes:
+        shape, table = (descent.rows, 1), parts_of_table(layout.label)
+        found.append(Value(CLASSES, shape, by_rows=True, parts=table))
     if descent.small:
         found.append(Value(SETTLED, (1, 1), parts=REPLICATED))
     return found
@@ -258,6 +278,8 @@ def build(
     if program == SHARE:
         for holder, columns in _tables(layout):
             keep_table(builder, "table", holder, 0, columns, _descent(layout).feature_bits)
+        if _descent(layout).classes:
+            share_table(builder, CLASSES, _classes(layout, builder), layout.label)
     elif program == PREPARE:
         for block in layout.blocks:
             first = layout.first_column(block)
@@ -300,6 +322,10 @@ def _gradient(
         label = builder.own(holder, layout.label_column(), 1, bits)
         error = dealing.minus(error, label, holder)
     spread = dealing.spread(error)
+    if _descent(layout).classes:
+        classes = shared_table(builder, CLASSES, _classes(layout, builder), layout.label)
+        weighted = dealing.product(classes, spread, lambda own, errors: own * errors)
+        spread = dealing.spread(dealing.rescaled(weighted, CLASS_BITS))
     gradients = [dealing.product(table, spread, transposed_times) for table in tables]
     if layout.aligned:
         whole = dealing.combined(*((1, gradient) for gradient in gradients))
@@ -311,6 +337,14 @@ def _gradient(
         name = name_of("gradient", block.party)
         before = sum_of(builder.held(name))
         keep_sum(builder, name, dealing.combined((1, before), (1, gradient)))
+
+
+def _classes(layout: Layout, builder: ProgramBuilder) -> Any:
+    """The weight of each row's class, at the label's holder."""
+    zero, one = _descent(layout).classes or (1, 1)
+    label = builder.own(layout.label, layout.label_column(), 1, 0)
+    with builder.dealing.at(layout.label):
+        return label * (one - zero) + zero
 
 
 def _mark(layout: Layout, builder: ProgramBuilder) -> None:
@@ -542,6 +576,7 @@ def _transform(job: Job, party: Party, x: Matrix, curvature: float) -> tuple[Arr
     block, blocks = _block(job, party), blocks_of(job)
     assert block is not None and job.descent is not None
     penalty = penalties(job.descent, block.columns, block.intercept)
+    curvature *= job.descent.largest_weight
     return transform(x, penalty, curvature, len(blocks), job.blocks, job.warm_blocks)
 
 
@@ -662,14 +697,17 @@ def fit(
     for block in blocks:
         own = slice(first, first + block.columns)
         penalty[own] = penalties(job.descent, block.columns, block.intercept)
-        way[own, own], _ = transform(x[:, own], penalty[own], curvature, len(blocks))
+        bound = curvature * job.descent.largest_weight
+        way[own, own], _ = transform(x[:, own], penalty[own], bound, len(blocks))
         first = own.stop
     rows = features @ way
     on_shared = way.T @ (penalty[:, None] * way)
     step = step_of(layout_of(job, blocks, curvature))
+    classes = job.descent.class_weight
+    weights = np.where(labels == 1.0, classes["1"], classes["0"]) if classes else 1.0
     iterate = point = np.zeros(columns)
     for done in range(job.descent.passes):
-        error = activated(rows @ point) - labels
+        error = weights * (activated(rows @ point) - labels)
         slope = step * (rows.T @ error + on_shared @ point)
         before, iterate = iterate, point - slope
         change = iterate - before

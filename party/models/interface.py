@@ -78,6 +78,7 @@ class DescentLayout:
         error_bits: bits after the point of a prediction less its label.
         gradient_factor: by which the sum of all rows' gradients is multiplied in a step.
         momenta: which of the weights of the step before occur, in the order of their first use.
+        classes: what a row's error is multiplied by, by its label, in fixed point; None for one.
         small: below which the squared length of a step, in fixed point, is taken for none; 0 where
             that is never asked.
     """
@@ -90,6 +91,7 @@ class DescentLayout:
     error_bits: int
     gradient_factor: int
     momenta: tuple[int, ...]
+    classes: tuple[int, int] | None
     small: int
 
     @property

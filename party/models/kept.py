@@ -25,20 +25,31 @@ def keep_table(
     builder: ProgramBuilder, what: str, holder: int, first: int, columns: int, bits: int
 ) -> None:
     """Shares some columns of a holder's rows, once for all programs that follow."""
-    shared = builder.dealing.share(builder.own(holder, first, columns, bits), holder)
-    shares: list[list[Any]] = [[], [], [shared.mask]]
-    shares[shared.other] = [shared.masked]
-    builder.keep(name_of(what, holder), shares)
+    own = builder.own(holder, first, columns, bits)
+    share_table(builder, name_of(what, holder), own, holder)
 
 
 def table_of(
     builder: ProgramBuilder, what: str, holder: int, first: int, columns: int, bits: int
 ) -> SharedTable:
     """A holder's rows as they were shared."""
+    own = builder.own(holder, first, columns, bits)
+    return shared_table(builder, name_of(what, holder), own, holder)
+
+
+def share_table(builder: ProgramBuilder, name: str, own: Any, holder: int) -> None:
+    """Shares a holder's own matrix under a name."""
+    shared = builder.dealing.share(own, holder)
+    shares: list[list[Any]] = [[], [], [shared.mask]]
+    shares[shared.other] = [shared.masked]
+    builder.keep(name, shares)
+
+
+def shared_table(builder: ProgramBuilder, name: str, own: Any, holder: int) -> SharedTable:
+    """A holder's own matrix as it was shared under a name."""
     from party.protocols.dealing import SharedTable
 
-    held = builder.held(name_of(what, holder))
-    own = builder.own(holder, first, columns, bits)
+    held = builder.held(name)
     return SharedTable(holder, own, held[1 - holder][0], held[2][0])
 
 

@@ -51,7 +51,8 @@ class Trained:
     @property
     def best(self) -> Any:
         assert self.job.descent is not None
-        return logistic_optimum(self.x, self.y, self.job.descent.C, self.ones)
+        training = self.job.descent
+        return logistic_optimum(self.x, self.y, training.C, self.ones, training.class_weight)
 
     @property
     def distance(self) -> float:
@@ -169,6 +170,16 @@ def test_a_training_that_ends_before_it_has_settled_says_so(tmp_path: Path, cach
     assert run.health["warnings"] == [NOT_SETTLED]
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_with_weights_of_classes_it_is_scikit_learns(
+    protocol: str, tmp_path: Path, cache: Path
+) -> None:
+    weights = {"class_weight": {"0": 1.0, "1": 7.5}}
+    run = made(datasets.rare_events(), tmp_path, cache, protocol=protocol, training=weights)
+    assert_settled(run)
+    assert run.distance <= 0.01
+
+
 @pytest.mark.parametrize(("passes", "settled"), [(2, False), (8, True)])
 def test_a_training_of_few_passes_says_whether_it_has_settled(
     passes: int, settled: bool, tmp_path: Path, cache: Path
@@ -177,6 +188,13 @@ def test_a_training_of_few_passes_says_whether_it_has_settled(
     run = example("fraud", tmp_path, cache, training=training)
     assert run.health["settled"] is settled
     assert run.health["warnings"] == ([] if settled else [NOT_SETTLED])
+
+
+def test_weights_of_classes_are_refused_where_there_are_none() -> None:
+    text = "name: made\nrows: 100\nfeatures: [x]\nlabel: y\nmodel: linear-regression\n"
+    weights = "training: {class_weight: {'0': 1.0, '1': 2.0}}\n"
+    with pytest.raises(InputError, match=r"training\.class_weight: logistic regression alone"):
+        parse_job(text + weights, where="job.yaml")
 
 
 def assert_least_squares(run: Trained) -> None:
@@ -207,6 +225,9 @@ def test_without_a_tolerance_nobody_is_told_and_all_passes_are_done(
     ("training", "key"),
     [
         ("{passes: 0}", "training.passes"),
+        ("{class_weight: {'0': 1.0}}", "training.class_weight"),
+        ("{class_weight: {'0': 1.0, '2': 1.0}}", "training.class_weight.2"),
+        ("{class_weight: {'0': 1.0, '1': 0.0}}", "training.class_weight.1"),
         ("{passes: 1.5}", "training.passes"),
         ("{C: 0}", "training.C"),
         ("{C: -1.0}", "training.C"),

@@ -29,10 +29,15 @@ def logistic_loss(x: Any, y: Any, weights: Array, c: float, ones: int) -> float:
     return float((rows.sum() + penalty) / len(y))
 
 
-def logistic_optimum(x: Any, y: Any, c: float, ones: int) -> Array:
+def logistic_optimum(
+    x: Any, y: Any, c: float, ones: int, classes: Mapping[str, float] | None = None
+) -> Array:
     """The weights at the optimum, in the order of the columns."""
+    weight = {int(label): each for label, each in classes.items()} if classes else None
     features = np.delete(np.asarray(x, np.float64), ones, axis=1)
-    fitted = LogisticRegression(C=c, solver="newton-cholesky", tol=1e-9, max_iter=1000)
+    fitted = LogisticRegression(
+        C=c, class_weight=weight, solver="newton-cholesky", tol=1e-9, max_iter=1000
+    )
     fitted.fit(features, y)
     return np.insert(fitted.coef_[0], ones, fitted.intercept_[0])
 

@@ -75,6 +75,7 @@ def test_so_they_do_for_other_models_holders_and_receivers(
 DESCENTS: dict[str, dict[str, Any]] = {
     "alice": {},
     "blocks": {"rows": 11},
+    "weighted": SPLIT | {"training": {"passes": 3, "class_weight": {"0": 0.3, "1": 7.5}}},
     "sample": {"rows": 25},
     "split": SPLIT,
     "linear": SPLIT | {"model": "linear-regression", "result": "own"},
@@ -85,7 +86,7 @@ DESCENTS: dict[str, dict[str, Any]] = {
 
 DESCENDED = [
     *(("pond", name) for name in DESCENTS),
-    *(("aby3", name) for name in ("alice", "split", "sample")),
+    *(("aby3", name) for name in ("alice", "split", "sample", "weighted")),
     ("securenn", "alice"),
 ]
 
