@@ -271,6 +271,8 @@ def _do(
         model = result.read_model(options.output)
         print(result.weights_table(model))
         print(f"health: {Health.model_validate(model['health'])}")
+        if (line := result.evaluation_line(model)) is not None:
+            print(line)
 
 
 def _ready(
@@ -298,11 +300,11 @@ def _ready(
 
 
 def _load(path: Path, job: Job, party: Party, status: Status) -> Table:
-    from party.table import load
+    from party.table import by_training_rows, load
 
     if status.snapshot().phase != "table":
         status.enter("table", "reading the table")
-    return load(path, job, party)
+    return by_training_rows(load(path, job, party), job, party)
 
 
 def _write_report(

@@ -76,7 +76,7 @@ _FLATTEST = 2.0**-18
 def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentLayout:
     """The sizes of a descent; see ``DescentLayout``."""
     assert job.descent is not None
-    rows, passes = job.rows, job.descent.passes
+    rows, passes = job.training_rows, job.descent.passes
     bits = _LARGEST_ERROR_BITS
     while bits > 2 and _factor(rows, curvature, bits) < _LEAST_FACTOR:
         bits -= 2
@@ -308,6 +308,17 @@ def _finish(layout: Layout, builder: ProgramBuilder, weights_of: Callable[[int],
         builder.keep(weights_of(party), dealing.spread(weights))
 
 
+def weighted(layout: Layout, builder: ProgramBuilder) -> tuple[Sum, int]:
+    """The weighted sums of rows that are shared for this alone, and their bits after the point."""
+    dealing = builder.dealing
+    sums = []
+    for block in layout.blocks:
+        own = builder.own(block.party, 0, block.columns, FEATURE_BITS)
+        iterate = dealing.spread(_sum(builder.held(_name("iterate", block.party))))
+        sums.append((1, dealing.product(dealing.share(own, block.party), iterate)))
+    return dealing.combined(*sums), FEATURE_BITS + WEIGHT_BITS
+
+
 def _descent(layout: Layout) -> DescentLayout:
     assert layout.descent is not None
     return layout.descent
@@ -377,9 +388,12 @@ def penalties(descent: Descent, columns: int, intercept: bool) -> Array:
     return found
 
 
-def at_home(job: Job, party: Party, matrix: Matrix, curvature: float) -> Matrix:
+def at_home(
+    job: Job, party: Party, matrix: Matrix, curvature: float, after: Matrix | None = None
+) -> Matrix:
     """The rows that a party's programs read: its table's, transformed; zeros up to a whole block;
-    the penalty on transformed weights, and the way back from these.
+    the penalty on transformed weights, and the way back from these; rows that follow, transformed
+    as the table's are, which nothing is taken from.
 
     Raises:
         InputError: a row stands out so far that it does not fit into fixed point.
@@ -387,10 +401,14 @@ def at_home(job: Job, party: Party, matrix: Matrix, curvature: float) -> Matrix:
     assert job.descent is not None
     blocks, rows = blocks_of(job), len(matrix)
     descent = layout_of(job, blocks, curvature)
-    found = np.zeros((descent.rows + descent.home_rows, matrix.shape[1]), np.float32)
+    last = descent.rows + descent.home_rows
+    more = 0 if after is None else len(after)
+    found = np.zeros((last + more, matrix.shape[1]), np.float32)
     block = next((b for b in blocks if HOLDERS[b.party] == party), None)
     columns = 0 if block is None else block.columns
     found[:rows, columns:] = matrix[:, columns:]
+    if after is not None:
+        found[last:, columns:] = after[:, columns:]
     if block is not None:
         x = matrix[:, :columns]
         penalty = penalties(job.descent, columns, block.intercept)
@@ -398,7 +416,9 @@ def at_home(job: Job, party: Party, matrix: Matrix, curvature: float) -> Matrix:
         for begin in range(0, rows, 1 << 14):
             part = slice(begin, min(begin + (1 << 14), rows))
             found[part, :columns] = x[part].astype(np.float64) @ way
-        own = found[descent.rows :, :columns]
+        if after is not None:
+            found[last:, :columns] = after[:, :columns].astype(np.float64) @ way
+        own = found[descent.rows : last, :columns]
         own[:columns] = step_of(descent) * (way.T @ (penalty[:, None] * way))
         own[columns : 2 * columns] = way
     if max(found.max(), -found.min()) > LIMIT:

@@ -15,6 +15,7 @@ from party.models.label import LabelRule
 
 if TYPE_CHECKING:
     from party.agreement.job import Holder, Job, Party
+    from party.models.evaluation.metrics import Evaluation
     from party.models.health import Health
     from party.protocols.dealing import Dealing
     from party.protocols.interface import Circuit, Parts, Protocol, Sigmoid
@@ -95,6 +96,29 @@ class DescentLayout:
 
 
 @dataclass(frozen=True)
+class EvaluationLayout:
+    """The sizes of an evaluation on held-out rows.
+
+    Attributes:
+        runs: of the program that counts them.
+        run_rows: rows of each.
+        first: where they begin in what a party's programs read; behind them are as many rows as
+            there are bins.
+        to: the parties that are told; the first says how bins are joined.
+    """
+
+    runs: int
+    run_rows: int
+    first: int
+    to: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        """All held-out rows."""
+        return self.runs * self.run_rows
+
+
+@dataclass(frozen=True)
 class Layout:
     """Who holds what, as far as it shapes a plan.
 
@@ -107,6 +131,7 @@ class Layout:
         step_factor, step_shift: the step width, ``factor / 2**shift``.
         receivers: for each seat, whether it receives weights, and of which blocks.
         descent: where the solver takes all rows in each pass; batch and step are nothing then.
+        evaluation: where rows are held out.
     """
 
     blocks: tuple[Block, ...]
@@ -118,6 +143,7 @@ class Layout:
     step_shift: int
     receivers: tuple[tuple[int, tuple[int, ...]], ...]
     descent: DescentLayout | None = None
+    evaluation: EvaluationLayout | None = None
 
     def columns_of(self, party: int) -> int:
         """Columns of a party's matrix: its features, the ones, the label."""
@@ -159,6 +185,8 @@ class Stretch:
             for what runs in any case.
         asks: whether what they open says if it has.
         rows: makes the rows of all of them, [runs, rows]; None where they take none.
+        told: at a holder, takes what they opened to it and may write into the rows that its later
+            programs read; None where they open nothing for that.
     """
 
     program: str
@@ -167,6 +195,7 @@ class Stretch:
     phase: str | None = "training"
     asks: bool = False
     rows: Callable[[], NDArray[np.int32]] | None = None
+    told: Callable[[Opened, NDArray[np.float32]], None] | None = None
 
 
 class ProgramBuilder(ABC):
@@ -211,6 +240,10 @@ class Model(ABC):
     name: ClassVar[str]
 
     parameters: Parameters
+
+    @abstractmethod
+    def evaluation(self, job: Job, descent: DescentLayout | None) -> EvaluationLayout | None:
+        """The sizes of the evaluation that the job asks for, if it does."""
 
     @abstractmethod
     def descent(self, job: Job, blocks: tuple[Block, ...]) -> DescentLayout | None:
@@ -264,6 +297,10 @@ class Model(ABC):
         """Which values are opened during the training, and to whom, if the job asks for that."""
 
     @abstractmethod
+    def told(self, layout: Layout) -> list[tuple[str, int]]:
+        """Which values are opened between the training and the end, and to whom."""
+
+    @abstractmethod
     def build(self, program: str, layout: Layout, builder: ProgramBuilder) -> None:
         """Builds one of its programs."""
 
@@ -281,6 +318,14 @@ class Model(ABC):
             party: who receives it.
             opened: the weights that the party was given.
             scales: the mean and scale of the party's own features.
+        """
+
+    @abstractmethod
+    def evaluated(self, job: Job, party: Party, opened: Opened) -> Evaluation | None:
+        """What held-out rows say, where the party is told.
+
+        Raises:
+            WrongModelError: what was opened are no counts.
         """
 
     @abstractmethod

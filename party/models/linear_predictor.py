@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from party.models import descent
+from party.models.evaluation import program as evaluation
 from party.models.health import Health, check_sums, check_weights, overshoot
 from party.models.interface import (
     Array,
     Block,
     DescentLayout,
+    EvaluationLayout,
     Layout,
     Model,
     Opened,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from party.agreement.job import Job, Party
+    from party.models.evaluation.metrics import Evaluation
     from party.protocols.dealing import Dealing, Sum
     from party.protocols.interface import Circuit, Protocol
 
@@ -76,12 +79,20 @@ class LinearPredictor(Model):
             return None
         return descent.layout_of(job, blocks, self.curvature)
 
+    def evaluation(self, job: Job, descent: DescentLayout | None) -> EvaluationLayout | None:
+        if descent is None:
+            return None
+        return evaluation.layout_of(job, descent.rows + descent.home_rows)
+
     def programs(self, layout: Layout) -> tuple[str, ...]:
         if layout.descent is None:
             return ("share", "step", "open")
-        return (*descent.programs(layout.descent), "open")
+        evaluating = evaluation.programs(layout.evaluation)
+        return (*descent.programs(layout.descent), *evaluating, "open")
 
     def rows_of(self, program: str, layout: Layout) -> int:
+        if layout.evaluation is not None and program in evaluation.programs(layout.evaluation):
+            return evaluation.rows_of(program, layout.evaluation)
         if layout.descent is not None:
             return descent.rows_of(program, layout.descent)
         return layout.share_rows if program == "share" else layout.batch_size
@@ -89,6 +100,7 @@ class LinearPredictor(Model):
     def course(self, job: Job, layout: Layout) -> Iterator[Stretch]:
         if layout.descent is not None:
             yield from descent.course(job, layout.descent)
+            yield from evaluation.course(job, layout, descent.WEIGHT_BITS)
             return
         shared = job.in_blocks(job.rows, layout.share_rows)
         yield Stretch("share", len(shared), counted=False, phase=None, rows=lambda: shared)
@@ -101,11 +113,16 @@ class LinearPredictor(Model):
     def at_home(self, job: Job, party: Party, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         if job.descent is None:
             return matrix
-        return descent.at_home(job, party, matrix, self.curvature)
+        if job.evaluation is None:
+            return descent.at_home(job, party, matrix, self.curvature)
+        after = evaluation.at_home(job, matrix)
+        training = matrix[~job.held_out]
+        return descent.at_home(job, party, training, self.curvature, after)
 
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         if layout.descent is not None:
-            return tuple(descent.state(layout, protocol, weights_of))
+            values = descent.state(layout, protocol, weights_of)
+            return (*values, *evaluation.state(layout.evaluation))
         weights = [Value(weights_of(b.party), (b.columns, 1)) for b in layout.blocks]
         return (*weights, Value(LABELS, (layout.rows, 1), by_rows=True))
 
@@ -113,16 +130,26 @@ class LinearPredictor(Model):
         return [weights_of(block.party) for block in layout.blocks]
 
     def opened(self, layout: Layout) -> list[tuple[str, int]]:
-        return [(weights_of(party), to) for to, parties in layout.receivers for party in parties]
+        weights = [(weights_of(p), to) for to, parties in layout.receivers for p in parties]
+        return weights + evaluation.opened(layout.evaluation)
 
     def asked(self, layout: Layout) -> list[tuple[str, int]]:
         return [] if layout.descent is None else descent.asked(layout.descent)
+
+    def told(self, layout: Layout) -> list[tuple[str, int]]:
+        return evaluation.told(layout.evaluation)
 
     def build(self, program: str, layout: Layout, builder: ProgramBuilder) -> None:
         if program == "open":
             _reveal(builder, self.opened(layout))
         elif program == "ask":
             _reveal(builder, self.asked(layout))
+        elif program == evaluation.TELL:
+            _reveal(builder, self.told(layout))
+        elif program == evaluation.SCORE:
+            evaluation.score(layout, builder, partial(descent.weighted, layout))
+        elif program == evaluation.JOIN:
+            evaluation.join(layout, builder)
         elif layout.descent is not None:
             descent.build(program, layout, builder, self.predicted, weights_of)
         else:
@@ -174,6 +201,9 @@ class LinearPredictor(Model):
             "intercept": intercept,
         }
 
+    def evaluated(self, job: Job, party: Party, opened: Opened) -> Evaluation | None:
+        return evaluation.found(job, party, opened, descent.WEIGHT_BITS)
+
     def check_steps(self, job: Job, party: Party, x: NDArray[np.float32]) -> tuple[str, ...]:
         batches = job.batches_of
         if not x.shape[1] or batches is None:
@@ -194,7 +224,8 @@ class LinearPredictor(Model):
         values = {holder: weights_of(index) for index, holder in enumerate(job.holders)}
         known = {p: opened[value].reshape(-1) for p, value in values.items() if value in opened}
         health = Health(
-            rows=job.rows,
+            rows=job.training_rows,
+            rows_held_out=job.held_out_rows,
             rows_never_used=job.rows_never_used,
             steps=job.steps,
             largest_weight=check_weights(np.concatenate(list(known.values()))),

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from party.agreement.job import Job, Party
+from party.models.evaluation.metrics import Evaluation
 from party.models.health import Health
 from party.process import files
 from party.process.errors import InputError
@@ -262,6 +263,7 @@ class ModelDocument(Document):
 
     Attributes:
         health: what its receiver saw of it at home; None in a file of an earlier kit.
+        evaluation: what held-out rows say of it; None where none were held out.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -274,6 +276,7 @@ class ModelDocument(Document):
     protocol: str
     versions: dict[str, str]
     health: Health | None = None
+    evaluation: Evaluation | None = None
 
 
 class SharesDocument(Document):
