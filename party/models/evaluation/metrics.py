@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from party.models.evaluation.bins import Array, Counts, centres, ends
+from party.models.evaluation import bins
+from party.models.evaluation.bins import Array, Counts, ends
 
 _TENTHS = 10
 
@@ -163,7 +164,7 @@ def _figures(rows: Counts, last: Counts, members: Counts, positives: Counts) -> 
     total, found = int(members.sum()), int(positives.sum())
     if not 0 < found < total:
         raise ValueError("the held-out rows are of one class")
-    t = centres()
+    t = bins.GRID.centres
     p = 1.0 / (1.0 + np.exp(-t))
     first = np.concatenate([[0], last[:-1] + 1])
     weight = np.maximum(members, 1)

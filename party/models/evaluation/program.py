@@ -20,15 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from party.models.evaluation.bins import (
-    BINS,
-    GRID_BITS,
-    PIECES,
-    POINTS,
-    POINTS_BITS,
-    Counts,
-    ends,
-)
+from party.models.evaluation import bins
+from party.models.evaluation.bins import Counts, ends
 from party.models.evaluation.metrics import Evaluation, evaluation_of
 from party.models.health import WrongModelError
 from party.models.interface import (
@@ -80,7 +73,7 @@ def programs(evaluation: EvaluationLayout | None) -> tuple[str, ...]:
 
 def rows_of(program: str, evaluation: EvaluationLayout) -> int:
     """The rows that one run of a program takes."""
-    return BINS if program == JOIN else evaluation.run_rows
+    return bins.GRID.bins if program == JOIN else evaluation.run_rows
 
 
 def state(evaluation: EvaluationLayout | None) -> list[Value]:
@@ -88,9 +81,9 @@ def state(evaluation: EvaluationLayout | None) -> list[Value]:
     if evaluation is None:
         return []
     return [
-        Value(SCORES, (BINS + 1, 1), parts=ADDITIVE),
-        Value(POSITIVES, (BINS, 1), parts=ADDITIVE),
-        Value(JOINED, (BINS, 1)),
+        Value(SCORES, (bins.GRID.bins + 1, 1), parts=ADDITIVE),
+        Value(POSITIVES, (bins.GRID.bins, 1), parts=ADDITIVE),
+        Value(JOINED, (bins.GRID.bins, 1)),
     ]
 
 
@@ -111,13 +104,13 @@ def course(job: Job, layout: Layout, bits: int) -> Iterator[Stretch]:
         return np.arange(first, last, dtype=np.int32).reshape(-1, evaluation.run_rows)
 
     def reserved() -> NDArray[np.int32]:
-        return np.arange(last, last + BINS, dtype=np.int32)[None]
+        return np.arange(last, last + bins.GRID.bins, dtype=np.int32)[None]
 
     def told(opened: Opened, matrix: NDArray[np.float32]) -> None:
         if SCORES in opened:
             rows = counts(opened[SCORES], bits)
             whole = rows[-1] == 0  # where a row lies outside, no label is told of any
-            matrix[last : last + BINS, 0] = ends(rows[:-1], minimum) & whole
+            matrix[last : last + bins.GRID.bins, 0] = ends(rows[:-1], minimum) & whole
 
     quiet = partial(Stretch, counted=False, phase=None)
     yield quiet(SCORE, evaluation.runs, rows=held_out)
@@ -127,7 +120,7 @@ def course(job: Job, layout: Layout, bits: int) -> Iterator[Stretch]:
 
 def at_home(job: Job, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """The held-out rows of a holder's table, and those that are reserved."""
-    reserved = np.zeros((BINS, matrix.shape[1]), np.float32)
+    reserved = np.zeros((bins.GRID.bins, matrix.shape[1]), np.float32)
     return np.concatenate([matrix[job.held_out], reserved])
 
 
@@ -185,9 +178,9 @@ def score(
     label = builder.own(layout.label, layout.label_column(), 1, 0)
     with dealing.at(layout.label):
         less = -tf.cast(label, tf.int32)
-    point = dealing.narrowed(t, bits - GRID_BITS)
+    point = dealing.narrowed(t, bits - bins.GRID.bits)
     number = dealing.minus(dealing.combined((2, point)), less, layout.label)
-    rows, positives = _folded(dealing, dealing.tally(number, POINTS_BITS + 1))
+    rows, positives = _folded(dealing, dealing.tally(number, bins.GRID.points_bits + 1))
     beyond = dealing.combined(
         *((1, dealing.outside(t, bits + drop, *window)) for drop, *window in _WINDOWS)
     )
@@ -217,20 +210,20 @@ def _folded(dealing: Dealing, tally: Sum) -> tuple[Sum, Sum]:
     import tensorflow as tf
 
     def by_bins(share: Any) -> Any:
-        points = tf.reshape(share, [POINTS, 2])
-        half = POINTS // 2
+        points = tf.reshape(share, [bins.GRID.points, 2])
+        half = bins.GRID.points // 2
         rising = tf.concat([points[half:], points[:half]], 0)
         return tf.concat(
             [
                 tf.reduce_sum(tf.reshape(rising[low:high], [(high - low) // width, width, 2]), 1)
-                for low, high, width in PIECES
+                for low, high, width in bins.GRID.pieces
             ],
             0,
         )
 
-    bins = _each(dealing, by_bins, tally)
-    rows = _each(dealing, lambda share: tf.reduce_sum(share, 1, keepdims=True), bins)
-    return rows, _each(dealing, lambda share: share[:, 1:], bins)
+    counted = _each(dealing, by_bins, tally)
+    rows = _each(dealing, lambda share: tf.reduce_sum(share, 1, keepdims=True), counted)
+    return rows, _each(dealing, lambda share: share[:, 1:], counted)
 
 
 def _lifted(dealing: Dealing, *parts: Sum) -> Sum:
