@@ -49,7 +49,11 @@ def values_schema() -> str:
     schema = _without_titles(schema)
     _close(schema)
     for section in _sections(schema, schema):
-        section["required"] = list(section["properties"])
+        section["required"] = [
+            key
+            for key, value in section["properties"].items()
+            if value.get("default", 0) is not None
+        ]
     # Helm lays one solver's keys over the defaults, which are another's: ``kit.job`` parts them.
     batches, descent = schema["$defs"]["Training"], schema["$defs"].pop("Descent")
     batches["properties"] |= descent["properties"]
@@ -102,7 +106,7 @@ def _commented(model: type[BaseModel], values: dict[str, Any], depth: int) -> It
     indent = "  " * depth
     for name, field in model.model_fields.items():
         key = field.alias or name
-        value = values[key]
+        value = values.get(key)
         section = field.annotation
         if depth == 0:
             yield "\n"
@@ -114,7 +118,9 @@ def _commented(model: type[BaseModel], values: dict[str, Any], depth: int) -> It
             f"{indent}# {line}\n"
             for line in textwrap.wrap(_meaning(field), _WIDTH - len(indent) - 2)
         )
-        if isinstance(section, type) and issubclass(section, BaseModel):
+        if key not in values:
+            yield f"{indent}# {key}:\n"  # there is none but who writes one
+        elif isinstance(section, type) and issubclass(section, BaseModel):
             yield f"{indent}{key}:\n"
             yield from _commented(section, value, depth + 1)
         else:
