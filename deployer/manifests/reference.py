@@ -156,7 +156,7 @@ def _rows(model: type[BaseModel], values: Any, prefix: str) -> Iterator[tuple[st
         elif isinstance(section, type) and issubclass(section, BaseModel):
             yield from _rows(section, values[key], f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", values[key], _meaning(field)
+            yield f"{prefix}{key}", values.get(key), _meaning(field)
 
 
 def _sections(section: Any, schema: Any) -> Iterator[Any]:
