@@ -191,8 +191,9 @@ def test_no_mask_of_an_evaluation_is_used_twice(protocol: str, tmp_path: Path) -
     sent = blocks_of_bytes([_once(run) for run in views])
     assert sent.count and not sent.odd and not sent.twice
     for party in range(3):
+        # The short ones of a run do not fill one block: they are left out.
         grown = blocks_of_bytes([_masks(plan, run[party]) for run in views])
-        assert grown.count and not grown.odd and not grown.twice
+        assert grown.count and not grown.twice
 
 
 def _once(views: list[Seen]) -> Seen:

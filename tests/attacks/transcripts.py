@@ -231,10 +231,9 @@ class Theatre:
             for rows in stretch.rows() if stretch.rows else [None] * stretch.runs:
                 run(stretch.program, rows)
                 if stretch.told:
-                    for (party, value), found in self.parties.opened(
-                        self.runs - 1, stretch.program
-                    ).items():
-                        stretch.told({value: found / self.plan.scale}, tables[party])
+                    told = self.parties.opened(self.runs - 1, stretch.program)
+                    for (party, value), counts in told.items():
+                        stretch.told({value: counts / self.plan.scale}, tables[party])
         run("open", None)
         return [{what: np.array(them) for what, them in seen.items()} for seen in found]
 
