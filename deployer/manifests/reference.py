@@ -106,7 +106,7 @@ def _commented(model: type[BaseModel], values: dict[str, Any], depth: int) -> It
     indent = "  " * depth
     for name, field in model.model_fields.items():
         key = field.alias or name
-        value = values.get(key)
+        value: Any = values.get(key)
         section = field.annotation
         if depth == 0:
             yield "\n"

@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from party.agreement.job import Evaluation, Job
@@ -173,7 +172,7 @@ def masked(plan: Plan, party: int) -> Operation:
     return next(
         o
         for o in plan.by_name[SCORE].operations
-        if (o.kind, o.party, o.dtype) == ("AddV2", party, np.int32)
+        if (o.kind, o.party, o.dtype.name) == ("AddV2", party, "int32")
         and plan.by_name[SCORE].by_name[o.inputs[1]].kind == "KitUniform"
     )
 

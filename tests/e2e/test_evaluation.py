@@ -13,7 +13,7 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
 from deployer.local.run import run_local
 from party.agreement.job import Descent, Evaluation, Job, load_job
 from party.models.evaluation.metrics import Figures, Threshold
-from party.table import by_training_rows, read_table
+from party.table import Table, by_training_rows, read_table
 from tests.harness import datasets, plaintext
 from tests.harness.optimum import logistic_optimum
 from tests.harness.plans import cached
@@ -58,7 +58,9 @@ def evaluated(job: Job, files: dict[str, Path], output: Path, cache: Path) -> Ev
     cached(job, cache)
     models = run_local(job, files, output, cache=cache).models
     received = plaintext.received(*(model.as_json() for model in models.values()))
-    tables = {p: by_training_rows(read_table(files[p], job, p), job, p) for p in job.holders}
+    tables: dict[str, Table] = {
+        p: by_training_rows(read_table(files[p], job, p), job, p) for p in job.holders
+    }
     x, y = plaintext.joined(job, tables)
     names, out = plaintext.columns(job), job.held_out
     weights = np.array([received[name] for name in names])
