@@ -83,7 +83,7 @@ def small_grid() -> Iterator[None]:
 
     with (
         patch.object(bins, "GRID", bins.Grid(2, 1, ((0, 0), (1, 1)))),
-        patch.object(program, "_WINDOWS", ((0, 3, -2, 4), (1, 3, -2, 3))),
+        patch.object(program, "WINDOWS", ((0, 3, -2, 4), (1, 3, -2, 3))),
     ):
         yield
 

@@ -150,7 +150,7 @@ def test_a_score_is_counted_where_it_belongs_or_said_to_lie_outside(
     def outside(some: list[int]) -> int:
         return sum(
             computed("pond", "outside", some, bits + drop, *window)[0]
-            for drop, *window in program._WINDOWS
+            for drop, *window in program.WINDOWS
         )
 
     far = [value for value in values if abs(value) >= 128 * 2**bits]

@@ -48,7 +48,7 @@ in groups of bins and below."""
 LIFT_BITS = 32
 """Of a count in a share."""
 
-_WINDOWS = ((1, 8, -63, 126), *((drop, 6, -2, 3) for drop in (7, 11, 15, 19, 23, 25)))
+WINDOWS = ((1, 8, -63, 126), *((drop, 6, -2, 3) for drop in (7, 11, 15, 19, 23, 25)))
 """What t must fulfil so that it lies on the grid: see ``Dealing.outside``. The first asks whether
 ``t / 2`` is one of 126 numbers in the middle of a period of 512; whether it is there and not whole
 periods further ask the others, each of what is larger, and the last of the highest bits."""
@@ -182,7 +182,7 @@ def score(
     number = dealing.minus(dealing.combined((2, point)), less, layout.label)
     rows, positives = _folded(dealing, dealing.tally(number, bins.GRID.points_bits + 1))
     beyond = dealing.combined(
-        *((1, dealing.outside(t, bits + drop, *window)) for drop, *window in _WINDOWS)
+        *((1, dealing.outside(t, bits + drop, *window)) for drop, *window in WINDOWS)
     )
     for name, some in (
         (SCORES, _lifted(dealing, rows, beyond)),
