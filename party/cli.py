@@ -309,6 +309,8 @@ def _do(
         model = result.read_model(options.output)
         print(result.weights_table(model))
         print(f"health: {Health.model_validate(model['health'])}")
+        if (line := result.evaluation_line(model)) is not None:
+            print(line)
 
 
 def _ready(
@@ -339,10 +341,12 @@ def _ready(
 
 def _load(path: Path, job: Job, party: Party, status: Status) -> tuple[Table, Identifiers | None]:
     from party.alignment import load_for
+    from party.table import by_training_rows
 
     if status.snapshot().phase != "table":
         status.enter("table", "reading the table")
-    return load_for(path, job, party)
+    table, identifiers = load_for(path, job, party)
+    return by_training_rows(table, job, party), identifiers
 
 
 def _write_report(

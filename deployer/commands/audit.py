@@ -11,7 +11,7 @@ from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.target import JsonOption
 from party.agreement.job import load_job
-from party.plan.parameters import ASK, OPEN
+from party.plan.parameters import ASK, OPEN, TELL
 
 app = new_app()
 
@@ -81,7 +81,7 @@ def _table(program: dict[str, Any]) -> Any:
     return table
 
 
-_WHEN = {OPEN: "at the end", ASK: "on the way"}
+_WHEN = {OPEN: "at the end", ASK: "on the way", TELL: "after the training"}
 
 
 def revealed(report: dict[str, Any]) -> list[str]:

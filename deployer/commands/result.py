@@ -108,10 +108,19 @@ def result(
         from rich.console import Console
 
         Console().print(_table(model))
+        _print_evaluation(model)
     else:
         from party.reporting.result import weights_table
 
         print(weights_table(model))
+        _print_evaluation(model)
+
+
+def _print_evaluation(model: dict[str, Any]) -> None:
+    from party.reporting.result import evaluation_line
+
+    if (line := evaluation_line(model)) is not None:
+        print(line)
 
 
 def _table(model: dict[str, Any]) -> Any:

@@ -137,6 +137,8 @@ def _print_result(result: Result, job: Job) -> None:
         print(weights_table(model.as_json()))
         if (health := model.health) is not None:
             print(f"health: {health}")
+            if model.evaluation is not None:
+                print(f"evaluation: {model.evaluation}")
             for warning in health.warnings:
                 if warning not in job.doubts:  # which were said before
                     print(f"warning: {warning}")

@@ -182,10 +182,10 @@ class Model:
         """Measures on this machine, in less than a second, what is not in the schedules."""
         with linked() as (links, handshake_s):
             costs = message_costs(links)
-            measured = paces(links, schedules, job.rows)
+            measured = paces(links, schedules, job.training_rows)
         made = cls(
             job,
-            [works(one, job.rows) for one in schedules],
+            [works(one, job.training_rows) for one in schedules],
             [rings(one) for one in schedules],
             costs,
             [_order_s(job, one) for one in schedules],

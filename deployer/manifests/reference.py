@@ -118,7 +118,9 @@ def _commented(model: type[BaseModel], values: dict[str, Any], depth: int) -> It
             f"{indent}# {line}\n"
             for line in textwrap.wrap(_meaning(field), _WIDTH - len(indent) - 2)
         )
-        if isinstance(section, type) and issubclass(section, BaseModel):
+        if key not in values:
+            yield f"{indent}# {key}:\n"  # there is none but who writes one
+        elif isinstance(section, type) and issubclass(section, BaseModel):
             yield f"{indent}{key}:\n"
             yield from _commented(section, value, depth + 1)
         else:

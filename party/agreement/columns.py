@@ -64,6 +64,15 @@ class _Column(BaseModel):
         """Whether a cell may be empty."""
         return getattr(self, "missing", None) is not None
 
+    @property
+    def learns(self) -> bool:
+        """Whether its holder learns from the whole column how to read it."""
+        return (
+            getattr(self, "missing", None) in ("mean", "median")
+            or getattr(self, "clip", None) is not None
+            or getattr(self, "scale", "standard") == "robust"
+        )
+
     @model_validator(mode="after")
     def _indicator_has_gaps(self) -> _Column:
         if getattr(self, "indicator", False) and not self.takes_gaps:

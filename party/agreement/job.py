@@ -271,6 +271,32 @@ class Align(_Strict):
         return (self.key,) if isinstance(self.key, str) else self.key
 
 
+class Evaluation(_Strict):
+    """How good the model is on rows that no training has seen."""
+
+    held_out: float = Field(
+        default=0.2, ge=0.01, le=0.9, description="the share of the rows that is held out"
+    )
+    to: tuple[Holder, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="who is told: of those who receive the model; left out, all of them",
+    )
+    minimum: int = Field(
+        default=10,
+        ge=2,
+        le=1_000_000,
+        description="the fewest held-out rows among which positives are counted",
+    )
+    seed: int = Field(
+        default=0, ge=0, lt=2**53, description="public seed of which rows are held out"
+    )
+
+
+EVALUATED_ROWS = 64
+"""Held-out rows of one run of the program that counts them, at most."""
+
+
 class Job(_Strict):
     """What is trained, on how many rows of which columns, and who receives the model."""
 
@@ -315,6 +341,9 @@ class Job(_Strict):
         description="the pin of each party: the SHA-256 of its public key, of its authority's "
         "certificate, or both; left out, one authority vouches for all",
     )
+    evaluation: Evaluation | None = Field(
+        default=None, description="hold rows out, and count how the model does on them"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:
@@ -352,6 +381,7 @@ class Job(_Strict):
                 f"training.tolerance: {self.descent.tolerance:g} is lost in the last bits of the "
                 f"weights; it is at least {SMALLEST_TOLERANCE:f}, or 0 if nobody is to be told"
             )
+        self._can_be_evaluated()
         return self
 
     def __hash__(self) -> int:
@@ -391,6 +421,40 @@ class Job(_Strict):
     def matches(self) -> bool:
         """Whether rows of the holders' tables are to be matched."""
         return self.align is not None and self.align.order == "any"
+
+    def _can_be_evaluated(self) -> None:
+        wanted = self.evaluation
+        if wanted is None:
+            return
+        if self.parameters.kind != "logistic-regression":
+            raise ValueError(f"evaluation: there is none of a {self.parameters.kind} yet")
+        if self.matches:
+            raise ValueError("evaluation: there is none of tables that are aligned yet")
+        for name, choice in self.columns.items():
+            if schema_of(choice).learns:
+                raise ValueError(
+                    f"evaluation: {name!r} is read by what its holder learns from all rows, the "
+                    "held-out ones among them; give its gaps a value, and leave out clip and robust"
+                )
+        if self.batches_of is not None:
+            raise ValueError(
+                "evaluation: there is none of a training by mini-batches yet; leave out "
+                "training.epochs, training.batch_size and training.learning_rate"
+            )
+        if not self.receivers:
+            raise ValueError("evaluation: nobody receives the model that it is of")
+        for holder in wanted.to or ():
+            if holder not in self.receivers:
+                raise ValueError(f"evaluation.to: {holder} receives nothing of the model")
+        if wanted.to and len(set(wanted.to)) < len(wanted.to):
+            raise ValueError("evaluation.to: a party stands more than once")
+        if self.held_out_rows < 2 * wanted.minimum:
+            raise ValueError(
+                f"evaluation: {self.held_out_rows} of {self.rows} rows would be held out, fewer "
+                f"than twice evaluation.minimum ({wanted.minimum})"
+            )
+        if self.training_rows < 2:
+            raise ValueError("evaluation.held_out: no rows are left to train on")
 
     def features_of(self, party: Party) -> tuple[str, ...]:
         """The names of a party's features, in order, as its table has them; none for a party that
@@ -503,7 +567,7 @@ class Job(_Strict):
     @property
     def plan_rows(self) -> int:
         """Rows for which a plan has room; some, where only an alignment will say how many."""
-        return self.rows or BLOCK_ROWS
+        return self.training_rows or BLOCK_ROWS
 
     @property
     def bound_rows(self) -> int:
@@ -519,6 +583,43 @@ class Job(_Strict):
     def feature_bits_more(self) -> int:
         """Bits after the point that a descent adds to a table's own."""
         return 0
+
+    @property
+    def evaluated_by(self) -> tuple[Holder, ...]:
+        """Who is told of the evaluation; nobody where there is none."""
+        if self.evaluation is None:
+            return ()
+        return tuple(
+            p for p in self.receivers if self.evaluation.to is None or p in self.evaluation.to
+        )
+
+    @property
+    def evaluated_runs(self) -> int:
+        """Runs of the program that counts held-out rows."""
+        wanted = 0 if self.evaluation is None else int(self.rows * self.evaluation.held_out)
+        return -(-wanted // EVALUATED_ROWS)
+
+    @property
+    def held_out_rows(self) -> int:
+        """Rows that are held out: as many as fill whole runs, and a few less than the share."""
+        runs = self.evaluated_runs
+        if self.evaluation is None or not runs:
+            return 0
+        return int(self.rows * self.evaluation.held_out) // runs * runs
+
+    @property
+    def training_rows(self) -> int:
+        """Rows that the training takes."""
+        return self.rows - self.held_out_rows
+
+    @property
+    def held_out(self) -> NDArray[np.bool_]:
+        """Which rows are held out, [rows]."""
+        from party.agreement.order import held_out
+
+        return held_out(
+            self.evaluation.seed if self.evaluation else 0, self.held_out_rows, self.rows
+        )
 
     @property
     def epochs(self) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DOMAIN = b"tfe-kit order"
+_HELD_OUT = b"tfe-kit held out"
 
 
 def order(seed: int, epoch: int, rows: int) -> NDArray[np.int32]:
@@ -24,8 +25,24 @@ def order(seed: int, epoch: int, rows: int) -> NDArray[np.int32]:
         epoch: counted from 0.
         rows: how many there are.
     """
-    text = seed.to_bytes(8, "little") + epoch.to_bytes(8, "little")
-    stream = hashlib.shake_256(_DOMAIN + text).digest(8 * rows)
+    return _by_rank(_DOMAIN + seed.to_bytes(8, "little") + epoch.to_bytes(8, "little"), rows)
+
+
+def held_out(seed: int, count: int, rows: int) -> NDArray[np.bool_]:
+    """Which rows no training sees, so many of them, [rows]: the first of an order of their own.
+
+    Args:
+        seed: the job's public ``evaluation.seed``.
+        count: how many.
+        rows: how many there are.
+    """
+    found = np.zeros(rows, np.bool_)
+    found[_by_rank(_HELD_OUT + seed.to_bytes(8, "little"), rows)[:count]] = True
+    return found
+
+
+def _by_rank(text: bytes, rows: int) -> NDArray[np.int32]:
+    stream = hashlib.shake_256(text).digest(8 * rows)
     # Equal numbers (one pair in 2**64) keep the rows' own order: the sort is stable.
     ranks = np.argsort(np.frombuffer(stream, dtype="<u8"), kind="stable")
     return ranks.astype(np.int32)

@@ -437,6 +437,17 @@ def _finish(layout: Layout, builder: ProgramBuilder, weights_of: Callable[[int],
         builder.keep(weights_of(party), dealing.spread(weights))
 
 
+def weighted(layout: Layout, builder: ProgramBuilder) -> tuple[Sum, int]:
+    """The weighted sums of rows that are shared for this alone, and their bits after the point."""
+    dealing = builder.dealing
+    sums = []
+    for block in layout.blocks:
+        own = builder.own(block.party, 0, block.columns, FEATURE_BITS)
+        iterate = dealing.spread(sum_of(builder.held(name_of("iterate", block.party))))
+        sums.append((1, dealing.product(dealing.share(own, block.party), iterate)))
+    return dealing.combined(*sums), FEATURE_BITS + WEIGHT_BITS
+
+
 def _descent(layout: Layout) -> DescentLayout:
     assert layout.descent is not None
     return layout.descent
@@ -523,30 +534,42 @@ def rows_at_home(job: Job, curvature: float) -> int:
 
 
 def at_home(
-    job: Job, party: Party, matrix: Matrix, curvature: float, room: Matrix | None = None
+    job: Job,
+    party: Party,
+    matrix: Matrix,
+    curvature: float,
+    room: Matrix | None = None,
+    after: Matrix | None = None,
 ) -> Matrix:
     """The rows that a party's programs read: its table's, transformed; zeros up to a whole block;
     the penalty on transformed weights, the way back from these, and what holds a sample back.
 
     Args:
         room: for all of them, the matrix in the first; new memory if there is none.
+        after: rows that follow, transformed as the table's are, which nothing is taken from; only
+            in new memory.
 
     Raises:
         InputError: a row stands out so far that it does not fit into fixed point.
     """
     assert job.descent is not None
     descent, rows = layout_of(job, blocks_of(job), curvature), len(matrix)
+    last = descent.rows + descent.home_rows
     if room is None:
-        room = np.zeros((descent.rows + descent.home_rows, matrix.shape[1]), np.float32)
+        more = 0 if after is None else len(after)
+        room = np.zeros((last + more, matrix.shape[1]), np.float32)
         room[:rows] = matrix
+        if after is not None:
+            room[last:] = after
     block = _block(job, party)
     if block is not None:
         columns = block.columns
         penalty = penalties(job.descent, columns, block.intercept)
         way, lacking = _transform(job, party, room[:rows, :columns], curvature)
-        for part, transformed in _transformed(room[:rows, :columns], way, party):
-            room[part, :columns] = transformed
-        own = room[descent.rows :, :columns]
+        for first, some in ((0, room[:rows]), (last, room[last:])):
+            for part, transformed in _transformed(some[:, :columns], way, party):
+                room[first + part.start : first + part.stop, :columns] = transformed
+        own = room[descent.rows : last, :columns]
         own[:columns] = step_of(descent) * (way.T @ (penalty[:, None] * way))
         own[columns : 2 * columns] = way
         if job.warm_blocks:

@@ -40,7 +40,8 @@ class Health(BaseModel):
     """What the receiver of a model saw of it, for its own eyes.
 
     Attributes:
-        rows: of every table.
+        rows: of every table that the training takes.
+        rows_held_out: others, which it does not.
         rows_never_used: rows that no batch took.
         steps: how many there were.
         settled: whether the last of them were small; None where nobody was told.
@@ -57,6 +58,7 @@ class Health(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     rows: int
+    rows_held_out: int = 0
     rows_never_used: int
     steps: int
     settled: bool | None = None
@@ -72,6 +74,8 @@ class Health(BaseModel):
         unused = f"{self.rows_never_used} of {self.rows} rows were in no batch"
         used = f"all {self.rows} rows were used"
         parts = [unused if self.rows_never_used else used]
+        if self.rows_held_out:
+            parts.append(f"{self.rows_held_out} more were held out")
         if self.settled is not None:
             parts.append(f"{'settled' if self.settled else 'not settled'} in {self.steps} steps")
         if self.largest_t is not None:

@@ -16,6 +16,7 @@ from party.models.label import LabelRule
 if TYPE_CHECKING:
     from party.agreement.job import AlignedJob, Holder, Job, Party
     from party.models.descent import OwnColumns
+    from party.models.evaluation.metrics import Evaluation
     from party.models.health import Health
     from party.protocols.dealing import Dealing
     from party.protocols.interface import Parts, Protocol
@@ -101,6 +102,29 @@ class DescentLayout:
 
 
 @dataclass(frozen=True)
+class EvaluationLayout:
+    """The sizes of an evaluation on held-out rows.
+
+    Attributes:
+        runs: of the program that counts them.
+        run_rows: rows of each.
+        first: where they begin in what a party's programs read; behind them are as many rows as
+            there are bins.
+        to: the parties that are told; the first says how bins are joined.
+    """
+
+    runs: int
+    run_rows: int
+    first: int
+    to: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        """All held-out rows."""
+        return self.runs * self.run_rows
+
+
+@dataclass(frozen=True)
 class Layout:
     """Who holds what, as far as it shapes a plan.
 
@@ -114,6 +138,7 @@ class Layout:
         receivers: for each seat, whether it receives weights, and of which blocks.
         descent: where the solver takes all rows in each pass; batch and step are nothing then.
         aligned: whether each holder has a matrix of all columns, of which the sum is the table.
+        evaluation: where rows are held out.
     """
 
     blocks: tuple[Block, ...]
@@ -126,6 +151,7 @@ class Layout:
     receivers: tuple[tuple[int, tuple[int, ...]], ...]
     descent: DescentLayout | None = None
     aligned: bool = False
+    evaluation: EvaluationLayout | None = None
 
     @property
     def all_columns(self) -> int:
@@ -182,6 +208,8 @@ class Stretch:
             for what runs in any case.
         asks: whether what they open says if it has.
         rows: makes the rows of all of them, [runs, rows]; None where they take none.
+        told: at a holder, takes what they opened to it and may write into the rows that its later
+            programs read; None where they open nothing for that.
     """
 
     program: str
@@ -190,6 +218,7 @@ class Stretch:
     phase: str | None = "training"
     asks: bool = False
     rows: Callable[[], NDArray[np.int32]] | None = None
+    told: Callable[[Opened, NDArray[Any]], None] | None = None
 
 
 class ProgramBuilder(ABC):
@@ -225,6 +254,10 @@ class Model(ABC):
     name: ClassVar[str]
 
     parameters: Parameters
+
+    @abstractmethod
+    def evaluation(self, job: Job, descent: DescentLayout | None) -> EvaluationLayout | None:
+        """The sizes of the evaluation that the job asks for, if it does."""
 
     @abstractmethod
     def descent(self, job: Job, blocks: tuple[Block, ...]) -> DescentLayout | None:
@@ -301,6 +334,10 @@ class Model(ABC):
         """Which values are opened during the training, and to whom, if the job asks for that."""
 
     @abstractmethod
+    def told(self, layout: Layout) -> list[tuple[str, int]]:
+        """Which values are opened between the training and the end, and to whom."""
+
+    @abstractmethod
     def build(self, program: str, layout: Layout, builder: ProgramBuilder) -> None:
         """Builds one of its programs."""
 
@@ -318,6 +355,14 @@ class Model(ABC):
             party: who receives it.
             opened: the weights that the party was given.
             scales: the mean and scale of the party's own features.
+        """
+
+    @abstractmethod
+    def evaluated(self, job: Job, party: Party, opened: Opened) -> Evaluation | None:
+        """What held-out rows say, where the party is told.
+
+        Raises:
+            WrongModelError: what was opened are no counts.
         """
 
     @abstractmethod

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from party.models import batches, descent
+from party.models.evaluation import program as evaluation
 from party.models.health import Health, check_sums, check_weights, overshoot
 from party.models.interface import (
     Array,
     Block,
     DescentLayout,
+    EvaluationLayout,
     Layout,
     Model,
     Opened,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from party.agreement.job import AlignedJob, Job, Party
     from party.models.descent import OwnColumns
+    from party.models.evaluation.metrics import Evaluation
     from party.protocols.dealing import Dealing, Sum
     from party.protocols.interface import Protocol
 
@@ -66,26 +69,38 @@ class LinearPredictor(Model):
             return None
         return descent.layout_of(job, blocks, self.curvature)
 
+    def evaluation(self, job: Job, descent: DescentLayout | None) -> EvaluationLayout | None:
+        if descent is None:
+            return None
+        return evaluation.layout_of(job, descent.rows + descent.home_rows)
+
     def programs(self, layout: Layout) -> tuple[str, ...]:
         if layout.descent is None:
             return (*batches.PROGRAMS, "open")
-        return (*descent.programs(layout.descent), "open")
+        evaluating = evaluation.programs(layout.evaluation)
+        return (*descent.programs(layout.descent), *evaluating, "open")
 
     def rows_of(self, program: str, layout: Layout) -> int:
+        if layout.evaluation is not None and program in evaluation.programs(layout.evaluation):
+            return evaluation.rows_of(program, layout.evaluation)
         if layout.descent is not None:
             return descent.rows_of(program, layout.descent)
         return batches.rows_of(program, layout)
 
     def course(self, job: Job, layout: Layout) -> Iterator[Stretch]:
         if layout.descent is None:
-            return batches.course(job, layout)
-        return descent.course(job, layout.descent)
+            yield from batches.course(job, layout)
+            return
+        yield from descent.course(job, layout.descent)
+        yield from evaluation.course(job, layout, descent.WEIGHT_BITS)
 
     def result_bits(self, layout: Layout) -> int:
         return batches.WEIGHT_BITS if layout.descent is None else descent.WEIGHT_BITS
 
     def rows_at_home(self, job: Job) -> int:
-        return job.rows if job.descent is None else descent.rows_at_home(job, self.curvature)
+        if job.descent is None or job.evaluation is not None:  # which takes memory of its own
+            return job.rows
+        return descent.rows_at_home(job, self.curvature)
 
     def at_home(
         self,
@@ -96,10 +111,14 @@ class LinearPredictor(Model):
     ) -> NDArray[np.float32]:
         if job.descent is None:
             return matrix
-        return descent.at_home(job, party, matrix, self.curvature, room)
+        if job.evaluation is None:
+            return descent.at_home(job, party, matrix, self.curvature, room)
+        after = evaluation.at_home(job, matrix)
+        training = matrix[~job.held_out]
+        return descent.at_home(job, party, training, self.curvature, after=after)
 
     def back_from_home(self, job: Job, party: Party, room: NDArray[np.float32]) -> None:
-        if job.descent is not None:
+        if job.descent is not None and job.evaluation is None:
             descent.back_from_home(job, party, room, self.curvature)
 
     def to_align(self, job: AlignedJob, party: Party, matrix: NDArray[np.float32]) -> OwnColumns:
@@ -107,23 +126,34 @@ class LinearPredictor(Model):
 
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         if layout.descent is not None:
-            return tuple(descent.state(layout, protocol, weights_of))
+            values = descent.state(layout, protocol, weights_of)
+            return (*values, *evaluation.state(layout.evaluation))
         return tuple(batches.state(layout, weights_of))
 
     def weights(self, layout: Layout) -> list[str]:
         return [weights_of(block.party) for block in layout.blocks]
 
     def opened(self, layout: Layout) -> list[tuple[str, int]]:
-        return [(weights_of(party), to) for to, parties in layout.receivers for party in parties]
+        weights = [(weights_of(p), to) for to, parties in layout.receivers for p in parties]
+        return weights + evaluation.opened(layout.evaluation)
 
     def asked(self, layout: Layout) -> list[tuple[str, int]]:
         return [] if layout.descent is None else descent.asked(layout.descent)
+
+    def told(self, layout: Layout) -> list[tuple[str, int]]:
+        return evaluation.told(layout.evaluation)
 
     def build(self, program: str, layout: Layout, builder: ProgramBuilder) -> None:
         if program == "open":
             _reveal(builder, self.opened(layout))
         elif program == "ask":
             _reveal(builder, self.asked(layout))
+        elif program == evaluation.TELL:
+            _reveal(builder, self.told(layout))
+        elif program == evaluation.SCORE:
+            evaluation.score(layout, builder, partial(descent.weighted, layout))
+        elif program == evaluation.JOIN:
+            evaluation.join(layout, builder)
         else:
             solver = batches if layout.descent is None else descent
             solver.build(program, layout, builder, partial(self.predicted, layout), weights_of)
@@ -154,6 +184,9 @@ class LinearPredictor(Model):
             "intercept": intercept,
         }
 
+    def evaluated(self, job: Job, party: Party, opened: Opened) -> Evaluation | None:
+        return evaluation.found(job, party, opened, descent.WEIGHT_BITS)
+
     def check_steps(self, job: Job, party: Party, x: NDArray[np.float32]) -> tuple[str, ...]:
         training = job.batches_of
         if training is None:
@@ -176,7 +209,8 @@ class LinearPredictor(Model):
         values = {holder: weights_of(index) for index, holder in enumerate(job.holders)}
         known = {p: opened[value].reshape(-1) for p, value in values.items() if value in opened}
         health = Health(
-            rows=job.rows,
+            rows=job.training_rows,
+            rows_held_out=job.held_out_rows,
             rows_never_used=job.rows_never_used,
             steps=job.steps,
             largest_weight=check_weights(np.concatenate(list(known.values()))),

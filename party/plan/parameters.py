@@ -16,6 +16,9 @@ OPEN = "open"
 ASK = "ask"
 """The program that opens, as often as it runs, what the job says that all are told on the way."""
 
+TELL = "tell"
+"""The program that runs once, after the training, and opens what the end depends on."""
+
 SHARE_ROWS = 1024
 """Rows of one run of the program that shares the tables: enough that its messages are few, few
 enough that its memory is small."""
@@ -42,6 +45,8 @@ class PlanParameters:
         if batches is not None:
             width = job.step_width
         blocks = blocks_of(job)
+        model = model_of(job.parameters)
+        descent = model.descent(job, blocks)
         owners = tuple(block.party for block in blocks)
         return cls(
             protocol=job.protocol,
@@ -58,8 +63,9 @@ class PlanParameters:
                     (PARTIES.index(to), (PARTIES.index(to),) if job.result == "own" else owners)
                     for to in job.receivers
                 ),
-                descent=model_of(job.parameters).descent(job, blocks),
+                descent=descent,
                 aligned=job.matches,
+                evaluation=model.evaluation(job, descent),
             ),
         )
 

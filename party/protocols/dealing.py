@@ -144,7 +144,7 @@ class Dealing(ABC):
 
     def dealt(self, value: Any) -> Sum:
         """A value of the server's as fresh shares at Alice and Bob."""
-        own = self.uniform(value.shape.as_list())
+        own = self.uniform(value.shape.as_list(), value.dtype)
         with self.at(SERVER):
             rest = value - own
         return own, rest, None
@@ -309,11 +309,74 @@ class Dealing(ABC):
                 shares.append(tf.reshape(share, shape))
         return shares[ALICE], shares[BOB], None
 
+    def tally(self, values: Sum, bits: int) -> Sum:
+        """How many of some values, modulo ``2**bits``, are 0, 1, ...: [2**bits, 1], of int32.
+
+        Both learn ``w = v + r`` of each value, and the server deals, of each, a row of zeros with
+        one 1 at the place -r. Turned by w its 1 is at the place v.
+
+        Args:
+            values: of int32, [rows, 1].
+        """
+        everything, rows = 1 << bits, values[ALICE].shape[0]
+        opened, mask = self._masked(values)
+        numbers = np.arange(everything, dtype=np.int32)[:, np.newaxis]
+        with self.at(SERVER):
+            places = tf.bitwise.bitwise_and(0 - tf.reshape(mask, [1, rows]), everything - 1)
+            ones = tf.cast(tf.equal(numbers, places), tf.int32)
+        dealt = self.dealt(ones)
+        shares = []
+        for party in (ALICE, BOB):
+            with self.at(party):
+                turned, by = dealt[party], tf.reshape(opened[party], [1, rows])
+                for step in (1 << bit for bit in range(bits)):
+                    further = tf.concat([turned[-step:], turned[:-step]], 0)
+                    turned = tf.where(
+                        tf.equal(tf.bitwise.bitwise_and(by, step), step), further, turned
+                    )
+                shares.append(tf.reduce_sum(turned, 1, keepdims=True))
+        return shares[ALICE], shares[BOB], None
+
+    def outside(self, values: Sum, drop: int, bits: int, low: int, count: int) -> Sum:
+        """How many of some values, each as in ``within``, are none of those numbers: [1, 1], of
+        int32.
+
+        Args:
+            values: [rows, 1].
+        """
+        everything, rows = 1 << bits, values[ALICE].shape[0]
+        opened, mask = self._opened(values, drop)
+        numbers = np.arange(everything, dtype=np.int32)[:, np.newaxis]
+        with self.at(SERVER):
+            place = tf.bitwise.bitwise_and(
+                numbers - tf.reshape(mask, [1, rows]) - low, everything - 1
+            )
+            answers = tf.cast(tf.greater_equal(place, count), tf.int32)
+        dealt = self.dealt(answers)
+        shares = []
+        for party in (ALICE, BOB):
+            with self.at(party):
+                public = tf.bitwise.bitwise_and(opened[party], everything - 1)
+                chosen = tf.equal(tf.reshape(public, [1, rows]), numbers)
+                picked = tf.cast(chosen, tf.int32) * dealt[party]
+                shares.append(tf.reduce_sum(picked, [0, 1], keepdims=True))
+        return shares[ALICE], shares[BOB], None
+
+    def narrowed(self, t: Sum, drop: int) -> Sum:
+        """``t / 2**drop`` modulo ``2**32``, of int32: rounded down, or for each seat but the first
+        that has a share of it up to one less."""
+        return self._each(lambda own: tf.cast(_shifted(own[0], drop), tf.int32), t)
+
+    def gathered(self, value: Sum) -> Sum:
+        """A value at Alice and Bob, where the server has a part of it too."""
+        if value[SERVER] is None:
+            return value
+        return self.combined((1, (value[ALICE], value[BOB], None)), (1, self.dealt(value[SERVER])))
+
     def _opened(self, t: Sum, drop: int) -> tuple[list[Any], Any]:
         """At Alice and Bob ``t / 2**drop`` plus a random number of 32 bits, that the server knows:
         what they opened, and the number."""
-        narrow = self._each(lambda own: tf.cast(_shifted(own[0], drop), tf.int32), t)
-        return self._masked(narrow)
+        return self._masked(self.narrowed(t, drop))
 
     def _masked(self, value: Sum) -> tuple[list[Any], Any]:
         shares = {p: share for p, share in enumerate(value) if share is not None}

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from party.agreement.job import Job, Party, Sizes
+from party.models.evaluation.metrics import Evaluation
 from party.models.health import Health
 from party.process import files
 from party.process.errors import InputError
@@ -291,6 +292,7 @@ class ModelDocument(Document):
         columns: how features that are not plain numbers become the model's columns, by name: the
             job's schema with its ``type``, their ``holder``, the names ``derived``, and what was
             ``fitted`` to the receiver's own; null there for another holder's.
+        evaluation: what held-out rows say of it; None where none were held out.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -304,6 +306,7 @@ class ModelDocument(Document):
     versions: dict[str, str]
     health: Health | None = None
     columns: dict[str, dict[str, Any]] = {}
+    evaluation: Evaluation | None = None
 
 
 class SharesDocument(Document):

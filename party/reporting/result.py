@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from party.agreement.job import Job, Party
+from party.models.evaluation.metrics import Evaluation
 from party.models.interface import Opened, Scales
 from party.models.registry import model_of
 from party.process.errors import JobError
@@ -60,6 +61,7 @@ def write_model(
         versions=versions,
         health=health,
         columns=columns_document(job, party, table),
+        evaluation=model.evaluated(job, party, opened),
         **own,
     )
     return document.write(output)
@@ -95,8 +97,10 @@ def doubts(job: Job, party: Party, table: Table) -> tuple[str, ...]:
 
 
 def own_columns(job: Job, party: Party, table: Table) -> npt.NDArray[np.float32]:
-    """The party's features, standardised, and the ones where it has them: no label."""
-    return table.matrix[:, : table.matrix.shape[1] - (job.label_of(party) is not None)]
+    """The party's features of the training's rows, standardised, and the ones where it has them:
+    no label."""
+    own = table.matrix[:, : table.matrix.shape[1] - (job.label_of(party) is not None)]
+    return own if job.evaluation is None else own[~job.held_out]
 
 
 def write_shares(
@@ -121,6 +125,12 @@ def read_model(output: Path) -> dict[str, Any]:
     if model is None or model.job != status.job:
         raise JobError(f"{status.party} does not get the model of this job", str(output))
     return model.as_json()
+
+
+def evaluation_line(model: dict[str, Any]) -> str | None:
+    """What the evaluation on held-out rows says, as text; None where there is none."""
+    found = model.get("evaluation")
+    return None if found is None else f"evaluation: {Evaluation.model_validate(found)}"
 
 
 def weights_table(model: dict[str, Any]) -> str:

@@ -96,7 +96,7 @@ def train(assignment: Assignment) -> Outcome:
     if used is not None:
         model.back_from_home(job, assignment.party, used)
     main = max(schedule.programs, key=lambda code: len(code.instructions))
-    opened = opened_values(schedule, room, "open")
+    opened = run.told | opened_values(schedule, room, "open")
     kept = {} if job.receivers else shares_of(schedule, room, _model_values(job))
     room.fill(0)  # shares and batches, of which a party that stays has no more need
 
@@ -232,6 +232,7 @@ class _Run:
         self.done = threading.Event()
         self.failure: BaseException | None = None
         self.revealing = False
+        self.told: dict[str, npt.NDArray[np.float64]] = {}  # between the training and the end
         self.at = _Position(0, None, 0)
         self.asked: str | None = None  # the last phase that was asked about
         limit = assignment.time_limit_s
@@ -273,6 +274,9 @@ class _Run:
                 first += stretch.runs
                 if stretch.counted:
                     self.steps += stretch.runs
+                if stretch.told is not None and table is not None:
+                    self.told |= opened_values(self.schedule, self.room, stretch.program)
+                    stretch.told(self.told, table)
                 if stretch.asks:
                     self.asked = stretch.phase
                     told = opened_values(self.schedule, self.room, stretch.program)

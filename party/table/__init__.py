@@ -29,7 +29,8 @@ and to what the job's steps can bear (``party.models.Model.row_limit``).
 """
 
 from party.table.findings import Finding, UnfitTableError
+from party.table.held_out import by_training_rows
 from party.table.loading import load
 from party.table.table import Table, read_table
 
-__all__ = ["Finding", "Table", "UnfitTableError", "load", "read_table"]
+__all__ = ["Finding", "Table", "UnfitTableError", "by_training_rows", "load", "read_table"]

@@ -175,3 +175,52 @@ def test_a_training_that_is_wrong_is_refused_with_its_key(training: str, says: s
 def test_a_job_without_training_descends_to_the_optimum() -> None:
     job = parse_job("name: a\nrows: 10\nfeatures: [x]\nlabel: y\n", "job.yaml")
     assert job.descent is not None and job.descent.C == 1.0
+
+
+BASE = "name: a\nrows: 1000\nfeatures: [x]\nlabel: y\n"
+
+
+@pytest.mark.parametrize(
+    "more, says",
+    [
+        ("evaluation: {held_out: 0}", "evaluation.held_out"),
+        ("evaluation: {held_out: 1}", "evaluation.held_out"),
+        ("evaluation: {minimum: 1}", "evaluation.minimum"),
+        ("evaluation: {minimum: 101}", "fewer than twice evaluation.minimum"),
+        ("evaluation: {to: []}", "evaluation.to"),
+        ("evaluation: {to: [server]}", "evaluation.to"),
+        ("evaluation: {to: [bob]}", "bob receives nothing of the model"),
+        ("evaluation: {to: [alice, alice]}", "more than once"),
+        ("evaluation: {share: 0.2}", "evaluation.share"),
+        ("evaluation: {}\nresult: nobody", "nobody receives the model"),
+        ("evaluation: {}\nmodel: linear-regression", "none of a linear-regression yet"),
+        (
+            "evaluation: {}\ntraining: {epochs: 1, batch_size: 10, learning_rate: 0.1}",
+            "none of a training by mini-batches yet",
+        ),
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_refused_with_its_key(more: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        parse_job(BASE + more + "\n", "job.yaml")
+
+
+def test_an_evaluation_tells_all_who_receive_the_model_unless_it_names_them() -> None:
+    both = BASE.replace("[x]", "{alice: [x], bob: [z]}") + "result: both\n"
+    assert parse_job(both + "evaluation: {}\n", "a").evaluated_by == ("alice", "bob")
+    assert parse_job(both + "evaluation: {to: [bob]}\n", "a").evaluated_by == ("bob",)
+    assert parse_job(both, "a").evaluated_by == ()
+
+
+@given(st.integers(40, 100_000), st.floats(0.01, 0.9))
+def test_held_out_rows_fill_whole_runs_and_the_rest_is_trained_on(rows: int, share: float) -> None:
+    wanted = int(rows * share)
+    if wanted < 64:
+        return
+    text = BASE.replace("1000", str(rows)) + f"evaluation: {{held_out: {share!r}, minimum: 2}}\n"
+    job = parse_job(text, "job.yaml")
+    assert wanted - job.evaluated_runs < job.held_out_rows <= wanted
+    assert job.held_out_rows % job.evaluated_runs == 0
+    assert job.held_out_rows // job.evaluated_runs <= 64
+    assert job.training_rows + job.held_out_rows == rows
+    assert job.held_out.sum() == job.held_out_rows

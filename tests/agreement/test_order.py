@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from party.agreement.job import Job, Training
-from party.agreement.order import blocks
+from party.agreement.order import blocks, held_out
 
 
 def order(job: Job, epoch: int) -> NDArray[np.int32]:
@@ -74,3 +74,16 @@ def test_blocks_take_every_row_and_none_twice_but_to_fill_the_last(rows: int, si
     assert set(found.reshape(-1).tolist()) == set(range(rows))
     assert all(len(set(block)) == size for block in found.tolist())
     assert found.size - rows < size
+
+
+def test_which_rows_are_held_out_is_known() -> None:
+    """And has nothing to do with the order of an epoch of the same seed."""
+    assert np.flatnonzero(held_out(0, 4, 10)).tolist() == [0, 2, 3, 5]
+    assert set(np.flatnonzero(held_out(0, 300, 1000))) != set(order(job(1000, 300), 0)[:300])
+
+
+@given(st.integers(1, 500), st.integers(0, 2**53 - 1), st.data())
+def test_as_many_rows_are_held_out_as_asked_for(rows: int, seed: int, data: st.DataObject) -> None:
+    count = data.draw(st.integers(0, rows))
+    fewer, more = held_out(seed, count // 2, rows), held_out(seed, count, rows)
+    assert more.sum() == count and not (fewer & ~more).any()

@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from party.agreement.job import PARTIES, AlignedJob, Descent, Job, Sizes
+from party.agreement.job import PARTIES, AlignedJob, Descent, Evaluation, Job, Sizes
 from party.models.registry import model_of
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
@@ -30,7 +30,7 @@ from tests.attacks.transcripts import (
 )
 from tests.audit.conftest import MATCHED, SPLIT, descent_job
 from tests.harness.alignments import aligned_tables
-from tests.harness.plans import short_plan, small_plan
+from tests.harness.plans import short_plan, small_grid, small_plan
 
 STEPS = 60
 
@@ -181,6 +181,35 @@ def descended_twice(
         )
     tried(sent.count, f"blocks of 16 bytes sent in two {what} ({protocol})")
     return sent.count
+
+
+@pytest.mark.parametrize("protocol", SENT_IN_DESCENTS)
+def test_no_mask_of_an_evaluation_is_used_twice(protocol: str, tmp_path: Path) -> None:
+    """Three runs that count held-out rows, and the one that joins positives, of two jobs alike."""
+    evaluation = Evaluation(held_out=0.5, minimum=2)
+    given = SPLIT | {"evaluation": evaluation, "result": "both", "training": Descent(passes=1)}
+    job = descent_job(protocol, 300, **given)
+    assert job.evaluated_runs == 3
+    draw = np.random.default_rng(3)
+    with small_grid():
+        plan = short_plan(PlanParameters.of(job))
+        layout, tables = plan.parameters.layout, {}
+        for party in range(2):
+            own = draw.normal(size=(layout.rows, layout.columns_of(party))).astype(np.float32)
+            own[:, -1] = 1 if party == 0 else draw.integers(0, 2, layout.rows)
+            tables[party] = model_of(job.parameters).at_home(job, PARTIES[party], own)
+        views = []
+        for number in range(2):
+            directory = tmp_path / f"run{number}"
+            directory.mkdir()
+            here = Theatre(plan, directory, played=("score", "join"), kinds=("KitUniform",))
+            views.append(here.whole(job, tables))
+    sent = blocks_of_bytes([_once(run) for run in views])
+    assert sent.count and not sent.odd and not sent.twice
+    for party in range(3):
+        # The short ones of a run do not fill one block: they are left out.
+        grown = blocks_of_bytes([_masks(plan, run[party]) for run in views])
+        assert grown.count and not grown.twice
 
 
 def _once(views: list[Seen]) -> Seen:

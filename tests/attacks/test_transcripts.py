@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from party.agreement.job import Evaluation
 from party.audit import audit
 from party.plan import Plan
 from party.plan.graph import Operation, Program, Share
@@ -29,6 +30,7 @@ from tests.attacks import distinguishers
 from tests.attacks.conftest import Tried
 from tests.attacks.transcripts import (
     DESCENT,
+    EVALUATION,
     Array,
     Seen,
     Theatre,
@@ -42,7 +44,7 @@ from tests.attacks.transcripts import (
 )
 from tests.audit.conftest import PROTOCOLS, SPLIT, descent_job
 from tests.audit.mutants import with_program
-from tests.harness.plans import short_plan, small_job
+from tests.harness.plans import short_plan, small_grid, small_job
 from tests.schedule.oracle import with_injected_seeds
 
 STEPS = 2400
@@ -166,6 +168,33 @@ def test_no_party_of_a_descent_can_either(
     tried(len(found), f"statistics of {len(received)} messages over {DESCENTS} passes ({who})")
     tried(of, f"worlds guessed by a trained classifier, {right} rightly ({who})")
     tried(bits, f"lowest bits, of which no sum tells one world from the other ({who})")
+
+
+@pytest.mark.parametrize("observer", [0, 1], ids=named)
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_nor_can_one_that_counts_held_out_rows(
+    protocol: str, observer: int, tmp_path: Path, tried: Tried
+) -> None:
+    """Held-out rows of other columns and labels, at other weights: what is seen while they are
+    counted and while positives are joined is the same, and only what is opened is not."""
+    evaluation = Evaluation(held_out=0.5, minimum=2)
+    columns = SPLIT | {"features": {"alice": ("x",), "bob": ("z",)}, "evaluation": evaluation}
+    job = descent_job(protocol, 8, **columns | {"result": "both"})
+    with small_grid():
+        plan, coins = short_plan(PlanParameters.of(job)), tossed(DESCENTS)
+        audit(plan, job)
+        here = Theatre(plan, tmp_path, played=EVALUATION)
+        assert here.received(2) == []
+        views = here.descend(worlds_of_descents(plan, observer), coins)
+    found = distinguishers.evidence(messages(views[observer]), coins)
+    assert distinguishers.rejected(found, LEVEL) == []
+    right, of = distinguishers.guessed(views[observer], coins)
+    assert distinguishers.by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
+    _, _, telling = distinguishers.relations(views[observer], coins)
+    assert telling == 0
+    _, _, telling = distinguishers.relations(together([views[observer], views[2]]), coins)
+    assert telling > 0, "with the server it can, as the threat model says"
+    tried(of, f"worlds of held-out rows guessed, {right} rightly ({NAMES[observer]}, {protocol})")
 
 
 def test_a_mask_that_gets_into_the_model_is_told(tmp_path: Path) -> None:

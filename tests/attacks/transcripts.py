@@ -38,6 +38,9 @@ PLAYED = ("share", "step")
 DESCENT = ("share", "prepare", "gradient", "update.1", "compare", "finish")
 """Those of a descent, once each."""
 
+EVALUATION = ("score", "join")
+"""Those that count held-out rows."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -91,6 +94,8 @@ def worlds_of_descents(plan: Plan, observer: int) -> tuple[DescentWorld, Descent
     layout = plan.parameters.layout
     assert layout.descent is not None
     rows = layout.descent.rows + layout.descent.home_rows
+    if layout.evaluation is not None:
+        rows += layout.evaluation.rows + trained_rows(plan, "join")
     nothing, much = (
         {p: np.full((rows, layout.columns_of(p)), value, np.float32) for p in (0, 1)}
         for value in (0, 100 + 1 / 2**13)
@@ -98,6 +103,11 @@ def worlds_of_descents(plan: Plan, observer: int) -> tuple[DescentWorld, Descent
     if observer in nothing:
         nothing[observer] = much[observer]
     return DescentWorld(nothing, 0), DescentWorld(much, 5 * plan.scale + 1)
+
+
+def trained_rows(plan: Plan, program: str) -> int:
+    """The rows that a run of a program takes."""
+    return plan.parameters.trained.rows_of(program, plan.parameters.layout)
 
 
 def worlds_of_one_model(plan: Plan) -> tuple[World, World]:
@@ -192,11 +202,17 @@ class Theatre:
                 if value.name.split(".")[0] in ("point", "iterate"):
                     self._write(value, np.full(value.shape, pair[coin].w, np.int64))
             for name in self.played:
-                first = 0 if name in ("share", "gradient") else layout.descent.rows  # type: ignore[union-attr]
-                rows = first + np.arange(trained.rows_of(name, layout), dtype=np.int32)
+                rows = self._first(name) + np.arange(trained.rows_of(name, layout), dtype=np.int32)
                 self._run(name, pair[coin].tables, rows)
             self._look(places, [room[step] for room in rooms])
         return [_apart(room, seen) for room, seen in zip(rooms, places, strict=True)]
+
+    def _first(self, name: str) -> int:
+        layout = self.plan.parameters.layout
+        assert layout.descent is not None
+        if layout.evaluation is not None and name in EVALUATION:
+            return layout.evaluation.first + (layout.evaluation.rows if name == "join" else 0)
+        return 0 if name in ("share", "gradient") else layout.descent.rows
 
     def whole(self, job: Job, tables: dict[int, Array]) -> list[Seen]:
         """What each party saw of a whole descent that never settles: each program's messages as
@@ -214,6 +230,10 @@ class Theatre:
         for stretch in self.plan.parameters.trained.course(job, layout):
             for rows in stretch.rows() if stretch.rows else [None] * stretch.runs:
                 run(stretch.program, rows)
+                if stretch.told:
+                    told = self.parties.opened(self.runs - 1, stretch.program)
+                    for (party, value), counts in told.items():
+                        stretch.told({value: counts / self.plan.scale}, tables[party])
         run("open", None)
         return [{what: np.array(them) for what, them in seen.items()} for seen in found]
 

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from party.models import descent
+from party.models.evaluation import bins, program
 from party.protocols.sines import ERROR, NARROW, WIDE, Wave
 from tests.harness.plans import compiled
 
@@ -48,6 +50,8 @@ def _computed(protocol: str, what: str, values: list[int], arguments: tuple[Any,
             both = shared if parts == 2 else (shared[0] + shared[2], shared[1], None)
             result = dealing.product(table, dealing.spread(both))
         else:
+            if what == "tally":
+                shared = dealing.narrowed(shared, 0)
             result = getattr(dealing, what)(shared, *arguments)
         total = sum(share for share in result if share is not None)
     definition = graph.as_graph_def()
@@ -124,3 +128,38 @@ def test_a_window_is_looked_up_right(protocol: str, value: int, drop: int, count
     off = 0 if drop == 0 else 2 if protocol == "aby3" else 1
     surely = [((value >> drop) - less + 1) % 2**11 < count for less in range(off + 1)]
     assert found in surely
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@settings(deadline=None, max_examples=8)
+@given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=30), st.integers(1, 6))
+def test_a_tally_is_exact(protocol: str, values: list[int], bits: int) -> None:
+    found = computed(protocol, "tally", values, bits)
+    expected = np.bincount(np.array(values) % 2**bits, minlength=2**bits)
+    np.testing.assert_array_equal(found, expected)
+
+
+SCORES = st.floats(-WIDE.range - 10, WIDE.range + 10) | st.builds(
+    lambda bits, near: 2.0**bits + near, st.integers(7, 28), st.floats(-2, 2)
+)
+
+
+@settings(deadline=None, max_examples=6)
+@given(t=st.lists(SCORES, min_size=1, max_size=200), above=st.booleans())
+def test_a_score_is_counted_where_it_belongs_or_said_to_lie_outside(
+    t: list[float], above: bool
+) -> None:
+    """Of every score there is, though it wraps around the grid as often as it may."""
+    bits = descent.FEATURE_BITS + descent.WEIGHT_BITS
+    values = [round((each if above else -each) * 2**bits) for each in t]
+
+    def outside(some: list[int]) -> int:
+        return sum(
+            computed("pond", "outside", some, bits + drop, *window)[0]
+            for drop, *window in program.WINDOWS
+        )
+
+    far = [value for value in values if abs(value) >= 128 * 2**bits]
+    within = [value for value in values if abs(value) <= bins.RANGE * 2**bits]
+    assert not far or outside(far) >= len(far)
+    assert not within or outside(within) == 0

@@ -110,7 +110,12 @@ def test_a_model_keeps_what_is_its_own(tmp_path: Path) -> None:
     common = {"model": "any", "job": "1", "plan": "2", "protocol": "aby3", "versions": {}}
     ModelDocument.model_validate(common | {"trees": [1, 2]}).write(tmp_path)
     found = ModelDocument.read(tmp_path)
-    defaults: dict[str, object] = {"version": 1, "health": None, "columns": {}}
+    defaults: dict[str, object] = {
+        "version": 1,
+        "health": None,
+        "columns": {},
+        "evaluation": None,
+    }
     assert found is not None and found.as_json() == defaults | common | {"trees": [1, 2]}
 
 

@@ -81,12 +81,13 @@ DESCENTS: dict[str, dict[str, Any]] = {
     "linear": SPLIT | {"model": "linear-regression", "result": "own"},
     "swapped": {"features": {"bob": ["b0", "b1"]}, "label": {"alice": "y"}, "result": "bob"},
     "kept": SPLIT | {"label": {"alice": "y"}, "result": "nobody"},
+    "evaluated": SPLIT | {"evaluation": {"held_out": 0.4, "minimum": 2}},
 }
 
 
 DESCENDED = [
     *(("pond", name) for name in DESCENTS),
-    *(("aby3", name) for name in ("alice", "split", "sample", "weighted")),
+    *(("aby3", name) for name in ("alice", "split", "sample", "weighted", "evaluated")),
     ("securenn", "alice"),
 ]
 
@@ -99,6 +100,7 @@ def test_so_they_do_in_a_descent_over_all_rows(
     if name == "sample":
         for rule, number in (("WARM_PART", 3), ("SMALL_PART", 3), ("SAMPLED_ROWS", 1)):
             monkeypatch.setattr(f"party.agreement.job.{rule}", number)
+    monkeypatch.setattr("party.agreement.job.EVALUATED_ROWS", 3)
     job = small_job(protocol, 3, 5, **{"training": {"passes": 10}} | DESCENTS[name])
     layout, draw = PlanParameters.of(job).layout, np.random.default_rng(5)
     tables = {}
@@ -127,11 +129,14 @@ def descend(job: Job, tables: dict[int, Any], tmp_path: Path) -> None:
     state, number = whole.fresh_state(), 0
     for stretch in model_of(job.parameters).course(job, layout):
         program = stretch.program
-        if stretch.asks:
+        if stretch.asks or stretch.told:
             _, opened = whole.run(program, state, tables, None, {})
             assert_equal(parties.opened(number, program), opened)
-            assert len(opened) == 3, "all are told"
+            assert len(opened) == (3 if stretch.asks else 2), "all are told, or who is named"
             number += 1
+            for (party, value), found in opened.items():
+                if stretch.told:
+                    stretch.told({value: found / whole.plan.scale}, tables[party])
             continue
         for rows in stretch.rows() if stretch.rows else [None] * stretch.runs:
             seeds = whole.fresh_seeds(program)

@@ -33,8 +33,13 @@ def estimated(deployer: Deployer, processes: Processes, *words: object) -> Estim
 
 @pytest.mark.parametrize(
     "change",
-    [{"protocol": "pond"}, {"protocol": "aby3"}, {"result": "nobody"}],
-    ids=["pond", "aby3", "nobody"],
+    [
+        {"protocol": "pond"},
+        {"protocol": "aby3"},
+        {"result": "nobody"},
+        {"training": {"passes": 8}, "evaluation": {"minimum": 2}},
+    ],
+    ids=["pond", "aby3", "nobody", "evaluated"],
 )
 def test_its_traffic_is_what_the_parties_report_to_the_byte(
     processes: Processes, deployer: Deployer, change: dict[str, Any]

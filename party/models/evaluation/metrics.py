@@ -1,0 +1,255 @@
+"""What counts of held-out rows say of a model.
+
+Everything here is computed from how many rows lie in each bin of the score, and how many positive
+ones in each group of bins: no row is known. Rows of one group count as ties.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from party.models.evaluation import bins
+from party.models.evaluation.bins import Array, Counts, ends
+
+_TENTHS = 10
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Group(_Plain):
+    """Held-out rows of neighbouring scores.
+
+    Attributes:
+        at_least: the lowest predicted probability of a row that counts here; None at the bottom.
+        predicted: the mean predicted probability.
+        rows, positives: how many there are.
+    """
+
+    at_least: float | None
+    predicted: float
+    rows: int
+    positives: int
+
+
+class Threshold(_Plain):
+    """What comes of it to take all rows for positive from a predicted probability on.
+
+    Attributes:
+        at_least: that probability.
+        true_positives, false_positives, true_negatives, false_negatives: rows.
+        precision: true positives of all that are taken for positive; None where nothing is.
+        recall: true positives of all positives.
+        f1: the harmonic mean of both.
+    """
+
+    at_least: float
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+    precision: float | None
+    recall: float
+    f1: float
+
+
+class Gain(_Plain):
+    """Of the rows with the largest scores: which share of all rows, and of all positives."""
+
+    rows: float
+    positives: float
+
+
+class Figures(_Plain):
+    """How good a model is on held-out rows.
+
+    Attributes:
+        positives: how many rows are.
+        base_rate: their share.
+        auc: the chance that a positive row has a larger score than a negative one.
+        auc_error: its standard error (DeLong, DeLong and Clarke-Pearson, Biometrics 1988).
+        ks: the largest distance of the two classes' distributions (Kolmogorov and Smirnov).
+        log_loss: the mean negative logarithm of the probability given to what was true.
+        brier: the mean squared error of the probability (Brier 1950).
+        half: the threshold nearest to the probability 0.5.
+        best: the threshold of the largest F1.
+        calibration: rows by rising score, in tenths as far as groups allow.
+        gains: from the largest score on.
+        groups: what all of it comes from, by rising score.
+    """
+
+    positives: int
+    base_rate: float
+    auc: float
+    auc_error: float
+    ks: float
+    log_loss: float
+    brier: float
+    half: Threshold
+    best: Threshold
+    thresholds: tuple[Threshold, ...]
+    calibration: tuple[Group, ...]
+    gains: tuple[Gain, ...]
+    groups: tuple[Group, ...]
+
+
+class Evaluation(_Plain):
+    """What the receiver of a model is told of rows that no training has seen.
+
+    Attributes:
+        version: of the form.
+        rows: how many were held out.
+        minimum: the fewest rows of a group.
+        beyond: counts of rows whose score lies too far out, one or more for each; then there are
+            no figures.
+        figures: None where there are none.
+    """
+
+    version: Literal[1] = 1
+    rows: int
+    minimum: int
+    beyond: int = 0
+    figures: Figures | None = None
+
+    def __str__(self) -> str:
+        found = self.figures
+        if found is None:
+            return (
+                f"none: of {self.rows} held-out rows some have a score that is too far out to be "
+                "counted; clip columns with single large values, or take their logarithm"
+            )
+        half, precision = found.half, "none"
+        if half.precision is not None:
+            precision = f"{half.precision:.3f}"
+        return (
+            f"{self.rows} held-out rows, {found.positives} positive ({found.base_rate:.1%}); "
+            f"AUC {found.auc:.3f} (standard error {found.auc_error:.3f}), KS {found.ks:.3f}, "
+            f"log loss {found.log_loss:.4f}, Brier {found.brier:.4f}; from {half.at_least:.3f} on: "
+            f"precision {precision}, recall {half.recall:.3f}, F1 {half.f1:.3f}"
+        )
+
+
+def evaluation_of(rows: Counts, up_to: Counts, minimum: int) -> Evaluation:
+    """The evaluation that counts make.
+
+    Args:
+        rows: in each bin, rising, and behind them those that lie outside of all, [bins + 1].
+        up_to: positive rows up to the end of each group, and 0 in all bins but the last of each,
+            [bins].
+        minimum: the fewest rows of a group.
+
+    Raises:
+        ValueError: the counts are no counts, or do not fit together.
+    """
+    beyond, rows = int(rows[-1]), rows[:-1]
+    total = int(rows.sum())
+    if beyond:
+        return Evaluation(rows=total, minimum=minimum, beyond=beyond)
+    last = np.flatnonzero(ends(rows, minimum))
+    members = np.add.reduceat(rows, [0, *(last[:-1] + 1)])
+    positives = np.diff(up_to[last], prepend=0)
+    wrong = (rows < 0).any() or (positives < 0).any() or (positives > members).any()
+    if wrong or np.delete(up_to, last).any():
+        raise ValueError("the counts do not fit together")
+    figures = _figures(rows, last, members, positives)
+    return Evaluation(rows=total, minimum=minimum, figures=figures)
+
+
+def _figures(rows: Counts, last: Counts, members: Counts, positives: Counts) -> Figures:
+    total, found = int(members.sum()), int(positives.sum())
+    if not 0 < found < total:
+        raise ValueError("the held-out rows are of one class")
+    t = bins.GRID.centres
+    p = 1.0 / (1.0 + np.exp(-t))
+    first = np.concatenate([[0], last[:-1] + 1])
+    weight = np.maximum(members, 1)
+    mean_t, mean_p = (np.add.reduceat(rows * value, first) / weight for value in (t, p))
+    # Between the last bin of a group and the first of the next.
+    lowest = [1.0 / (1.0 + np.exp(-(t[i - 1] + t[i]) / 2.0)) for i in first[1:]]
+    edges = [None, *map(float, lowest)]
+    groups = tuple(
+        Group(at_least=edge, predicted=float(mean), rows=int(m), positives=int(k))
+        for edge, mean, m, k in zip(edges, mean_p, members, positives, strict=True)
+    )
+    auc, error = area(members - positives, positives)
+    loss = (rows * np.logaddexp(0.0, t)).sum() - (positives * mean_t).sum()
+    square = (rows * p * p).sum() - 2.0 * (positives * mean_p).sum() + found
+    above = np.cumsum(positives[::-1])[::-1]
+    chosen = np.cumsum(members[::-1])[::-1]
+    thresholds = tuple(
+        _threshold(edge or 0.0, int(k), int(m), found, total)
+        for edge, k, m in zip(edges, above, chosen, strict=True)
+    )
+    apart = np.cumsum(positives) / found - np.cumsum(members - positives) / (total - found)
+    return Figures(
+        positives=found,
+        base_rate=found / total,
+        auc=auc,
+        auc_error=error,
+        ks=float(np.abs(apart).max()),
+        log_loss=float(loss / total),
+        brier=float(square / total),
+        half=min(thresholds, key=lambda one: abs(one.at_least - 0.5)),
+        best=max(thresholds, key=lambda one: one.f1),
+        thresholds=thresholds,
+        calibration=_in_tenths(groups, total),
+        gains=tuple(
+            Gain(rows=float(m / total), positives=float(k / found))
+            for m, k in zip(chosen[::-1], above[::-1], strict=True)
+        ),
+        groups=groups,
+    )
+
+
+def area(negatives: NDArray[np.int64], positives: NDArray[np.int64]) -> tuple[float, float]:
+    """The area under the curve of true by false positives, and its standard error.
+
+    Args:
+        negatives, positives: in each group, by rising score; at least one of each in all.
+    """
+    n, m = int(negatives.sum()), int(positives.sum())
+    below: Array = (np.cumsum(negatives) - negatives / 2.0) / n  # of a positive row of the group
+    over: Array = (m - np.cumsum(positives) + positives / 2.0) / m  # of a negative one
+    auc = float((positives * below).sum() / m)
+    variance = 0.0
+    for count, value, of in ((m, below, positives), (n, over, negatives)):
+        if count > 1:
+            variance += float((of * np.square(value - auc)).sum() / (count - 1) / count)
+    return auc, variance**0.5
+
+
+def _threshold(at_least: float, hits: int, chosen: int, positives: int, total: int) -> Threshold:
+    false = chosen - hits
+    return Threshold(
+        at_least=at_least,
+        true_positives=hits,
+        false_positives=false,
+        true_negatives=total - positives - false,
+        false_negatives=positives - hits,
+        precision=hits / chosen if chosen else None,
+        recall=hits / positives,
+        f1=2 * hits / (chosen + positives),
+    )
+
+
+def _in_tenths(groups: tuple[Group, ...], total: int) -> tuple[Group, ...]:
+    found: list[Group] = []
+    taken: list[Group] = []
+    done = 0
+    for group in groups:
+        taken.append(group)
+        done += group.rows
+        if done * _TENTHS >= total * (len(found) + 1) or group is groups[-1]:
+            rows = sum(one.rows for one in taken)
+            mean = sum(one.rows * one.predicted for one in taken) / max(rows, 1)
+            positives = sum(one.positives for one in taken)
+            found.append(
+                Group(at_least=taken[0].at_least, predicted=mean, rows=rows, positives=positives)
+            )
+            taken = []
+    return tuple(found)

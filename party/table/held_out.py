@@ -1,0 +1,64 @@
+"""Standardises a table by the rows that it is trained on, where others are held out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from party.agreement.limits import LIMIT
+from party.process.errors import InputError
+from party.table.table import Table
+
+if TYPE_CHECKING:
+    from party.agreement.job import Job, Party
+
+_FLAT = 1e-6
+"""A column that spreads less over the training's rows, beside all rows, is as good as constant: of
+float32 numbers nothing else is left."""
+
+
+def by_training_rows(table: Table, job: Job, party: Party) -> Table:
+    """The table, so that mean and scale of its features are those of the training's rows alone.
+
+    Raises:
+        InputError: a column is constant there, a value is too far from the others, or labels of one
+            of the two classes are all held out, or none of them.
+    """
+    if job.evaluation is None:
+        return table
+    out, where = job.held_out, f"{party}'s table"
+    hint = "choose another evaluation.seed or evaluation.held_out"
+    if job.label_of(party) is not None:
+        for rows, of in (
+            (table.matrix[~out, -1], "training's"),
+            (table.matrix[out, -1], "held-out"),
+        ):
+            if rows.min() == rows.max():
+                raise InputError(f"all labels of the {of} rows are the same", where, hint)
+    names = job.derived_of(party)
+    if not names:
+        return table
+    assert table.mean is not None and table.scale is not None
+    columns = table.matrix[:, : len(names)]
+    training = columns[~out]
+    mean = training.mean(axis=0, dtype=np.float64)
+    scale = training.std(axis=0, dtype=np.float64)
+    for name, spread in zip(names, scale, strict=True):
+        if not spread > _FLAT:
+            raise InputError(f"the column {name!r} is constant in the training's rows", where, hint)
+    matrix = table.matrix.copy()
+    matrix[:, : len(names)] = (columns - mean) / scale
+    worst = np.abs(matrix[:, : len(names)]).max(axis=0)
+    for name, far in zip(names, worst, strict=True):
+        if not far <= LIMIT:
+            raise InputError(
+                f"the column {name!r} has a value that is more than {LIMIT:.0f} standard "
+                "deviations of the training's rows from their mean",
+                where,
+                "look whether it is an error; otherwise clip the column or take its logarithm",
+            )
+    return replace(
+        table, matrix=matrix, mean=table.mean + mean * table.scale, scale=table.scale * scale
+    )
