@@ -152,5 +152,6 @@ def test_where_no_score_says_anything_the_area_is_a_half(
     job = made.job(protocol="pond", evaluation={"held_out": 0.5})
     run = evaluated(job, made.write(tmp_path), tmp_path, cache)
     figures = run.figures
-    assert figures.auc == pytest.approx(run.auc, abs=0.003)
+    # Such scores hardly differ, so that a sixteenth is much: see docs/jobs.md.
+    assert figures.auc == pytest.approx(run.auc, abs=3 * figures.auc_error)
     assert abs(figures.auc - 0.5) <= 3 * figures.auc_error
