@@ -36,6 +36,7 @@ COMMANDS = {
     "doctor": "deployer.doctor.command",
     "audit": "deployer.commands.audit",
     "estimate": "deployer.commands.estimate",
+    "approve": "deployer.commands.approve",
     "check": "deployer.commands.check",
     "demo": "deployer.commands.demo",
 }

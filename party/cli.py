@@ -17,6 +17,7 @@ import typer
 
 from party.agreement.hosts import Address, Hosts, load_hosts
 from party.agreement.job import PARTIES, Holder, Job, Party, load_job
+from party.approval import Permit, permitted
 from party.channel import listen as bind
 from party.channel import versions
 from party.identity import Keys, load_keys
@@ -65,6 +66,8 @@ class Options:
     wait: float
     time_limit: float | None
     stay: bool
+    approvals: Path | None
+    image: str | None
 
 
 JobOption = Annotated[
@@ -106,6 +109,14 @@ StayOption = Annotated[
     bool,
     typer.Option("--stay", help="Stay up when done, until SIGTERM; run no job that is done again."),
 ]
+ApprovalsOption = Annotated[
+    Path | None,
+    typer.Option("--approvals", help="Directory: the three approvals, where the job asks."),
+]
+ImageOption = Annotated[
+    str | None,
+    typer.Option("--image", metavar="DIGEST", help="Of the image that this is, for approvals."),
+]
 
 
 def _holder(party: Party, summary: str) -> None:
@@ -125,9 +136,24 @@ def _holder(party: Party, summary: str) -> None:
         wait: WaitOption = 600.0,
         time_limit: LimitOption = None,
         stay: StayOption = False,
+        approvals: ApprovalsOption = None,
+        image: ImageOption = None,
     ) -> None:
         options = Options(
-            job, config, keys, output, table, listen, status, runtime, cache, wait, time_limit, stay
+            job,
+            config,
+            keys,
+            output,
+            table,
+            listen,
+            status,
+            runtime,
+            cache,
+            wait,
+            time_limit,
+            stay,
+            approvals,
+            image,
         )
         play(party, options)
 
@@ -149,10 +175,25 @@ def server(
     wait: WaitOption = 600.0,
     time_limit: LimitOption = None,
     stay: StayOption = False,
+    approvals: ApprovalsOption = None,
+    image: ImageOption = None,
 ) -> None:
     """Help to compute, and hold nothing."""
     options = Options(
-        job, config, keys, output, None, listen, status, runtime, cache, wait, time_limit, stay
+        job,
+        config,
+        keys,
+        output,
+        None,
+        listen,
+        status,
+        runtime,
+        cache,
+        wait,
+        time_limit,
+        stay,
+        approvals,
+        image,
     )
     play("server", options)
 
@@ -255,7 +296,7 @@ def _do(
     traffic: dict[str, int],
 ) -> None:
     started_s = result.process_age_s()
-    keys, table, identifiers, table_s = _ready(party, options, job, status)
+    keys, table, identifiers, permit, table_s = _ready(party, options, job, status)
     doubts = job.doubts if table is None else result.doubts(job, party, table)
     if table is not None and table.notice is not None:
         log.say(f"notice: {table.notice}")
@@ -279,6 +320,7 @@ def _do(
             time_limit_s=options.time_limit,
             status=status,
             traffic=traffic,
+            permit=permit,
         ),
     )
     job = outcome.job or job  # with the number of rows that an alignment has found
@@ -315,10 +357,10 @@ def _do(
 
 def _ready(
     party: Party, options: Options, job: Job, status: Status
-) -> tuple[Keys, Table | None, Identifiers | None, float]:
-    """The party's keys, table and identifiers, and how long it took to read them.
+) -> tuple[Keys, Table | None, Identifiers | None, Permit, float]:
+    """The party's keys, table, identifiers and permit, and how long it took to read them.
 
-    A party that stays looks again until both are as they must be: on Kubernetes, Secrets may come
+    A party that stays looks again until all are as they must be: on Kubernetes, Secrets may come
     after the pod, and are mended under it.
     """
     said: str | None = None
@@ -329,7 +371,10 @@ def _ready(
             table = identifiers = None
             if options.table is not None:
                 table, identifiers = _load(options.table, job, party, status)
-            return keys, table, identifiers, time.monotonic() - begin
+            digest = None if table is None else table.digest
+            about = versions()["kit"], options.image
+            permit = permitted(job, party, options.output, options.approvals, digest, *about)
+            return keys, table, identifiers, permit, time.monotonic() - begin
         except InputError as error:
             if not options.stay:
                 raise

@@ -19,6 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("party.plan",),
     ("party.alignment",),
     ("party.table",),
+    ("party.approval",),
     ("party.native", "party.identity"),
     ("party.agreement",),
     ("party.models",),

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from party.agreement.job import PARTIES, Party
@@ -30,6 +30,10 @@ from party.process.files import unreadable, unwritable
 
 AUTHORITY_KEY = "ca.key"
 REQUEST = "tls.csr"
+APPROVAL_KEY, APPROVAL_PUBLIC = "approval.key", "approval.pub"
+"""Of who approves for a party. The key is another than the party's own: that one is where the party
+runs, and whoever takes over a pod is not to approve what it does next."""
+
 AUTHORITY_DAYS = 365
 PARTY_DAYS = 30
 
@@ -143,6 +147,20 @@ def make_all(job_name: str, output: Path, days: float, authority_days: float) ->
             write_files(made / party, make_party(authority, party, days))
 
 
+def make_approver() -> dict[str, bytes]:
+    """The files of a key for approvals, Ed25519."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return {APPROVAL_KEY: private, APPROVAL_PUBLIC: public}
+
+
 def pem(value: x509.Certificate | x509.CertificateSigningRequest | PrivateKey) -> bytes:
     """A certificate, request or (unencrypted, PKCS #8) key as PEM."""
     if isinstance(value, ec.EllipticCurvePrivateKey):
@@ -243,7 +261,7 @@ def write_files(directory: Path, files: dict[str, bytes]) -> None:
     """Write new files, private keys readable by their owner alone, into a private directory."""
     directory.mkdir(mode=0o700, exist_ok=True)
     for name, content in files.items():
-        mode = 0o600 if name in (KEY, AUTHORITY_KEY) else 0o644
+        mode = 0o600 if name in (KEY, AUTHORITY_KEY, APPROVAL_KEY) else 0o644
         number = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(number, "wb") as stream:
             stream.write(content)

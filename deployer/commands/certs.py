@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from deployer.certs.authority import (
+    APPROVAL_KEY,
+    APPROVAL_PUBLIC,
     AUTHORITY_DAYS,
     AUTHORITY_KEY,
     PARTY_DAYS,
@@ -18,6 +22,7 @@ from deployer.certs.authority import (
     authority_files,
     issue,
     make_all,
+    make_approver,
     make_authority,
     make_request,
     new_directory,
@@ -30,7 +35,8 @@ from deployer.cli import new_app
 from deployer.cluster.secrets import put_keys
 from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
 from party.agreement.job import PARTIES, Party, load_job
-from party.agreement.pins import Identities, spoken
+from party.agreement.pins import PREFIX, Identities, spoken
+from party.approval import public_digest, read_private_key
 from party.identity import (
     AUTHORITY,
     CERTIFICATE,
@@ -186,6 +192,19 @@ def show(
 
 
 @app.command()
+def approver(output: OutputOption) -> None:
+    """Make a key with which a party's people approve jobs; it stays with them, where no party runs.
+
+    Example: deployer certs approver --output approver
+    """
+    made = make_approver()
+    with new_directory(output) as directory:
+        write_files(directory, made)
+    print(f"made {output}: keep {APPROVAL_KEY} to yourself, {APPROVAL_PUBLIC} is for everybody")
+    _print_digest("approval", public_digest(read_private_key(output / APPROVAL_KEY)))
+
+
+@app.command()
 def pins(
     directories: Annotated[list[Path], typer.Argument(help="Key directories.", show_default=False)],
     by: Annotated[
@@ -195,16 +214,18 @@ def pins(
     """Print what a job says to pin parties, for the key directories that are given.
 
     A party's certificates are enough, without its key. Pinned by its key, a party that renews it
-    needs a new job; by an authority of its own, it does not.
+    needs a new job; by an authority of its own, it does not. Where approval.pub lies beside the
+    certificates, the key of the party's approvals is pinned, too.
 
     Example: deployer certs pins for-alice for-bob for-server >> job.yaml
     """
     print("identities:")
     for directory in directories:
-        found = _described(directory, None)
+        found = _described(directory, None) | _approver_in(directory)
         pinned = [
             f'{name}: "{found[name]}"' for name in ("key", "authority") if by in (name, "both")
         ]
+        pinned += [f'approval: "{found["approval"]}"'] if "approval" in found else []
         print(f"  {_named_in(directory)[1]}: {{{', '.join(pinned)}}}")
 
 
@@ -241,6 +262,20 @@ def _named_in(directory: Path) -> tuple[str, Party]:
                 return job_name, known
     hint = "make keys with: deployer certs new"
     raise InputError("the certificate names no party", str(directory / CERTIFICATE), hint)
+
+
+def _approver_in(directory: Path) -> dict[str, str]:
+    """The digest of the key for approvals in a directory, if there is one."""
+    file = directory / APPROVAL_PUBLIC
+    if not file.exists():
+        return {}
+    try:
+        key = serialization.load_pem_public_key(file.read_bytes())
+    except Exception:  # what the parser raises differs from version to version
+        hint = "make one: deployer certs approver"
+        raise InputError("it is no public key in PEM", str(file), hint) from None
+    encoding = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return {"approval": PREFIX + hashlib.sha256(key.public_bytes(*encoding)).hexdigest()}
 
 
 def _print_digest(of: str, digest: str) -> None:

@@ -46,6 +46,9 @@ def run(
     time_limit: Annotated[
         float | None, typer.Option(min=0.001, help="Of the training, in seconds.")
     ] = None,
+    approve: Annotated[
+        bool, typer.Option("--approve", help="Let all three approve the job first.")
+    ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print what each party would run, and run nothing.")
     ] = False,
@@ -71,7 +74,7 @@ def run(
         print(f"warning: {doubt}", file=sys.stderr, flush=True)
     shown = _Shown(given)
     try:
-        result = run_local(given, chosen, output, runtime, cache, shown.update, time_limit)
+        result = run_local(given, chosen, output, runtime, cache, shown.update, time_limit, approve)
     except Stop:
         raise JobError("stopped") from None
     finally:

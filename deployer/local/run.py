@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from deployer.certs import authority
+from deployer.local.approving import approved
 from deployer.local.room import private_room
 from party.agreement.hosts import Address, format_hosts
 from party.agreement.job import PARTIES, AlignedJob, Job, Party
@@ -72,12 +73,14 @@ def run_local(
     cache: Path | None = None,
     progress: Progress = lambda status: None,
     time_limit_s: float | None = None,
+    approve: bool = False,
 ) -> Result:
     """Train on this machine and return what its receivers got.
 
     ``tables`` maps "alice" and "bob" to their CSV files. Each party writes into a directory of its
     name in ``output``; the keys and the job as it was run live in a private directory for as long
-    as the run does.
+    as the run does. With ``approve`` all three approve the job first; the job with their pins, and
+    the approvals, are left in ``output``.
 
     Raises InputError or JobError as the party that failed first did; the others are ended.
     """
@@ -99,6 +102,8 @@ def run_local(
     ):
         _clear(output)
         authority.make_all(job.name, private / "keys", days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
+        if approve:
+            job = approved(job, private, tables, output, cache)
         (private / "job.yaml").write_text(write_yaml(job.model_dump(mode="json")), "utf-8")
         hosts = tuple(Address("127.0.0.1", port) for port in ports)
         (private / "config.json").write_text(format_hosts(hosts))  # type: ignore[arg-type]
@@ -190,6 +195,8 @@ class _Parties:
         command += ["--job", "job.yaml", "--config", "config.json", "--keys", f"keys/{party}"]
         command += ["--output", str(own), "--cache", str(self.cache)]
         command += ["--runtime", self.runtime, "--wait", str(_WAIT_S)]
+        if self.job.identities is not None and self.job.identities.approvals:
+            command += ["--approvals", f"approvals/{party}"]
         if party in self.job.holders:
             command += ["--table", str(self.tables[party].absolute())]
         if self.time_limit_s is not None:

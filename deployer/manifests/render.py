@@ -105,6 +105,12 @@ class Facts:
         return tuple(party for party in self.parties if party.settings["enabled"])
 
     @cached_property
+    def approvals(self) -> bool:
+        """Whether the job asks for approvals, which each pod then looks for in a Secret."""
+        pin = self.values["job"].get("identities", {}).get("alice", {})
+        return bool(pin.get("approval"))
+
+    @cached_property
     def hosts(self) -> dict[str, str]:
         """The hosts map."""
         return {key: party.address for key, party in zip(KEYS, self.parties, strict=True)}
@@ -282,6 +288,7 @@ def _render(template: str, facts: Facts, **more: Any) -> str:
         hosts=facts.hosts,
         settled=facts.settled,
         checksum=facts.checksum,
+        approvals=facts.approvals,
         selector=facts.selector,
         dashboard=_dashboard(),
         pull_secrets=[{"name": secret} for secret in facts.values["image"]["pullSecrets"]],

@@ -120,6 +120,11 @@ imagePullSecrets:
 {{- end -}}
 {{- end }}
 
+{{/* Whether the job asks for approvals, which each pod then looks for in a Secret. */}}
+{{- define "kit.approvals" -}}
+{{- if dig "identities" "alice" "approval" "" .Values.job -}}true{{- end -}}
+{{- end }}
+
 {{/* The job, as all parties have it: of two solvers' keys those that are no default's. */}}
 {{- define "kit.job" -}}
 {{- $training := .Values.job.training -}}

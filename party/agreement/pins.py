@@ -31,6 +31,9 @@ class Pin(_Strict):
     authority: Digest | None = Field(
         default=None, description="of the certificate of the authority that signed its own"
     )
+    approval: Digest | None = Field(
+        default=None, description="of the public key that its approvals are signed with"
+    )
 
     @model_validator(mode="after")
     def _something(self) -> Pin:
@@ -65,7 +68,15 @@ class Identities(_Strict):
             other = seen.setdefault(pin.key or pin.authority, party)
             if other != party:
                 raise ValueError(f"{other} and {party} have the same pin, and could be each other")
+        signers = [self.of(party).approval for party in type(self).model_fields]
+        if any(signers) and (None in signers or len(set(signers)) < len(signers)):
+            raise ValueError("approval: all three parties have a key for approvals, or none has")
         return self
+
+    @property
+    def approvals(self) -> bool:
+        """Whether nothing runs without the approvals of all three."""
+        return self.alice.approval is not None
 
     def of(self, party: str) -> Pin:
         """A party's pin."""

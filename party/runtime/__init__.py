@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from party.agreement.hosts import Address, Hosts
 from party.agreement.job import PARTIES, Job, Party
+from party.approval import Permit
 from party.identity import Keys
 from party.process.errors import InputError
 from party.reporting.documents import Aligned, Figures, Times
@@ -54,6 +55,7 @@ class Assignment:
     time_limit_s: float | None
     status: Status
     traffic: dict[str, int]  # counters, filled in while it runs
+    permit: Permit
 
     @property
     def index(self) -> int:

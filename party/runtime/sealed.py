@@ -52,6 +52,7 @@ def train(assignment: Assignment) -> Outcome:
     aligned: Aligned | None = None
     if not job.matches:
         found = _prepared(job, assignment)
+        assignment.permit.check(found.schedule.plan_digest)
         plan_s = clock.lap()
         if assignment.table is not None:
             own = assignment.table
@@ -87,7 +88,7 @@ def train(assignment: Assignment) -> Outcome:
         )
         status.enter("running", "all three are here and agree", run=joined.run[:16])
         try:
-            run = _Run(assignment, job, executor, schedule, room)
+            run = _Run(assignment, job, executor, schedule, room, joined.run)
             run.through(table)
         finally:
             assignment.traffic.update(executor.counters)
@@ -224,7 +225,9 @@ class _Run:
         executor: Executor,
         schedule: Schedule,
         room: npt.NDArray[np.uint8],
+        name: str,
     ) -> None:
+        self.name, self.permitted = name, False
         self.assignment, self.job = assignment, job
         self.executor, self.schedule, self.room = executor, schedule, room
         self.steps = 0
@@ -263,6 +266,12 @@ class _Run:
         """Whether the last phase has; None where nobody was told."""
         return None if self.asked is None else self.settled == self.asked
 
+    def _permit(self) -> None:
+        """Writes down, once and before anything of the result leaves, that it is opened."""
+        if not self.permitted:
+            self.assignment.permit.open(self.schedule.plan_digest, self.name)
+            self.permitted = True
+
     def _work(self, table: Rows | None) -> None:
         try:
             first = 0
@@ -270,6 +279,8 @@ class _Run:
                 if stretch.phase is not None and stretch.phase == self.settled:
                     continue
                 self.at = _Position(first, stretch, self.steps)
+                if stretch.told is not None:  # what is opened then is a part of the result
+                    self._permit()
                 self._run(stretch.program, first, stretch.runs, rows, table)
                 first += stretch.runs
                 if stretch.counted:
@@ -285,6 +296,7 @@ class _Run:
             self.at = _Position(first, None, self.steps)
             self.revealing = True
             if self.job.receivers:
+                self._permit()
                 self._run("open", first, 1, None, None)
             self.executor.finish(self._left())
         except BaseException as failure:

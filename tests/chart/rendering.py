@@ -135,6 +135,16 @@ MATRIX: dict[str, Object] = {
             }
         }
     },
+    "a job with approvals": OFF
+    | {
+        "image": {"digest": f"sha256:{'9' * 64}"},
+        "job": {
+            "identities": {
+                party: {"key": f"sha256:{n:064x}", "approval": f"sha256:{n + 8:064x}"}
+                for n, party in enumerate(("alice", "bob", "server"))
+            }
+        },
+    },
     "a job in its long forms": OFF
     | {
         "job": {

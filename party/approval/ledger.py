@@ -1,0 +1,141 @@
+"""A party's ledger: what it has opened, written down before its share of it leaves.
+
+One JSON object a line, each with the hash of the line before it and its own. The file is replaced
+as a whole, durably, for each entry: after a crash it has the entry, or nothing was opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from party.agreement.job import Party
+from party.approval.approval import Hex, moment
+from party.approval.envelope import canonical
+from party.process import files
+from party.process.errors import InputError, JobError
+
+NAME = "ledger.jsonl"
+
+_START = "0" * 64
+
+
+class Entry(BaseModel):
+    """One line.
+
+    Attributes:
+        number: from 1.
+        previous: the hash of the line before; zeros in the first.
+        event: ``opening``: from here on the result may be known to whom it goes; ``done``: the run
+            ended well.
+        approvals: digests of the approvals that it is by; empty where the job asks for none.
+        report: SHA-256 of the party's report, when it is done.
+        hash: of all of this.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    number: Annotated[int, Field(ge=1)]
+    previous: Hex
+    time: str
+    event: Literal["opening", "done"]
+    job: Hex
+    plan: Hex
+    run: Hex
+    approvals: dict[Party, Hex]
+    report: Hex | None = None
+    hash: str = ""
+
+    def hashed(self) -> str:
+        """What ``hash`` must be."""
+        return hashlib.sha256(canonical(self.model_dump(exclude={"hash"}))).hexdigest()
+
+    def line(self) -> bytes:
+        """The line, with its end."""
+        return canonical(self.model_dump()) + b"\n"
+
+
+class Ledger:
+    """The ledger in a party's output directory, which the party holds locked."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises InputError for a file that is damaged or was changed."""
+        self.path = path
+        try:
+            self._text = path.read_bytes()
+        except FileNotFoundError:
+            self._text = b""
+        except OSError as error:
+            raise files.unreadable(error, "the ledger", path) from None
+        self.entries = entries(self._text, str(path))
+
+    @property
+    def head(self) -> str:
+        """The hash of the last entry; zeros where there is none."""
+        return self.entries[-1].hash if self.entries else _START
+
+    def openings(self, approval: str) -> int:
+        """How many results were opened by an approval of this digest."""
+        return sum(
+            approval in one.approvals.values() for one in self.entries if one.event == "opening"
+        )
+
+    def append(self, event: Literal["opening", "done"], **more: Any) -> Entry:
+        """Write an entry; on return it is on the disk. Raises JobError where it cannot be."""
+        entry = Entry(
+            number=len(self.entries) + 1,
+            previous=self.head,
+            time=moment(datetime.now(UTC)),
+            event=event,
+            **more,
+        )
+        entry = entry.model_copy(update={"hash": entry.hashed()})
+        text = self._text + entry.line()
+        files.replace(self.path, text, called="the ledger")
+        try:
+            _sync(self.path.parent)
+        except OSError as error:
+            what = f"the ledger may not be on the disk: {error.strerror}"
+            raise JobError(what, str(self.path)) from None
+        self._text = text
+        self.entries.append(entry)
+        return entry
+
+
+def entries(text: bytes, where: str) -> list[Entry]:
+    """The entries in a ledger's text. Raises InputError, with the line, for the first that does not
+    follow from those before it."""
+    found: list[Entry] = []
+    previous = _START
+    for number, line in enumerate(text.splitlines(keepends=True), 1):
+        try:
+            entry = Entry.model_validate_json(line)
+        except (ValidationError, ValueError):
+            entry = None
+        if (
+            entry is None
+            or entry.line() != line
+            or (entry.number, entry.previous, entry.hash) != (number, previous, entry.hashed())
+        ):
+            raise InputError(
+                "the ledger was changed or is damaged",
+                f"{where}, line {number}",
+                "find out who changed it; from a copy that is whole it goes on",
+            )
+        found.append(entry)
+        previous = entry.hash
+    return found
+
+
+def _sync(directory: Path) -> None:
+    """Have the directory on the disk, with the name of the file that was replaced in it."""
+    number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

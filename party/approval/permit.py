@@ -1,0 +1,147 @@
+"""What a party may do, by the approvals of all three: looked at before it joins, spent when it
+opens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from party.agreement.job import PARTIES, Job, Party
+from party.approval.approval import Approval, approval_file, commitment, read_salt, salt_file
+from party.approval.envelope import Envelope
+from party.approval.ledger import NAME, Ledger
+from party.process.errors import InputError, JobError
+
+_NEW = "have a new one made: deployer approve"
+
+
+@dataclass
+class Permit:
+    """A party's permission to run one job.
+
+    Attributes:
+        approvals: of all three, as they were checked; none where the job asks for none.
+        digests: of these approvals.
+        ledger: the party's own.
+    """
+
+    job: Job
+    ledger: Ledger
+    approvals: dict[Party, Approval] = field(default_factory=dict)
+    digests: dict[Party, str] = field(default_factory=dict)
+
+    def check(self, plan: str) -> None:
+        """That this plan may run now. Raises InputError, before anything is sent, where it may not:
+        it is another plan than approved, an approval has expired, or none is left."""
+        for party, approval in self.approvals.items():
+            if approval.plan != plan:
+                raise InputError(
+                    f"{party} has approved another plan: {approval.plan}, and this one is {plan}",
+                    hint="install the approved versions, or have this plan approved",
+                )
+        if problem := self._problem():
+            raise InputError(problem, hint=_NEW)
+
+    def open(self, plan: str, run: str) -> None:
+        """Write down, durably, that this party opens the result of a run; only then may its share
+        of it leave. Raises JobError where that may not be, or cannot be written."""
+        if problem := self._problem():
+            raise JobError(f"nothing was opened: {problem}", hint=_NEW)
+        self.ledger.append(
+            "opening", job=self.job.digest, plan=plan, run=run, approvals=self.digests
+        )
+
+    def _problem(self) -> str | None:
+        now = datetime.now(UTC)
+        for party, approval in self.approvals.items():
+            if now > approval.expiry:
+                return f"{party}'s approval expired at {approval.expires}"
+            used = self.ledger.openings(self.digests[party])
+            if used >= approval.runs:
+                times = "once" if used == 1 else f"{used} times"
+                allowed = "one run" if approval.runs == 1 else f"{approval.runs} runs"
+                return (
+                    f"{party}'s approval is used up: it is for {allowed}, and this party has "
+                    f"opened {times} by it ({self.ledger.path})"
+                )
+        return None
+
+
+def permitted(
+    job: Job,
+    party: Party,
+    output: Path,
+    approvals: Path | None,
+    table_digest: str | None,
+    kit: str,
+    image: str | None,
+) -> Permit:
+    """A party's permit: the three approvals in a directory, checked, and its ledger.
+
+    Raises InputError for the first that is missing, not signed by the key that the job names, for
+    another party, job, table, software or image, expired or used up.
+    """
+    permit = Permit(job, Ledger(output / NAME))
+    pins = job.identities
+    if pins is None or not pins.approvals:
+        if approvals is not None:
+            raise InputError(
+                "the job names no keys of approvals, so that nobody knows whose they must be",
+                "--approvals",
+                "agree on a job with identities.<party>.approval, or leave --approvals out",
+            )
+        return permit
+    if approvals is None:
+        raise InputError(
+            "the job asks for the approvals of all three parties, and none are given",
+            "--approvals",
+            "name the directory that holds them: alice.json, bob.json and server.json",
+        )
+    for each in PARTIES:
+        file = approval_file(approvals, each)
+        if not file.exists():
+            hint = f"get it from {each}, who makes it with: deployer approve JOB {each}"
+            raise InputError(f"{each} has not approved", str(file), hint)
+        envelope = Envelope.read(file)
+        approval = Approval.of(envelope, str(file))
+        pin = pins.of(each).approval
+        mismatches = [
+            (f"it is {approval.party}'s approval, not {each}'s", approval.party != each),
+            (
+                f"its signer's key is {envelope.keyid}, and the job pins {pin}",
+                envelope.keyid != pin,
+            ),
+            (
+                f"it is for another job: {approval.job}, and this one is {job.digest}",
+                approval.job != job.digest,
+            ),
+            (f"it is for version {approval.kit} of the kit, not {kit}", approval.kit != kit),
+            (
+                f"it is for the image {approval.image}, not {image or 'one that nobody names'}",
+                approval.image not in (None, image),
+            ),
+        ]
+        for what, wrong in mismatches:
+            if wrong:
+                raise InputError(f"{each}'s approval does not hold: {what}", str(file), _NEW)
+        permit.approvals[each], permit.digests[each] = approval, envelope.digest
+    _check_table(permit.approvals[party], approvals, party, table_digest)
+    if problem := permit._problem():
+        raise InputError(problem, str(approvals), _NEW)
+    return permit
+
+
+def _check_table(
+    approval: Approval, directory: Path, party: Party, table_digest: str | None
+) -> None:
+    """That a party's table is the one that it has approved."""
+    found = None
+    if table_digest is not None:
+        found = commitment(read_salt(salt_file(directory, party)), table_digest)
+    if approval.table != found:
+        raise InputError(
+            f"{party}'s approval does not hold: it is for another table",
+            str(approval_file(directory, party)),
+            "give the table that was approved, or have this one approved",
+        )

@@ -1,0 +1,65 @@
+"""A policy: what a party approves without asking anybody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from party.agreement.job import Holder, Job
+from party.agreement.pins import Digest
+from party.agreement.yaml12 import load_yaml, refused
+from party.process.errors import InputError, printable
+
+
+class Policy(BaseModel):
+    """What is left out allows everything, but for receivers: these are named.
+
+    Attributes:
+        receivers: the parties that may receive weights.
+        rows_per_feature: the least rows for each feature, of all holders, of a job.
+        kits: the versions of the kit that may run.
+        images: the digests of the images that may run.
+        most_runs: how many times a result may be opened by one approval.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    receivers: tuple[Holder, ...]
+    rows_per_feature: Annotated[int, Field(ge=0)] = 0
+    kits: tuple[str, ...] | None = None
+    images: tuple[Digest, ...] | None = None
+    most_runs: Annotated[int, Field(ge=1)] = 1
+
+    @classmethod
+    def load(cls, path: Path) -> Policy:
+        """The policy in a YAML file. Raises InputError, naming the key, for any other text."""
+        document = load_yaml(path, "the policy")
+        try:
+            return cls.model_validate_json(json.dumps(document.value))
+        except ValidationError as error:
+            wrong = refused(error.errors(include_url=False), document)
+        key = printable(".".join(map(str, wrong.path)))
+        what = "the policy is wrong: " + (f"{key}: " if key else "") + wrong.message
+        raise InputError(what, document.place(wrong.path), wrong.hint)
+
+    def objections(self, job: Job, kit: str, image: str | None, runs: int) -> list[str]:
+        """Why the policy does not allow a job; none where it does."""
+        found = []
+        if others := [one for one in job.receivers if one not in self.receivers]:
+            found.append(f"receivers: {' and '.join(others)} would receive weights")
+        features = sum(len(job.features_of(holder)) for holder in job.holders)
+        if job.rows < self.rows_per_feature * features:
+            found.append(
+                f"rows_per_feature: {job.rows} rows are less than {self.rows_per_feature} for each "
+                f"of {features} features"
+            )
+        if self.kits is not None and kit not in self.kits:
+            found.append(f"kits: this is version {kit}")
+        if self.images is not None and image not in self.images:
+            found.append(f"images: the image is {image or 'not named'}")
+        if runs > self.most_runs:
+            found.append(f"most_runs: {runs} are asked for")
+        return found
