@@ -37,6 +37,8 @@ COMMANDS = {
     "audit": "deployer.commands.audit",
     "estimate": "deployer.commands.estimate",
     "approve": "deployer.commands.approve",
+    "receipt": "deployer.commands.receipt",
+    "verify": "deployer.commands.verify",
     "check": "deployer.commands.check",
     "demo": "deployer.commands.demo",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import sys
@@ -18,6 +19,7 @@ import typer
 from party.agreement.hosts import Address, Hosts, load_hosts
 from party.agreement.job import PARTIES, Holder, Job, Party, load_job
 from party.approval import Permit, permitted
+from party.approval.receipt import Statement
 from party.channel import listen as bind
 from party.channel import versions
 from party.identity import Keys, load_keys
@@ -27,7 +29,13 @@ from party.process.errors import InputError, JobError, KitError
 from party.process.exit import Stop, guarded, place_of, stop_on_signals
 from party.process.hardening import harden_process
 from party.reporting import result
-from party.reporting.documents import PartyReport, StatusDocument, Traffic, remove_results
+from party.reporting.documents import (
+    RECEIPT,
+    PartyReport,
+    StatusDocument,
+    Traffic,
+    remove_results,
+)
 from party.reporting.status import Log, Status
 from party.runtime import Assignment, Name, Outcome, default_cache, train
 
@@ -344,7 +352,8 @@ def _do(
         path = result.write_shares(options.output, job, outcome.kept, outcome.plan_digest)
         log.say("nobody gets the model: this party's shares of it are written", path=str(path))
     table_bytes = 0 if table is None else table.matrix.nbytes
-    _write_report(options, party, job, outcome, traffic, table_bytes)
+    report = _write_report(options, party, job, outcome, traffic, table_bytes)
+    _write_receipt(options, party, job, outcome, permit, report)
     status.enter("done", "done", step=outcome.steps or job.steps, epoch=job.epochs)
     if outcome.opened and sys.stdout.isatty():
         # Only for eyes: whatever collects the output of processes is not to have the model.
@@ -401,7 +410,7 @@ def _write_report(
     outcome: Outcome,
     traffic: dict[str, int],
     table_bytes: int,
-) -> None:
+) -> Path:
     report = PartyReport(
         party=party,
         job=job.digest,
@@ -415,11 +424,35 @@ def _write_report(
         traffic=Traffic.model_validate(traffic) if traffic else None,
         peak_bytes=result.peak_bytes(),
         table_bytes=table_bytes,
-        peer_keys=outcome.peer_keys,
+        peer_keys={party: key for party, (key, _) in outcome.peers.items()},
         alignment=outcome.alignment,
         **outcome.figures.model_dump(),
     )
-    report.write(options.output)
+    return report.write(options.output)
+
+
+def _write_receipt(
+    options: Options, party: Party, job: Job, outcome: Outcome, permit: Permit, report: Path
+) -> None:
+    """What the party signs of its run, for ``deployer receipt merge``."""
+    if outcome.keys is None:
+        return
+    facts = {"job": job.digest, "plan": outcome.plan_digest, "run": outcome.run}
+    facts["report"] = hashlib.sha256(report.read_bytes()).hexdigest()
+    done = permit.ledger.append("done", approvals=permit.digests, **facts)
+    statement = Statement.made(
+        outcome.keys,
+        outcome.peers,
+        party,
+        kit=versions()["kit"],
+        steps=outcome.steps,
+        settled=outcome.settled,
+        approvals=permit.digests,
+        opened=tuple(sorted(outcome.opened)),
+        ledger=done.hash,
+        **facts,
+    )
+    files.replace(options.output / RECEIPT, statement.signed(outcome.keys).text(), mode=0o644)
 
 
 def _address(text: str | None, option: str) -> Address | None:

@@ -24,6 +24,8 @@ from deployer.local.room import private_room
 from party.agreement.hosts import Address, format_hosts
 from party.agreement.job import PARTIES, AlignedJob, Job, Party
 from party.agreement.yaml12 import write_yaml
+from party.approval import Envelope
+from party.approval.receipt import Receipt
 from party.process import children, files
 from party.process.errors import (
     AS_JSON,
@@ -35,6 +37,7 @@ from party.process.errors import (
 )
 from party.process.exit import undisturbed
 from party.reporting.documents import (
+    RECEIPT,
     ModelDocument,
     PartyReport,
     RunReport,
@@ -117,6 +120,10 @@ def run_local(
         models[party] = model
     report = _report(job, output, parties.import_s, parties.build_s, begin)
     report.write(output, 0o644)
+    if runtime == "sealed":
+        own = [output / party / RECEIPT for party in PARTIES]
+        merged = Receipt.merged([(Envelope.read(path), str(path)) for path in own])
+        files.replace(output / RECEIPT, merged.text(), 0o644)
     return Result(models, report, output)
 
 

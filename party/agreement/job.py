@@ -394,6 +394,11 @@ class Job(_Strict):
             return
         if self.matches and self.rows:
             raise ValueError("rows: each holder has its own with align: take it out")
+        if self.matches and self.identities is not None and self.identities.approvals:
+            raise ValueError(
+                "identities: with align the plan is made after the rows are matched, and nobody "
+                "can approve it before: take out the keys for approvals"
+            )
         if self.matches and self.batches_of is not None:
             raise ValueError("training: with align all rows are taken in each pass, no batches")
         if self.matches and self.descent is not None and self.descent.class_weight is not None:

@@ -18,6 +18,10 @@ from party.process import files
 from party.process.errors import InputError
 from party.table.findings import Finding
 
+RECEIPT = "receipt.json"
+"""What a party signs of its run, and in ``deployer run``'s output what all three have signed: see
+``party.approval.receipt``, which is not imported for a name."""
+
 Phase = Literal[
     "starting", "table", "plan", "joining", "aligning", "running", "revealing", "done", "failed"
 ]
@@ -494,8 +498,8 @@ def remove_results(directory: Path) -> None:
     Raises InputError where that is not allowed.
     """
     try:
-        for kind in (ModelDocument, SharesDocument, PartyReport):
-            (directory / kind.NAME).unlink(missing_ok=True)
+        for name in (ModelDocument.NAME, SharesDocument.NAME, PartyReport.NAME, RECEIPT):
+            (directory / name).unlink(missing_ok=True)
     except OSError as error:
         what = f"cannot remove what an earlier run left: {error.strerror}"
         hint = "remove it, or name another directory with --output"

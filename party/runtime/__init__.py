@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 from party.agreement.hosts import Address, Hosts
 from party.agreement.job import PARTIES, Job, Party
-from party.approval import Permit
 from party.identity import Keys
 from party.process.errors import InputError
 from party.reporting.documents import Aligned, Figures, Times
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from party.alignment import Identifiers
+    from party.approval import Permit
     from party.table import Table
 
 Name = Literal["sealed", "tensorflow"]
@@ -73,9 +73,10 @@ class Outcome:
         settled: whether the training ended because its steps had become small; None where nobody
             was told.
         kept: its shares of the model, where nobody gets it.
-        peer_keys: the digests of the others' keys, as a job pins them.
         job: what was trained, with the sizes that an alignment found.
         alignment: what that took; None where there was none.
+        keys: the party's own, as the others saw them; None for a runtime without TLS.
+        peers: the digests of the others' keys and authorities, as a job pins them.
     """
 
     opened: dict[str, npt.NDArray[np.float64]]
@@ -86,9 +87,10 @@ class Outcome:
     settled: bool | None = None
     figures: Figures = field(default_factory=Figures)
     kept: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
-    peer_keys: dict[Party, str] = field(default_factory=dict)
     job: Job | None = None
     alignment: Aligned | None = None
+    keys: Keys | None = None
+    peers: dict[Party, tuple[str, str]] = field(default_factory=dict)
 
 
 def default_cache() -> Path:

@@ -109,7 +109,8 @@ def train(assignment: Assignment) -> Outcome:
         settled=run.has_settled,
         plan_digest=schedule.plan_digest,
         run=joined.run,
-        peer_keys={party: key for party, (key, _) in joined.peers.items()},
+        keys=joined.keys,
+        peers=joined.peers,
         alignment=aligned,
         times=Times(
             plan_s=plan_s,
