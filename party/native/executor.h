@@ -72,7 +72,7 @@ typedef struct {
     int64_t row_count;
     const void *table;
     int64_t table_rows, table_columns;
-    int64_t table_element; /* bytes: 4 of float32, 8 of int64 */
+    int64_t table_element;            /* bytes: 4 of float32, 8 of int64 */
     double time_limit, silence_limit; /* seconds; 0: none */
 } kit_program;
 
