@@ -51,7 +51,8 @@ def score(
 
     scorer, names = Scorer.read(model), keep or []
     if SCORE in names:
-        raise InputError(f"there is a column {SCORE!r} already: that of the scores", "--keep")
+        hint = "leave it out, or give it another name in the table"
+        raise InputError(f"there is a column {SCORE!r} already: that of the scores", "--keep", hint)
     with _written(output) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([*names, SCORE])

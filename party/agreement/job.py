@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from party.agreement.columns import PRINTABLE, ColumnChoice, ColumnSchema, schema_of
+from party.agreement.limits import ANCHOR_PASSES, ANCHORS
 from party.agreement.pins import Identities, Pin
 from party.agreement.yaml12 import Document, load_yaml, read_yaml, refused
 from party.models.registry import ModelName, ModelParameters, parameters_of
@@ -167,11 +168,6 @@ SMALL_PART = 8
 SAMPLED_ROWS = 64
 """Rows of the sample for each column, at least: it curves as all rows do up to the root of the
 inverse of that."""
-
-ANCHORS = 2
-ANCHOR_PASSES = 8
-"""Of each, the first over all rows and the others over the sample: enough to arrive where its
-correction leads to, few enough that a direction which it misses does not run away."""
 
 SMALLEST_TOLERANCE = 1e-5
 """A shorter step is lost in the last bits of the weights."""
@@ -572,12 +568,17 @@ class Job(_Strict):
     @property
     def plan_rows(self) -> int:
         """Rows for which a plan has room; some, where only an alignment will say how many."""
-        return self.training_rows or BLOCK_ROWS
+        return self.rows or BLOCK_ROWS
+
+    @property
+    def trained_rows(self) -> int:
+        """Those of them that the training takes."""
+        return self.plan_rows - self.held_out_rows
 
     @property
     def bound_rows(self) -> int:
         """Rows of which no holder's table bounds the curvature with fewer."""
-        return self.plan_rows
+        return self.trained_rows
 
     @property
     def part_in_common(self) -> float:
@@ -635,7 +636,7 @@ class Job(_Strict):
     @property
     def blocks(self) -> int:
         """Blocks in a pass over all rows: so many times those of the sample, if there is one."""
-        blocks, sample = -(-self.plan_rows // BLOCK_ROWS), self.warm_blocks
+        blocks, sample = -(-self.trained_rows // BLOCK_ROWS), self.warm_blocks
         return -(-blocks // sample) * sample if sample else blocks
 
     @property
@@ -643,7 +644,7 @@ class Job(_Strict):
         """Blocks of the sample on which a descent over many rows begins; 0 where it has none."""
         if self.matches:  # which rows a sample has, and how they curve the loss, nobody knows
             return 0
-        blocks = -(-self.plan_rows // BLOCK_ROWS)
+        blocks = -(-self.trained_rows // BLOCK_ROWS)
         columns = sum(len(self.features_of(holder)) for holder in HOLDERS)
         sample = max(blocks // WARM_PART, -(-SAMPLED_ROWS * columns // BLOCK_ROWS))
         return sample if blocks >= max(WARM_PART, sample * SMALL_PART) else 0

@@ -5,3 +5,8 @@ LIMIT = 1024.0
 ``fixed64_ni`` has before the point can hold. A table with a larger one is refused before anything
 runs, so that no step can fail on one. With ``n`` rows none can be larger than the root of
 ``n - 1``."""
+
+ANCHORS = 2
+ANCHOR_PASSES = 8
+"""Of each, the first over all rows and the others over the sample: enough to arrive where its
+correction leads to, few enough that a direction which it misses does not run away."""

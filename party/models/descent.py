@@ -31,8 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from party.agreement.job import ANCHOR_PASSES, ANCHORS
-from party.agreement.limits import LIMIT
+from party.agreement.limits import ANCHOR_PASSES, ANCHORS, LIMIT
 from party.models.interface import (
     HOLDERS,
     Array,
@@ -114,7 +113,7 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
     return DescentLayout(
         blocks=job.blocks,
         warm_blocks=job.warm_blocks,
-        block_rows=-(-job.plan_rows // job.blocks),
+        block_rows=-(-job.trained_rows // job.blocks),
         home_rows=(3 if job.warm_blocks else 2) * max(block.columns for block in blocks),
         feature_bits=feature_bits,
         error_bits=bits,

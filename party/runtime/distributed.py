@@ -350,7 +350,8 @@ def _await_tables(assignment: Assignment, session: Any, beats: list[Any]) -> Non
     import tensorflow as tf
 
     begin = time.monotonic()
-    tables = [variable for variable in tf.compat.v1.global_variables() if "/table" in variable.name]
+    every = tf.compat.v1.global_variables()
+    tables = [variable for variable in every if "/table:" in variable.name]
     ready = [tf.compat.v1.is_variable_initialized(variable) for variable in [*tables, *beats]]
     while not all(session.run(ready)):
         _wait(assignment, begin, ["bob", "server"])

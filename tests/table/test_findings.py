@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from party.agreement.job import Training
 from party.process.errors import InputError
 from party.table import Table, load, read_table
 from party.table.findings import UnfitTableError
@@ -37,7 +38,8 @@ def test_everything_is_told_at_once(refused: Refused) -> None:
     del rows[40][5]
     rows[50][4] = "-inf"
     text = "\n".join(map(",".join, rows))
-    error = refused(text, job=small_job(400, 6))
+    wide = {"training": Training(epochs=1, batch_size=4, learning_rate=1.0)}
+    error = refused(text, job=small_job(400, 6).model_copy(update=wide))
     assert told(error) == [
         ("cells", None, 1, (41,)),
         ("empty", "f1", 7, (4, 8, 12, 13, 14)),
