@@ -150,8 +150,10 @@ def test_who_was_started_before_the_first_opening_opens_no_second_one_either(
     alice, bob, server = processes.start_all(approvals="approvals")
     for one in (alice, bob, server):
         assert one.ends() == (0, ""), one.party
-    first = json.loads((processes.directory / "out/bob/ledger.jsonl").read_text())
-    assert set(first["approvals"]) == set(PARTIES)
+    entries = (processes.directory / "out/bob/ledger.jsonl").read_text().splitlines()
+    opening, *others = map(json.loads, entries)
+    assert opening["event"] == "opening" and set(opening["approvals"]) == set(PARTIES)
+    assert "opening" not in [entry["event"] for entry in others]
     for party in PARTIES:
         code, said = processes.start(party, approvals="approvals").ends()
         assert code == 2 and "is used up" in said
