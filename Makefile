@@ -1,5 +1,6 @@
 # make run         set everything up and train the example: three parties on this machine
 # make test        set everything up and pass the tests: what it does, and that it does it well
+# make end-to-end  trainings on real tables beside scikit-learn, every command of the docs, every audit
 # make test-fast   without whatever is slow
 # make lint        check types, style and layers
 # make attacks     the attacks, all of them tried; ends with a list of what was tried
@@ -16,7 +17,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint test-fast attacks mutants test-kind fuzz bench lock generated sbom format image clean
+.PHONY: help run test lint end-to-end test-fast attacks mutants test-kind fuzz bench lock generated sbom format image clean
 
 # The first Python on the path that will do; PYTHON=... names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -32,6 +33,8 @@ SOURCES := pyproject.toml setup.py party/native/instructions.py $(wildcard party
 SANITIZED := tests/native/test_build.py::test_the_library_is_clean_under_the_sanitizers
 APART := --ignore tests/attacks --ignore tests/fuzz --ignore tests/audit/test_mutants.py \
 	--deselect $(SANITIZED)
+# Whole runs, all pages of the docs, the audit of every plan: they take the longest.
+WHOLE := tests/e2e tests/docs tests/audit tests/bench tests/test_wheel.py
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -52,7 +55,10 @@ run: .venv/kit
 	$(BIN)/deployer run --output out
 
 test: .venv/kit
-	$(PYTEST) -m 'not kind' $(APART)
+	$(PYTEST) -m 'not kind' $(APART) $(WHOLE:%=--ignore %)
+
+end-to-end: .venv/kit
+	$(PYTEST) -m 'not kind' $(APART) $(WHOLE)
 
 test-fast: .venv/kit
 	$(PYTEST) -m 'not kind and not slow' $(APART)
