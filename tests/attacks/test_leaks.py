@@ -242,7 +242,7 @@ FEATURES: dict[str, Callable[[Planted], bytes]] = {
     "standardised, fixed point": lambda s: np.rint(held(s) * 2**13.0).astype("<i8").tobytes(),
     "standardised, fixed point, i4": lambda s: (held(s) * 2**13.0).astype("<i4").tobytes(),
     "standardised, fixed point, i2": lambda s: (held(s) * 2**13.0).T.astype("<i2").tobytes(),
-    "standardised, finer fixed point": lambda s: (held(s) * 2**16.0).astype("<i4").tobytes(),
+    "standardised, finer fixed point": lambda s: (held(s) * 2**20.0).astype("<i4").tobytes(),
     "a batch": lambda s: held(s)[batch(s)].tobytes(),
     "a batch, by columns": lambda s: held(s)[batch(s)].T.tobytes(),
     "a batch, fixed point": lambda s: (held(s)[batch(s)] * 2**13.0).astype("<i8").tobytes(),
@@ -286,7 +286,7 @@ LABELS: dict[str, Callable[[Planted], bytes]] = {
     **{f"a batch, {kind}": of_kind(kind) for kind in ("<i1", "<i2", "<i4", "<i8")},
     **{f"a batch, {kind}": of_kind(kind) for kind in ("<f2", "<f4", "<f8")},
     "a batch, fixed point": lambda s: (taken(s) * 2**13).astype("<i8").tobytes(),
-    "a batch, fixed point, i4": lambda s: (taken(s) * 2**16).astype("<i4").tobytes(),
+    "a batch, fixed point, i4": lambda s: (taken(s) * 2**20).astype("<i4").tobytes(),
     "a batch, hex": lambda s: taken(s).astype("<f4").tobytes().hex().encode(),
     "an epoch, bits": lambda s: np.packbits([*taken(s, 2), *taken(s, 3)]).tobytes(),
 }
