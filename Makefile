@@ -76,7 +76,7 @@ lint: .venv/kit
 	$(BIN)/clang-format --dry-run --Werror party/native/*.[ch] tests/attacks/*.c tests/attacks/fuzz/*.c
 
 test-kind: .venv/kit
-	$(BIN)/python -m pytest -m kind tests/kind
+	$(PYTEST) -n 2 -m kind tests/kind
 
 fuzz: .venv/kit
 	$(BIN)/python -m tests.fuzz

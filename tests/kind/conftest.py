@@ -1,7 +1,7 @@
 """The cluster that the tests run on, and deployments to try on it.
 
-By default the tests make a kind cluster of their own and remove it, with the node image in
-``KIND_NODE_IMAGE`` or kind's own default. With ``TFE_KIT_CLUSTER=current`` they use the current
+By default each process of tests makes a kind cluster of its own and removes it, with the node image
+in ``KIND_NODE_IMAGE`` or kind's own default: what one does to its nodes disturbs no other. With ``TFE_KIT_CLUSTER=current`` they use the current
 context instead, whose nodes must be able to get ``TFE_KIT_IMAGE``.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from party.process import files
 from tests.kind.cluster import EXAMPLE, ROOT, Cluster, Deployment, kind_cluster, require, run
 
 IMAGE = "tfe-kit:test"
@@ -27,12 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def image() -> str:
+def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The kit's image, built from the working copy."""
     if given := os.environ.get("TFE_KIT_IMAGE"):
         return given
     require("docker")
-    run("docker", "build", "--tag", IMAGE, ROOT, timeout=1800)
+    # One process builds; the next finds every layer built.
+    with files.locked(tmp_path_factory.getbasetemp().parent / "image.lock"):
+        run("docker", "build", "--tag", IMAGE, ROOT, timeout=1800)
     return IMAGE
 
 
