@@ -21,6 +21,8 @@ from party.process.hardening import harden_process
 
 COMMANDS = {
     "run": "deployer.commands.run",
+    "invite": "deployer.commands.invite",
+    "join": "deployer.commands.join",
     "certs": "deployer.commands.certs",
     "data": "deployer.commands.data",
     "values": "deployer.manifests.reference",

@@ -9,6 +9,7 @@ which appears whole or not at all.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from party.agreement.job import PARTIES, Party
+from party.agreement.pins import PREFIX
 from party.identity import AUTHORITY, CERTIFICATE, KEY, identity, read_certificates
 from party.process.errors import InputError, printable
 from party.process.files import unreadable, unwritable
@@ -159,6 +161,19 @@ def make_approver() -> dict[str, bytes]:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return {APPROVAL_KEY: private, APPROVAL_PUBLIC: public}
+
+
+def approver_digest(file: Path) -> str:
+    """The digest of the public key for approvals in a file, as a job pins it. Raises InputError."""
+    try:
+        key = serialization.load_pem_public_key(file.read_bytes())
+    except OSError as error:
+        raise unreadable(error, "the key for approvals", file) from None
+    except Exception:  # what the parser raises differs from version to version
+        hint = "make one: deployer certs approver"
+        raise InputError("it is no public key in PEM", str(file), hint) from None
+    encoding = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return PREFIX + hashlib.sha256(key.public_bytes(*encoding)).hexdigest()
 
 
 def pem(value: x509.Certificate | x509.CertificateSigningRequest | PrivateKey) -> bytes:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from deployer.cli import new_app
+from deployer.joining.terms import computed
 from party.agreement.job import PARTIES, Job, Party, load_job
 from party.agreement.pins import Identities
 from party.approval import Approval, moment, public_digest, read_private_key, write_approval
@@ -100,17 +101,12 @@ def approve(
 
 def described(job: Job, cost: EstimateDocument, cache: Path) -> list[str]:
     """What a job does, in plain words: by the schedules that would run, and the job."""
-    kind = job.parameters.kind.replace("-", " ")
     lines = [
         f"The job {job.name!r}, {job.digest}",
         f"  its plan is {cost.plan}",
         "Computed:",
-        f"  a {kind} on {job.rows} rows, by {job.protocol}, in {job.steps} steps at most",
+        *(f"  {line}" for line in computed(job)),
     ]
-    for holder in job.holders:
-        if features := job.features_of(holder):
-            lines.append(f"  from {holder}'s columns {', '.join(features)}")
-    lines.append(f"  to predict {job.label_holder}'s column {job.label_of(job.label_holder)}")
     lines += ["Revealed:", *(f"  {line}" for line in _revealed(job, cache)), "Taking part:"]
     for party in PARTIES:
         known = "whoever has a certificate of the one authority"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from deployer.certs.authority import (
@@ -19,6 +17,7 @@ from deployer.certs.authority import (
     AUTHORITY_KEY,
     PARTY_DAYS,
     REQUEST,
+    approver_digest,
     authority_files,
     issue,
     make_all,
@@ -35,7 +34,7 @@ from deployer.cli import new_app
 from deployer.cluster.secrets import put_keys
 from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
 from party.agreement.job import PARTIES, Party, load_job
-from party.agreement.pins import PREFIX, Identities, spoken
+from party.agreement.pins import Identities, spoken
 from party.approval import public_digest, read_private_key
 from party.identity import (
     AUTHORITY,
@@ -267,15 +266,7 @@ def _named_in(directory: Path) -> tuple[str, Party]:
 def _approver_in(directory: Path) -> dict[str, str]:
     """The digest of the key for approvals in a directory, if there is one."""
     file = directory / APPROVAL_PUBLIC
-    if not file.exists():
-        return {}
-    try:
-        key = serialization.load_pem_public_key(file.read_bytes())
-    except Exception:  # what the parser raises differs from version to version
-        hint = "make one: deployer certs approver"
-        raise InputError("it is no public key in PEM", str(file), hint) from None
-    encoding = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    return {"approval": PREFIX + hashlib.sha256(key.public_bytes(*encoding)).hexdigest()}
+    return {"approval": approver_digest(file)} if file.exists() else {}
 
 
 def _print_digest(of: str, digest: str) -> None:

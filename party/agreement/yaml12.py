@@ -128,10 +128,10 @@ def load_yaml(path: Path, of: str, *, also_helm: bool = False) -> Document:
     return read_yaml(read_text(path, of), str(path), of, also_helm=also_helm)
 
 
-def write_yaml(value: Any) -> str:
+def write_yaml(value: Any, indent: int | None = None) -> str:
     """A JSON value as YAML that ``read_yaml`` reads back: it is JSON, but for the characters that
     end a line in some versions of YAML."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
     return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
