@@ -33,7 +33,7 @@ def table_secrets(place: Place, manifest: Manifest, parts: list[bytes]) -> list[
             hint=f"set {place.party}.tableParts to {len(parts)} in the values, and apply them",
         )
     secrets = [
-        _secret(place, name, "Opaque", {part.name: content})
+        secret_of(place, name, "Opaque", {part.name: content})
         for name, part, content in zip(place.table_secrets, manifest.parts, parts, strict=False)
     ]
     secrets[0]["data"][MANIFEST] = _encoded(manifest.to_json())
@@ -78,7 +78,7 @@ def put_table(place: Place, manifest: Manifest, parts: list[bytes], force: bool 
 
 def keys_secret(place: Place, files: Mapping[str, bytes]) -> Object:
     """The Secret of a party's key directory: ``ca.crt``, ``tls.crt`` and ``tls.key``."""
-    return _secret(place, place.keys_secret, "kubernetes.io/tls", files)
+    return secret_of(place, place.keys_secret, "kubernetes.io/tls", files)
 
 
 def put_keys(
@@ -106,7 +106,8 @@ def put_keys(
     return change
 
 
-def _secret(place: Place, name: str, kind: str, files: Mapping[str, bytes]) -> Object:
+def secret_of(place: Place, name: str, kind: str, files: Mapping[str, bytes]) -> Object:
+    """A Secret of a party's, with these files."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",

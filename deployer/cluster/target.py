@@ -107,6 +107,11 @@ class Place:
         return f"{self.name}-0"
 
     @property
+    def approvals_secret(self) -> str:
+        """The Secret in which its pod looks for approvals."""
+        return f"{self.name}-approvals"
+
+    @property
     def claim(self) -> str:
         """The claim of its volume, by the name that its StatefulSet gives it."""
         return f"state-{self.pod}"

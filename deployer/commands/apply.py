@@ -6,12 +6,14 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from deployer import console
 from deployer.cli import new_app
+from deployer.cluster.approvals import approvals_secrets, put
 from deployer.cluster.client import Change, Cluster, Object
 from deployer.cluster.pod_status import Observation
 from deployer.cluster.target import (
@@ -101,6 +103,13 @@ def apply(
     timeout: Annotated[
         float | None, typer.Option(min=0, help="Seconds to wait at most.", show_default=False)
     ] = None,
+    approvals: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory: the three approvals, and the salt of the own one, to put there too.",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Take over what helm or kubectl installed.")
     ] = False,
@@ -113,18 +122,26 @@ def apply(
 
     The same job applied again does nothing; a changed one starts a new run. Everything is checked
     by the clusters before anything is changed, and you are asked before a run at work is ended.
-    Ctrl-C ends the waiting, not the job.
+    Ctrl-C ends the waiting, not the job. Approvals are checked as the pod checks them, and put into
+    the Secret that it waits for; new ones in place of those that are used up need nothing else.
 
     Examples:
 
         deployer apply -f values.yaml
 
         deployer apply -f values.yaml --party bob --context police --no-wait
+
+        deployer apply -f values.yaml --party bob --approvals approvals
     """
     target = find(values, name, namespace, context, party)
+    brought = None if approvals is None else approvals_secrets(target, approvals)
     if ended := ended_by(rehearse(target, force), target.places):
         _ask(ended, yes)
     document: dict[str, Any] = {"changes": {}}
+    for place, secret in brought or ():
+        document.setdefault("approvals", {})[place.party] = change = put(place, secret, force)
+        if not as_json:
+            print(f"{place.party:<7} approvals {change}", flush=True)
     for who, changes in apply_all(target, force):
         document["changes"][who] = dict(changes)
         if not as_json:

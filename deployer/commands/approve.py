@@ -11,17 +11,18 @@ import typer
 
 from deployer.cli import new_app
 from deployer.joining.terms import computed
-from party.agreement.job import PARTIES, Job, Party, load_job
+from party.agreement.job import PARTIES, AlignedJob, Job, Party, Sizes, load_job
 from party.agreement.pins import Identities
 from party.approval import Approval, moment, public_digest, read_private_key, write_approval
 from party.approval.envelope import PrivateKey
 from party.approval.policy import Policy
 from party.channel import versions
-from party.compiler import prepared
+from party.compiler import build_schedules, is_cached, prepared
 from party.plan.parameters import ASK, OPEN
+from party.process import files
 from party.process.errors import InputError
 from party.reporting.documents import EstimateDocument
-from party.runtime import default_cache
+from party.runtime import BUILDING, default_cache
 
 app = new_app()
 
@@ -76,14 +77,14 @@ def approve(
         digest = _table_digest(agreed, party, table)
         if policy is not None:
             _check_policy(policy, agreed, kit, image, runs)
-    cost = estimate(agreed, place, None)
+    cost = None if agreed.matches else estimate(agreed, place, None)
     print("\n".join(described(agreed, cost, place)))
     if party is None:
         return
     approval = Approval(
         party=party,
         job=agreed.digest,
-        plan=cost.plan,
+        plan=None if cost is None else cost.plan,
         kit=kit,
         image=image,
         expires=moment(datetime.now(UTC) + timedelta(days=days)),
@@ -99,11 +100,14 @@ def approve(
         print(f"keep to yourself: {output / party}.salt, which the party needs when it runs")
 
 
-def described(job: Job, cost: EstimateDocument, cache: Path) -> list[str]:
-    """What a job does, in plain words: by the schedules that would run, and the job."""
+def described(job: Job, cost: EstimateDocument | None, cache: Path) -> list[str]:
+    """What a job does, in plain words: by the schedules that would run, and the job.
+
+    Without a cost the job matches rows, and shown is what it does with as few as it may."""
+    plan = "follows from the job and the numbers of rows, and is made when these are known"
     lines = [
         f"The job {job.name!r}, {job.digest}",
-        f"  its plan is {cost.plan}",
+        f"  its plan {plan if cost is None else f'is {cost.plan}'}",
         "Computed:",
         *(f"  {line}" for line in computed(job)),
     ]
@@ -115,6 +119,8 @@ def described(job: Job, cost: EstimateDocument, cache: Path) -> list[str]:
             named = {"key": pin.key, "authority": pin.authority, "approvals": pin.approval}
             known = ", ".join(f"{name} {value}" for name, value in named.items() if value)
         lines.append(f"  {party}: {known}")
+    if cost is None:
+        return [*lines, "Costs:", "  they depend on the numbers of rows"]
     seconds = cost.plan_s + cost.loopback.connect_s + cost.loopback.train_s
     memory = max(one.memory.bytes for one in cost.parties.values()) / 2**20
     return [
@@ -131,15 +137,27 @@ _WHEN = {OPEN: "at the end", ASK: "on the way: whether the last step was small"}
 def _revealed(job: Job, cache: Path) -> list[str]:
     """What the schedules open to each party, and when."""
     found: dict[tuple[str, str], list[str]] = {}
+    shown = AlignedJob.of(job, _fewest(job)) if job.matches else job
+    if not is_cached(shown, cache):
+        with files.locked(cache / BUILDING):
+            build_schedules(shown, cache, range(len(PARTIES)))
     for index, party in enumerate(PARTIES):
-        for code in prepared(job, index, cache).schedule.programs:
+        for code in prepared(shown, index, cache).schedule.programs:
             for name in code.opened:
                 found.setdefault((code.name, name), []).append(party)
     lines = [
         f"{name}, to {' and '.join(parties)} ({_WHEN.get(program, program)})"
         for (program, name), parties in found.items()
     ]
+    if job.matches:
+        lines.insert(0, "the numbers of rows of both tables and of those in common, to all three")
     return [*lines, "and nothing else" if lines else "nothing: each party keeps its shares"]
+
+
+def _fewest(job: Job) -> Sizes:
+    """The fewest rows that a job may match. What is opened to whom is the same for any number."""
+    least = 1 if job.align is None else job.align.minimum
+    return Sizes(alice=least, bob=least, common=least)
 
 
 def _signer(job: Job, file: Path, party: Party, path: Path | None) -> PrivateKey:
@@ -168,9 +186,9 @@ def _table_digest(job: Job, party: Party, path: Path | None) -> str | None:
         return None
     if path is None:
         raise InputError(f"{party} commits to its table", "--table", f"give {party}'s CSV file")
-    from party.table import load
+    from party.alignment import load_for
 
-    return load(path, job, party).digest
+    return load_for(path, job, party)[0].digest
 
 
 def _check_policy(path: Path, job: Job, kit: str, image: str | None, runs: int) -> None:

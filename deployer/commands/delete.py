@@ -75,7 +75,8 @@ def doomed(release: Release, whole: bool, volumes: bool, secrets: bool) -> list[
     found = [there for each in ours if (there := each.found()) and is_of(release.name, there.one)]
     for place in release.places:
         own = [("PersistentVolumeClaim", place.claim)] if volumes else []
-        own += [("Secret", name) for name in (place.keys_secret, *place.table_secrets) if secrets]
+        named = (place.keys_secret, *place.table_secrets, place.approvals_secret)
+        own += [("Secret", name) for name in named if secrets]
         found += [there for kind, name in own if (there := _at(place, "v1", kind, name).found())]
     return found
 
@@ -130,12 +131,12 @@ def delete(
         typer.Option("--volumes", help="The volumes too: cached schedules, and the model."),
     ] = False,
     secrets: Annotated[
-        bool, typer.Option("--secrets", help="The Secrets with tables and keys too.")
+        bool, typer.Option("--secrets", help="The Secrets with tables, keys and approvals too.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove the parties of a release. Volumes, tables and keys are kept unless told otherwise.
+    """Remove the parties of a release. Volumes and Secrets are kept unless told otherwise.
 
     Examples:
 

@@ -94,7 +94,9 @@ def place_of(address: str, namespace: str) -> dict[str, str]:
     try:
         return {"address": str(Address.parse(address))}
     except ValueError as error:
-        raise InputError(f"{address[:80]!r} {error}", "--address", "write it as host:port") from None
+        raise InputError(
+            f"{address[:80]!r} {error}", "--address", "write it as host:port"
+        ) from None
 
 
 def nowhere(party: Party) -> InputError:

@@ -91,9 +91,11 @@ def _check(receipt: Receipt, path: Path, job: Job | None, approvals: Path | None
             raise InputError(what, str(file), "give the approvals that the run was by")
         approval = Approval.of(envelope, str(file))
         pin = None if job is None or job.identities is None else job.identities.of(party).approval
-        if (approval.job, approval.plan) != (first.job, first.plan) or (
-            job is not None and envelope.keyid != pin
-        ):
+        plan = first.plan if approval.plan is not None else None
+        unlike = (approval.job, approval.plan) != (first.job, plan)
+        # Where rows are matched no plan is approved, and nowhere else.
+        unlike |= job is not None and (approval.plan is None) != job.matches
+        if unlike or (job is not None and envelope.keyid != pin):
             what = f"{party}'s approval is for another run, or signed by another key"
             raise InputError(what, str(file), "give the approvals that the run was by")
 

@@ -21,6 +21,7 @@ from deployer.cluster.target import (
     ValuesOption,
     find,
 )
+from deployer.doctor.approvals import of_approvals
 from deployer.doctor.check import Check, Outcome
 from deployer.doctor.cluster import of_cluster
 from deployer.doctor.job import of_job
@@ -37,7 +38,7 @@ Checks = tuple[Callable[[Place, Target], Iterator[Check]], ...]
 OF_A_CLUSTER: Checks = (of_cluster,)
 """Once for each cluster."""
 
-OF_A_PARTY: Checks = (of_rights, of_keys, of_table, of_job)
+OF_A_PARTY: Checks = (of_rights, of_keys, of_table, of_approvals, of_job)
 """What it needs before it runs."""
 
 OF_ALL = (of_authorities,)

@@ -82,7 +82,9 @@ def _pinned(job: Job, introduced: Mapping[Party, Introduced]) -> Job:
         return Job.model_validate(job.model_dump() | {"identities": pins})
     except ValidationError as error:
         hint = "have another job invited to"
-        raise InputError(f"the job cannot be pinned: {error.errors()[0]['msg']}", hint=hint) from None
+        raise InputError(
+            f"the job cannot be pinned: {error.errors()[0]['msg']}", hint=hint
+        ) from None
 
 
 def _document(job: Job) -> dict[str, Any]:

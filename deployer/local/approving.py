@@ -27,7 +27,7 @@ def approved(job: Job, private: Path, tables: dict[str, Path], output: Path, cac
     ``private/approvals`` then has a directory for each party, ``output`` the job and the approvals
     without salts. Raises InputError for a job that has pins of its own: their keys are not here.
     """
-    from party.table import load
+    from party.alignment import load_for
 
     if job.identities is not None:
         raise InputError(
@@ -44,10 +44,12 @@ def approved(job: Job, private: Path, tables: dict[str, Path], output: Path, cac
         for party in PARTIES
     }
     job = Job.model_validate(job.model_dump() | {"identities": Identities(**pins)})
-    with files.locked(cache / BUILDING):
-        if not is_cached(job, cache):
-            build_schedules(job, cache, range(len(PARTIES)))
-    plan = prepared(job, 0, cache).schedule.plan_digest
+    plan = None
+    if not job.matches:
+        with files.locked(cache / BUILDING):
+            if not is_cached(job, cache):
+                build_schedules(job, cache, range(len(PARTIES)))
+        plan = prepared(job, 0, cache).schedule.plan_digest
     made: dict[Party, bytes] = {}
     for party in PARTIES:
         approval = Approval(
@@ -58,7 +60,8 @@ def approved(job: Job, private: Path, tables: dict[str, Path], output: Path, cac
             expires=moment(datetime.now(UTC) + _LIFE),
             runs=1,
         )
-        digest = load(tables[party], job, party).digest if party in job.holders else None
+        holds = party in job.holders
+        digest = load_for(tables[party], job, party)[0].digest if holds else None
         own = private / "approvals" / party
         write_approval(own, approval, digest, signers[party])
         made[party] = approval_file(own, party).read_bytes()

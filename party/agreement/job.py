@@ -390,11 +390,6 @@ class Job(_Strict):
             return
         if self.matches and self.rows:
             raise ValueError("rows: each holder has its own with align: take it out")
-        if self.matches and self.identities is not None and self.identities.approvals:
-            raise ValueError(
-                "identities: with align the plan is made after the rows are matched, and nobody "
-                "can approve it before: take out the keys for approvals"
-            )
         if self.matches and self.batches_of is not None:
             raise ValueError("training: with align all rows are taken in each pass, no batches")
         if self.matches and self.descent is not None and self.descent.class_weight is not None:
@@ -766,8 +761,8 @@ class AlignedJob(Job):
 
     @cached_property
     def digest(self) -> str:
-        fields = self.model_dump(mode="json", exclude={"sizes"})
-        return digest_of(fields | {"rows": 0})
+        fields = self.model_dump(mode="json", exclude={"sizes"}) | {"rows": 0}
+        return digest_of({name: value for name, value in fields.items() if value is not None})
 
 
 def job_from_json(value: Any) -> Job:

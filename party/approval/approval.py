@@ -1,9 +1,10 @@
 """An approval: what one party agrees to, signed by its people before anything runs.
 
-It names the job, the plan that was built from it, the software, and a salted commitment to the
-party's table, and says until when and how many times the result may be opened. The commitment is
-SHA-256 over 32 random bytes and the table's SHA-256: it says nothing of the table to the others,
-and whoever has salt and table can show later which one it was.
+It names the job, the plan that was built from it (but where rows are matched: their number makes
+the plan, and nobody knows it yet), the software, and a salted commitment to the party's table, and
+says until when and how many times the result may be opened. The commitment is SHA-256 over 32
+random bytes and the table's SHA-256: it says nothing of the table to the others, and whoever has
+salt and table can show later which one it was.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Approval(BaseModel):
     """What a party agrees to.
 
     Attributes:
-        job, plan: their digests.
+        job, plan: their digests; no plan where the job matches rows.
         kit: version of the software.
         image: digest of the image that all run; None where there is none.
         table: commitment to the party's table; None for a party that has none.
@@ -47,7 +48,7 @@ class Approval(BaseModel):
 
     party: Party
     job: Hex
-    plan: Hex
+    plan: Hex | None = None
     kit: Annotated[str, Field(min_length=1, max_length=100)]
     image: Digest | None = None
     table: Hex | None = None
@@ -58,8 +59,9 @@ class Approval(BaseModel):
     )
 
     def statement(self) -> dict[str, Any]:
-        """As an in-toto statement about job and plan."""
-        subjects = [{"name": n, "digest": {"sha256": getattr(self, n)}} for n in ("job", "plan")]
+        """As an in-toto statement about the job, and the plan if there is one."""
+        about = {"job": self.job} | ({} if self.plan is None else {"plan": self.plan})
+        subjects = [{"name": name, "digest": {"sha256": value}} for name, value in about.items()]
         return {
             "_type": STATEMENT,
             "subject": subjects,
@@ -131,13 +133,19 @@ def salt_file(directory: Path, party: str) -> Path:
 
 def read_salt(path: Path) -> bytes:
     """The salt in a file. Raises InputError where there is none."""
-    hint = "put the file that deployer approve made beside the approval"
     try:
-        salt = bytes.fromhex(path.read_text("ascii").strip())
+        return salt_in(path.read_bytes(), path)
     except OSError as error:
         raise unreadable(error, "the salt of the table's commitment", path) from None
+
+
+def salt_in(text: bytes, path: Path) -> bytes:
+    """The salt in a file's text. Raises InputError where it is none."""
+    try:
+        salt = bytes.fromhex(text.decode("ascii").strip())
     except ValueError:
         salt = b""
     if len(salt) != _SALT_BYTES:
+        hint = "put the file that deployer approve made beside the approval"
         raise InputError("it is no salt of a commitment", str(path), hint)
     return salt

@@ -33,6 +33,7 @@ class Entry(BaseModel):
         previous: the hash of the line before; zeros in the first.
         event: ``opening``: from here on the result may be known to whom it goes; ``done``: the run
             ended well.
+        plan: its digest; None in an opening before rows are matched.
         approvals: digests of the approvals that it is by; empty where the job asks for none.
         report: SHA-256 of the party's report, when it is done.
         hash: of all of this.
@@ -45,7 +46,7 @@ class Entry(BaseModel):
     time: str
     event: Literal["opening", "done"]
     job: Hex
-    plan: Hex
+    plan: Hex | None
     run: Hex
     approvals: dict[Party, Hex]
     report: Hex | None = None

@@ -3,13 +3,14 @@ opens."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from party.agreement.job import PARTIES, Job, Party
 from party.approval.approval import Approval, approval_file, commitment, read_salt, salt_file
-from party.approval.envelope import Envelope
+from party.approval.envelope import Envelope, read
 from party.approval.ledger import NAME, Ledger
 from party.process.errors import InputError, JobError
 
@@ -31,9 +32,10 @@ class Permit:
     approvals: dict[Party, Approval] = field(default_factory=dict)
     digests: dict[Party, str] = field(default_factory=dict)
 
-    def check(self, plan: str) -> None:
-        """That this plan may run now. Raises InputError, before anything is sent, where it may not:
-        it is another plan than approved, an approval has expired, or none is left."""
+    def check(self, plan: str | None) -> None:
+        """That this plan may run now; None where it is made after rows are matched. Raises
+        InputError, before anything is sent, where it may not: it is another plan than approved, an
+        approval has expired, or none is left."""
         for party, approval in self.approvals.items():
             if approval.plan != plan:
                 raise InputError(
@@ -43,7 +45,7 @@ class Permit:
         if problem := self._problem():
             raise InputError(problem, hint=_NEW)
 
-    def open(self, plan: str, run: str) -> None:
+    def open(self, plan: str | None, run: str) -> None:
         """Write down, durably, that this party opens the result of a run; only then may its share
         of it leave. Raises JobError where that may not be, or cannot be written."""
         if problem := self._problem():
@@ -53,10 +55,9 @@ class Permit:
         )
 
     def _problem(self) -> str | None:
-        now = datetime.now(UTC)
+        if expired := _expired(self.approvals):
+            return expired
         for party, approval in self.approvals.items():
-            if now > approval.expiry:
-                return f"{party}'s approval expired at {approval.expires}"
             used = self.ledger.openings(self.digests[party])
             if used >= approval.runs:
                 times = "once" if used == 1 else f"{used} times"
@@ -98,12 +99,34 @@ def permitted(
             "--approvals",
             "name the directory that holds them: alice.json, bob.json and server.json",
         )
+    found = {each: file for each in PARTIES if (file := approval_file(approvals, each)).exists()}
+    texts = {file.name: read(file) for file in found.values()}
+    permit.approvals, permit.digests = checked_approvals(job, texts, approvals, kit, image)
+    salt = None if table_digest is None else read_salt(salt_file(approvals, party))
+    check_table(permit.approvals[party], approvals, salt, table_digest)
+    if problem := permit._problem():
+        raise InputError(problem, str(approvals), _NEW)
+    return permit
+
+
+def checked_approvals(
+    job: Job, files: Mapping[str, bytes], directory: Path, kit: str, image: str | None
+) -> tuple[dict[Party, Approval], dict[Party, str]]:
+    """The approvals of all three, and their digests, out of a directory's files, by their names.
+
+    Raises InputError for the first that is missing, not signed by the key that the job names, or
+    for another party, job, software or image.
+    """
+    approvals: dict[Party, Approval] = {}
+    digests: dict[Party, str] = {}
+    pins = job.identities
+    assert pins is not None
     for each in PARTIES:
-        file = approval_file(approvals, each)
-        if not file.exists():
+        file = approval_file(directory, each)
+        if file.name not in files:
             hint = f"get it from {each}, who makes it with: deployer approve JOB {each}"
             raise InputError(f"{each} has not approved", str(file), hint)
-        envelope = Envelope.read(file)
+        envelope = Envelope.parse(files[file.name], str(file))
         approval = Approval.of(envelope, str(file))
         pin = pins.of(each).approval
         mismatches = [
@@ -116,6 +139,12 @@ def permitted(
                 f"it is for another job: {approval.job}, and this one is {job.digest}",
                 approval.job != job.digest,
             ),
+            (
+                "it names a plan, and there is none before the rows are matched"
+                if job.matches
+                else "it names no plan",
+                (approval.plan is None) != job.matches,
+            ),
             (f"it is for version {approval.kit} of the kit, not {kit}", approval.kit != kit),
             (
                 f"it is for the image {approval.image}, not {image or 'one that nobody names'}",
@@ -125,23 +154,34 @@ def permitted(
         for what, wrong in mismatches:
             if wrong:
                 raise InputError(f"{each}'s approval does not hold: {what}", str(file), _NEW)
-        permit.approvals[each], permit.digests[each] = approval, envelope.digest
-    _check_table(permit.approvals[party], approvals, party, table_digest)
-    if problem := permit._problem():
-        raise InputError(problem, str(approvals), _NEW)
-    return permit
+        approvals[each], digests[each] = approval, envelope.digest
+    return approvals, digests
 
 
-def _check_table(
-    approval: Approval, directory: Path, party: Party, table_digest: str | None
+def check_table(
+    approval: Approval, directory: Path, salt: bytes | None, table_digest: str | None
 ) -> None:
-    """That a party's table is the one that it has approved."""
+    """That a party's table is the one that it has approved. Raises InputError."""
     found = None
-    if table_digest is not None:
-        found = commitment(read_salt(salt_file(directory, party)), table_digest)
+    if table_digest is not None and salt is not None:
+        found = commitment(salt, table_digest)
     if approval.table != found:
         raise InputError(
-            f"{party}'s approval does not hold: it is for another table",
-            str(approval_file(directory, party)),
+            f"{approval.party}'s approval does not hold: it is for another table",
+            str(approval_file(directory, approval.party)),
             "give the table that was approved, or have this one approved",
         )
+
+
+def check_expiry(approvals: Mapping[Party, Approval]) -> None:
+    """That none of them has expired. Raises InputError."""
+    if problem := _expired(approvals):
+        raise InputError(problem, hint=_NEW)
+
+
+def _expired(approvals: Mapping[Party, Approval]) -> str | None:
+    now = datetime.now(UTC)
+    for party, approval in approvals.items():
+        if now > approval.expiry:
+            return f"{party}'s approval expired at {approval.expires}"
+    return None

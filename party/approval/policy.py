@@ -19,7 +19,8 @@ class Policy(BaseModel):
 
     Attributes:
         receivers: the parties that may receive weights.
-        rows_per_feature: the least rows for each feature, of all holders, of a job.
+        rows_per_feature: the least rows for each feature, of all holders, of a job; where rows are
+            matched, the job's own least.
         kits: the versions of the kit that may run.
         images: the digests of the images that may run.
         most_runs: how many times a result may be opened by one approval.
@@ -50,10 +51,11 @@ class Policy(BaseModel):
         found = []
         if others := [one for one in job.receivers if one not in self.receivers]:
             found.append(f"receivers: {' and '.join(others)} would receive weights")
+        rows = job.align.minimum if job.align is not None and job.matches else job.rows
         features = sum(len(job.features_of(holder)) for holder in job.holders)
-        if job.rows < self.rows_per_feature * features:
+        if rows < self.rows_per_feature * features:
             found.append(
-                f"rows_per_feature: {job.rows} rows are less than {self.rows_per_feature} for each "
+                f"rows_per_feature: {rows} rows are less than {self.rows_per_feature} for each "
                 f"of {features} features"
             )
         if self.kits is not None and kit not in self.kits:

@@ -60,6 +60,7 @@ def train(assignment: Assignment) -> Outcome:
         joined = _join(assignment, found.schedule.plan_digest)
         connect_s = clock.lap()
     else:
+        assignment.permit.check(None)
         joined = _join(assignment, job.digest)
         connect_s = clock.lap()
     with joined:
@@ -69,6 +70,8 @@ def train(assignment: Assignment) -> Outcome:
                 see_to_order(assignment, joined.run, messages)
         if job.matches:
             with _told(messages):
+                # How many rows are in common is a part of the result, and the first one.
+                assignment.permit.open(None, joined.run)
                 made = align(assignment, joined.run, messages)
                 align_s = clock.lap()
                 job, table = made.job, made.table
@@ -228,7 +231,7 @@ class _Run:
         room: npt.NDArray[np.uint8],
         name: str,
     ) -> None:
-        self.name, self.permitted = name, False
+        self.name, self.permitted = name, assignment.job.matches  # where rows were matched
         self.assignment, self.job = assignment, job
         self.executor, self.schedule, self.room = executor, schedule, room
         self.steps = 0

@@ -62,6 +62,25 @@ def test_a_missing_approval_is_refused(approved: Approved, whose: str) -> None:
     assert refusal(approved) == f"{whose} has not approved"
 
 
+def test_where_rows_are_matched_approvals_name_no_plan_and_elsewhere_they_do(
+    approved: Approved,
+) -> None:
+    """The numbers of rows make the plan; they are a part of the result, and opened once."""
+    fields = approved.job.model_dump(exclude={"rows", "training"})
+    job = Job.model_validate(fields | {"align": {"key": "customer"}})
+    for party in PARTIES:
+        approved.approve(party, job=job.digest)
+    assert "it names a plan, and there is none" in refusal(approved, job=job)
+    for party in PARTIES:
+        approved.approve(party, job=job.digest, plan=None)
+    permit = approved.permit(job=job)
+    permit.check(None)
+    permit.open(None, RUN)
+    assert "is used up" in refusal(approved, job=job)
+    approved.approve("alice", plan=None)
+    assert "it names no plan" in refusal(approved)
+
+
 def test_one_partys_approval_is_not_anothers(approved: Approved) -> None:
     file = approval_file(approved.directory, "bob")
     approval_file(approved.directory, "alice").write_bytes(file.read_bytes())

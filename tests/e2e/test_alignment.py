@@ -10,9 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from deployer.commands import verify
 from deployer.local.run import Result, run_local
 from party.agreement.job import Descent, Job, load_job
+from party.approval import Ledger
+from party.approval.receipt import Receipt
 from party.process.errors import InputError, JobError
 from party.table import read_table
 from tests.harness import plaintext
@@ -87,7 +91,7 @@ def test_shuffled_tables_give_the_weights_of_those_in_order(
 @pytest.mark.slow
 def test_rows_that_only_one_has_change_nothing_but_the_scale(tmp_path: Path, cache: Path) -> None:
     files, common = scattered(tmp_path, 1500)
-    result = run_local(aligned(), files, tmp_path / "out", cache=cache)
+    result = run_local(aligned(), files, tmp_path / "out", cache=cache, approve=True)
     model = result.models["alice"].as_json()
     x = np.array([rows_of(ALICE)[i] for i in common], float)
     y = np.array([rows_of(BOB)[i] for i in common], float)[:, 0]
@@ -99,6 +103,19 @@ def test_rows_that_only_one_has_change_nothing_but_the_scale(tmp_path: Path, cac
     assert result.models["alice"].health.rows == 4000
     sizes = [one.alignment.sizes for one in result.report.parties.values() if one.alignment]
     assert [(s.alice, s.bob, s.common) for s in sizes] == [(5500, 5500, 4000)] * 3
+    check_approved(tmp_path / "out")
+
+
+def check_approved(out: Path) -> None:
+    """The receipt holds with approvals that name no plan, since nobody could know it, and each
+    party has counted the opening before it aligned."""
+    words = ["receipt.json", "alice/ledger.jsonl", "--job", "job.yaml", "--approvals", "approvals"]
+    paths = [word if word.startswith("--") else str(out / word) for word in words]
+    verified = CliRunner().invoke(verify.app, paths)
+    assert verified.exit_code == 0 and "by its approval" in verified.stdout
+    opening, done = Ledger(out / "alice/ledger.jsonl").entries
+    assert (opening.event, opening.plan) == ("opening", None)
+    assert done.plan == Receipt.read(out / "receipt.json").statements[0].plan
 
 
 @pytest.mark.slow

@@ -1,0 +1,33 @@
+"""The Secret with the approvals that a party's pod waits for, where the job asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from deployer.cluster.approvals import check_approvals
+from deployer.cluster.secrets import files_of
+from deployer.cluster.target import Place, Target
+from deployer.doctor.check import Check, Outcome
+from party.process.errors import InputError, KitError
+
+
+def of_approvals(place: Place, target: Target) -> Iterator[Check]:
+    """Of all three, for this job, image and table, and not expired."""
+    if not target.facts.approvals:
+        return
+    put = f"deployer apply --party {place.party} --approvals DIR"
+    try:
+        secret = place.cluster.read("v1", "Secret", place.approvals_secret, place.namespace)
+        if secret is None:
+            says = f"there is no Secret {place.approvals_secret} in namespace {place.namespace}"
+            yield Check(place.party, "approvals", Outcome.WRONG, says, put)
+            return
+        where = Path(f"Secret {place.approvals_secret}")
+        expires = check_approvals(place, target.values, files_of(secret), where)
+    except InputError as error:
+        yield Check.of_error(place.party, "approvals", error, put)
+    except KitError as error:
+        yield Check(place.party, "approvals", Outcome.UNKNOWN, error.what)
+    else:
+        yield Check(place.party, "approvals", Outcome.OK, f"of all three, until {expires}")
