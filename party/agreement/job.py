@@ -340,6 +340,11 @@ class Job(_Strict):
     evaluation: Evaluation | None = Field(
         default=None, description="hold rows out, and count how the model does on them"
     )
+    tls: Literal["fips"] | None = Field(
+        default=None,
+        description="fips: keys on the curve P-256, ECDSA with SHA-256 and AES-GCM alone, between "
+        "the parties; left out, TLS 1.3 as it comes",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:

@@ -125,9 +125,9 @@ def join(
         attempt.close()
 
 
-def _context(keys: Keys) -> Context:
+def _context(keys: Keys, job: Job) -> Context:
     try:
-        return Context(keys.authority, keys.certificate, keys.key)
+        return Context(keys.authority, keys.certificate, keys.key, fips=job.tls == "fips")
     except ChannelError as error:
         hint = "make new ones: deployer certs new --job JOB --output DIR"
         raise InputError(f"the keys cannot be used: {error}", str(keys.directory), hint) from None
@@ -207,7 +207,7 @@ class _Join:
     ) -> None:
         self.job, self.party, self.hosts = job, party, hosts
         self.hello, self.report, self.reload = own_hello, report, reload
-        self.keys, self.context = keys, _context(keys)
+        self.keys, self.context = keys, _context(keys, job)
         self.keys_problem = ""  # of keys that took the place of those in use
         self.mismatches: dict[Party | None, _Mismatch] = {}  # by whom they are about, if known
         self.listener = listener
@@ -566,7 +566,7 @@ class _Join:
     def _take_up_new_keys(self) -> None:
         try:
             found = self.reload(self.keys)
-            context = self.context if found is None else _context(found)
+            context = self.context if found is None else _context(found, self.job)
         except InputError as error:
             self.keys_problem = f"the new keys cannot be used: {error.what}"
             return

@@ -28,6 +28,7 @@ enum {
 struct kit_context {
     SSL_CTX *tls;
     int64_t rekey;
+    int fips;
 };
 
 struct kit_connection {
@@ -46,6 +47,7 @@ struct kit_connection {
     int fetches; /* in this call */
     int deaf;    /* reading has failed, and would only look like the end if it were tried again */
     int authority;
+    int fips;
     char claim[KIT_TEXT_BYTES];
     char error[KIT_TEXT_BYTES];
 };
@@ -82,6 +84,8 @@ static const char *certificate_trouble(long code) {
         return "the peer's certificate is not meant for this use";
     case X509_V_ERR_CERT_REVOKED:
         return "the peer's certificate has been revoked";
+    case X509_V_ERR_APPLICATION_VERIFICATION:
+        return "the peer's key, or its authority's, is not on P-256, and the job says tls: fips";
     default:
         return NULL;
     }
@@ -100,6 +104,13 @@ static const char *alert_trouble(int reason) {
     case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
     case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
         return "the peer refuses our certificate";
+    case SSL_R_NO_SHARED_CIPHER:
+    case SSL_R_NO_SUITABLE_GROUPS:
+    case SSL_R_NO_SUITABLE_KEY_SHARE:
+    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
+    case SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
+        return "the two ends share no cipher, curve or signature (tls: fips in the job?)";
     case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
         return "the peer asks for a certificate";
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
@@ -303,8 +314,16 @@ static int one_uri(const X509 *certificate, char *out, int capacity, const char 
     return length;
 }
 
-/* Called by OpenSSL for each certificate of a peer. It decides nothing; a certificate of another
- * authority, which OpenSSL forgets, is asked for its name first. */
+static int is_on_p256(const EVP_PKEY *key) {
+    char group[32];
+    size_t length = 0;
+    return key && EVP_PKEY_is_a(key, "EC") &&
+           EVP_PKEY_get_group_name(key, group, sizeof group, &length) == 1 &&
+           OBJ_sn2nid(group) == NID_X9_62_prime256v1;
+}
+
+/* Called by OpenSSL for each certificate of a peer. It refuses keys that the job does not allow; a
+ * certificate of another authority, which OpenSSL forgets, is asked for its name first. */
 static int keep_claim(int accepted, X509_STORE_CTX *store) {
     const X509 *leaf = X509_STORE_CTX_get0_cert(store);
     SSL *tls = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
@@ -314,10 +333,15 @@ static int keep_claim(int accepted, X509_STORE_CTX *store) {
         if (one_uri(leaf, c->claim, sizeof c->claim, &trouble) == KIT_FAILED)
             c->claim[0] = 0;
     }
+    const X509 *here = X509_STORE_CTX_get_current_cert(store);
+    if (accepted && c && c->fips && !(here && is_on_p256(X509_get0_pubkey(here)))) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+        return 0;
+    }
     return accepted;
 }
 
-static int configure(SSL_CTX *tls) {
+static int configure(SSL_CTX *tls, int fips) {
     SSL_CTX_set_options(tls, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_CLEANSE_PLAINTEXT);
     SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
@@ -327,9 +351,11 @@ static int configure(SSL_CTX *tls) {
     SSL_CTX_set_default_passwd_cb(tls, refuse_passphrase);
     return SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) &&
            SSL_CTX_set_max_proto_version(tls, TLS1_3_VERSION) && SSL_CTX_set_num_tickets(tls, 0) &&
-           SSL_CTX_set_ciphersuites(tls, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
-                                         "TLS_CHACHA20_POLY1305_SHA256") &&
-           SSL_CTX_set1_groups_list(tls, "X25519:P-256");
+           SSL_CTX_set_ciphersuites(tls, fips ? "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"
+                                              : "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+                                                "TLS_CHACHA20_POLY1305_SHA256") &&
+           SSL_CTX_set1_groups_list(tls, fips ? "P-256" : "X25519:P-256") &&
+           (!fips || SSL_CTX_set1_sigalgs_list(tls, "ECDSA+SHA256"));
 }
 
 static BIO *reader(kit_pem pem) {
@@ -403,12 +429,13 @@ kit_context *kit_context_new(const kit_keys *keys, int64_t rekey, char text[KIT_
         return NULL;
     }
     context->rekey = rekey;
+    context->fips = keys->fips != 0;
     context->tls = SSL_CTX_new(TLS_method());
     STACK_OF(X509) *authorities = NULL, *chain = NULL;
     EVP_PKEY *key = NULL;
     const char *trouble = NULL;
     if (!CRYPTO_THREAD_run_once(&once, make_socket_method) || !socket_method || !context->tls ||
-        !configure(context->tls))
+        !configure(context->tls, context->fips))
         trouble = "this OpenSSL cannot do what is needed: %s";
     else if (!(authorities = certificates_in(keys->authority)) || !trust(context->tls, authorities))
         trouble = "the authority's certificate cannot be read: %s";
@@ -420,6 +447,8 @@ kit_context *kit_context_new(const kit_keys *keys, int64_t rekey, char text[KIT_
     else if (SSL_CTX_use_PrivateKey(context->tls, key) != 1 ||
              SSL_CTX_check_private_key(context->tls) != 1)
         trouble = "the private key is not the certificate's: %s";
+    else if (context->fips && !is_on_p256(key))
+        trouble = "the private key is not on P-256, and the job says tls: fips%.0s";
     EVP_PKEY_free(key);
     sk_X509_pop_free(authorities, X509_free);
     sk_X509_pop_free(chain, X509_free);
@@ -454,6 +483,7 @@ kit_connection *kit_connection_new(kit_context *context, int fd, int server,
     }
     c->fd = fd;
     c->rekey = context->rekey;
+    c->fips = context->fips;
     BIO_set_data(bio, c);
     BIO_set_init(bio, 1);
     SSL_set_bio(c->tls, bio, bio);

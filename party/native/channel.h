@@ -37,6 +37,7 @@ typedef struct {
  */
 typedef struct {
     kit_pem authority, certificate, key;
+    int64_t fips; /* P-256, ECDSA with SHA-256 and AES-GCM alone: of us, and of whoever we accept */
 } kit_keys;
 
 /* After `rekey` records written the sending key is renewed. NULL with words in text when something

@@ -51,7 +51,7 @@ class Context:
     """Our own certificate and key, and the authorities whose certificates we accept.
 
     Parameters are PEM texts, not files: what was checked is what is used. Raises ChannelError where
-    one cannot be used.
+    one cannot be used; with ``fips`` that is any key that is not on P-256.
     """
 
     def __init__(
@@ -60,11 +60,12 @@ class Context:
         certificate: bytes,
         key: bytes,
         rekey_records: int = REKEY_RECORDS,
+        fips: bool = False,
     ) -> None:
         self._handle: int | None = None
         self._library = library()
         text = ctypes.create_string_buffer(TEXT_BYTES)
-        keys = Keys(*(Pem(one, len(one)) for one in (authority, certificate, key)))
+        keys = Keys(*(Pem(one, len(one)) for one in (authority, certificate, key)), fips)
         self._handle = self._library.kit_context_new(ctypes.byref(keys), rekey_records, text)
         if not self._handle:
             raise ChannelError(text.value.decode(errors="replace"))

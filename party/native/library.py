@@ -77,7 +77,7 @@ class Pem(ctypes.Structure):
 class Keys(ctypes.Structure):
     """What a TLS context is made of (``kit_keys``)."""
 
-    _fields_ = (("authority", Pem), ("certificate", Pem), ("key", Pem))
+    _fields_ = (("authority", Pem), ("certificate", Pem), ("key", Pem), ("fips", c_int64))
 
 
 class Program(ctypes.Structure):

@@ -28,10 +28,10 @@ def contexts(directory: Path, job_name: str = "exchange") -> list[Context]:
     return made
 
 
-def context(folder: Path, rekey_records: int = REKEY_RECORDS) -> Context:
+def context(folder: Path, rekey_records: int = REKEY_RECORDS, fips: bool = False) -> Context:
     """A TLS context of the keys in a directory, whatever they are."""
     files = [(folder / name).read_bytes() for name in ("ca.crt", "tls.crt", "tls.key")]
-    return Context(files[0], files[1], files[2], rekey_records)
+    return Context(files[0], files[1], files[2], rekey_records, fips)
 
 
 def write_keys(

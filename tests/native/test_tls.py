@@ -328,6 +328,91 @@ def talk(client: ssl.SSLSocket, work: Callable[[], object]) -> str:
     raise AssertionError("nothing is wrong")
 
 
+@pytest.fixture
+def curves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[ec.EllipticCurve, ec.EllipticCurve], Path]:
+    """A key directory of Bob's by the curves of his authority's key and of his own; Alice's, whose
+    keys are on P-256, trusts that authority, and Bob hers."""
+    alice = certs.make_authority("exchange")
+    folder = write_keys(tmp_path / "alice", alice, ["spiffe://exchange/alice"])
+
+    def make(above: ec.EllipticCurve, own: ec.EllipticCurve) -> Path:
+        keys = [ec.generate_private_key(curve) for curve in (own, above)]
+        with monkeypatch.context() as patched:
+            patched.setattr(ec, "generate_private_key", lambda _: keys.pop())
+            made = certs.make_authority("exchange")
+            bob = write_keys(tmp_path / "bob", made, ["spiffe://exchange/bob"])
+        (folder / "ca.crt").write_bytes(certs.pem(made.certificate))
+        (bob / "ca.crt").write_bytes(certs.pem(alice.certificate))
+        return bob
+
+    return make
+
+
+P256, P384 = ec.SECP256R1(), ec.SECP384R1()
+OFF_CURVE = "the peer's key, or its authority's, is not on P-256, and the job says tls: fips"
+
+
+def test_with_fips_keys_on_p256_alone_are_taken(
+    curves: Callable[..., Path], ends: Ends, tmp_path: Path
+) -> None:
+    own = curves(P256, P256)
+    one = Connection(context(tmp_path / "alice", fips=True), ends[0].fileno(), True)
+    shake(one, Connection(context(own, fips=True), ends[1].fileno(), False))
+
+
+@pytest.mark.parametrize("above", [P256, P384])
+def test_with_fips_another_curve_is_refused_at_both_ends(
+    above: ec.EllipticCurve, curves: Callable[..., Path], ends: Ends, tmp_path: Path
+) -> None:
+    bob = curves(above, P384 if above is P256 else P256)
+    alice = context(tmp_path / "alice", fips=True)
+    seen, _ = stranger(ends, alice, context(bob))
+    # A key that can make no signature that is asked for is not shown at all.
+    assert seen == (OFF_CURVE if above is P384 else "the peer presents no certificate")
+    if above is P256:
+        with pytest.raises(ChannelError, match="is not on P-256, and the job says tls: fips"):
+            context(bob, fips=True)
+
+
+SHARE_NOTHING = "the two ends share no cipher, curve or signature (tls: fips in the job?)"
+CLIENT = """
+import contextlib, socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+end = socket.socket(fileno=int(sys.argv[1]))
+end.setblocking(True)
+with contextlib.suppress(OSError):
+    context.wrap_socket(end)
+"""
+
+
+@pytest.mark.parametrize("fips", [True, False])
+@pytest.mark.parametrize("only", ["Ciphersuites = TLS_CHACHA20_POLY1305_SHA256", "Groups = X25519"])
+def test_with_fips_no_other_cipher_and_no_other_curve_will_do(
+    only: str, fips: bool, keys: Path, ends: Ends
+) -> None:
+    (keys / "only.cnf").write_text(
+        "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\n" + only + "\n"
+    )
+    one = Connection(context(keys, fips=fips), ends[0].fileno(), True)
+    client = subprocess.Popen(
+        [sys.executable, "-c", CLIENT, str(ends[1].fileno())],
+        pass_fds=[ends[1].fileno()],
+        env=os.environ | {"OPENSSL_CONF": str(keys / "only.cnf")},
+    )
+    ends[1].close()
+
+    def shake_on() -> None:
+        select.select([ends[0]], [], [], 10)
+        one.handshake()
+
+    seen = said(shake_on)
+    client.wait(10)
+    assert seen == (SHARE_NOTHING if fips else "the peer presents no certificate")
+
+
 def test_older_tls_is_refused(tls: list[Context], ends: Ends) -> None:
     settings = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     settings.maximum_version = ssl.TLSVersion.TLSv1_2

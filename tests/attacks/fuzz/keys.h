@@ -15,5 +15,5 @@ static kit_context *context_of(const char *keys, const char *party, int64_t reke
         pem[i] = (kit_pem){held[i], (int64_t)fread(held[i], 1, sizeof held[i], file)};
         fclose(file);
     }
-    return kit_context_new(&(kit_keys){pem[0], pem[1], pem[2]}, rekey, text);
+    return kit_context_new(&(kit_keys){pem[0], pem[1], pem[2], 0}, rekey, text);
 }
