@@ -56,7 +56,7 @@ def invite(
         raise InputError("the job has pins already", f"{job}, key identities", hint)
     if not place:
         raise nowhere(party)
-    if folder.exists() and any(folder.iterdir()):
+    if Folder.is_begun(folder):
         found = Folder.open(folder)
         found.check_own(party, place)
         if found.invitation is not found.own or found.own.introduction.job != agreed.digest:

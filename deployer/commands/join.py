@@ -52,7 +52,7 @@ def join(
         deployer join server.reply --folder police
     """
     came, place = [Introduced.read(file) for file in files], place_of(address, namespace)
-    if folder.exists() and any(folder.iterdir()):
+    if Folder.is_begun(folder):
         found = Folder.open(folder)
         found.check_own(party, place)
     else:

@@ -81,9 +81,21 @@ class Folder:
             write_files(made, {_name(one): one.envelope.text() for one in came})
         return cls.open(path)
 
+    @staticmethod
+    def is_begun(path: Path) -> bool:
+        """Whether there is something in it. Raises InputError where it cannot be looked into."""
+        try:
+            return path.exists() and any(path.iterdir())
+        except OSError as error:
+            raise files.unreadable(error, "the folder", path) from None
+
     @classmethod
     def open(cls, path: Path) -> Folder:
         """The one that was made. Raises InputError where it is none, or was changed."""
+        what = "the folder was not made by deployer invite or deployer join, or was changed"
+        wrong = InputError(what, str(path), "name another folder, and begin there")
+        if not (path / APPROVER / APPROVAL_PUBLIC).is_file():
+            raise wrong
         signer = approver_digest(path / APPROVER / APPROVAL_PUBLIC)
         found: dict[Party, Introduced] = {}
         for party in PARTIES:
@@ -97,8 +109,7 @@ class Folder:
                 found[one.party] = one
         own = [one for one in found.values() if one.envelope.keyid == signer]
         if len(own) != 1 or not any(one.invites for one in found.values()):
-            what = "the folder was not made by deployer invite or deployer join, or was changed"
-            raise InputError(what, str(path), "name another folder, and begin there")
+            raise wrong
         return cls(path, own[0], found)
 
     @property

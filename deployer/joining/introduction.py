@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from deployer.manifests.values import HostAndPort, Namespace
 from party.agreement.job import Job, Party
@@ -78,14 +78,14 @@ class Introduction(BaseModel):
     @classmethod
     def of(cls, envelope: Envelope, where: str) -> Introduction:
         """The introduction in an envelope. Raises InputError where it holds another document."""
-        said = envelope.statement()
         try:
+            said = envelope.statement()
             (subject,) = said["subject"]
             text = json.dumps(said["predicate"] | {"job": subject["digest"]["sha256"]})
-            found = cls.model_validate_json(text)
-        except (KeyError, TypeError, ValueError, ValidationError):
+            found = cls.model_validate_json(text) if said["predicateType"] == PREDICATE else None
+        except (KeyError, TypeError, ValueError, RecursionError):
             found = None
-        if found is None or said.get("predicateType") != PREDICATE:
+        if found is None:
             raise InputError("it is no invitation, and no reply to one", where, _AGAIN)
         return found
 
@@ -159,7 +159,7 @@ class Introduced:
 def _job_in(introduction: Introduction, where: str) -> Job:
     try:
         job = Job.model_validate_json(canonical(introduction.terms))
-    except (ValidationError, ValueError):
+    except (ValueError, RecursionError):
         hint = "it may be of another version of the kit: take the same one at all three"
         raise InputError("the job in it cannot be read", where, hint) from None
     if job.digest != introduction.job or job.identities is not None:

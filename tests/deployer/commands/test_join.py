@@ -197,7 +197,8 @@ def test_who_takes_part_says_so_and_says_where(room: Path) -> None:
         ((sent, "--party", "bob", *new, "--yes"), "must know where to find bob"),
         ((room / "police/bob.reply", *new), "there are 0 invitations"),
         ((sent, "--party", "bob", *place, "--folder", room / "police"), "the folder is bob's, at"),
-        ((sent, "--folder", room / "police/keys"), "cannot read the key for approvals"),
+        ((sent, "--folder", room / "police/keys"), "the folder was not made by deployer invite"),
+        ((sent, "--folder", sent), "cannot read the folder"),
     ):
         with pytest.raises(InputError) as caught:
             run(join, *words)
