@@ -76,6 +76,22 @@ def test_a_layout_that_c_would_pad_is_refused(project: Path) -> None:
     assert 'static assertion failed: "layout"' in done.stderr
 
 
+def test_the_same_sources_make_the_same_bytes_in_every_folder(tmp_path: Path) -> None:
+    """With the symbols of a debugger, which name folders."""
+    made = []
+    for folder in (tmp_path / "one", tmp_path / "another" / "one"):
+        shutil.copytree(
+            ROOT / "party/native", folder / "party/native", ignore=shutil.ignore_patterns("*.so")
+        )
+        for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, folder)
+        done = build(folder, "build_ext", "--inplace", CFLAGS="-g -O0", TFE_KIT_CPU="baseline")
+        assert done.returncode == 0, done.stderr
+        libraries = sorted((folder / "party/native").glob("*.so"))
+        made.append({library.name: library.read_bytes() for library in libraries})
+    assert made[0] == made[1] and made[0]
+
+
 @pytest.mark.slow
 def test_it_compiles_for_arm(project: Path) -> None:
     compiler = shutil.which("aarch64-linux-gnu-gcc")
