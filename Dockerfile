@@ -4,7 +4,10 @@
 #     docker run --rm tfe-kit party --help
 #     docker run --rm tfe-kit deployer --help
 #
-# BASE is any Debian with Python 3.11 to 3.13 as python3, its venv module and OpenSSL 3.
+# BASE is any Debian with Python 3.11 to 3.13 as python3, its venv module and OpenSSL 3. A tag moves; who
+# wants the same one again names it by its digest:
+#
+#     docker build --build-arg BASE=python:3.13-slim-trixie@sha256:... -t tfe-kit .
 
 ARG BASE=python:3.13-slim-trixie
 

@@ -12,12 +12,13 @@
 #                  figures of bench/README.md
 # make generated   write again what follows from deployer/manifests/values.py
 # make sbom        write a bill of materials (CycloneDX) of what is installed, sbom.json
+# make sbom-image  the same of the image, with Debian's packages, Python and OpenSSL, sbom-image.json
 # make lock        choose the newest versions that pyproject.toml allows
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint end-to-end test-fast attacks mutants test-kind fuzz bench lock generated sbom format image clean
+.PHONY: help run test lint end-to-end test-fast attacks mutants test-kind fuzz bench lock generated sbom sbom-image format image clean
 
 # The first Python on the path that will do; PYTHON=... names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -92,6 +93,9 @@ format: .venv/packages
 sbom: .venv/packages
 	$(BIN)/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml \
 	  --output-reproducible --output-file sbom.json
+
+sbom-image: sbom image
+	docker run --rm -i tfe-kit python -c "$$(cat release/image_bill.py)" < sbom.json > sbom-image.json
 
 generated: .venv/kit
 	$(BIN)/python -m deployer.manifests.reference

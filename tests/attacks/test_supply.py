@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +35,34 @@ def test_they_are_installed_by_these_hashes_and_nothing_else_is() -> None:
         installs = [line for line in text.splitlines() if " install " in line and "-r " in line]
         assert installs
         assert all("--require-hashes" in line and "--no-deps" in line for line in installs)
+
+
+def test_the_bill_of_an_image_has_its_packages_and_every_openssl(tmp_path: Path) -> None:
+    """The script that runs in the image, here, where Debian's database says what it is told to."""
+    told = "installed\tlibssl3t64\t3.5.1-1\tamd64\topenssl\t3.5.1-1\n"
+    told += "config-files\tgone\t1\tall\tgone\t1\ninstalled\tzlib1g\t1:1.3\tamd64\tzlib\t1:1.3\n"
+    (tmp_path / "dpkg-query").write_text(f"#!/bin/sh\ncat <<'END'\n{told}END\n")
+    (tmp_path / "dpkg-query").chmod(0o755)
+    bill = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"name": "numpy"}]}
+    made = subprocess.run(
+        [sys.executable, "-c", (ROOT / "release/image_bill.py").read_text()],
+        input=json.dumps(bill),
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(made.stdout)["components"]
+    links = [one["purl"] for one in found if "purl" in one]
+    assert found[0]["name"] == "numpy" and len(set(links)) == len(links) == len(found) - 1
+    assert any(
+        link.startswith("pkg:deb/debian/libssl3t64@3.5.1-1?arch=amd64&distro=")
+        and link.endswith("&upstream=openssl%403.5.1-1")
+        for link in links
+    )
+    assert any("zlib1g@1%3A1.3?" in link for link in links) and "gone" not in made.stdout
+    versions = [one["version"] for one in found if one["name"] == "openssl"]
+    assert versions[0] == ssl.OPENSSL_VERSION.split()[1] and len(versions) == 2
 
 
 @pytest.mark.skipif(
