@@ -68,7 +68,7 @@ def test_what_a_job_does_is_said_and_then_signed(room: Path, cache: Path) -> Non
     file = room / "approvals/bob.json"
     approval = Approval.of(Envelope.read(file), str(file))
     assert (approval.party, approval.job, approval.runs) == ("bob", job.digest, 2)
-    assert approval.plan in said
+    assert approval.plan is not None and approval.plan in said
     assert (room / "approvals/bob.salt").stat().st_mode & 0o777 == 0o600
     with pytest.raises(InputError, match="bob has approved already"):
         run(room, cache, JOB, *words)

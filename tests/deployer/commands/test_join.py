@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -19,6 +20,8 @@ from deployer.joining import Folder, Introduced, Introduction
 from deployer.manifests.values import load_values
 from party.agreement.hosts import load_hosts
 from party.agreement.job import PARTIES, load_job
+from party.approval import Envelope
+from party.approval.envelope import _authenticated
 from party.identity import load_keys
 from party.process.errors import InputError
 
@@ -97,7 +100,7 @@ def test_all_three_come_to_the_same_job_and_each_to_its_own_part(joined: Path) -
         assert [each for each in PARTIES if values.role(each).enabled] == [party]
         hosts = load_hosts(mine / "agreed/config.json")
         assert [values.role(each).address for each in PARTIES] == list(map(str, hosts))
-        assert values.ports.party == hosts[PARTIES.index(party)].port  # type: ignore[arg-type]
+        assert values.ports.party == hosts[PARTIES.index(party)].port
         for key in ("keys/tls.key", "authority/ca.key", "approver/approval.key"):
             assert (mine / key).stat().st_mode & 0o777 == 0o600
         private = [(mine / key).read_bytes() for key in ("keys/tls.key", "approver/approval.key")]
@@ -138,6 +141,42 @@ def test_a_file_that_was_changed_on_its_way_is_refused(room: Path, at: float, bi
     with pytest.raises(InputError):
         run(join, room / "came", "--folder", room / "police")
     assert tree(room / "police") == before
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+
+
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(
+    whose=st.sampled_from(["bank/alice.invite", "helper/server.reply"]),
+    key=st.sampled_from([*Introduction.model_fields, "terms.rows", "terms.training", "more"]),
+    value=VALUES,
+)
+def test_whatever_is_well_signed_is_taken_or_refused_in_words(
+    room: Path, whose: str, key: str, value: Any
+) -> None:
+    """Anybody can sign anything with a key of his own."""
+    envelope = Introduced.read(room / whose).envelope
+    said = json.loads(envelope.payload)
+    outer, _, inner = key.partition(".")
+    if inner:
+        said["predicate"]["terms"] = (said["predicate"].get("terms") or {}) | {inner: value}
+    else:
+        said["predicate"][outer] = value
+    payload = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+    signer = ed25519.Ed25519PrivateKey.generate()
+    public = signer.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    text = Envelope(payload, public, signer.sign(_authenticated(payload))).text()
+    try:
+        Introduced.parse(text, "came").check_answers(Introduced.read(room / "bank/alice.invite"))
+    except InputError as error:
+        assert error.hint
 
 
 def forged(room: Path, **change: Any) -> Path:
