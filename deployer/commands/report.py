@@ -31,21 +31,37 @@ def report(
             help="Say what the audit and the estimate say, which builds the plan (some seconds)."
         ),
     ] = True,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OTHER_DIR",
+            help="The --output of another run to compare with, evaluated on the same rows.",
+            show_default=False,
+        ),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Where plans are kept.", show_default="~/.cache/tfe-kit")
     ] = None,
 ) -> None:
-    """Write a run down as one HTML page: model, health, cost, what was revealed.
+    """Write a run down as one HTML page: model, evaluation, cost, what was revealed.
 
     The page has no scripts and loads nothing; it can be printed.
 
-    Example: deployer report examples/fraud/job.yaml out --output report.html
+    Examples:
+
+        deployer report examples/fraud/job.yaml out --output report.html
+
+        deployer report joint.yaml joint --beside alone
     """
     from deployer.commands.audit import revealed
     from deployer.report import Run, page
+    from deployer.report.page import check_comparable
 
     agreed = load_job(job)
     run = Run.read(agreed, results)
+    other = None if beside is None else Run.with_its_job(beside)
+    if other is not None:
+        check_comparable(run, other)  # before the audit, which takes time
     estimate, sentences = None, []
     if audit:
         from deployer.estimate import estimate as estimated
@@ -53,6 +69,6 @@ def report(
 
         sentences = revealed(audited(agreed))
         estimate = estimated(agreed, cache or default_cache(), None)
-    text = page(run, estimate, sentences)
+    text = page(run, estimate, sentences, other)
     files.replace(output, text.encode(), called="the report")
     print(f"{output}: the run of the job {agreed.name!r}")

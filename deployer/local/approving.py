@@ -8,7 +8,6 @@ from pathlib import Path
 from deployer.certs.authority import APPROVAL_KEY, make_approver
 from party.agreement.job import PARTIES, Job, Party
 from party.agreement.pins import Identities, Pin
-from party.agreement.yaml12 import write_yaml
 from party.approval import Approval, approval_file, moment, public_digest, write_approval
 from party.approval.envelope import private_key
 from party.channel import versions
@@ -24,8 +23,8 @@ _LIFE = timedelta(days=30)
 def approved(job: Job, private: Path, tables: dict[str, Path], output: Path, cache: Path) -> Job:
     """The job with pins for the keys in ``private/keys``, approved by all three.
 
-    ``private/approvals`` then has a directory for each party, ``output`` the job and the approvals
-    without salts. Raises InputError for a job that has pins of its own: their keys are not here.
+    ``private/approvals`` then has a directory for each party, ``output`` the approvals without
+    salts. Raises InputError for a job that has pins of its own: their keys are not here.
     """
     from party.alignment import load_for
 
@@ -70,5 +69,4 @@ def approved(job: Job, private: Path, tables: dict[str, Path], output: Path, cac
     for each, text in made.items():
         for folder in (public, *(private / "approvals" / other for other in PARTIES)):
             files.replace(approval_file(folder, each), text)
-    files.replace(output / "job.yaml", write_yaml(job.model_dump(mode="json")).encode())
     return job

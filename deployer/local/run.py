@@ -48,6 +48,9 @@ from party.reporting.documents import (
 from party.reporting.status import now
 from party.runtime import BUILDING, Name, default_cache
 
+JOB = "job.yaml"
+"""In the output: the job as it was run."""
+
 _KEYS_DAYS = 30.0  # of training at most, since keys must last as long as it does
 _WAIT_S = 600.0  # of large tables; whoever dies meanwhile is seen
 _BUILDING = "building the plan, once"
@@ -81,9 +84,9 @@ def run_local(
     """Train on this machine and return what its receivers got.
 
     ``tables`` maps "alice" and "bob" to their CSV files. Each party writes into a directory of its
-    name in ``output``; the keys and the job as it was run live in a private directory for as long
-    as the run does. With ``approve`` all three approve the job first; the job with their pins, and
-    the approvals, are left in ``output``.
+    name in ``output``, which has the job as it was run, too; the keys live in a private directory
+    for as long as the run does. With ``approve`` all three approve the job first: it then has
+    their pins, and the approvals are left in ``output``.
 
     Raises InputError or JobError as the party that failed first did; the others are ended.
     """
@@ -107,7 +110,9 @@ def run_local(
         authority.make_all(job.name, private / "keys", days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
         if approve:
             job = approved(job, private, tables, output, cache)
-        (private / "job.yaml").write_text(write_yaml(job.model_dump(mode="json")), "utf-8")
+        text = write_yaml(job.model_dump(mode="json")).encode()
+        (private / JOB).write_bytes(text)
+        files.replace(output / JOB, text)
         hosts = tuple(Address("127.0.0.1", port) for port in ports)
         (private / "config.json").write_text(format_hosts(hosts))  # type: ignore[arg-type]
         parties = _Parties(job, private, tables, output, runtime, cache, time_limit_s, progress)
@@ -134,6 +139,7 @@ def _clear(output: Path) -> None:
             remove_results(output / party)
             (output / party / StatusDocument.NAME).unlink(missing_ok=True)
     remove_results(output)
+    (output / JOB).unlink(missing_ok=True)
 
 
 class _Parties:

@@ -11,10 +11,14 @@ import pytest
 
 from deployer.report import Run, page
 from deployer.report.charts import MOST_BARS, bars
-from party.agreement.job import Job, Party
+from deployer.report.page import check_comparable
+from party.agreement.job import PARTIES, Job, Party
+from party.agreement.yaml12 import write_yaml
+from party.models.evaluation.metrics import Evaluation, evaluation_of
 from party.models.health import Health
 from party.process.errors import InputError
 from party.reporting.documents import ModelDocument, PartyReport, Times, Traffic
+from tests.models.test_evaluation import made, told
 from tests.scoring.models import document
 
 COLUMNS = ["c0", "<script>alert(1)</script>", "größe"]
@@ -27,7 +31,18 @@ def job() -> Job:
     )
 
 
-def left(directory: Path, job: Job, party: Party) -> None:
+@pytest.fixture
+def evaluated(job: Job) -> Job:
+    wanted = {"held_out": 0.3, "minimum": 5}
+    return Job.model_validate(job.model_dump() | {"rows": 5120, "evaluation": wanted})
+
+
+def evaluation(seed: int, rows: int = 1536) -> Evaluation:
+    t, y = made(seed, rows)
+    return evaluation_of(*told(t, y, 5), 5)
+
+
+def left(directory: Path, job: Job, party: Party, **model: Any) -> None:
     """What a run leaves at a party; the model is Alice's."""
     folder = directory / party
     folder.mkdir(parents=True)
@@ -52,20 +67,25 @@ def left(directory: Path, job: Job, party: Party) -> None:
         ),
         peak_bytes=77 << 20,
         table_bytes=1,
+        peer_keys={one: f"sha256:{one}" for one in PARTIES if one != party},
     ).write(folder)
     if party == "alice":
         health = Health(
             rows=500, rows_never_used=0, steps=16, largest_weight=2.0, warnings=("look at c0",)
         )
-        told = document(features=COLUMNS, job=job.digest) | {"health": health}
-        ModelDocument(**told).write(folder)
+        known = document(features=COLUMNS, job=job.digest) | {"health": health}
+        ModelDocument(**known | model).write(folder)
 
 
 @pytest.fixture
 def run(tmp_path: Path, job: Job) -> Run:
-    for party in ("alice", "bob", "server"):
-        left(tmp_path, job, party)
-    return Run.read(job, tmp_path)
+    return finished(tmp_path, job)
+
+
+def finished(directory: Path, job: Job, **model: Any) -> Run:
+    for party in PARTIES:
+        left(directory, job, party, **model)
+    return Run.read(job, directory)
 
 
 class Page(HTMLParser):
@@ -83,6 +103,10 @@ class Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
         if tag not in ("meta", "br"):
             self.open.append(tag)
+        if tag == "table":  # what may be wider than a phone scrolls in a box of its own
+            assert self.tags[-2][1].get("class") in ("wide", "matrix")
+        if tag == "svg":
+            assert "viewbox" in dict(attrs) and "width" not in dict(attrs)
 
     def handle_startendtag(self, tag: str, attrs: Any) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -122,6 +146,88 @@ def test_it_runs_and_loads_nothing(run: Run) -> None:
     assert {tag for tag, _ in found.tags} & {"script", "link", "img", "iframe"} == set()
     assert not re.search(r"https?:|url\(|@import|\bon\w+=", text)
     assert COLUMNS[1] in found.text  # as text, and not as a tag
+
+
+def test_an_evaluation_is_drawn_and_told(tmp_path: Path, evaluated: Job) -> None:
+    found = evaluation(1)
+    figures = found.figures
+    assert figures is not None
+    shown = Page(page(finished(tmp_path, evaluated, evaluation=found), None, []))
+    assert str(found) in shown.text
+    drawn = [attributes["aria-label"] for tag, attributes in shown.tags if tag == "svg"]
+    assert [name.partition(":")[0] for name in drawn] == [
+        "ROC",
+        "Calibration",
+        "Gains",
+        "Scores by label",
+        "Weights, the largest first",
+    ]
+    for one in (figures.half, figures.best):
+        assert f"{one.at_least:.3f}" in shown.text
+        for count in (one.true_positives, one.false_positives, one.true_negatives):
+            assert f"{count:,}" in shown.text
+    assert "nearest to 0.5" in shown.text and "largest F1" in shown.text
+
+
+def test_intervals_are_drawn_where_the_model_has_them(tmp_path: Path, job: Job) -> None:
+    some = [
+        {"feature": COLUMNS[0], "standard_error": 0.25, "interval": [-0.75, 0.5]},
+        {"feature": COLUMNS[2], "standard_error": 0.5},
+    ]
+    run = finished(tmp_path, job, statistics={"level": 0.9, "weights": some})
+    shown = Page(page(run, None, []))
+    whiskers = [one for tag, one in shown.tags if tag == "path" and one["class"] == "whisker"]
+    assert len(whiskers) == len(some)
+    assert "-0.750 to +0.500" in shown.text and "intervals of 90%" in shown.text
+
+
+def test_two_runs_stand_side_by_side(tmp_path: Path, evaluated: Job) -> None:
+    wider = Job.model_validate(evaluated.model_dump() | {"name": "wider"})
+    one, two = (evaluation(seed, 1536) for seed in (1, 1))
+    alone = finished(tmp_path / "alone", evaluated, evaluation=one)
+    (tmp_path / "alone/job.yaml").write_text(write_yaml(evaluated.model_dump(mode="json")))
+    assert Run.with_its_job(tmp_path / "alone") == alone
+    both = finished(tmp_path / "both", wider, evaluation=two)
+    shown = Page(page(both, None, [], alone))
+    assert "Beside loans" in shown.text and "+0.000" in shown.text
+    names = [one for tag, one in shown.tags if tag == "span"]
+    assert [one["class"] for one in names[:3]] == ["key chance", "key one", "key two"]
+
+
+def test_runs_on_other_rows_cannot_be_compared(tmp_path: Path, evaluated: Job) -> None:
+    here = finished(tmp_path / "here", evaluated, evaluation=evaluation(1))
+    with pytest.raises(InputError, match="not evaluated on the same rows"):
+        check_comparable(here, finished(tmp_path / "labels", evaluated, evaluation=evaluation(2)))
+    seeded = evaluated.model_dump()
+    seeded["evaluation"]["seed"] = 1
+    other = Job.model_validate(seeded)
+    with pytest.raises(InputError, match="not evaluated on the same rows"):
+        check_comparable(here, finished(tmp_path / "seed", other, evaluation=evaluation(1)))
+    with pytest.raises(InputError, match="no evaluation to compare"):
+        check_comparable(here, finished(tmp_path / "none", evaluated))
+    with pytest.raises(InputError, match="the job of the other run is not there"):
+        Run.with_its_job(tmp_path / "none")
+
+
+def test_keys_stand_with_who_was_shown_them(run: Run) -> None:
+    shown = Page(page(run, None, []))
+    assert [shown.text.count(f"sha256:{party}") for party in PARTIES] == [1, 1, 1]
+    assert "bob, server" in shown.text and "pins no keys" in shown.text
+
+
+def test_documents_of_two_runs_are_no_run(tmp_path: Path, job: Job) -> None:
+    finished(tmp_path, job)
+    path = tmp_path / "bob/report.json"
+    path.write_text(path.read_text().replace("3" * 64, "4" * 64))
+    with pytest.raises(InputError, match="not of one run"):
+        Run.read(job, tmp_path)
+
+
+def test_a_receipt_that_does_not_hold_is_refused(tmp_path: Path, job: Job) -> None:
+    finished(tmp_path, job)
+    (tmp_path / "receipt.json").write_text('{"receipts": []}')
+    with pytest.raises(InputError, match="receipt"):
+        Run.read(job, tmp_path)
 
 
 def test_a_party_reports_on_its_own_part(tmp_path: Path, job: Job) -> None:
