@@ -11,6 +11,7 @@
 # make bench       compare with tf-encrypted as published and with SPU, side by side; rewrites the
 #                  figures of bench/README.md
 # make generated   write again what follows from deployer/manifests/values.py
+# make screenshots take the pictures of docs/ again; needs chromium
 # make sbom        write a bill of materials (CycloneDX) of what is installed, sbom.json
 # make sbom-image  the same of the image, with Debian's packages, Python and OpenSSL, sbom-image.json
 # make lock        choose the newest versions that pyproject.toml allows
@@ -18,7 +19,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint end-to-end test-fast attacks mutants test-kind fuzz bench lock generated sbom sbom-image format image clean
+.PHONY: help run test lint end-to-end test-fast attacks mutants test-kind fuzz bench lock generated screenshots sbom sbom-image format image clean
 
 # The first Python on the path that will do; PYTHON=... names another.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
@@ -99,6 +100,9 @@ sbom-image: sbom image
 
 generated: .venv/kit
 	$(BIN)/python -m deployer.manifests.reference
+
+screenshots: .venv/kit
+	$(BIN)/python -m tests.docs.screenshots
 
 image:
 	docker build --tag tfe-kit .

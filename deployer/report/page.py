@@ -155,7 +155,7 @@ def _tiles(run: Run) -> list[dict[str, str]]:
     if traffic:
         sent = sum(one.bytes_sent for one in traffic)
         who = "by all parties" if len(traffic) == len(PARTIES) else f"by {first.party}"
-        tiles.append(_tile("sent", f"{sent / 2**20:,.1f} MiB", who))
+        tiles.append(_tile("sent", f"{sent / 2**20:.4g} MiB", who))
     return tiles
 
 
@@ -363,7 +363,7 @@ def _beside(run: Run, other: Run) -> dict[str, Any]:
         a, b = (_found_in(one, part) for one in (there, here))
         table.append(
             {
-                "name": f"of all positives, in the top {part:.0%}",
+                "name": f"positives in the top {part:.0%}",
                 "there": f"{a:.1%}",
                 "here": f"{b:.1%}",
                 "difference": f"{100 * (b - a):+.1f} points",
