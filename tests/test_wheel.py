@@ -39,6 +39,20 @@ def test_an_installed_package_trains_its_example(tmp_path: Path) -> None:
         check=True,
     )
     assert "feature_16" in (tmp_path / "report.html").read_text()
+    read = (
+        "from tfe_kit import JointLogisticRegression as M; import tfe_kit; print(tfe_kit.__file__)"
+    )
+    read += "; print(*M.from_model('out/alice/model.json').feature_names_in_)"
+    done = subprocess.run(
+        [sys.executable, "-c", read],
+        cwd=tmp_path,
+        env=one | {"PYTHONPATH": str(tmp_path / "site"), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(str(tmp_path / "site/tfe_kit/")) and "feature_16" in done.stdout
+    assert not (tmp_path / "site/deployer/python").exists(), "it is there once"
 
 
 def test_a_plain_installation_gets_one_tensorflow() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from deployer.cluster.client import Object
 from deployer.cluster.target import OUTPUT, Place
 from party.process.errors import InputError, JobError
-from party.reporting.documents import StatusDocument
+from party.reporting.documents import StatusDocument, duration
 
 ABSENT, PENDING, BROKEN, STARTING = "absent", "pending", "broken", "starting"
 """Phases of a pod whose party does not speak for itself: there is none; it waits for the cluster;
@@ -146,13 +146,10 @@ def own_words(status: StatusDocument, age_s: float = 0.0) -> tuple[str, str, str
     """Phase, sentence and remedy by a party's own status, of so many seconds ago."""
     phase = status.phase
     if phase == "running":
-        says = f"step {status.step} of {status.steps}"
         if age_s > STALE_S:
+            says = status.aside or f"step {status.step} of {status.steps}"
             return phase, says, "look whether it or another party is stopped: deployer doctor"
-        parts = [says]
-        parts += [f"{status.rate:.0f} a second"] if status.rate else []
-        parts += [f"{duration(status.remaining_s)} left"] if status.remaining_s is not None else []
-        return phase, ", ".join(parts), ""
+        return phase, status.doing, ""
     if status.waiting_for:
         return (phase, *_waiting_words(status))
     where, hint = status.where or "", status.hint or ""
@@ -188,14 +185,6 @@ _DOING = {
     DONE: "is done",
     FAILED: "failed",
 }
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: ``48 s``, ``3 min``, ``2 h 05 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _own_words(place: Place) -> tuple[str, str, str, StatusDocument | None, float | None]:

@@ -114,14 +114,10 @@ class _Shown:
     def update(self, status: StatusDocument) -> None:
         """Show a status of Alice's."""
         text = status.message
-        if status.phase == "running" and status.step:
-            text = f"epoch {status.epoch}/{status.epochs} step {status.step}"
-            if status.rate:
-                text += f" {status.rate:.0f}/s"
-            if status.remaining_s is not None:
-                text += f" {status.remaining_s:.0f} s left"
+        if status.phase == "running" and (status.step or status.aside):
+            text = status.doing
         if self.bar is not None:
-            self.bar.update(self.task, description=text, completed=status.step)
+            self.bar.update(self.task, description=text, completed=status.step, total=status.steps)
         elif text and (status.phase != self.phase or time.monotonic() - self.said > 10.0):
             self.phase, self.said = status.phase, time.monotonic()
             print(text, flush=True)

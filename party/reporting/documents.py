@@ -76,6 +76,14 @@ class Document(BaseModel):
         return self.model_dump(mode="json")
 
 
+def duration(seconds: float) -> str:
+    """Seconds for people: ``48 s``, ``3 min``, ``2 h 05 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 class PublicStatus(Document):
     """What a party's status port tells everybody."""
 
@@ -96,6 +104,9 @@ class StatusDocument(PublicStatus):
         epoch, step: how far the training is.
         rate: steps a second, by the last few seconds.
         remaining_s: seconds left at this rate.
+        settles: whether the training may end before all steps are done, so that it takes them at
+            most.
+        aside: what the party does that is no step of the training, and how far it is.
         waiting_for: the parties that have not come yet.
         message, where, hint: what it is doing or what is wrong, as an error has them.
         final: whether it failed in a way that running the same job again cannot help.
@@ -112,6 +123,8 @@ class StatusDocument(PublicStatus):
     step: int = 0
     rate: float | None = None
     remaining_s: float | None = None
+    settles: bool = False
+    aside: str = ""
     waiting_for: tuple[Party, ...] = ()
     message: str = ""
     where: str | None = None
@@ -129,10 +142,22 @@ class StatusDocument(PublicStatus):
             job=job.digest,
             epochs=job.epochs,
             steps=job.steps,
+            settles=job.descent is not None and job.descent.tolerance > 0,
             started=now,
             updated=now,
             **more,
         )
+
+    @property
+    def doing(self) -> str:
+        """How far a run is, its pace, and the time that is left, for people."""
+        parts = [self.aside or f"step {self.step} of {self.steps}"]
+        if self.rate and not self.aside:
+            parts.append(f"{self.rate:.0f} a second")
+        if self.remaining_s is not None:
+            most = "at most " if self.settles and not self.aside else ""
+            parts.append(f"{most}{duration(self.remaining_s)} left")
+        return ", ".join(parts)
 
     def public(self) -> PublicStatus:
         """The part that everybody may see."""

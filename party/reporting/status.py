@@ -108,24 +108,22 @@ class Status:
         """How far the training is; ``rate`` in steps a second."""
         steps, epochs = self._state.steps, self._state.epochs
         epoch = min(done // steps_per_epoch + 1, epochs)
-        remaining = (steps - done) / rate if rate else None
-        rounded = None if remaining is None else round(remaining, 1)
-        self._set(
-            epoch=epoch,
-            step=done,
-            rate=None if rate is None else round(rate, 1),
-            remaining_s=rounded,
-        )
+        self._set(epoch=epoch, step=done, aside="", **_pace(done, steps, rate))
+        self._tell(f"epoch {epoch} of {epochs}, ", epoch=epoch, step=done)
+
+    def beside(self, what: str, done: int, of: int, rate: float | None) -> None:
+        """How far something is that is no step of the training; ``rate`` of it a second."""
+        self._set(aside=f"{what}, {done} of {of}", **_pace(done, of, rate))
+        self._tell("")
+
+    def _tell(self, at: str, **fields: object) -> None:
         moment = time.monotonic()
         if moment - self._written >= _FILE_EVERY_S:
             self._write()
         if self._log.terminal or moment - self._logged >= _LOG_EVERY_S:
             self._logged = moment
-            at = f"epoch {epoch} of {epochs}, step {done} of {steps}"
-            pace = f", {rate:.0f} steps/s, {remaining:.0f} s left" if rate and remaining else ""
-            self._log.progress(
-                at + pace, epoch=epoch, step=done, rate=self._state.rate, remaining_s=rounded
-            )
+            now = self._state
+            self._log.progress(at + now.doing, **fields, rate=now.rate, remaining_s=now.remaining_s)
 
     def _set(self, **fields: object) -> None:
         with self._lock:
@@ -134,6 +132,13 @@ class Status:
     def _write(self) -> None:
         self._written = time.monotonic()
         self.snapshot().write(self._output, 0o644)
+
+
+def _pace(done: int, of: int, rate: float | None) -> dict[str, float | None]:
+    return {
+        "rate": None if rate is None else round(rate, 1),
+        "remaining_s": round((of - done) / rate, 1) if rate else None,
+    }
 
 
 def now() -> str:

@@ -39,6 +39,7 @@ _BUILDING_S = 600.0
 
 _LOOK_EVERY_S = 0.5
 _PACE_OVER = 10  # looks
+_LONG = 4  # runs, from which a stretch beside the training is told of
 
 
 def train(assignment: Assignment) -> Outcome:
@@ -218,6 +219,13 @@ class _Position:
             return self.steps
         return self.steps + min(max(runs - self.first, 0), self.stretch.runs)
 
+    @property
+    def beside(self) -> str:
+        """What a longer stretch is that is no step of the training; empty for all others."""
+        if self.stretch is None or self.stretch.counted or self.stretch.runs < _LONG:
+            return ""
+        return "counting held-out rows" if self.steps else "sharing the tables"
+
 
 class _Run:
     """The executor's work, in a thread of its own, so that signals and progress need not wait."""
@@ -347,13 +355,23 @@ class _Run:
             yield stretch, coming.result()
 
     def _watch(self) -> None:
-        looks = deque([(time.monotonic(), 0)], maxlen=_PACE_OVER)
         status, said = self.assignment.status, False
+        what, looks = "", deque([(time.monotonic(), 0)], maxlen=_PACE_OVER)
         while not self.done.wait(_LOOK_EVERY_S):
-            looks.append((time.monotonic(), self._step()))
+            position = self.at
+            if position.beside != what:
+                what = position.beside
+                looks.clear()
+            runs = self.executor.progress
+            done = max(runs - position.first, 0) if what else position.steps_by(runs)
+            looks.append((time.monotonic(), done))
             (then, before), (now, at) = looks[0], looks[-1]
             rate = (at - before) / (now - then) if now > then else None
-            status.step(at, rate, self.job.steps_per_epoch)
+            if what:
+                assert position.stretch is not None
+                status.beside(what, at, position.stretch.runs, rate)
+            else:
+                status.step(at, rate, self.job.steps_per_epoch)
             self.assignment.traffic.update(self.executor.counters)
             if self.revealing and not said:
                 said = True

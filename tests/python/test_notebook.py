@@ -41,4 +41,4 @@ def test_its_cells_run_one_after_the_other(tmp_path: Path) -> None:
     assert 0.6 < areas[0] < areas[1] < 0.75
     assert float(said[-1]) < 1e-9
     for name in ("plots.png", "report.html", "model.onnx", "scores.csv"):
-        assert (here / name).stat().st_size > 1000, name
+        assert (here / name).stat().st_size > 100, name
