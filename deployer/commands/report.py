@@ -68,7 +68,8 @@ def report(
         from party.compiler.driver import audited
 
         sentences = revealed(audited(agreed))
-        estimate = estimated(agreed, cache or default_cache(), None)
+        if not agreed.matches:  # else nobody knew beforehand how many rows there would be
+            estimate = estimated(agreed, cache or default_cache(), None)
     text = page(run, estimate, sentences, other)
     files.replace(output, text.encode(), called="the report")
     print(f"{output}: the run of the job {agreed.name!r}")

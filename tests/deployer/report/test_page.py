@@ -12,12 +12,12 @@ import pytest
 from deployer.report import Run, page
 from deployer.report.charts import MOST_BARS, bars
 from deployer.report.page import check_comparable
-from party.agreement.job import PARTIES, Job, Party
+from party.agreement.job import PARTIES, Job, Party, Sizes
 from party.agreement.yaml12 import write_yaml
 from party.models.evaluation.metrics import Evaluation, evaluation_of
 from party.models.health import Health
 from party.process.errors import InputError
-from party.reporting.documents import ModelDocument, PartyReport, Times, Traffic
+from party.reporting.documents import Aligned, ModelDocument, PartyReport, Times, Traffic
 from tests.models.test_evaluation import made, told
 from tests.scoring.models import document
 
@@ -213,6 +213,21 @@ def test_keys_stand_with_who_was_shown_them(run: Run) -> None:
     shown = Page(page(run, None, []))
     assert [shown.text.count(f"sha256:{party}") for party in PARTIES] == [1, 1, 1]
     assert "bob, server" in shown.text and "pins no keys" in shown.text
+
+
+def test_rows_that_were_matched_are_told_by_their_numbers(tmp_path: Path, job: Job) -> None:
+    given = job.model_dump() | {"rows": 0, "align": {"key": "id", "minimum": 10}}
+    matched = Job.model_validate(given)
+    finished(tmp_path, matched)
+    sizes = Sizes(alice=6000, bob=5000, common=4321)
+    for party in PARTIES:
+        own = PartyReport.read(tmp_path / party)
+        assert own is not None
+        aligned = Aligned(sizes=sizes, align_s=1.0, bytes_sent=1, bytes_received=1)
+        own.model_copy(update={"alignment": aligned}).write(tmp_path / party)
+    shown = Page(page(Run.read(matched, tmp_path), None, [])).text
+    assert "4,321 are in both tables" in shown and "on 4,321 rows" in shown
+    assert "of 6,000 rows" in shown and "of 5,000 rows" in shown
 
 
 def test_documents_of_two_runs_are_no_run(tmp_path: Path, job: Job) -> None:
