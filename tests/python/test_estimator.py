@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,14 @@ def test_a_model_goes_to_a_file_and_comes_back(tmp_path: Path, clear: None) -> N
     with pytest.warns(UserWarning, match="feature names"):
         np.testing.assert_allclose(read.predict_proba(x[:, at]), own.predict_proba(x), atol=1e-9)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(own)).coef_, own.coef_)
+
+
+def test_without_scikit_learn_the_import_says_what_to_install() -> None:
+    lacking = "import sys; sys.modules['sklearn'] = None; import tfe_kit"
+    done = subprocess.run(
+        [sys.executable, "-c", lacking], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "pip install 'tfe-kit[party,python]'" in done.stderr
 
 
 @pytest.mark.slow
