@@ -61,8 +61,8 @@ def table(observations: Sequence[Observation], elsewhere: dict[str, str]) -> Any
 
 class Watch:
     """A view of all parties that is brought up to date: in place on a terminal, elsewhere a line
-    whenever a party's phase or sentence changes; nothing at all if it is to be quiet. Use as a
-    context manager."""
+    whenever a party's phase or sentence changes, and each tenth of a run; nothing at all if it is
+    to be quiet. Use as a context manager."""
 
     def __init__(self, elsewhere: dict[str, str], quiet: bool = False) -> None:
         self._elsewhere = elsewhere
@@ -88,9 +88,9 @@ class Watch:
             self._live.update(table(observations, self._elsewhere))
             return
         for one in () if self._quiet else observations:
-            # The sentence of a run changes with every step: its phase is enough, until it stalls.
-            says = str(one.stale) if one.phase == "running" else one.says
-            line = f"{one.phase}: {says}"
+            # The sentence of a run changes with every step: each tenth is enough, until it stalls.
+            tenth = f"{one.stale} {int(10 * (one.progress or 0.0))}"
+            line = f"{one.phase}: {tenth if one.phase == 'running' else one.says}"
             if self._shown.get(one.party) != line:
                 self._shown[one.party] = line
                 print("\n".join(lines([one], {})), flush=True)

@@ -6,6 +6,7 @@ import pytest
 
 from deployer import console
 from deployer.cluster.pod_status import Observation
+from party.reporting.documents import StatusDocument
 
 
 def seen(party: str, phase: str, says: str, **more: object) -> Observation:
@@ -47,6 +48,26 @@ def test_watching_shows_each_change_once(capsys: pytest.CaptureFixture[str]) -> 
         "alice   plan       builds",
         "alice   running    step 1 of 9",
     ]
+
+
+def test_a_watch_tells_each_tenth_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.Watch({}) as view:
+        for step in range(1, 101):
+            own = StatusDocument(
+                party="alice",
+                job="0" * 64,
+                phase="running",
+                epoch=1,
+                epochs=1,
+                step=step,
+                steps=100,
+                remaining_s=100.0 - step,
+                started="then",
+                updated="now",
+            )
+            view.show([seen("alice", "running", own.doing, own=own)])
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 11 and told[5].endswith("step 50 of 100, 50 s left")
 
 
 def test_a_quiet_watch_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
