@@ -362,6 +362,8 @@ def _do(
         print(f"health: {Health.model_validate(model['health'])}")
         if (line := result.evaluation_line(model)) is not None:
             print(line)
+        for warning in () if (found := result.statistics_of(model)) is None else found.warnings:
+            print(f"warning: {warning}")
 
 
 def _ready(

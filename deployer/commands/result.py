@@ -117,16 +117,27 @@ def result(
 
 
 def _print_evaluation(model: dict[str, Any]) -> None:
-    from party.reporting.result import evaluation_line
+    from party.reporting.result import evaluation_line, statistics_of
 
     if (line := evaluation_line(model)) is not None:
         print(line)
+    for warning in () if (found := statistics_of(model)) is None else found.warnings:
+        print(f"warning: {warning}")
 
 
 def _table(model: dict[str, Any]) -> Any:
     from rich.table import Table
 
+    from party.reporting.result import statistics_of, statistics_rows
+
     table = Table(box=None, pad_edge=False, header_style="bold")
+    if (found := statistics_of(model)) is not None and found.weights:
+        headings, rows = statistics_rows(found)
+        for i, heading in enumerate(headings):
+            table.add_column(heading or "feature", justify="right" if i else "left")
+        for texts in rows:
+            table.add_row(*texts)
+        return table
     table.add_column("feature")
     for heading in ("weight", "mean", "scale"):
         table.add_column(heading, justify="right")

@@ -138,7 +138,8 @@ def _print_result(result: Result, job: Job) -> None:
             print(f"health: {health}")
             if model.evaluation is not None:
                 print(f"evaluation: {model.evaluation}")
-            for warning in health.warnings:
+            of_weights = () if model.statistics is None else model.statistics.warnings
+            for warning in (*health.warnings, *of_weights):
                 if warning not in job.doubts:  # which were said before
                     print(f"warning: {warning}")
     traffic = f", {report.bytes / 1e6:.1f} MB between the parties" if report.bytes else ""

@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from party.agreement import statistics as standard_errors
 from party.agreement.columns import PRINTABLE, ColumnChoice, ColumnSchema, schema_of
 from party.agreement.limits import ANCHOR_PASSES, ANCHORS
 from party.agreement.pins import Identities, Pin
@@ -289,6 +290,13 @@ class Evaluation(_Strict):
     )
 
 
+StatisticsChoice = SerializeAsAny[
+    Annotated[
+        Annotated[Literal[True], Tag(_SHORT)] | Annotated[standard_errors.Statistics, Tag(_LONG)],
+        _FORM,
+    ]
+]
+
 EVALUATED_ROWS = 64
 """Held-out rows of one run of the program that counts them, at most."""
 
@@ -345,6 +353,10 @@ class Job(_Strict):
         description="fips: keys on the curve P-256, ECDSA with SHA-256 and AES-GCM alone, between "
         "the parties; left out, TLS 1.3 as it comes",
     )
+    statistics: StatisticsChoice | None = Field(
+        default=None,
+        description="true, or a mapping: standard errors of the weights, p-values and intervals",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:
@@ -383,6 +395,7 @@ class Job(_Strict):
                 f"weights; it is at least {SMALLEST_TOLERANCE:f}, or 0 if nobody is to be told"
             )
         self._can_be_evaluated()
+        standard_errors.check(self)
         return self
 
     def __hash__(self) -> int:
@@ -598,6 +611,16 @@ class Job(_Strict):
         return tuple(
             p for p in self.receivers if self.evaluation.to is None or p in self.evaluation.to
         )
+
+    @property
+    def statistics_to(self) -> tuple[Holder, ...]:
+        """Who is given standard errors of the weights; nobody where the job asks for none."""
+        return standard_errors.given_to(self)
+
+    @property
+    def statistics_level(self) -> float:
+        """Of the intervals around the weights."""
+        return (standard_errors.wanted_of(self) or standard_errors.Statistics()).level
 
     @property
     def evaluated_runs(self) -> int:
@@ -836,6 +859,7 @@ def _nearest_key(path: Sequence[int | str]) -> str | None:
         "columns": get_args(ColumnSchema),
         "identities": (Identities,) if len(path) < 3 else (Pin,),
         "align": (Align, KeyByHolder),
+        "statistics": (standard_errors.Statistics,),
     }
     models = parts.get(path[0], (Job,)) if len(path) > 1 else (Job,)
     keys = [key for model in models for key in model.model_fields]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from party.models.descent import OwnColumns
     from party.models.evaluation.metrics import Evaluation
     from party.models.health import Health
+    from party.models.statistics.figures import Statistics
     from party.protocols.dealing import Dealing
     from party.protocols.interface import Parts, Protocol
     from party.protocols.sines import Wave
@@ -363,6 +364,20 @@ class Model(ABC):
 
         Raises:
             WrongModelError: what was opened are no counts.
+        """
+
+    @abstractmethod
+    def statistics(
+        self, job: Job, party: Party, opened: Opened, scales: Scales, x: NDArray[np.float32]
+    ) -> Statistics | None:
+        """How far the weights can be trusted, where the party is given that.
+
+        Args:
+            job: what was trained.
+            party: who receives it.
+            opened: what the party was given.
+            scales: the mean and scale of the party's own features.
+            x: its own columns, as in ``check_steps``.
         """
 
     @abstractmethod

@@ -13,6 +13,7 @@ from party.models import batches, descent
 from party.models.evaluation import program as evaluation
 from party.models.health import Health, check_sums, check_weights, overshoot
 from party.models.interface import (
+    HOLDERS,
     Array,
     Block,
     DescentLayout,
@@ -24,7 +25,9 @@ from party.models.interface import (
     Scales,
     Stretch,
     Value,
+    blocks_of,
 )
+from party.models.statistics.figures import Fit, information, statistics_of
 from party.process.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from party.agreement.job import AlignedJob, Job, Party
     from party.models.descent import OwnColumns
     from party.models.evaluation.metrics import Evaluation
+    from party.models.statistics.figures import Statistics
     from party.protocols.dealing import Dealing, Sum
     from party.protocols.interface import Protocol
 
@@ -186,6 +190,24 @@ class LinearPredictor(Model):
 
     def evaluated(self, job: Job, party: Party, opened: Opened) -> Evaluation | None:
         return evaluation.found(job, party, opened, descent.WEIGHT_BITS)
+
+    def statistics(
+        self, job: Job, party: Party, opened: Opened, scales: Scales, x: NDArray[np.float32]
+    ) -> Statistics | None:
+        if job.descent is None or party not in job.statistics_to:
+            return None
+        names: list[str | None] = []
+        scaled: list[float | None] = []
+        blocks = blocks_of(job)
+        for block in blocks:
+            holder = HOLDERS[block.party]
+            names += [*job.derived_of(holder), *([None] if block.intercept else [])]
+            own = [scales.of(i)[1] if holder == party else None for i in range(block.features)]
+            scaled += [*own, *([None] if block.intercept else [])]
+        penalty = [descent.penalties(job.descent, b.columns, b.intercept) for b in blocks]
+        weights = np.concatenate([opened[weights_of(b.party)].reshape(-1) for b in blocks])
+        fit = Fit(names, weights, np.concatenate(penalty), scaled, job.training_rows, job.descent.C)
+        return statistics_of(fit, information(x, weights), job.statistics_level)
 
     def check_steps(self, job: Job, party: Party, x: NDArray[np.float32]) -> tuple[str, ...]:
         training = job.batches_of

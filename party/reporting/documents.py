@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from party.agreement.job import Job, Party, Sizes
 from party.models.evaluation.metrics import Evaluation
 from party.models.health import Health
+from party.models.statistics.figures import Statistics
 from party.process import files
 from party.process.errors import InputError
 from party.table.findings import Finding
@@ -322,6 +323,7 @@ class ModelDocument(Document):
             job's schema with its ``type``, their ``holder``, the names ``derived``, and what was
             ``fitted`` to the receiver's own; null there for another holder's.
         evaluation: what held-out rows say of it; None where none were held out.
+        statistics: how far the weights can be trusted; None where the job does not ask.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -336,6 +338,7 @@ class ModelDocument(Document):
     health: Health | None = None
     columns: dict[str, dict[str, Any]] = {}
     evaluation: Evaluation | None = None
+    statistics: Statistics | None = None
 
 
 class SharesDocument(Document):

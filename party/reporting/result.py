@@ -11,6 +11,7 @@ from party.agreement.job import Job, Party
 from party.models.evaluation.metrics import Evaluation
 from party.models.interface import Opened, Scales
 from party.models.registry import model_of
+from party.models.statistics.figures import Statistics
 from party.process.errors import JobError
 from party.reporting.documents import ModelDocument, SharesDocument, StatusDocument
 
@@ -43,7 +44,8 @@ def write_model(
     nothing, where it is none.
     """
     model = model_of(job.parameters)
-    health = model.health(job, party, opened, own_columns(job, party, table))
+    scales, columns = Scales(table.mean, table.scale), own_columns(job, party, table)
+    health = model.health(job, party, opened, columns)
     warnings = doubts + health.warnings
     if settled is False:
         warnings += (
@@ -52,7 +54,7 @@ def write_model(
     health = health.model_copy(
         update={"warnings": warnings, "steps": steps or health.steps, "settled": settled}
     )
-    own = model.document(job, party, opened, Scales(table.mean, table.scale))
+    own = model.document(job, party, opened, scales)
     document = ModelDocument(
         model=model.name,
         job=job.digest,
@@ -62,6 +64,7 @@ def write_model(
         health=health,
         columns=columns_document(job, party, table),
         evaluation=model.evaluated(job, party, opened),
+        statistics=model.statistics(job, party, opened, scales, columns),
         **own,
     )
     return document.write(output)
@@ -134,12 +137,48 @@ def evaluation_line(model: dict[str, Any]) -> str | None:
 
 
 def weights_table(model: dict[str, Any]) -> str:
-    """The weights by feature name, as text."""
+    """The weights by feature name, as text; with their statistics, where there are any."""
+    found = statistics_of(model)
+    if found is not None and found.weights:
+        return _columns(*statistics_rows(found))
     rows = list(zip(model["features"], model["weights"], strict=True))
     if model["intercept"] is not None:
         rows.append(("intercept", model["intercept"]))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {weight:+.6f}" for name, weight in rows)
+
+
+def statistics_of(model: dict[str, Any]) -> Statistics | None:
+    """How far the weights can be trusted; None where the job does not ask."""
+    found = model.get("statistics")
+    return None if found is None else Statistics.model_validate(found)
+
+
+def statistics_rows(found: Statistics) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a row of texts for each weight and the intercept."""
+    level = f"{found.level * 100:g}%"
+    headings = ["", "weight", "std. error", "z", "p", f"{level} from", "to", "odds ratio"]
+    rows = []
+    for one in (*found.weights, *([found.intercept] if found.intercept else [])):
+        odds = "-" if one.odds_ratio is None else f"{one.odds_ratio:.4g}"
+        p = f"{one.p_value:.4f}" if one.p_value >= 0.0001 else "<0.0001"
+        numbers = [f"{one.weight:+.6f}", f"{one.standard_error:.6f}", f"{one.z:+.2f}", p]
+        bounds = [f"{bound:+.4f}" for bound in one.interval]
+        rows.append([one.feature or "intercept", *numbers, *bounds, odds])
+    return headings, rows
+
+
+def _columns(headings: list[str], rows: list[list[str]]) -> str:
+    lines = [headings, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = [
+        [
+            line[0].ljust(widths[0]),
+            *(text.rjust(w) for text, w in zip(line[1:], widths[1:], strict=True)),
+        ]
+        for line in lines
+    ]
+    return "\n".join("  ".join(line) for line in padded)
 
 
 def peak_bytes() -> int:

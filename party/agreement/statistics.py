@@ -1,0 +1,76 @@
+"""What a job says of standard errors: whether there are any, and who is given them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from party.agreement.job import Holder, Job
+
+
+class Statistics(BaseModel):
+    """Standard errors of the weights, and what follows from them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    to: tuple[Literal["alice", "bob"], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="who is given them: of those who receive all weights; left out, all of them",
+    )
+    level: float = Field(
+        default=0.95, ge=0.5, le=0.9999, description="of the intervals around the weights"
+    )
+
+
+def wanted_of(job: Job) -> Statistics | None:
+    """What the job says, with defaults filled in; None where it asks for nothing."""
+    return Statistics() if job.statistics is True else job.statistics
+
+
+def given_to(job: Job) -> tuple[Holder, ...]:
+    """Who is given standard errors."""
+    wanted = wanted_of(job)
+    if wanted is None:
+        return ()
+    return tuple(p for p in _whole(job) if wanted.to is None or p in wanted.to)
+
+
+def _whole(job: Job) -> tuple[Holder, ...]:
+    """Who receives all weights: without them there is no covariance of any."""
+    others = {p: [o for o in job.holders if o != p and job.features_of(o)] for p in job.receivers}
+    return tuple(p for p in job.receivers if job.result != "own" or not others[p])
+
+
+def check(job: Job) -> None:
+    """Raises ValueError for a job whose standard errors would be none."""
+    wanted = wanted_of(job)
+    if wanted is None:
+        return
+    if job.parameters.kind != "logistic-regression":
+        raise ValueError(f"statistics: there are none of a {job.parameters.kind} yet")
+    if job.descent is None:
+        raise ValueError(
+            "statistics: mini-batches end beside the optimum, by more than a standard error; leave "
+            "out training.epochs, training.batch_size and training.learning_rate"
+        )
+    if job.descent.class_weight is not None:
+        raise ValueError(
+            "statistics: with training.class_weight predictions are no chances of this sample, and "
+            "errors that rest on them would be wrong; leave one of the two out"
+        )
+    if not _whole(job):
+        raise ValueError("statistics: nobody receives all weights, which they are of")
+    for holder in wanted.to or ():
+        if holder not in _whole(job):
+            raise ValueError(f"statistics.to: {holder} does not receive all weights")
+    for holder in given_to(job):
+        if job.matches or any(p != holder and job.features_of(p) for p in job.holders):
+            raise ValueError(
+                f"statistics: {holder} has not all columns of all rows that the training takes; "
+                "there are none of joint columns and of tables that are aligned yet"
+            )
+    if wanted.to and len(set(wanted.to)) < len(wanted.to):
+        raise ValueError("statistics.to: a party stands more than once")

@@ -1,0 +1,1 @@
+"""Standard errors of the weights, and what follows from them."""

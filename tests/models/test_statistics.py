@@ -1,0 +1,175 @@
+"""Standard errors are those of the textbook: of an unpenalised fit where the penalty is small."""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from party.agreement.job import Job
+from party.agreement.statistics import Statistics as Wanted
+from party.models.interface import Scales
+from party.models.linear_predictor import weights_of
+from party.models.registry import model_of
+from party.models.statistics.figures import Fit, Statistics, information, statistics_of
+from tests.harness.optimum import logistic_optimum
+
+Array = NDArray[np.float64]
+
+
+def table(rows: int = 4000, columns: int = 4, seed: int = 1) -> tuple[Any, Array, Array]:
+    """Standardised features with the ones behind them, labels, and the features' scales."""
+    draw = np.random.default_rng(seed)
+    own = draw.normal(size=(rows, columns)) * draw.uniform(0.1, 30, columns)
+    own[:, -1] += own[:, 0]  # which belong together
+    scale = own.std(axis=0)
+    x = np.hstack([(own - own.mean(axis=0)) / scale, np.ones((rows, 1))]).astype(np.float32)
+    t = x @ np.append(draw.normal(size=columns) * 0.1, -1.0)
+    return x, (draw.random(rows) < 1 / (1 + np.exp(-t))).astype(np.float64), scale
+
+
+def job_of(columns: int = 4, rows: int = 4000, **change: Any) -> Job:
+    given: dict[str, Any] = {
+        "name": "statistics",
+        "rows": rows,
+        "features": tuple(f"x{i}" for i in range(columns)),
+        "label": "y",
+        "training": {"C": 1e5},
+        "statistics": True,
+    }
+    return Job.model_validate(given | change)
+
+
+def unpenalised(x: Any, y: Array) -> tuple[Array, Array]:
+    """Weights and their standard errors by Newton's method, as any package of statistics has it."""
+    rows, weights = x.astype(np.float64), np.zeros(x.shape[1])
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-rows @ weights))
+        hessian = (rows * (p * (1 - p))[:, None]).T @ rows
+        weights = weights + np.linalg.solve(hessian, rows.T @ (y - p))
+    return weights, np.sqrt(np.diag(np.linalg.inv(hessian)))
+
+
+def told(job: Job, x: Any, weights: Array, scale: Array | None = None) -> Statistics:
+    scales = Scales(None, None) if scale is None else Scales(np.zeros_like(scale), scale)
+    opened = {weights_of(0): weights[:, None]}
+    found = model_of(job.parameters).statistics(job, "alice", opened, scales, x)
+    assert found is not None
+    return found
+
+
+def test_they_are_those_of_an_unpenalised_fit_where_the_penalty_is_small() -> None:
+    x, y, scale = table()
+    found = told(job_of(), x, logistic_optimum(x, y, 1e5, 4), scale)
+    weights, errors = unpenalised(x, y)
+    assert found.intercept is not None
+    rows = (*found.weights, found.intercept)
+    assert [one.weight for one in rows] == pytest.approx(weights, abs=1e-5)
+    assert [one.standard_error for one in rows] == pytest.approx(errors, rel=1e-4)
+    p = 2 * norm.sf(np.abs(weights / errors))
+    assert [one.p_value for one in rows] == pytest.approx(p, abs=1e-4)
+    for one, weight, error in zip(rows, weights, errors, strict=True):
+        assert one.interval == pytest.approx(norm.interval(0.95, weight, error), abs=1e-4)
+        assert one.odds_ratio is not None and log(one.odds_ratio) == pytest.approx(one.weight)
+
+
+def test_by_the_columns_own_units_it_is_the_fit_of_the_columns_as_they_are() -> None:
+    x, y, scale = table()
+    found = told(job_of(), x, logistic_optimum(x, y, 1e5, 4), scale)
+    own = np.hstack([x[:, :-1] * scale, x[:, -1:]])
+    weights, errors = unpenalised(own, y)
+    for i, one in enumerate(found.weights):
+        assert one.per_unit is not None
+        assert one.per_unit.weight == pytest.approx(weights[i], rel=1e-3)
+        assert one.per_unit.standard_error == pytest.approx(errors[i], rel=1e-3)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    """Labels that are drawn again and again."""
+    x, _, _ = table(rows=1500)
+    true, held, draw = np.array([0.3, -0.2, 0.0, 0.1, -1.0]), 0, np.random.default_rng(5)
+    for _ in range(120):
+        y = (draw.random(len(x)) < 1 / (1 + np.exp(-x @ true))).astype(np.float64)
+        found = told(job_of(rows=1500), x, logistic_optimum(x, y, 1e5, 4))
+        held += sum(
+            one.interval[0] <= w <= one.interval[1]
+            for one, w in zip(found.weights, true[:-1], strict=True)
+        )
+    # Four standard deviations of 480 tosses that are independent by five.
+    assert held / 480 == pytest.approx(0.95, abs=0.045)
+
+
+def test_a_penalty_that_moves_a_weight_is_told() -> None:
+    x, y, _ = table()
+    assert not told(job_of(), x, logistic_optimum(x, y, 1e5, 4)).warnings
+    strong = job_of(training={"C": 0.01})
+    found = told(strong, x, logistic_optimum(x, y, 0.01, 4))
+    assert found.shift is not None and found.shift > 0.1
+    assert "raise training.C" in found.warnings[0]
+
+
+def test_columns_that_depend_on_each_other_have_no_standard_error() -> None:
+    x, _, _ = table()
+    x = np.hstack([x[:, :1], x])  # the first column twice
+    found = told(job_of(5, training={"C": 1e6}), x, np.zeros(6) + 0.1)
+    assert found.weights == () and found.intercept is None
+    assert "depend on each other" in found.warnings[0]
+
+
+def test_a_weight_without_bounds_makes_no_infinite_odds() -> None:
+    fit = Fit(("x", None), np.array([900.0, 0.0]), np.zeros(2), (1.0, None), 9, 1.0)
+    (one,) = statistics_of(fit, np.eye(2), 0.95).weights
+    assert one.odds_ratio is None and one.p_value == 0.0
+
+
+def test_information_is_the_hessian_of_the_loss() -> None:
+    x, y, _ = table(rows=200)
+    weights, moved = np.full(5, 0.2), 1e-4
+
+    def slope(at: Array) -> Array:
+        p = 1 / (1 + np.exp(-x.astype(np.float64) @ at))
+        return np.asarray(x.T.astype(np.float64) @ (p - y))
+
+    found = information(x, weights)
+    for i, step in enumerate(np.eye(5) * moved):
+        assert (slope(weights + step) - slope(weights - step)) / (2 * moved) == pytest.approx(
+            found[i], rel=1e-5
+        )
+
+
+# -- the job
+
+
+def refused(**change: Any) -> str:
+    with pytest.raises(ValueError) as error:
+        job_of(**change)
+    return str(error.value)
+
+
+def test_who_is_given_them_follows_from_the_job() -> None:
+    assert job_of(statistics=None).statistics_to == ()
+    assert job_of().statistics_to == ("alice",)
+    both = {"result": "both", "statistics": {"to": ("alice",)}}
+    assert job_of(**both).statistics_to == ("alice",)
+    assert job_of(result="own").statistics_to == ("alice",)
+    assert job_of(statistics=Wanted(level=0.9)).statistics_level == 0.9
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"model": "linear-regression"}, "none of a linear-regression"),
+        ({"training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1}}, "mini-batches"),
+        ({"training": {"class_weight": {"0": 1.0, "1": 2.0}}}, "class_weight"),
+        ({"result": "nobody"}, "nobody receives all weights"),
+        ({"features": {"alice": ("a",), "bob": ("b",)}, "result": "own"}, "nobody receives all"),
+        ({"statistics": {"to": ("bob",)}}, "statistics.to: bob"),
+        ({"statistics": {"to": ("alice", "alice")}}, "more than once"),
+    ],
+)
+def test_a_job_whose_errors_would_be_none_is_refused(change: dict[str, Any], reason: str) -> None:
+    assert reason in refused(**change)
