@@ -12,13 +12,31 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- if and (not $party.settings.address) (gt (len $party.host) 253) -}}
 {{- fail (printf "the name of %s's pod in DNS has %d characters, and at most 253 are allowed; take a shorter name, namespace or clusterDomain" $party.role (len $party.host)) -}}
 {{- end -}}
-{{- $address := lower $party.address -}}
+{{- $address := include "kit.spelled" (lower $party.address) -}}
 {{- with get $seen $address -}}
 {{- fail (printf "%s and %s have one address, %s" . $party.role $address) -}}
 {{- end -}}
 {{- $_ := set $seen $address $party.role -}}
 {{- end -}}
 {{- include "kit.checkJob" $values.job -}}
+{{- end }}
+
+{{/* An address in one spelling: an IPv6 one with all of its eight groups, without leading zeros. */}}
+{{- define "kit.spelled" -}}
+{{- $host := regexFind "^\\[[0-9a-f:]+\\]" . | trimAll "[]" -}}
+{{- if $host -}}
+{{- $halves := splitList "::" $host -}}
+{{- $groups := splitList ":" (first $halves) -}}
+{{- if eq (len $halves) 2 -}}
+{{- $groups = without $groups "" -}}
+{{- $right := without (splitList ":" (last $halves)) "" -}}
+{{- range until (int (sub 8 (add (len $groups) (len $right)))) -}}{{- $groups = append $groups "0" -}}{{- end -}}
+{{- $groups = concat $groups $right -}}
+{{- end -}}
+[{{ range $i, $group := $groups }}{{ if $i }}:{{ end }}{{ regexReplaceAll "^0+(.)" $group "${1}" }}{{ end }}]{{ regexFind ":[0-9]+$" . }}
+{{- else -}}
+{{ . }}
+{{- end -}}
 {{- end }}
 
 {{/* The job's columns and rows. */}}

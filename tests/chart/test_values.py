@@ -70,6 +70,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         OFF | {"bob": {"address": "b.example:1"}, "server": {"address": "B.example:1"}},
         "bob and server have one address",
     ),
+    "one IPv6 address in two spellings": (
+        OFF | {"bob": {"address": "[::1]:1"}, "server": {"address": "[0::0001]:1"}},
+        "bob and server have one address",
+    ),
     "the address of a pod": (
         OFF | {"server": {"address": "fraud-bob-0.fraud-bob.default.svc.cluster.local:7000"}},
         "bob and server have one address",
