@@ -96,6 +96,9 @@ def group_of(api_version: str) -> str:
 class Cluster:
     """One context of a kubeconfig, or the cluster that this runs in.
 
+    Attributes:
+        namespace: the one that is meant where none is said.
+
     Args:
         context: the context's name, or None for the current one. Where there is no kubeconfig, a
             process in a pod uses the pod's service account.
@@ -107,7 +110,7 @@ class Cluster:
     def __init__(self, context: str | None = None) -> None:
         from kubernetes.dynamic import DynamicClient
 
-        self._client, self.name = connect(context)
+        self._client, self.name, self.namespace = connect(context)
         # Paths are made here: without discovery there is nothing to ask for, nor to cache in /tmp.
         self._raw = DynamicClient(self._client, discoverer=lambda *_: None)
 

@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployer.cluster.client import Cluster, NotAllowedError, Object
-from deployer.cluster.target import Place, Release, check_parties, clusters_of, find
+from deployer.cluster.target import (
+    Place,
+    Release,
+    check_parties,
+    clusters_of,
+    find,
+    namespace_of,
+)
 from deployer.manifests.values import DEMO_JOB, TABLE_PARTS
 from party.agreement.hosts import parse_hosts
 from party.agreement.job import PARTIES, Job, Party, parse_job
@@ -44,7 +51,7 @@ def locate(
         return find(files, name, namespace, contexts, only)
     check_parties(only)
     clusters = clusters_of(_asked_for(contexts, only), contexts)
-    namespace = namespace or "default"
+    namespace = namespace or namespace_of(clusters.values())
     if not name:
         names = names_in(clusters.values(), namespace)
         if len(names) > 1:

@@ -15,8 +15,12 @@ from party.process.errors import InputError, printable
 _AGAIN = "copy it again from who gave it to you"
 
 
-def connect(context: str | None) -> tuple[Any, str]:
-    """A client of the kubernetes package, and the name to call its cluster by.
+_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def connect(context: str | None) -> tuple[Any, str, str]:
+    """A client of the kubernetes package, the name to call its cluster by, and the namespace that
+    is meant where none is said, as kubectl and helm take it: the context's, or else ``default``.
 
     Args:
         context: the context's name, or None for the current one. Where there is no kubeconfig, a
@@ -33,7 +37,8 @@ def connect(context: str | None) -> tuple[Any, str]:
     if context is None and in_pod and not os.environ.get("KUBECONFIG"):
         configuration = client.Configuration()
         config.load_incluster_config(client_configuration=configuration)
-        return client.ApiClient(configuration), "this pod's cluster"
+        own = _POD_NAMESPACE.read_text().strip() if _POD_NAMESPACE.exists() else ""
+        return client.ApiClient(configuration), "this pod's cluster", own or "default"
     try:
         contexts, active = config.list_kube_config_contexts(config_file=_kubeconfig())
     except (ConfigException, OSError):
@@ -68,7 +73,8 @@ def connect(context: str | None) -> tuple[Any, str]:
         what = f"cannot log in: the exec plug-in of the context {name!r} failed: {errors[0]}"
         hint = "install the program that users[].user.exec.command names, or log in with it"
         raise InputError(printable(what, 400), where, hint)
-    return made, f"context {name}"
+    (named,) = (one for one in contexts if one["name"] == name)
+    return made, f"context {name}", (named.get("context") or {}).get("namespace") or "default"
 
 
 def _wrong_in(configuration: Any) -> str:

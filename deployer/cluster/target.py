@@ -7,7 +7,7 @@ Every command that speaks to a cluster takes the same options for it::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -49,7 +49,8 @@ NamespaceOption = Annotated[
         "--namespace",
         "-n",
         metavar="NAMESPACE",
-        help="Namespace of the parties that have none of their own, in place of the values'.",
+        help="Namespace of the parties that have none of their own, in place of the values' or "
+        "the context's.",
         show_default=False,
     ),
 ]
@@ -180,6 +181,10 @@ def find(
     facts = Facts(values)
     wanted = _parties(facts, only)
     clusters = clusters_of(wanted, contexts)
+    if not values.namespace:
+        overrides["namespace"] = namespace_of(clusters.values())
+        values = load_values(files or (), overrides)
+        facts = Facts(values)
     places = tuple(
         place_of(placed, clusters[placed.role], values.job.digest)
         for placed in facts.enabled
@@ -210,6 +215,21 @@ def clusters_of(parties: Sequence[str], contexts: Sequence[str] | None) -> dict[
     chosen = _contexts(parties, contexts or ())
     made = {context: Cluster(context) for context in dict.fromkeys(chosen.values())}
     return {party: made[context] for party, context in chosen.items()}
+
+
+def namespace_of(clusters: Iterable[Cluster]) -> str:
+    """The namespace of contexts, where neither an option nor a value says one.
+
+    Raises InputError where they have different ones.
+    """
+    found = sorted({cluster.namespace for cluster in clusters})
+    if len(found) > 1:
+        raise InputError(
+            f"the contexts have different namespaces: {', '.join(found)}",
+            "--context",
+            "say which one with --namespace, or give each party its own in the values",
+        )
+    return found[0]
 
 
 def check_parties(only: Sequence[str] | None) -> None:

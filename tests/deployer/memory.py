@@ -51,8 +51,8 @@ class MemoryCluster(Cluster):
         changes: how many there were.
     """
 
-    def __init__(self, name: str = "memory") -> None:
-        self.name = name
+    def __init__(self, name: str = "memory", namespace: str = "default") -> None:
+        self.name, self.namespace = name, namespace
         self.objects: dict[Key, Object] = {}
         self.programs: dict[tuple[str, str, str], Program] = {}
         self.logs_of: dict[tuple[str, str], str] = {}

@@ -80,7 +80,9 @@ def connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Connect:
             "current-context": "bank",
             "clusters": [{"name": "c", "cluster": where}],
             "users": [{"name": "u", "user": user}],
-            "contexts": [{"name": "bank", "context": {"cluster": "c", "user": "u"}}],
+            "contexts": [
+                {"name": "bank", "context": {"cluster": "c", "user": "u", "namespace": "team"}}
+            ],
         }
         file = tmp_path / "kubeconfig"
         file.write_text(yaml.safe_dump(config))
@@ -191,6 +193,10 @@ def test_a_cluster_that_cannot_be_reached_is_named(api: Api, cluster: Cluster) -
     api.server_close()
     with pytest.raises(InputError, match=r"cannot reach the cluster: connection refused"):
         cluster.version()
+
+
+def test_its_namespace_is_the_contexts(cluster: Cluster) -> None:
+    assert cluster.namespace == "team"
 
 
 def test_an_unknown_context_is_refused_with_those_that_there_are(cluster: Cluster) -> None:

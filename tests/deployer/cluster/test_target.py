@@ -9,11 +9,18 @@ import pytest
 from deployer.cluster import target
 from deployer.cluster.target import find
 from party.process.errors import InputError
+from tests.deployer.memory import MemoryCluster
 
 
 @pytest.fixture(autouse=True)
 def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "Cluster", lambda context: context)
+    monkeypatch.setattr(target, "Cluster", named)
+
+
+def named(context: str | None) -> MemoryCluster:
+    """A cluster that is called as its context; each in the namespace before a slash in it."""
+    namespace = (context or "").rpartition("/")[0]
+    return MemoryCluster(str(context), namespace or "default")
 
 
 @pytest.fixture
@@ -27,11 +34,11 @@ def values(tmp_path: Path) -> Path:
 
 
 def clusters(files: list[Path] | None, *contexts: str) -> dict[str, object]:
-    return {place.party: place.cluster for place in find(files, contexts=contexts).places}
+    return {place.party: place.cluster.name for place in find(files, contexts=contexts).places}
 
 
 def test_all_parties_are_in_the_current_context_unless_told_otherwise() -> None:
-    assert clusters(None) == dict.fromkeys(("alice", "bob", "server"))
+    assert clusters(None) == dict.fromkeys(("alice", "bob", "server"), "None")
     assert clusters(None, "one") == dict.fromkeys(("alice", "bob", "server"), "one")
 
 
@@ -47,6 +54,15 @@ def test_a_context_with_an_equals_sign_is_one_if_no_party_stands_before_it() -> 
 def test_a_party_without_a_context_beside_others_with_one_is_not_guessed(values: Path) -> None:
     with pytest.raises(InputError, match="no context for bob"):
         clusters([values], "alice=bank")
+
+
+def test_without_a_namespace_it_is_the_contexts(values: Path) -> None:
+    """As kubectl and helm take it; what the values or the option say comes first."""
+    assert find(None, contexts=["team/one"]).namespace == "team"
+    assert find(None, contexts=["team/one"], namespace="other").namespace == "other"
+    assert find([values], contexts=["team/one"]).namespace == "shared"
+    with pytest.raises(InputError, match="different namespaces: default, team"):
+        find(None, contexts=["team/one", "bob=two"])
 
 
 def test_names_and_namespaces_are_those_of_the_manifests(values: Path) -> None:
