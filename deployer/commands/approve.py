@@ -16,9 +16,6 @@ from party.agreement.pins import Identities
 from party.approval import Approval, moment, public_digest, read_private_key, write_approval
 from party.approval.envelope import PrivateKey
 from party.approval.policy import Policy
-from party.channel import versions
-from party.compiler import build_schedules, is_cached, prepared
-from party.plan.parameters import ASK, OPEN
 from party.process import files
 from party.process.errors import InputError
 from party.reporting.documents import EstimateDocument
@@ -69,6 +66,7 @@ def approve(
     Example: deployer approve job.yaml bob --key approver/approval.key --table bob.csv
     """
     from deployer.estimate import estimate
+    from party.channel import versions
 
     agreed, place = load_job(job), cache or default_cache()
     kit = versions()["kit"]
@@ -131,11 +129,13 @@ def described(job: Job, cost: EstimateDocument | None, cache: Path) -> list[str]
     ]
 
 
-_WHEN = {OPEN: "at the end", ASK: "on the way: whether the last step was small"}
+_WHEN = {"open": "at the end", "ask": "on the way: whether the last step was small"}
 
 
 def _revealed(job: Job, cache: Path) -> list[str]:
     """What the schedules open to each party, and when."""
+    from party.compiler import build_schedules, is_cached, prepared
+
     found: dict[tuple[str, str], list[str]] = {}
     shown = AlignedJob.of(job, _fewest(job)) if job.matches else job
     if not is_cached(shown, cache):

@@ -11,7 +11,6 @@ from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.target import JsonOption
 from party.agreement.job import load_job
-from party.plan.parameters import ASK, OPEN, TELL
 
 app = new_app()
 
@@ -81,7 +80,8 @@ def _table(program: dict[str, Any]) -> Any:
     return table
 
 
-_WHEN = {OPEN: "at the end", ASK: "on the way", TELL: "after the training"}
+_WHEN = {"open": "at the end", "ask": "on the way", "tell": "after the training"}
+"""By the program that opens: see ``party.plan.parameters``, which needs arrays."""
 
 
 def revealed(report: dict[str, Any]) -> list[str]:

@@ -22,19 +22,19 @@ from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, 
 from party.agreement.columns import CategoryColumn, ColumnSchema
 from party.agreement.job import Job, load_job
 from party.agreement.yaml12 import write_yaml
-from party.alignment import Identifiers, load_for
 from party.process.errors import InputError, printable
 from party.process.files import replace, unwritable
 from party.process.streams import takes_unicode
 from party.reporting.documents import TableCheck, TableFault, Treatment
 from party.reporting.result import doubts
-from party.table import Table
 from party.table.expected import Expected
 from party.table.findings import UnfitTableError
 from party.table.parts import MANIFEST, Manifest, packed
 from party.table.text import Text
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # arrays are imported by those who read a table
+    from party.alignment import Identifiers
+    from party.table import Table
     from party.table.describing import Description
 
 _SHOWN = 12
@@ -111,6 +111,8 @@ def check_command(
         if not found.fits:
             raise typer.Exit(InputError.exit_code)
         return
+    from party.alignment import load_for
+
     table, identifiers = load_for(table_file, job, party.value)
     warnings = doubts(job, party.value, table)
     _show(table, identifiers, warnings, job, party, table_file)
@@ -174,6 +176,8 @@ def checked(path: Path, job: Job, party: Owner) -> TableCheck:
         features=len(job.derived_of(party.value)),
         label=job.label_of(party.value) is not None,
     )
+    from party.alignment import load_for
+
     try:
         table, identifiers = load_for(path, job, party.value)
         warnings = doubts(job, party.value, table)
@@ -212,6 +216,7 @@ def split(
     Raises:
         InputError: the table does not fit the job.
     """
+    from party.alignment import load_for
     from party.table.numbers import UnreadableLinesError  # here, since it brings the CSV library
     from party.table.taken import Taken
 

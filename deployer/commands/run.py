@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deployer.cli import new_app
 from deployer.example import EXAMPLE
-from deployer.local.run import Result, run_local
 from party.agreement.job import PARTIES, Job, load_job
 from party.process import files, streams
 from party.process.errors import JobError
@@ -20,6 +19,9 @@ from party.protocols.registry import ProtocolName
 from party.reporting.documents import ModelDocument, SharesDocument, StatusDocument
 from party.reporting.result import weights_table
 from party.runtime import BUILDING, WARNING, Name, default_cache
+
+if TYPE_CHECKING:
+    from deployer.local.run import Result
 
 app = new_app()
 
@@ -66,6 +68,8 @@ def run(
     if explain:
         _explain(given, cache or default_cache())
         return
+    from deployer.local.run import run_local
+
     tables = {"alice": alice, "bob": bob}
     chosen = {party: path or file.with_name(f"{party}.csv") for party, path in tables.items()}
     if runtime == "tensorflow":

@@ -83,10 +83,10 @@ def run_local(
 ) -> Result:
     """Train on this machine and return what its receivers got.
 
-    ``tables`` maps "alice" and "bob" to their CSV files. Each party writes into a directory of its
-    name in ``output``, which has the job as it was run, too; the keys live in a private directory
-    for as long as the run does. With ``approve`` all three approve the job first: it then has
-    their pins, and the approvals are left in ``output``.
+    ``tables`` maps "alice" and "bob" to the files of their tables. Each party writes into a
+    directory of its name in ``output``, which has the job as it was run, too; the keys live in a
+    private directory for as long as the run does. With ``approve`` all three approve the job first:
+    it then has their pins, and the approvals are left in ``output``.
 
     Raises InputError or JobError as the party that failed first did; the others are ended.
     """
@@ -95,7 +95,7 @@ def run_local(
         try:
             tables[party].stat()
         except FileNotFoundError:
-            hint = f"give the path of {party}'s CSV file with --{party}"
+            hint = f"give the path of {party}'s table with --{party}"
             raise InputError(f"there is no table for {party}", str(tables[party]), hint) from None
         except OSError as error:
             raise files.unreadable(error, f"the table of {party}", tables[party]) from None

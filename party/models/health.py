@@ -9,18 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from party.agreement.limits import LIMIT
 from party.process.errors import JobError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # documents are read by processes that need no arrays
+    import numpy as np
+    from numpy.typing import NDArray
+
     from party.models.interface import Array
     from party.protocols.sines import Wave
 
-Matrix = NDArray[np.float32]
+    Matrix = NDArray[np.float32]
 
 ROWS_BEYOND = 0.01
 """The share of a table's rows that may lie where the sigmoid is not followed any more. A few that
@@ -105,6 +106,8 @@ def check_weights(weights: Array) -> float:
 
     Raises WrongModelError for weights that no training gives: of an overflow, or none at all.
     """
+    import numpy as np
+
     largest = float(np.abs(weights).max())
     if not np.isfinite(weights).all() or largest > LIMIT:
         raise WrongModelError(
@@ -192,6 +195,8 @@ def _out_of_range(sigmoid: Wave | None) -> WrongModelError:
 
 
 def _gathered(x: Matrix, weights: Array, sigmoid: Wave | None) -> _Sums:
+    import numpy as np
+
     sums = _Sums()
     own = weights.astype(np.float32)
     for begin in range(0, len(x), _CHUNK):
@@ -224,6 +229,8 @@ def overshoot(x: Matrix, rate: float, batch_size: int, curvature: float) -> floa
     methods for large-scale machine learning", SIAM Review 2018, theorem 4.6). It is taken from a
     sample of the rows, and from the party's own columns: with the others' it can only be larger.
     """
+    import numpy as np
+
     some = x[:: max(1, len(x) // _SAMPLE)]
     vector: Matrix = np.ones(some.shape[1], np.float32)
     largest = 0.0

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from party.models.label import LabelRule
+from party.models.parameters import Parameters
 
 if TYPE_CHECKING:
     from party.agreement.job import AlignedJob, Holder, Job, Party
     from party.models.descent import OwnColumns
-    from party.models.evaluation.metrics import Evaluation
+    from party.models.evaluation.figures import Evaluation
     from party.models.health import Health
     from party.models.statistics.figures import Statistics
     from party.protocols.dealing import Dealing
@@ -30,12 +30,6 @@ HOLDERS: tuple[Holder, ...] = ("alice", "bob")
 
 Opened = Mapping[str, Array]
 """What a party was given at the end: arrays by the name of the value."""
-
-
-class Parameters(BaseModel):
-    """A model's parameters in the job. Each model adds ``kind``, its name, and what it needs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from party.agreement.job import AlignedJob, Job, Party
     from party.models.descent import OwnColumns
-    from party.models.evaluation.metrics import Evaluation
+    from party.models.evaluation.figures import Evaluation
     from party.models.statistics.figures import Statistics
     from party.protocols.dealing import Dealing, Sum
     from party.protocols.interface import Protocol

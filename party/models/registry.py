@@ -5,13 +5,15 @@ Parameters are imported here, since the job is read with them; models only when 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from party.models.interface import Model
 from party.models.linear_regression.parameters import LinearRegressionParameters
 from party.models.logistic_regression.parameters import LogisticRegressionParameters
+
+if TYPE_CHECKING:
+    from party.models.interface import Model
 
 ModelName = Literal["logistic-regression", "linear-regression"]
 ModelParameters = Annotated[

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from party.agreement.job import Job, Party, Sizes
-from party.models.evaluation.metrics import Evaluation
+from party.models.evaluation.figures import Evaluation
 from party.models.health import Health
 from party.models.statistics.figures import Statistics
 from party.process import files

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from party.agreement.job import Job, Party
-from party.models.evaluation.metrics import Evaluation
-from party.models.interface import Opened, Scales
+from party.models.evaluation.figures import Evaluation
 from party.models.registry import model_of
 from party.models.statistics.figures import Statistics
 from party.process.errors import JobError
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from party.models.interface import Opened
     from party.table import Table
 
 
@@ -43,6 +43,8 @@ def write_model(
     See ``Model.document`` for the part that is the model's own. Raises WrongModelError, and writes
     nothing, where it is none.
     """
+    from party.models.interface import Scales
+
     model = model_of(job.parameters)
     scales, columns = Scales(table.mean, table.scale), own_columns(job, party, table)
     health = model.health(job, party, opened, columns)

@@ -28,9 +28,31 @@ protocols are, all in all, small ones; single outliers are held to ``party.agree
 and to what the job's steps can bear (``party.models.Model.row_limit``).
 """
 
-from party.table.findings import Finding, UnfitTableError
-from party.table.held_out import by_training_rows
-from party.table.loading import load
-from party.table.table import Table, read_table
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from party.table.findings import Finding, UnfitTableError
+    from party.table.held_out import by_training_rows
+    from party.table.loading import load
+    from party.table.table import Table, read_table
 
 __all__ = ["Finding", "Table", "UnfitTableError", "by_training_rows", "load", "read_table"]
+
+_WHERE = {
+    "Finding": "findings",
+    "UnfitTableError": "findings",
+    "by_training_rows": "held_out",
+    "load": "loading",
+    "Table": "table",
+    "read_table": "table",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when asked for: whoever handles a table's parts alone needs no arrays."""
+    if name not in _WHERE:
+        raise AttributeError(name)
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

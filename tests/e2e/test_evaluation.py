@@ -12,7 +12,7 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
 
 from deployer.local.run import run_local
 from party.agreement.job import Descent, Evaluation, Job, load_job
-from party.models.evaluation.metrics import Figures, Threshold
+from party.models.evaluation.figures import Figures, Threshold
 from party.table import Table, by_training_rows, read_table
 from tests.harness import datasets, plaintext
 from tests.harness.optimum import logistic_optimum

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from party.models.evaluation import bins
 from party.models.evaluation.bins import Counts, ends
-from party.models.evaluation.metrics import Evaluation, evaluation_of
+from party.models.evaluation.figures import Evaluation
+from party.models.evaluation.metrics import evaluation_of
 from party.models.health import WrongModelError
 from party.models.interface import (
     HOLDERS,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from party.models.interface import Parameters
+from party.models.parameters import Parameters
 
 
 class LogisticRegressionParameters(Parameters):

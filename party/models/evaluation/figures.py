@@ -1,0 +1,123 @@
+"""What counts of held-out rows say of a model, as a document: see ``metrics`` for how."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Group(_Plain):
+    """Held-out rows of neighbouring scores.
+
+    Attributes:
+        at_least: the lowest predicted probability of a row that counts here; None at the bottom.
+        predicted: the mean predicted probability.
+        rows, positives: how many there are.
+    """
+
+    at_least: float | None
+    predicted: float
+    rows: int
+    positives: int
+
+
+class Threshold(_Plain):
+    """What comes of it to take all rows for positive from a predicted probability on.
+
+    Attributes:
+        at_least: that probability.
+        true_positives, false_positives, true_negatives, false_negatives: rows.
+        precision: true positives of all that are taken for positive; None where nothing is.
+        recall: true positives of all positives.
+        f1: the harmonic mean of both.
+    """
+
+    at_least: float
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+    precision: float | None
+    recall: float
+    f1: float
+
+
+class Gain(_Plain):
+    """Of the rows with the largest scores: which share of all rows, and of all positives."""
+
+    rows: float
+    positives: float
+
+
+class Figures(_Plain):
+    """How good a model is on held-out rows.
+
+    Attributes:
+        positives: how many rows are.
+        base_rate: their share.
+        auc: the chance that a positive row has a larger score than a negative one.
+        auc_error: its standard error (DeLong, DeLong and Clarke-Pearson, Biometrics 1988).
+        ks: the largest distance of the two classes' distributions (Kolmogorov and Smirnov).
+        log_loss: the mean negative logarithm of the probability given to what was true.
+        brier: the mean squared error of the probability (Brier 1950).
+        half: the threshold nearest to the probability 0.5.
+        best: the threshold of the largest F1.
+        calibration: rows by rising score, in tenths as far as groups allow.
+        gains: from the largest score on.
+        groups: what all of it comes from, by rising score.
+    """
+
+    positives: int
+    base_rate: float
+    auc: float
+    auc_error: float
+    ks: float
+    log_loss: float
+    brier: float
+    half: Threshold
+    best: Threshold
+    thresholds: tuple[Threshold, ...]
+    calibration: tuple[Group, ...]
+    gains: tuple[Gain, ...]
+    groups: tuple[Group, ...]
+
+
+class Evaluation(_Plain):
+    """What the receiver of a model is told of rows that no training has seen.
+
+    Attributes:
+        version: of the form.
+        rows: how many were held out.
+        minimum: the fewest rows of a group.
+        beyond: counts of rows whose score lies too far out, one or more for each; then there are
+            no figures.
+        figures: None where there are none.
+    """
+
+    version: Literal[1] = 1
+    rows: int
+    minimum: int
+    beyond: int = 0
+    figures: Figures | None = None
+
+    def __str__(self) -> str:
+        found = self.figures
+        if found is None:
+            return (
+                f"none: of {self.rows} held-out rows some have a score that is too far out to be "
+                "counted; clip columns with single large values, or take their logarithm"
+            )
+        half, precision = found.half, "none"
+        if half.precision is not None:
+            precision = f"{half.precision:.3f}"
+        return (
+            f"{self.rows} held-out rows, {found.positives} positive ({found.base_rate:.1%}); "
+            f"AUC {found.auc:.3f} (standard error {found.auc_error:.3f}), KS {found.ks:.3f}, "
+            f"log loss {found.log_loss:.4f}, Brier {found.brier:.4f}; from {half.at_least:.3f} on: "
+            f"precision {precision}, recall {half.recall:.3f}, F1 {half.f1:.3f}"
+        )
