@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from party.models.evaluation.metrics import Figures, Group
+from party.models.evaluation.figures import Figures, Group
 
 MOST_BARS = 40
 """Weights that the chart shows; the table has all of them."""

@@ -11,7 +11,7 @@ from deployer.report import charts
 from deployer.report.charts import Interval
 from deployer.report.run import Run, Signed
 from party.agreement.job import HOLDERS, PARTIES, Job, Party
-from party.models.evaluation.metrics import Figures, Threshold
+from party.models.evaluation.figures import Figures, Threshold
 from party.process.errors import InputError
 from party.reporting.documents import EstimateDocument, ModelDocument
 

@@ -9,7 +9,7 @@ from deployer.local.run import JOB
 from party.agreement.job import PARTIES, Job, Party, Sizes, load_job
 from party.approval import Envelope
 from party.approval.receipt import Receipt, Statement
-from party.models.evaluation.metrics import Evaluation, Figures
+from party.models.evaluation.figures import Evaluation, Figures
 from party.process.errors import InputError
 from party.reporting.documents import RECEIPT, ModelDocument, PartyReport
 

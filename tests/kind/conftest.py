@@ -1,8 +1,9 @@
 """The cluster that the tests run on, and deployments to try on it.
 
 By default each process of tests makes a kind cluster of its own and removes it, with the node image
-in ``KIND_NODE_IMAGE`` or kind's own default: what one does to its nodes disturbs no other. With ``TFE_KIT_CLUSTER=current`` they use the current
-context instead, whose nodes must be able to get ``TFE_KIT_IMAGE``.
+in ``KIND_NODE_IMAGE`` or kind's own default: what one does to its nodes disturbs no other. With
+``TFE_KIT_CLUSTER=current`` they use the current context instead, whose nodes must be able to get
+``TFE_KIT_IMAGE``.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from party.agreement.job import HOLDERS, Holder
-from party.models.evaluation.metrics import Evaluation
+from party.models.evaluation.figures import Evaluation
 from party.reporting.documents import RunReport
 from party.scoring.export import sklearn as pipeline_of
 from party.scoring.scorer import LinearDocument, Scorer

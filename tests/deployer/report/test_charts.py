@@ -11,7 +11,8 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import auc, roc_auc_score, roc_curve
 
 from deployer.report import charts
-from party.models.evaluation.metrics import Figures, evaluation_of
+from party.models.evaluation.figures import Figures
+from party.models.evaluation.metrics import evaluation_of
 from tests.models.test_evaluation import made, told
 
 

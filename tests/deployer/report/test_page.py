@@ -14,7 +14,8 @@ from deployer.report.charts import MOST_BARS, bars
 from deployer.report.page import check_comparable
 from party.agreement.job import PARTIES, Job, Party, Sizes
 from party.agreement.yaml12 import write_yaml
-from party.models.evaluation.metrics import Evaluation, evaluation_of
+from party.models.evaluation.figures import Evaluation
+from party.models.evaluation.metrics import evaluation_of
 from party.models.health import Health
 from party.process.errors import InputError
 from party.reporting.documents import Aligned, ModelDocument, PartyReport, Times, Traffic
