@@ -131,6 +131,8 @@ def described(job: Job, cost: EstimateDocument | None, cache: Path) -> list[str]
 
 _WHEN = {"open": "at the end", "ask": "on the way: whether the last step was small"}
 
+_SAYS = {"information": ": how all columns vary and hang together, as sums over all rows"}
+
 
 def _revealed(job: Job, cache: Path) -> list[str]:
     """What the schedules open to each party, and when."""
@@ -146,7 +148,7 @@ def _revealed(job: Job, cache: Path) -> list[str]:
             for name in code.opened:
                 found.setdefault((code.name, name), []).append(party)
     lines = [
-        f"{name}, to {' and '.join(parties)} ({_WHEN.get(program, program)})"
+        f"{name}{_SAYS.get(name, '')}, to {' and '.join(parties)} ({_WHEN.get(program, program)})"
         for (program, name), parties in found.items()
     ]
     if job.matches:

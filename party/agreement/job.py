@@ -618,6 +618,11 @@ class Job(_Strict):
         return standard_errors.given_to(self)
 
     @property
+    def informed(self) -> tuple[Holder, ...]:
+        """To whom the information matrix of all columns is opened for that."""
+        return standard_errors.informed(self)
+
+    @property
     def statistics_level(self) -> float:
         """Of the intervals around the weights."""
         return (standard_errors.wanted_of(self) or standard_errors.Statistics()).level

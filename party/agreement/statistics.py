@@ -38,6 +38,13 @@ def given_to(job: Job) -> tuple[Holder, ...]:
     return tuple(p for p in _whole(job) if wanted.to is None or p in wanted.to)
 
 
+def informed(job: Job) -> tuple[Holder, ...]:
+    """Who of these lacks columns, so that the information matrix is opened to it."""
+    return tuple(
+        p for p in given_to(job) if any(o != p and job.features_of(o) for o in job.holders)
+    )
+
+
 def _whole(job: Job) -> tuple[Holder, ...]:
     """Who receives all weights: without them there is no covariance of any."""
     others = {p: [o for o in job.holders if o != p and job.features_of(o)] for p in job.receivers}
@@ -66,11 +73,10 @@ def check(job: Job) -> None:
     for holder in wanted.to or ():
         if holder not in _whole(job):
             raise ValueError(f"statistics.to: {holder} does not receive all weights")
-    for holder in given_to(job):
-        if job.matches or any(p != holder and job.features_of(p) for p in job.holders):
-            raise ValueError(
-                f"statistics: {holder} has not all columns of all rows that the training takes; "
-                "there are none of joint columns and of tables that are aligned yet"
-            )
+    if job.matches:
+        raise ValueError(
+            "statistics: with align nobody knows which rows are in common, and so nobody sees "
+            "whether a row stands alone in what would be opened; leave one of the two out"
+        )
     if wanted.to and len(set(wanted.to)) < len(wanted.to):
         raise ValueError("statistics.to: a party stands more than once")

@@ -114,7 +114,7 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         blocks=job.blocks,
         warm_blocks=job.warm_blocks,
         block_rows=-(-job.trained_rows // job.blocks),
-        home_rows=(3 if job.warm_blocks else 2) * max(block.columns for block in blocks),
+        home_rows=_small_matrices(job) * max(block.columns for block in blocks),
         feature_bits=feature_bits,
         error_bits=bits,
         gradient_factor=factor(),
@@ -123,7 +123,13 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         classes=None
         if classes is None
         else (round(classes["0"] * 2**CLASS_BITS), round(classes["1"] * 2**CLASS_BITS)),
+        informed=tuple(HOLDERS.index(party) for party in job.informed),
     )
+
+
+def _small_matrices(job: Job) -> int:
+    """A holder's: its penalty, its way back, what holds a sample back, and the way there."""
+    return 2 + bool(job.warm_blocks) + bool(job.informed)
 
 
 def _small(descent: Descent, part: float) -> int:
@@ -574,6 +580,9 @@ def at_home(
         if job.warm_blocks:
             # What both lack is at most as many times what each of them does.
             own[2 * columns : 3 * columns] = step_of(descent) * len(blocks_of(job)) * lacking
+        if job.informed:
+            first = descent.home_rows - max(one.columns for one in blocks_of(job))
+            own[first : first + columns] = np.linalg.inv(way).T
     return room
 
 

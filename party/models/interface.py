@@ -77,6 +77,7 @@ class DescentLayout:
         classes: what a row's error is multiplied by, by its label, in fixed point; None for one.
         small: below which the squared length of a step, in fixed point, is taken for none; 0 where
             that is never asked.
+        informed: the parties to which the information matrix of all columns is opened.
     """
 
     blocks: int
@@ -89,6 +90,7 @@ class DescentLayout:
     momenta: tuple[int, ...]
     classes: tuple[int, int] | None
     small: int
+    informed: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:

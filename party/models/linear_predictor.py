@@ -27,7 +27,8 @@ from party.models.interface import (
     Value,
     blocks_of,
 )
-from party.models.statistics.figures import Fit, information, statistics_of
+from party.models.statistics import program as information
+from party.models.statistics.figures import Fit, information_of, statistics_of
 from party.process.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,11 +83,14 @@ class LinearPredictor(Model):
         if layout.descent is None:
             return (*batches.PROGRAMS, "open")
         evaluating = evaluation.programs(layout.evaluation)
-        return (*descent.programs(layout.descent), *evaluating, "open")
+        informing = information.programs(layout.descent)
+        return (*descent.programs(layout.descent), *informing, *evaluating, "open")
 
     def rows_of(self, program: str, layout: Layout) -> int:
         if layout.evaluation is not None and program in evaluation.programs(layout.evaluation):
             return evaluation.rows_of(program, layout.evaluation)
+        if layout.descent is not None and program in information.programs(layout.descent):
+            return information.rows_of(program, layout.descent)
         if layout.descent is not None:
             return descent.rows_of(program, layout.descent)
         return batches.rows_of(program, layout)
@@ -96,6 +100,7 @@ class LinearPredictor(Model):
             yield from batches.course(job, layout)
             return
         yield from descent.course(job, layout.descent)
+        yield from information.course(layout.descent)
         yield from evaluation.course(job, layout, descent.WEIGHT_BITS)
 
     def result_bits(self, layout: Layout) -> int:
@@ -131,7 +136,8 @@ class LinearPredictor(Model):
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         if layout.descent is not None:
             values = descent.state(layout, protocol, weights_of)
-            return (*values, *evaluation.state(layout.evaluation))
+            informing = information.state(layout, protocol)
+            return (*values, *informing, *evaluation.state(layout.evaluation))
         return tuple(batches.state(layout, weights_of))
 
     def weights(self, layout: Layout) -> list[str]:
@@ -139,7 +145,7 @@ class LinearPredictor(Model):
 
     def opened(self, layout: Layout) -> list[tuple[str, int]]:
         weights = [(weights_of(p), to) for to, parties in layout.receivers for p in parties]
-        return weights + evaluation.opened(layout.evaluation)
+        return weights + information.opened(layout) + evaluation.opened(layout.evaluation)
 
     def asked(self, layout: Layout) -> list[tuple[str, int]]:
         return [] if layout.descent is None else descent.asked(layout.descent)
@@ -158,6 +164,11 @@ class LinearPredictor(Model):
             evaluation.score(layout, builder, partial(descent.weighted, layout))
         elif program == evaluation.JOIN:
             evaluation.join(layout, builder)
+        elif layout.descent is not None and program == information.INFORM:
+            score = partial(self.predicted, layout)
+            information.inform(layout, builder, descent.WEIGHT_BITS, score)
+        elif layout.descent is not None and program == information.UNSCALE:
+            information.unscale(layout, builder, descent.HOME_BITS)
         else:
             solver = batches if layout.descent is None else descent
             solver.build(program, layout, builder, partial(self.predicted, layout), weights_of)
@@ -207,12 +218,20 @@ class LinearPredictor(Model):
         penalty = [descent.penalties(job.descent, b.columns, b.intercept) for b in blocks]
         weights = np.concatenate([opened[weights_of(b.party)].reshape(-1) for b in blocks])
         fit = Fit(names, weights, np.concatenate(penalty), scaled, job.training_rows, job.descent.C)
-        return statistics_of(fit, information(x, weights), job.statistics_level)
+        if party in job.informed:
+            told, sizes = opened[information.INFORMATION], self.descent(job, blocks)
+            assert sizes is not None
+            found = information.matrix_of(sizes, told, descent.WEIGHT_BITS)
+        else:
+            found = information_of(x, weights)
+        return statistics_of(fit, found, job.statistics_level)
 
     def check_steps(self, job: Job, party: Party, x: NDArray[np.float32]) -> tuple[str, ...]:
         training = job.batches_of
         if training is None:
             descent.check(job, party, x, self.curvature)
+            if job.informed:
+                information.check(party, x)
         if not x.shape[1] or training is None:
             return ()
         factor = overshoot(x, training.learning_rate, training.batch_size, self.curvature)

@@ -237,6 +237,22 @@ class Dealing(ABC):
                 shares.append(tf.reduce_sum(terms, 0, keepdims=True) + own[-1:])
         return shares[ALICE], shares[BOB], None
 
+    def squared(self, value: Sum) -> Sum:
+        """The square of each element, with twice the bits after the point; as ``square_sum``."""
+        opened, mask = self._masked(value)
+        rows = mask.shape.as_list()[0]
+        with self.at(SERVER):
+            told = tf.concat([mask, mask * mask], 0)
+        dealt = self.dealt(told)
+        shares = []
+        for party in (ALICE, BOB):
+            with self.at(party):
+                c, own = opened[party], dealt[party]
+                cross = c * own[:rows] * 2
+                terms = c * c - cross if party == ALICE else -cross
+                shares.append(terms + own[rows:])
+        return shares[ALICE], shares[BOB], None
+
     def within(self, value: Sum, drop: int, bits: int, low: int, count: int) -> Sum:
         """Whether ``value / 2**drop``, modulo ``2**bits``, is one of ``count`` numbers from ``low``
         on: 1 or 0, [1, 1]. The quotient is rounded down, or one less.
@@ -372,6 +388,10 @@ class Dealing(ABC):
         if value[SERVER] is None:
             return value
         return self.combined((1, (value[ALICE], value[BOB], None)), (1, self.dealt(value[SERVER])))
+
+    def each(self, make: Callable[[list[Any]], Any], *values: Sum) -> Sum:
+        """What each seat makes of its own shares, by a linear map, without a message."""
+        return self._each(make, *values)
 
     def _opened(self, t: Sum, drop: int) -> tuple[list[Any], Any]:
         """At Alice and Bob ``t / 2**drop`` plus a random number of 32 bits, that the server knows:

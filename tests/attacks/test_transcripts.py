@@ -31,6 +31,7 @@ from tests.attacks.conftest import Tried
 from tests.attacks.transcripts import (
     DESCENT,
     EVALUATION,
+    INFORMATION,
     Array,
     Seen,
     Theatre,
@@ -195,6 +196,30 @@ def test_nor_can_one_that_counts_held_out_rows(
     _, _, telling = distinguishers.relations(together([views[observer], views[2]]), coins)
     assert telling > 0, "with the server it can, as the threat model says"
     tried(of, f"worlds of held-out rows guessed, {right} rightly ({NAMES[observer]}, {protocol})")
+
+
+@pytest.mark.parametrize("observer", [0, 1], ids=named)
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_nor_can_one_that_makes_the_information_matrix(
+    protocol: str, observer: int, tmp_path: Path, tried: Tried
+) -> None:
+    """Other columns at other weights: only what is opened at the end is not the same."""
+    columns = SPLIT | {"features": {"alice": ("x",), "bob": ("z",)}, "result": "both"}
+    job = descent_job(protocol, 2, **columns, statistics=True)
+    plan, coins = short_plan(PlanParameters.of(job)), tossed(DESCENTS)
+    audit(plan, job)
+    here = Theatre(plan, tmp_path, played=("share", "prepare", *INFORMATION))
+    assert here.received(2) == []
+    views = here.descend(worlds_of_descents(plan, observer), coins)
+    found = distinguishers.evidence(messages(views[observer]), coins)
+    assert distinguishers.rejected(found, LEVEL) == []
+    right, of = distinguishers.guessed(views[observer], coins)
+    assert distinguishers.by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
+    _, _, telling = distinguishers.relations(views[observer], coins)
+    assert telling == 0
+    _, _, telling = distinguishers.relations(together([views[observer], views[2]]), coins)
+    assert telling > 0, "with the server it can, as the threat model says"
+    tried(of, f"worlds of a matrix guessed, {right} rightly ({NAMES[observer]}, {protocol})")
 
 
 def test_a_mask_that_gets_into_the_model_is_told(tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from party.agreement.statistics import Statistics as Wanted
 from party.models.interface import Scales
 from party.models.linear_predictor import weights_of
 from party.models.registry import model_of
-from party.models.statistics.figures import Fit, Statistics, information, statistics_of
+from party.models.statistics.figures import Fit, Statistics, information_of, statistics_of
+from party.models.statistics.program import check
+from party.process.errors import InputError
 from tests.harness.optimum import logistic_optimum
 
 Array = NDArray[np.float64]
@@ -134,7 +136,7 @@ def test_information_is_the_hessian_of_the_loss() -> None:
         p = 1 / (1 + np.exp(-x.astype(np.float64) @ at))
         return np.asarray(x.T.astype(np.float64) @ (p - y))
 
-    found = information(x, weights)
+    found = information_of(x, weights)
     for i, step in enumerate(np.eye(5) * moved):
         assert (slope(weights + step) - slope(weights - step)) / (2 * moved) == pytest.approx(
             found[i], rel=1e-5
@@ -153,8 +155,10 @@ def refused(**change: Any) -> str:
 def test_who_is_given_them_follows_from_the_job() -> None:
     assert job_of(statistics=None).statistics_to == ()
     assert job_of().statistics_to == ("alice",)
-    both = {"result": "both", "statistics": {"to": ("alice",)}}
-    assert job_of(**both).statistics_to == ("alice",)
+    both = job_of(result="both")
+    assert both.statistics_to == ("alice", "bob") and both.informed == ("bob",)
+    only = job_of(result="both", statistics={"to": ("alice",)})
+    assert only.statistics_to == ("alice",) and only.informed == ()
     assert job_of(result="own").statistics_to == ("alice",)
     assert job_of(statistics=Wanted(level=0.9)).statistics_level == 0.9
 
@@ -167,9 +171,35 @@ def test_who_is_given_them_follows_from_the_job() -> None:
         ({"training": {"class_weight": {"0": 1.0, "1": 2.0}}}, "class_weight"),
         ({"result": "nobody"}, "nobody receives all weights"),
         ({"features": {"alice": ("a",), "bob": ("b",)}, "result": "own"}, "nobody receives all"),
+        ({"rows": 0, "align": {"key": "id"}}, "nobody knows which rows are in common"),
         ({"statistics": {"to": ("bob",)}}, "statistics.to: bob"),
         ({"statistics": {"to": ("alice", "alice")}}, "more than once"),
     ],
 )
 def test_a_job_whose_errors_would_be_none_is_refused(change: dict[str, Any], reason: str) -> None:
     assert reason in refused(**change)
+
+
+# -- the matrix on shares
+
+
+def test_a_row_that_a_holders_columns_single_out_is_refused_at_home() -> None:
+    """A column that is another in nine rows would tell what they are like at the other holder."""
+    x, _, _ = table(rows=2000)
+    check("alice", x)
+    for few, alone in ((9, True), (11, False)):
+        x[:, 0] = 0.0
+        x[:few, 0] = np.sqrt(2000 / few)
+        if not alone:
+            check("alice", x)
+            continue
+        with pytest.raises(InputError, match="a row stands out in alice's columns"):
+            check("alice", x)
+
+
+def test_so_is_one_that_only_two_of_them_together_single_out() -> None:
+    x, _, _ = table(rows=2000)
+    x[:, 1] = x[:, 0]
+    x[7, 1] += 0.5
+    with pytest.raises(InputError, match="a leverage of 1"):
+        check("bob", x)

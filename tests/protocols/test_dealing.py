@@ -121,6 +121,14 @@ def test_the_sum_of_squares_is_exact(protocol: str, values: list[int]) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+@settings(deadline=None, max_examples=10)
+@given(st.lists(st.integers(-(2**31), 2**31), min_size=1, max_size=40))
+def test_each_square_is_exact(protocol: str, values: list[int]) -> None:
+    found = computed(protocol, "squared", values)
+    assert list(found) == [value**2 for value in values]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 2**20), st.integers(0, 12), st.integers(1, 100))
 def test_a_window_is_looked_up_right(protocol: str, value: int, drop: int, count: int) -> None:

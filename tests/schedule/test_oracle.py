@@ -82,12 +82,13 @@ DESCENTS: dict[str, dict[str, Any]] = {
     "swapped": {"features": {"bob": ["b0", "b1"]}, "label": {"alice": "y"}, "result": "bob"},
     "kept": SPLIT | {"label": {"alice": "y"}, "result": "nobody"},
     "evaluated": SPLIT | {"evaluation": {"held_out": 0.4, "minimum": 2}},
+    "informed": SPLIT | {"result": "both", "statistics": True, "rows": 11},
 }
 
 
 DESCENDED = [
     *(("pond", name) for name in DESCENTS),
-    *(("aby3", name) for name in ("alice", "split", "sample", "weighted", "evaluated")),
+    *(("aby3", name) for name in ("alice", "split", "sample", "weighted", "evaluated", "informed")),
     ("securenn", "alice"),
 ]
 

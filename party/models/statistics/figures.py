@@ -42,7 +42,7 @@ class _Plain(BaseModel):
 
 
 class PerUnit(_Plain):
-    """A weight by one of its column's own units.
+    """A weight and what is around it.
 
     Attributes:
         weight, standard_error, interval: of the log odds.
@@ -56,29 +56,21 @@ class PerUnit(_Plain):
     odds_ratio_interval: tuple[float | None, float | None]
 
 
-class Estimate(_Plain):
+class Estimate(PerUnit):
     """A weight and how far it can be trusted; by one standard deviation of its column.
 
     Attributes:
         feature: the column; None of the intercept, which is that of a row of mean columns.
         weight: as ``weights`` and ``intercept`` have it.
-        standard_error: of the weight.
         z: the weight by its standard error.
         p_value: the chance of a z so far from zero, either way, where the weight is none.
-        interval: around the weight, of the document's level.
-        odds_ratio, odds_ratio_interval: by which the odds are multiplied; None beyond all numbers.
         per_unit: the same by one of the column's own units; None where another holder alone knows
             its scale, and of the intercept.
     """
 
     feature: str | None
-    weight: float
-    standard_error: float
     z: float
     p_value: float
-    interval: Interval
-    odds_ratio: float | None
-    odds_ratio_interval: tuple[float | None, float | None]
     per_unit: PerUnit | None
 
 
@@ -129,7 +121,7 @@ class Fit:
     C: float
 
 
-def information(x: NDArray[np.float32], weights: Array) -> Array:
+def information_of(x: NDArray[np.float32], weights: Array) -> Array:
     """``X' diag(s (1 - s)) X``, [columns, columns], of standardised rows and the ones."""
     total = np.zeros((x.shape[1], x.shape[1]))
     for begin in range(0, len(x), _CHUNK):
@@ -149,7 +141,7 @@ def statistics_of(fit: Fit, information: Array, level: float) -> Statistics:
         return told.model_copy(update={"warnings": (why,)})
     errors = np.sqrt(np.diag(covariance))
     shift = float(np.max(np.abs(covariance @ (fit.penalty * fit.weights)) / errors))
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if shift > SHIFTED:
         warnings = (
             f"the penalty moves a weight by {shift:.2g} of its standard error: raise training.C "
@@ -187,23 +179,25 @@ def _inverse(hessian: Array) -> Array | None:
 def _estimate(
     name: str | None, weight: float, error: float, wide: float, scale: float | None
 ) -> Estimate:
-    own = _around(weight, error, wide)
-    unit = None
-    if name is not None and scale is not None:
-        unit = PerUnit(**_around(weight / scale, error / scale, wide))
-    z = weight / error
-    return Estimate(feature=name, z=z, p_value=erfc(abs(z) / sqrt(2.0)), per_unit=unit, **own)
+    z, own = weight / error, _around(weight, error, wide)
+    return Estimate(
+        **own.model_dump(),
+        feature=name,
+        z=z,
+        p_value=erfc(abs(z) / sqrt(2.0)),
+        per_unit=None if scale is None else _around(weight / scale, error / scale, wide),
+    )
 
 
-def _around(weight: float, error: float, wide: float) -> dict[str, float | Interval | None]:
+def _around(weight: float, error: float, wide: float) -> PerUnit:
     low, high = weight - wide * error, weight + wide * error
-    return {
-        "weight": weight,
-        "standard_error": error,
-        "interval": (low, high),
-        "odds_ratio": _exp(weight),
-        "odds_ratio_interval": (_exp(low), _exp(high)),
-    }
+    return PerUnit(
+        weight=weight,
+        standard_error=error,
+        interval=(low, high),
+        odds_ratio=_exp(weight),
+        odds_ratio_interval=(_exp(low), _exp(high)),
+    )
 
 
 def _exp(value: float) -> float | None:
