@@ -8,6 +8,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Literal
+
+Cause = Literal[
+    "own-input",
+    "refused",
+    "peer-unreachable",
+    "peer-failed",
+    "out-of-memory",
+    "disk-full",
+    "time-limit",
+    "stopped",
+    "wrong-model",
+    "internal",
+]
+"""Why a party ended, for machines: what is wrong with its own files or options; the three do not
+agree, or may not; a peer is gone and did not come back; a peer gave up for good; memory; disk; its
+own time limit; a signal; what came out is no model; none of these."""
 
 TIME_IS_UP = "the time limit has passed"
 """How a party says that its own limit ended the job, whomever it waited for just then."""

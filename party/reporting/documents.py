@@ -16,7 +16,7 @@ from party.models.evaluation.figures import Evaluation
 from party.models.health import Health
 from party.models.statistics.figures import Statistics
 from party.process import files
-from party.process.errors import InputError
+from party.process.errors import Cause, InputError
 from party.table.findings import Finding
 
 RECEIPT = "receipt.json"
@@ -24,8 +24,18 @@ RECEIPT = "receipt.json"
 ``party.approval.receipt``, which is not imported for a name."""
 
 Phase = Literal[
-    "starting", "table", "plan", "joining", "aligning", "running", "revealing", "done", "failed"
+    "starting",
+    "table",
+    "plan",
+    "joining",
+    "aligning",
+    "running",
+    "rejoining",
+    "revealing",
+    "done",
+    "failed",
 ]
+"""``rejoining``: a peer was lost; what the party has is kept while it looks for the peer."""
 
 Seconds = Annotated[float, AfterValidator(lambda value: round(value, 6))]
 
@@ -108,7 +118,11 @@ class StatusDocument(PublicStatus):
         settles: whether the training may end before all steps are done, so that it takes them at
             most.
         aside: what the party does that is no step of the training, and how far it is.
-        waiting_for: the parties that have not come yet.
+        since: the moment at which it entered the phase.
+        waiting_for: the parties that have not come yet, or not come back.
+        rejoins: how often the run went on after a peer was lost, or after this party was restarted.
+        checkpoint: the moment of the newest checkpoint on the disk; None where there is none.
+        cause: why it failed; None for whoever has not.
         message, where, hint: what it is doing or what is wrong, as an error has them.
         final: whether it failed in a way that running the same job again cannot help.
         sizes: of the tables that were aligned, as all three know them.
@@ -126,7 +140,11 @@ class StatusDocument(PublicStatus):
     remaining_s: float | None = None
     settles: bool = False
     aside: str = ""
+    since: str | None = None
     waiting_for: tuple[Party, ...] = ()
+    rejoins: int = 0
+    checkpoint: str | None = None
+    cause: Cause | None = None
     message: str = ""
     where: str | None = None
     hint: str | None = None

@@ -83,6 +83,7 @@ class Status:
             "waiting_for": (),
             "where": None,
             "hint": None,
+            "since": now(),
         }
         self._set(phase=phase, **said | fields)
         self._logged = float("-inf")
