@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from deployer.cluster.pod_status import ABSENT, BROKEN, DONE, FAILED, Observation
+from deployer.cluster.pod_status import ABSENT, BROKEN, DONE, FAILED, PAUSED, Observation
 from party.process import streams
 
-_COLOURS = {ABSENT: "dim", BROKEN: "red", FAILED: "red", DONE: "green"}
+_COLOURS = {ABSENT: "dim", PAUSED: "dim", BROKEN: "red", FAILED: "red", DONE: "green"}
 
 
 def on_terminal() -> bool:
@@ -89,7 +89,7 @@ class Watch:
             return
         for one in () if self._quiet else observations:
             # The sentence of a run changes with every step: each tenth is enough, until it stalls.
-            tenth = f"{one.stale} {int(10 * (one.progress or 0.0))}"
+            tenth = f"{one.stands} {int(10 * (one.progress or 0.0))}"
             line = f"{one.phase}: {tenth if one.phase == 'running' else one.says}"
             if self._shown.get(one.party) != line:
                 self._shown[one.party] = line

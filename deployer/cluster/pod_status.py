@@ -17,6 +17,9 @@ ABSENT, PENDING, BROKEN, STARTING = "absent", "pending", "broken", "starting"
 """Phases of a pod whose party does not speak for itself: there is none; it waits for the cluster;
 it cannot go on until somebody mends something; its program is about to speak."""
 
+PAUSED = "paused"
+"""There is no pod because somebody paused the party."""
+
 DONE, FAILED = "done", "failed"
 
 STALE_S = 15.0
@@ -59,12 +62,21 @@ class Observation:
         return self.phase in _TELLING and self.age_s is not None and self.age_s > STALE_S
 
     @property
+    def stands(self) -> bool:
+        """Whether it trains, or should, and no step was done for a while."""
+        return self.stale or (
+            self.own is not None and self.phase == "running" and _still_s(self.own, self.age_s) > 0
+        )
+
+    @property
     def sentence(self) -> str:
         """What it is doing, and of when that is if it is old."""
         if self.stale and self.age_s is not None:
             return f"{self.says}, last heard of {duration(self.age_s)} ago"
-        if self.phase in _SILENT and self.age_s is not None and self.age_s > STALE_S:
-            return f"{self.says}, for {duration(self.age_s)}"
+        if self.own is not None and self.phase in _LASTING:
+            lasts_s = _since_s(self.own, self.own.since or self.own.updated, self.age_s)
+            if lasts_s > STALE_S:
+                return f"{self.says}, for {duration(lasts_s)}"
         return self.says
 
     @property
@@ -102,13 +114,17 @@ def without_pod(party: str, owner: Object | None, events: Sequence[Object]) -> t
     if owner is None:
         do = f"install its part: deployer apply --party {party}, or ask who runs it"
         return ABSENT, "is not installed here", do
-    if owner.get("spec", {}).get("replicas") == 0:
-        do = f"kubectl scale statefulset {owner['metadata']['name']} --replicas 1"
-        return ABSENT, "is switched off", do
+    if is_paused(owner):
+        return PAUSED, "is paused", f"deployer resume --party {party}"
     for event in reversed(events):
         if event.get("reason") == "FailedCreate":
             return BROKEN, f"its pod is refused: {_sentence(event['message'])}", ""
     return PENDING, "its pod is about to be made", ""
+
+
+def is_paused(owner: Object) -> bool:
+    """Whether a party's StatefulSet is to have no pod."""
+    return owner.get("spec", {}).get("replicas") == 0
 
 
 def of_pod(pod: Object, events: Sequence[Object]) -> tuple[str, str, str] | None:
@@ -149,6 +165,12 @@ def own_words(status: StatusDocument, age_s: float = 0.0) -> tuple[str, str, str
         if age_s > STALE_S:
             says = status.aside or f"step {status.step} of {status.steps}"
             return phase, says, "look whether it or another party is stopped: deployer doctor"
+        if (still_s := _still_s(status, age_s)) > 0 and status.stepped is None:
+            return phase, f"no step yet, for {duration(still_s)}: the tables are being shared", ""
+        if still_s > 0:
+            says = status.aside or f"step {status.step} of {status.steps}"
+            do = "another party, or the way to it, is slow or stands: look at all three"
+            return phase, f"stalled for {duration(still_s)} at {says}", do
         return phase, status.doing, ""
     if status.waiting_for:
         return (phase, *_waiting_words(status))
@@ -172,8 +194,8 @@ _ONE_AUTHORITY = "give all three parties keys of one authority: deployer certs p
 _TELLING = {"joining", "running"}
 """The phases of a party that writes its status every second or more often."""
 
-_SILENT = {"starting", "table", "plan", "aligning"}
-"""Those of one that writes it when a phase begins."""
+_LASTING = {"starting", "table", "plan", "joining", "aligning", "revealing"}
+"""Those of which one wants to know how long they last by now."""
 
 _DOING = {
     "starting": "starts",
@@ -209,6 +231,21 @@ def _own_words(place: Place) -> tuple[str, str, str, StatusDocument | None, floa
             do = "install this one: deployer apply, or helm upgrade"
         return STARTING, says, do, status, None
     return *own_words(status, age_s), status, age_s
+
+
+def _since_s(status: StatusDocument, moment: str, age_s: float | None) -> float:
+    """Seconds since a moment of a status that is so old, by the clock of its pod."""
+    try:
+        return _seconds(status.updated) - _seconds(moment) + (age_s or 0.0)
+    except ValueError:  # no moment: of another kit
+        return 0.0
+
+
+def _still_s(status: StatusDocument, age_s: float | None) -> float:
+    """Seconds without a step of a party that trains; 0 for what is nothing out of the ordinary."""
+    begun = status.stepped or status.since
+    still_s = 0.0 if begun is None else _since_s(status, begun, age_s)
+    return still_s if still_s > STALE_S else 0.0
 
 
 def _seconds(moment: str) -> float:
@@ -282,11 +319,31 @@ def _ended(ended: Object) -> tuple[str, str, str]:
     do = next((line for line in lines if line.startswith("do: ")), "")
     where = next((line for line in lines if line.startswith("where: ")), "")
     if not says:
-        return BROKEN, f"its program ended with exit code {code}", "see deployer logs"
+        return BROKEN, *_unsaid(code)
     what = says.removeprefix("error: ")
     if where:
         what += f" ({where.removeprefix('where: ')})"
     return BROKEN, what, do.removeprefix("do: ")
+
+
+_SIGNALS = {
+    4: ("an instruction that its processor does not have", "run it on another node: nodeSelector"),
+    7: ("a broken memory page (SIGBUS)", "look at its node's memory and disk"),
+    9: ("SIGKILL", "look at its node: it lacks memory, or somebody killed it"),
+    11: ("a fault of its own (SIGSEGV)", "report it with the versions in use"),
+    15: ("SIGTERM", ""),
+}
+"""What ends a process from outside, by number, and what to do about it."""
+
+
+def _unsaid(code: object) -> tuple[str, str]:
+    """Why a program ended that said nothing of it, by its exit code, and what to do."""
+    signal = _SIGNALS.get(code - 128) if isinstance(code, int) else None
+    if signal is not None:
+        return f"its program was ended by {signal[0]}", signal[1]
+    if code == 0:
+        return "its program ended, and all was well", "it is started again at once"
+    return f"its program ended with exit code {code} and without a word", "see deployer logs"
 
 
 def _waits_for_volume(pod: Object) -> bool:

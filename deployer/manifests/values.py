@@ -258,8 +258,8 @@ class PodDisruptionBudget(_Strict):
 
     enabled: bool = Field(
         default=True,
-        description="Whether a healthy pod refuses eviction, so that a drain of its node waits. "
-        "Switch it off once the job is done.",
+        description="Whether a party that is not done refuses eviction, so that a drain of its "
+        "node waits; one that is done lets it go. `deployer pause` lets a node go before.",
     )
 
 

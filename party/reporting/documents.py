@@ -127,6 +127,8 @@ class StatusDocument(PublicStatus):
         final: whether it failed in a way that running the same job again cannot help.
         sizes: of the tables that were aligned, as all three know them.
         started, updated: moments in UTC, in the form of ISO 8601.
+        since, stepped: when the present phase began, and when the last step was done; None in a file
+            of an earlier kit, and before the first step.
     """
 
     NAME = "status.json"
@@ -152,6 +154,8 @@ class StatusDocument(PublicStatus):
     sizes: Sizes | None = None
     started: str
     updated: str
+    since: str | None = None
+    stepped: str | None = None
 
     @classmethod
     def first(cls, job: Job, party: Party, now: str, **more: Any) -> StatusDocument:
@@ -164,6 +168,7 @@ class StatusDocument(PublicStatus):
             settles=job.descent is not None and job.descent.tolerance > 0,
             started=now,
             updated=now,
+            since=now,
             **more,
         )
 

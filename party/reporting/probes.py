@@ -29,7 +29,9 @@ _CONNECTIONS = 64
 _DEADLINE_S = 2.0
 _REQUEST_BYTES = 4096
 _STATUS = f"/{PublicStatus.NAME}".encode()
-_NOT_READY = ("starting", "table", "plan", "failed")
+_READY = ("done",)
+"""Kubernetes calls a party ready that has done its job: that is what `kubectl wait`, `helm --wait` and
+Argo CD wait for, and what a PodDisruptionBudget can tell from a party that is still needed."""
 
 
 @dataclass(eq=False)
@@ -135,7 +137,7 @@ class Probes:
             body = b"ok\n"
         elif path == b"/readyz":
             phase = self._snapshot().phase
-            code, body = 503 if phase in _NOT_READY else 200, f"{phase}\n".encode()
+            code, body = 200 if phase in _READY else 503, f"{phase}\n".encode()
         elif path == _STATUS:
             kind = "application/json"
             body = json.dumps(self._snapshot().public().as_json()).encode() + b"\n"

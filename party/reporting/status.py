@@ -83,9 +83,9 @@ class Status:
             "waiting_for": (),
             "where": None,
             "hint": None,
-            "since": now(),
         }
-        self._set(phase=phase, **said | fields)
+        since = {} if phase == self._state.phase else {"since": now()}
+        self._set(phase=phase, **since | said | fields)
         self._logged = float("-inf")
         self._write()
         self._log.say(message, phase=phase, **fields)
@@ -109,12 +109,15 @@ class Status:
         """How far the training is; ``rate`` in steps a second."""
         steps, epochs = self._state.steps, self._state.epochs
         epoch = min(done // steps_per_epoch + 1, epochs)
-        self._set(epoch=epoch, step=done, aside="", **_pace(done, steps, rate))
+        stepped = self._state.stepped if done == self._state.step else now()
+        self._set(stepped=stepped, epoch=epoch, step=done, aside="", **_pace(done, steps, rate))
         self._tell(f"epoch {epoch} of {epochs}, ", epoch=epoch, step=done)
 
     def beside(self, what: str, done: int, of: int, rate: float | None) -> None:
         """How far something is that is no step of the training; ``rate`` of it a second."""
-        self._set(aside=f"{what}, {done} of {of}", **_pace(done, of, rate))
+        aside = f"{what}, {done} of {of}"
+        stepped = self._state.stepped if aside == self._state.aside else now()
+        self._set(stepped=stepped, aside=aside, **_pace(done, of, rate))
         self._tell("")
 
     def _tell(self, at: str, **fields: object) -> None:
@@ -123,8 +126,9 @@ class Status:
             self._write()
         if self._log.terminal or moment - self._logged >= _LOG_EVERY_S:
             self._logged = moment
-            now = self._state
-            self._log.progress(at + now.doing, **fields, rate=now.rate, remaining_s=now.remaining_s)
+            state = self._state
+            pace = {"rate": state.rate, "remaining_s": state.remaining_s}
+            self._log.progress(at + state.doing, **fields, **pace)
 
     def _set(self, **fields: object) -> None:
         with self._lock:

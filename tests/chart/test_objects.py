@@ -12,6 +12,7 @@ from kubernetes import client
 from deployer.manifests.render import Facts, objects
 from party.agreement.hosts import parse_hosts
 from party.agreement.job import PARTIES, parse_job
+from party.reporting import probes
 from tests.chart.rendering import (
     CHART,
     MATRIX,
@@ -239,6 +240,20 @@ def test_volume_claims_stay_as_they_are_whatever_is_labelled() -> None:
 def test_volumes_outlive_the_release_as_the_values_say(document: Object, policy: str) -> None:
     spec = the("StatefulSet", "alice", by_deployer(document))["spec"]
     assert spec["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == policy
+
+
+@pytest.mark.parametrize(
+    ("phase", "goes"), [("table", False), ("joining", False), ("running", False), ("done", True)]
+)
+def test_a_node_is_let_go_when_its_party_is_done(phase: str, goes: bool) -> None:
+    """By the API server's own rule for the eviction of one running pod (KEP-3017)."""
+    budget = the("PodDisruptionBudget", "alice", by_deployer())["spec"]
+    ready = phase in probes._READY
+    desired, healthy = 1 - budget["maxUnavailable"], int(ready)
+    unhealthy_may_go = (
+        budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow" or healthy >= desired > 0
+    )
+    assert (healthy > desired or (not ready and unhealthy_may_go)) is goes
 
 
 def test_addresses_are_published_before_the_pod_is_ready() -> None:

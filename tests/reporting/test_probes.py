@@ -67,14 +67,14 @@ def answering() -> Iterator[Answering]:
         ("starting", 503),
         ("table", 503),
         ("plan", 503),
-        ("joining", 200),
-        ("running", 200),
-        ("revealing", 200),
+        ("joining", 503),
+        ("running", 503),
+        ("revealing", 503),
         ("done", 200),
         ("failed", 503),
     ],
 )
-def test_a_party_is_ready_from_when_it_listens(answering: Answering, phase: str, code: int) -> None:
+def test_a_party_is_ready_when_it_is_done(answering: Answering, phase: str, code: int) -> None:
     answering.state = answering.state.model_copy(update={"phase": phase})
     assert answering.ask("/readyz")[0] == code
     assert answering.ask("/healthz")[::2] == (200, "ok\n")

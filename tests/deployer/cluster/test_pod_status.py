@@ -87,8 +87,17 @@ def test_logs_are_not_advised_where_the_cause_is_known() -> None:
 
 
 def test_a_party_that_ended_without_a_word_has_an_exit_code_and_logs() -> None:
-    found = of_pod(pod({"terminated": {"exitCode": 137, "reason": "Error"}}), [])
-    assert found == ("broken", "its program ended with exit code 137", "see deployer logs")
+    found = of_pod(pod({"terminated": {"exitCode": 3, "reason": "Error"}}), [])
+    said = "its program ended with exit code 3 and without a word"
+    assert found == ("broken", said, "see deployer logs")
+
+
+@pytest.mark.parametrize(("code", "says"), [(137, "SIGKILL"), (139, "SIGSEGV"), (132, "processor")])
+def test_a_party_that_was_ended_by_a_signal_is_not_referred_to_its_log(
+    code: int, says: str
+) -> None:
+    phase, told, do = of_pod(pod({"terminated": {"exitCode": code, "reason": "Error"}}), []) or ()
+    assert phase == "broken" and says in told and do and "logs" not in do
 
 
 def test_too_little_memory_is_said() -> None:
@@ -127,6 +136,18 @@ def test_a_training_that_may_settle_has_a_time_left_at_most() -> None:
 def test_an_old_run_has_no_pace() -> None:
     status = status_of("running", step=12, rate=250.4, remaining_s=200.0)
     assert own_words(status, age_s=40)[1] == "step 12 of 540"
+
+
+def test_a_run_that_stalls_says_for_how_long_and_no_pace() -> None:
+    moments = {"since": "2026-01-01T00:00:00+00:00", "updated": "2026-01-01T00:01:00+00:00"}
+    status = status_of("running", step=12, rate=250.4, stepped="2026-01-01T00:00:20+00:00")
+    status = status.model_copy(update=moments)
+    assert own_words(status)[1] == "stalled for 40 s at step 12 of 540"
+    assert own_words(status)[2]
+    unbegun = status.model_copy(update={"stepped": None, "step": 0})
+    assert own_words(unbegun)[1] == "no step yet, for 60 s: the tables are being shared"
+    lately = status.model_copy(update={"stepped": "2026-01-01T00:00:59+00:00"})
+    assert own_words(lately)[1] == "step 12 of 540, 250 a second"
 
 
 def test_what_is_known_of_who_is_waited_for_is_told() -> None:
