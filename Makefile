@@ -96,7 +96,7 @@ sbom: .venv/packages
 	  --output-reproducible --output-file sbom.json
 
 sbom-image: sbom image
-	docker run --rm -i tfe-kit python -c "$$(cat release/image_bill.py)" < sbom.json > sbom-image.json
+	docker run --rm -i tfe-kit python -c "$$(cat .ci/image_bill.py)" < sbom.json > sbom-image.json
 
 generated: .venv/kit
 	$(BIN)/python -m deployer.manifests.reference

@@ -45,7 +45,7 @@ def test_the_bill_of_an_image_has_its_packages_and_every_openssl(tmp_path: Path)
     (tmp_path / "dpkg-query").chmod(0o755)
     bill = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"name": "numpy"}]}
     made = subprocess.run(
-        [sys.executable, "-c", (ROOT / "release/image_bill.py").read_text()],
+        [sys.executable, "-c", (ROOT / ".ci/image_bill.py").read_text()],
         input=json.dumps(bill),
         env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
         capture_output=True,

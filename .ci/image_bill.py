@@ -3,7 +3,7 @@
 It runs in the image, by that image's own Python and nothing else, and reads the packages' bill from
 its standard input (``make sbom-image``)::
 
-    docker run --rm -i tfe-kit python -c "$(cat release/image_bill.py)" < sbom.json
+    docker run --rm -i tfe-kit python -c "$(cat .ci/image_bill.py)" < sbom.json
 
 Added are the packages of Debian, with their sources, the Python that is no package of Debian's, and
 the OpenSSL of each: that of the system, which the connections use, and the one that is built into
