@@ -28,11 +28,16 @@ enum { LONG = 1 << 16, FILLING = 1 << 14 };
 
 enum { LOOK_NS = 10000000 }; /* 10 ms: how often who waits for nobody reads all the same */
 
-/* Keys of frames that are not part of the plan. The first says that its sender gave up, `step`
- * being the culprit; the second only that its sender is alive, which a party says now and then
- * so that one that waits can be told from one that is stuck. */
+/* Keys of frames that are not part of the plan. The first says that its sender gave up for good,
+ * `step` being the culprit; the second only that its sender is alive, which a party says now and
+ * then so that one that waits can be told from one that is stuck; the third that its sender left
+ * because of `step`, and may come back; the fourth is what parties that meet tell each other. */
 #define KEY_ABORT 0xFFFFFFFFu
 #define KEY_ALIVE 0xFFFFFFFEu
+#define KEY_LEAVE 0xFFFFFFFDu
+#define KEY_MEET 0xFFFFFFFCu
+
+enum { MEETING = FRAME + sizeof(uint64_t) };
 
 typedef struct {
     kit_connection *connection;
@@ -50,6 +55,7 @@ typedef struct {
     int ended;   /* we said so */
     int failed;  /* the connection is broken */
     int culprit; /* whom it names while giving up, or -1 */
+    int final;   /* that was for good */
     /* what waits to be sent */
     uint8_t *queue;
     size_t room, queued, sent;
@@ -92,6 +98,8 @@ static int fail(kit_executor *e, enum kit_error_kind kind, int who, const char *
     f->peer = who;
     /* Whoever is awaited when the time is up, the limit was ours. */
     f->culprit = who < 0 || kind == KIT_ERROR_TIME_LIMIT ? e->me : who;
+    f->final = kind != KIT_ERROR_PEER_GONE && kind != KIT_ERROR_SILENCE &&
+               kind != KIT_ERROR_STALLED && kind != KIT_ERROR_STOPPED;
     f->step = e->step;
     f->instruction = e->instruction;
     snprintf(f->text, sizeof f->text, "%s", text);
@@ -111,6 +119,7 @@ static int aborted(kit_executor *e, int who) {
         return bad_frame(e, who, (kit_frame){0}, (kit_frame){(uint64_t)culprit, KEY_ABORT, 0});
     fail(e, KIT_ERROR_ABORTED, who, "");
     e->error->culprit = culprit;
+    e->error->final = e->peers[who].final;
     return -1;
 }
 
@@ -135,8 +144,10 @@ static void scan(peer *p) {
         kit_frame frame;
         copy_out(p, p->scanned, &frame, FRAME);
         p->scanned += FRAME + (uint64_t)frame.bytes;
-        if (frame.key == KEY_ABORT && p->culprit < 0)
+        if ((frame.key == KEY_ABORT || frame.key == KEY_LEAVE) && p->culprit < 0) {
             p->culprit = frame.step < KIT_PARTIES ? (int)frame.step : KIT_PARTIES;
+            p->final = frame.key == KEY_ABORT;
+        }
     }
 }
 
@@ -394,10 +405,9 @@ static int flush(kit_executor *e, int who) {
 
 /* ---- messages ---- */
 
-static int receive(kit_executor *e, const kit_instruction *i) {
-    const int who = (int)i->p[0];
+/* The message that is due next from a peer, into its place. */
+static int take(kit_executor *e, int who, kit_frame expected, uint8_t *place) {
     peer *p = &e->peers[who];
-    const kit_frame expected = {(uint64_t)e->step, (uint32_t)i->p[1], (uint32_t)i->p[2]};
     int64_t since = 0;
     kit_frame got;
     e->waiting = 0;
@@ -406,7 +416,7 @@ static int receive(kit_executor *e, const kit_instruction *i) {
             if (await_bytes(e, who, &since))
                 return -1;
         copy_out(p, p->head, &got, FRAME);
-        if (got.key == KEY_ABORT)
+        if (got.key == KEY_ABORT || got.key == KEY_LEAVE)
             return aborted(e, who);
         if (got.key == KEY_ALIVE && got.bytes == 0) {
             consume(p, FRAME);
@@ -417,13 +427,20 @@ static int receive(kit_executor *e, const kit_instruction *i) {
     } while (got.key == KEY_ALIVE);
     consume(p, FRAME);
     const uint64_t there = p->tail - p->head, had = there < got.bytes ? there : got.bytes;
-    copy_out(p, p->head, e->arena + i->out, had);
+    copy_out(p, p->head, place, had);
     consume(p, had);
-    p->into = e->arena + i->out + had;
+    p->into = place + had;
     p->wanted = got.bytes - had;
     while (p->wanted)
         if (await_bytes(e, who, &since))
             return -1;
+    return 0;
+}
+
+static int receive(kit_executor *e, const kit_instruction *i) {
+    const kit_frame expected = {(uint64_t)e->step, (uint32_t)i->p[1], (uint32_t)i->p[2]};
+    if (take(e, (int)i->p[0], expected, e->arena + i->out))
+        return -1;
     e->counters.messages_received++;
     return 0;
 }
@@ -561,7 +578,7 @@ static int prepare(kit_executor *e, const kit_program *program) {
                 continue;
             if (i->p[0] < 0 || i->p[0] >= KIT_PARTIES || !e->peers[i->p[0]].connection ||
                 (i->op != KIT_FLUSH &&
-                 (i->p[1] < 0 || i->p[1] >= KEY_ALIVE || i->p[2] < 0 || i->p[2] > UINT32_MAX)))
+                 (i->p[1] < 0 || i->p[1] >= KEY_MEET || i->p[2] < 0 || i->p[2] > UINT32_MAX)))
                 return fail(e, KIT_ERROR_SYSTEM, -1, "a message to nobody, or without bounds");
             if (i->p[0] != who)
                 continue;
@@ -657,8 +674,8 @@ static int go(kit_executor *e, const kit_program *program) {
 }
 
 /* Tells the peers that are left who is at fault, for a short while at most, and ends. */
-static void last_words(kit_executor *e, int culprit) {
-    const kit_frame frame = {(uint64_t)culprit, KEY_ABORT, 0};
+static void last_words(kit_executor *e, int culprit, int final) {
+    const kit_frame frame = {(uint64_t)culprit, final ? KEY_ABORT : KEY_LEAVE, 0};
     const int64_t until = now() + LAST_WORDS_MS * (int64_t)1000000;
     e->over = 1;
     for (int who = 0; who < KIT_PARTIES; who++) {
@@ -701,7 +718,7 @@ static int end(kit_executor *e, int failed) {
         if (e->peers[who].connection)
             e->counters.writes += kit_connection_writes(e->peers[who].connection);
     if (failed && !e->over)
-        last_words(e, e->error->culprit);
+        last_words(e, e->error->culprit, e->error->final);
     e->error = NULL;
     return failed;
 }
@@ -711,6 +728,35 @@ int kit_executor_run(kit_executor *e, const kit_program *program, kit_error *tol
     e->instruction = 0;
     return end(
         e, begin(e, program->time_limit, program->silence_limit, told) || go(e, program) ? -1 : 0);
+}
+
+static int meet(kit_executor *e, uint64_t said, uint64_t heard[KIT_PARTIES]) {
+    const kit_frame frame = {(uint64_t)e->step, KEY_MEET, sizeof said};
+    for (int who = 0; who < KIT_PARTIES; who++) {
+        peer *p = &e->peers[who];
+        if (!p->connection)
+            continue;
+        enqueue(p, &frame, FRAME); /* the queue is empty between runs, and larger than this */
+        enqueue(p, &said, sizeof said);
+        if (flush(e, who))
+            return -1;
+    }
+    heard[e->me] = said;
+    for (int who = 0; who < KIT_PARTIES; who++) {
+        if (!e->peers[who].connection)
+            continue;
+        if (take(e, who, frame, (uint8_t *)&heard[who]))
+            return -1;
+        e->counters.bytes_received -= MEETING; /* counted are the plan's own */
+    }
+    return 0;
+}
+
+int kit_executor_meet(kit_executor *e, int64_t step, uint64_t said, uint64_t heard[KIT_PARTIES],
+                      double time_limit, double silence_limit, kit_error *told) {
+    e->step = step;
+    e->instruction = -1;
+    return end(e, begin(e, time_limit, silence_limit, told) || meet(e, said, heard) ? -1 : 0);
 }
 
 /* What is left of a peer after the last step: nothing but signs of life and the end. */
@@ -799,7 +845,7 @@ kit_executor *kit_executor_new(uint8_t *arena, const int32_t *index,
         while (p->capacity < (uint64_t)window[who])
             p->capacity *= 2;
         p->ring = OPENSSL_malloc(p->capacity);
-        p->queue = OPENSSL_malloc(p->room = FRAME);
+        p->queue = OPENSSL_malloc(p->room = MEETING + FRAME);
         complete = p->ring && p->queue;
     }
     if (complete)

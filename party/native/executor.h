@@ -40,6 +40,8 @@ typedef struct {
     int32_t peer;
     int32_t culprit;
     int32_t trouble;
+    int32_t final; /* it cannot be mended by connecting again */
+    int32_t unused;
     int64_t step;
     int64_t instruction;
     kit_frame expected; /* of a bad frame */
@@ -78,6 +80,11 @@ typedef struct {
 
 /* 0, or -1 with the error told: then the peers have been told as well and the executor is over. */
 int kit_executor_run(kit_executor *executor, const kit_program *program, kit_error *error);
+
+/* Between two runs: 0 once every party has got to this step and said its number, by party. */
+int kit_executor_meet(kit_executor *executor, int64_t step, uint64_t said,
+                      uint64_t heard[KIT_PARTIES], double time_limit, double silence_limit,
+                      kit_error *error);
 
 /* Ends all connections in order: 0 once every peer has said that it sends no more. */
 int kit_executor_finish(kit_executor *executor, double time_limit, double silence_limit,

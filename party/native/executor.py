@@ -13,7 +13,7 @@ import numpy.typing as npt
 from party.native.channel import Connection
 from party.native.instructions import INSTRUCTION, Op
 from party.native.library import PARTY_COUNT, ErrorRecord, Frame, Program, library
-from party.process.errors import TIME_IS_UP, JobError
+from party.process.errors import TIME_IS_UP, Cause, JobError
 
 SPIN = 50
 """Reads tried before a thread sleeps; on few cores, more of them takes time from the peers."""
@@ -49,17 +49,40 @@ PATIENCE = 10
 """``KIT_PATIENCE``: a peer that is alive may hold up what is due for so many limits of silence."""
 
 
+NO_MEMORY = "out of memory"
+
+_CAUSES: dict[Kind, Cause] = {
+    Kind.PEER_GONE: "peer-unreachable",
+    Kind.BAD_FRAME: "peer-failed",
+    Kind.ABORTED: "peer-failed",
+    Kind.STOPPED: "stopped",
+    Kind.TIME_LIMIT: "time-limit",
+    Kind.SILENCE: "peer-unreachable",
+    Kind.STALLED: "peer-unreachable",
+    Kind.ARITHMETIC: "internal",
+    Kind.SYSTEM: "internal",
+}
+
+
 class RunError(JobError):
     """A run ended before its last step.
 
     ``kind``: why. ``peer``: the party (0, 1, 2) it ended with, if any. ``culprit``: the party at
     error: for ABORTED the one that ``peer`` names. ``step``: the step in which it happened.
+    ``final``: whether new connections to the same peers cannot help.
     """
 
     def __init__(
-        self, kind: Kind, peer: int | None, step: int, text: str, culprit: int | None = None
+        self,
+        kind: Kind,
+        peer: int | None,
+        step: int,
+        text: str,
+        culprit: int | None = None,
+        final: bool = True,
     ) -> None:
-        super().__init__(text)
+        super().__init__(text, cause=_CAUSES[kind] if text != NO_MEMORY else "out-of-memory")
+        self.final = final
         self.kind = kind
         self.peer = peer
         self.step = step
@@ -121,7 +144,7 @@ class Executor:
             spin,
         )
         if not self._handle:
-            raise RunError(Kind.SYSTEM, None, 0, "out of memory")
+            raise RunError(Kind.SYSTEM, None, 0, NO_MEMORY)
         self._me = me
         self._final: tuple[dict[str, int], int] | None = None
         self._counters = self._library.kit_executor_counters(self._handle).contents
@@ -200,6 +223,20 @@ class Executor:
             if self._library.kit_executor_run(self._ready(), program, record):
                 raise self._error(record, code, silence_limit_s)
 
+    def meet(
+        self, step: int, said: int, time_limit_s: float = 0.0, silence_limit_s: float = 0.0
+    ) -> tuple[int, int, int]:
+        """Wait, between two runs, until all three have got to this step; returns the numbers that
+        they say there, by party, one's own too. Raises RunError, as ``run`` does."""
+        heard = (ctypes.c_uint64 * PARTY_COUNT)()
+        record = ErrorRecord()
+        with self._running:
+            if self._library.kit_executor_meet(
+                self._ready(), step, said, heard, time_limit_s, silence_limit_s, record
+            ):
+                raise self._error(record, None, silence_limit_s)
+        return heard[0], heard[1], heard[2]
+
     def finish(self, time_limit_s: float = 0.0, silence_limit_s: float = 120.0) -> None:
         """End every connection in order: returns once each peer has said that it sends no more.
 
@@ -274,7 +311,7 @@ class Executor:
                 text = f"instruction {at}{name} {_TROUBLES[record.trouble]}"
             case Kind.SYSTEM:
                 text = detail
-        return RunError(kind, peer, record.step, text, record.culprit)
+        return RunError(kind, peer, record.step, text, record.culprit, bool(record.final))
 
     def _because_of(self, peer: int | None, culprit: int) -> str:
         if culprit == peer:

@@ -38,13 +38,23 @@ def printable(value: object, longest: int = 200) -> str:
 class KitError(Exception):
     """A failure that a user can act on. Use one of the two kinds below.
 
-    What is wrong, and what to do, may be several lines each.
+    What is wrong, and what to do, may be several lines each. ``cause``: for machines; without one
+    it is that of its kind.
     """
 
     exit_code: int
+    cause: Cause = "internal"
 
-    def __init__(self, what: str, where: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        where: str | None = None,
+        hint: str | None = None,
+        cause: Cause | None = None,
+    ) -> None:
         super().__init__(what)
+        if cause is not None:
+            self.cause = cause
         self.what = what
         self.where = where
         self.hint = hint
@@ -62,6 +72,7 @@ class InputError(KitError):
     """Wrong input or usage; nothing was done and nothing was sent. Exit code 2."""
 
     exit_code = 2
+    cause = "own-input"
 
 
 class JobError(KitError):

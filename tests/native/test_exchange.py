@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -641,3 +642,56 @@ def test_an_executor_does_not_use_a_connection_that_was_closed(parties: Parties)
     connection.close()
     with pytest.raises(ChannelError, match="the connection is closed"):
         executor.run(other_way(BOB, 64), 0, 1)
+
+
+def test_who_meets_hears_what_all_three_say_and_none_of_it_is_counted(parties: Parties) -> None:
+    """Before a run, and behind one, in which the window is in use."""
+    for p in range(3):
+        parties.seat(p, 128)
+    heard: dict[int, tuple[int, int, int]] = {}
+
+    def meet(p: int, step: int) -> None:
+        heard[p] = parties.executors[p].meet(step, 2**40 * p + step, LIMIT_S, LIMIT_S)
+
+    for step in (0, 1):
+        for task in [Task(partial(meet, p, step)) for p in range(3)]:
+            task.well()
+        assert set(heard.values()) == {(step, 2**40 + step, 2**41 + step)}
+        for task in [parties.run(p, ring(p, 64), 1, first=step) for p in range(3)]:
+            task.well()
+    for p in range(3):
+        counters = parties.executors[p].counters
+        assert counters["bytes_sent"] == counters["bytes_received"] == 2 * (16 + 64)
+
+
+def test_who_meets_at_another_step_is_found_out(parties: Parties) -> None:
+    def meet(p: int) -> None:
+        parties.executors[p].meet(4 + p, 0, LIMIT_S, LIMIT_S)
+
+    for p in (ALICE, BOB):
+        parties.seat(p, 64, peers=[ALICE, BOB])
+    tasks = [Task(partial(meet, p)) for p in (ALICE, BOB)]
+    assert {task.ill().kind for task in tasks} & {Kind.BAD_FRAME}
+
+
+def test_an_end_says_whether_it_is_for_good(parties: Parties) -> None:
+    """A peer that is gone, or was stopped, may come back; one whose time is up, or that is wrong,
+    does not. Whoever hears of it from another hears that too."""
+    parties.seat(ALICE, 64)
+    parties.seat(SERVER, 64, peers=[ALICE])
+    alice = parties.run(ALICE, other_way(BOB, 64))
+    server = parties.run(SERVER, other_way(ALICE, 64))
+    parties.die(BOB)
+    assert not alice.ill().final and not server.ill().final
+
+
+@pytest.mark.parametrize("final", [False, True])
+def test_a_stop_is_not_for_good_and_a_time_limit_is(parties: Parties, final: bool) -> None:
+    parties.seat(ALICE, 64)
+    parties.seat(BOB, 64)
+    alice = parties.run(ALICE, other_way(BOB, 64))
+    bob = parties.run(BOB, other_way(SERVER, 64), limit_s=0.1 if final else LIMIT_S)
+    if not final:
+        parties.executors[BOB].stop()
+    assert bob.ill().kind is (Kind.TIME_LIMIT if final else Kind.STOPPED)
+    assert alice.ill().final is final

@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define ABORT 0xFFFFFFFFu
 #define ALIVE 0xFFFFFFFEu
+#define LEAVE 0xFFFFFFFDu
 
 enum { FRAME = 16, PEERS = 2, PARTS = 12, STEPS = 5, SEGMENTS = 256, LIMIT_S = 50, SILENCE_S = 4 };
 enum { LARGEST = 70000, MOST_PIECES = 500, RECORD = 16384, BUFFER = 131072, BRIEFLY_NS = 1000 };
@@ -461,9 +462,11 @@ static void event(input *in) {
         say(p, bytes, take(in) % FRAME);
         break;
     }
-    case 6: /* it gives up */
-        say_frame(p, (kit_frame){take(in) % 5, ABORT, 0}, 0);
+    case 6: { /* it gives up, for good or not */
+        const unsigned drawn = take(in);
+        say_frame(p, (kit_frame){drawn % 5, drawn / 5 % 2 ? LEAVE : ABORT, 0}, 0);
         break;
+    }
     case 7: /* signs of life */
         for (int k = take(in) % 8; k >= 0; k--)
             say_frame(p, (kit_frame){take(in), ALIVE, 0}, 0);
@@ -521,7 +524,7 @@ static reading read_stream(kit_connection *p) {
         kit_frame got, expected = {0, 0, 0};
         memcpy(&got, p->stream + at, FRAME);
         const int more = due(r.frames, KIT_RECV, p->party, &expected);
-        if (got.key == ABORT)
+        if (got.key == ABORT || got.key == LEAVE)
             r.aborts = 1;
         at += FRAME;
         if (got.key == ALIVE && got.bytes == 0)
@@ -559,7 +562,7 @@ static void check_heard(const kit_connection *p, int failed) {
             CLAIM(got.bytes == 0);
             continue;
         }
-        if (got.key == ABORT) {
+        if (got.key == ABORT || got.key == LEAVE) {
             CLAIM(failed && got.bytes == 0 && got.step < KIT_PARTIES && at == p->heard_bytes);
             return;
         }
