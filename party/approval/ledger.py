@@ -7,7 +7,6 @@ as a whole, durably, for each entry: after a crash it has the entry, or nothing 
 from __future__ import annotations
 
 import hashlib
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +17,7 @@ from party.agreement.job import Party
 from party.approval.approval import Hex, moment
 from party.approval.envelope import canonical
 from party.process import files
-from party.process.errors import InputError, JobError
+from party.process.errors import InputError
 
 NAME = "ledger.jsonl"
 
@@ -80,11 +79,17 @@ class Ledger:
         """The hash of the last entry; zeros where there is none."""
         return self.entries[-1].hash if self.entries else _START
 
-    def openings(self, approval: str) -> int:
-        """How many results were opened by an approval of this digest."""
+    def openings(self, approval: str, beside: str | None = None) -> int:
+        """How many results were opened by an approval of this digest, beside those of one run."""
         return sum(
-            approval in one.approvals.values() for one in self.entries if one.event == "opening"
+            approval in one.approvals.values()
+            for one in self.entries
+            if one.event == "opening" and one.run != beside
         )
+
+    def has_opened(self, run: str) -> bool:
+        """Whether the result of a run was opened."""
+        return any(one.event == "opening" and one.run == run for one in self.entries)
 
     def append(self, event: Literal["opening", "done"], **more: Any) -> Entry:
         """Write an entry; on return it is on the disk. Raises JobError where it cannot be."""
@@ -98,11 +103,6 @@ class Ledger:
         entry = entry.model_copy(update={"hash": entry.hashed()})
         text = self._text + entry.line()
         files.replace(self.path, text, called="the ledger")
-        try:
-            _sync(self.path.parent)
-        except OSError as error:
-            what = f"the ledger may not be on the disk: {error.strerror}"
-            raise JobError(what, str(self.path)) from None
         self._text = text
         self.entries.append(entry)
         return entry
@@ -131,12 +131,3 @@ def entries(text: bytes, where: str) -> list[Entry]:
         found.append(entry)
         previous = entry.hash
     return found
-
-
-def _sync(directory: Path) -> None:
-    """Have the directory on the disk, with the name of the file that was replaced in it."""
-    number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

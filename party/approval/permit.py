@@ -25,12 +25,15 @@ class Permit:
         approvals: of all three, as they were checked; none where the job asks for none.
         digests: of these approvals.
         ledger: the party's own.
+        resumes: the run that the party may go on with from the point before its opening. What it
+            opens then is what it has opened, if it has: that is no other opening.
     """
 
     job: Job
     ledger: Ledger
     approvals: dict[Party, Approval] = field(default_factory=dict)
     digests: dict[Party, str] = field(default_factory=dict)
+    resumes: str | None = None
 
     def check(self, plan: str | None) -> None:
         """That this plan may run now; None where it is made after rows are matched. Raises
@@ -49,16 +52,25 @@ class Permit:
         """Write down, durably, that this party opens the result of a run; only then may its share
         of it leave. Raises JobError where that may not be, or cannot be written."""
         if problem := self._problem():
-            raise JobError(f"nothing was opened: {problem}", hint=_NEW)
+            raise JobError(f"nothing was opened: {problem}", hint=_NEW, cause="refused")
         self.ledger.append(
             "opening", job=self.job.digest, plan=plan, run=run, approvals=self.digests
         )
+
+    def goes_on(self, run: str | None, plan: str) -> None:
+        """The parties go on with a run at or behind the point before its opening; None where they
+        begin one, or go back to before that point: what they open then is another result.
+
+        Raises JobError where no approval is left for another."""
+        self.resumes = run
+        if problem := self._problem():
+            raise JobError(problem, hint=_NEW, cause="refused")
 
     def _problem(self) -> str | None:
         if expired := _expired(self.approvals):
             return expired
         for party, approval in self.approvals.items():
-            used = self.ledger.openings(self.digests[party])
+            used = self.ledger.openings(self.digests[party], beside=self.resumes)
             if used >= approval.runs:
                 times = "once" if used == 1 else f"{used} times"
                 allowed = "one run" if approval.runs == 1 else f"{approval.runs} runs"
@@ -77,13 +89,15 @@ def permitted(
     table_digest: str | None,
     kit: str,
     image: str | None,
+    resumes: str | None = None,
 ) -> Permit:
-    """A party's permit: the three approvals in a directory, checked, and its ledger.
+    """A party's permit: the three approvals in a directory, checked, and its ledger; ``resumes``
+    is the run of its checkpoints, if it has any from the point before an opening on.
 
     Raises InputError for the first that is missing, not signed by the key that the job names, for
     another party, job, table, software or image, expired or used up.
     """
-    permit = Permit(job, Ledger(output / NAME))
+    permit = Permit(job, Ledger(output / NAME), resumes=resumes)
     pins = job.identities
     if pins is None or not pins.approvals:
         if approvals is not None:

@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,14 @@ def unwritable(error: OSError, what: str, path: Path) -> InputError:
 
 
 def replace(
-    path: Path, content: bytes, mode: int = 0o600, called: str = "the file", where: str = ""
+    path: Path,
+    content: bytes | Iterable[bytes],
+    mode: int = 0o600,
+    called: str = "the file",
+    where: str = "",
 ) -> None:
-    """Put ``content`` where whatever stood at ``path`` was, durably and in one moment.
+    """Put ``content``, whole or part by part, where whatever stood at ``path`` was, durably and in
+    one moment: the file, and its name in the directory.
 
     Raises JobError when the disk refuses; ``called`` and ``where`` are for its text.
     """
@@ -56,15 +61,27 @@ def replace(
     try:
         number = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(number, "wb") as stream:
-            stream.write(content)
+            for part in (content,) if isinstance(content, bytes) else content:
+                stream.write(part)
             stream.flush()
             os.fsync(number)
         making.replace(path)
+        _sync(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             making.unlink()
         what = f"cannot write {called}: {error.strerror}"
-        raise JobError(what, where or str(path)) from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise JobError(what, where or str(path), cause="disk-full" if full else None) from None
+
+
+def _sync(directory: Path) -> None:
+    """Have the directory on the disk, with the name of the file that was replaced in it."""
+    number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def replace_json(path: Path, value: Any, mode: int = 0o600) -> None:
