@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 AUTHORITY, CERTIFICATE, KEY = "ca.crt", "tls.crt", "tls.key"
 """The files of a key directory."""
 
+CHECKPOINT_KEY = "checkpoint.key"
+"""In a key directory, what a party's checkpoints are sealed with, if it keeps any: 32 bytes."""
+
+_CHECKPOINT_KEY_BYTES = 32
 _LARGEST = 64 * 1024
 _MAKE = "make keys with: deployer certs new --job JOB --output DIR"
 _RENEW = "get a new one: deployer certs renew, then certs sign at the authority's holder"
@@ -329,6 +333,25 @@ def _pem(certificates: list[x509.Certificate]) -> bytes:
 def _digest(files: Mapping[str, bytes]) -> str:
     parts = [hashlib.sha256(files[name]).digest() for name in (AUTHORITY, CERTIFICATE, KEY)]
     return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def read_checkpoint_key(directory: Path) -> bytes | None:
+    """The key of a party's checkpoints; None where its key directory has none.
+
+    Raises InputError for a file that is not 32 bytes, or not its owner's alone.
+    """
+    file = directory / CHECKPOINT_KEY
+    make = "make one: head -c 32 /dev/urandom > checkpoint.key; chmod 600 checkpoint.key"
+    try:
+        key = _read(file, private=True)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unreadable(error, "the key of checkpoints", file) from None
+    if len(key) != _CHECKPOINT_KEY_BYTES:
+        what = f"the key of checkpoints has {len(key)} bytes, and must have 32"
+        raise InputError(what, str(file), make)
+    return key
 
 
 def _read_directory(directory: Path, party: Party) -> dict[str, bytes]:

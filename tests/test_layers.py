@@ -13,7 +13,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("party.cli",),
     ("party.runtime", "party.scoring"),
     ("party.compiler",),
-    ("party.reporting", "party.channel"),
+    ("party.reporting", "party.channel", "party.checkpoints"),
     ("party.audit", "party.schedule"),
     ("party.meaning",),
     ("party.plan",),

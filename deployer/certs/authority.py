@@ -26,7 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from party.agreement.job import PARTIES, Party
 from party.agreement.pins import PREFIX
-from party.identity import AUTHORITY, CERTIFICATE, KEY, identity, read_certificates
+from party.identity import AUTHORITY, CERTIFICATE, CHECKPOINT_KEY, KEY, identity, read_certificates
 from party.process.errors import InputError, printable
 from party.process.files import unreadable, unwritable
 
@@ -137,6 +137,7 @@ def make_party(authority: Authority, party: Party, days: float = PARTY_DAYS) -> 
         AUTHORITY: pem(authority.certificate),
         CERTIFICATE: pem(issue(authority, party, key.public_key(), days)),
         KEY: pem(key),
+        CHECKPOINT_KEY: secrets.token_bytes(32),
     }
 
 
@@ -276,7 +277,7 @@ def write_files(directory: Path, files: dict[str, bytes]) -> None:
     """Write new files, private keys readable by their owner alone, into a private directory."""
     directory.mkdir(mode=0o700, exist_ok=True)
     for name, content in files.items():
-        mode = 0o600 if name in (KEY, AUTHORITY_KEY, APPROVAL_KEY) else 0o644
+        mode = 0o600 if name in (KEY, AUTHORITY_KEY, APPROVAL_KEY, CHECKPOINT_KEY) else 0o644
         number = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(number, "wb") as stream:
             stream.write(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -39,6 +40,7 @@ from party.approval import public_digest, read_private_key
 from party.identity import (
     AUTHORITY,
     CERTIFICATE,
+    CHECKPOINT_KEY,
     KEY,
     certificate_digest,
     check_certificate,
@@ -47,6 +49,7 @@ from party.identity import (
     key_digest,
     load_keys,
     read_certificates,
+    read_checkpoint_key,
 )
 from party.process.errors import InputError
 
@@ -125,13 +128,18 @@ def renew(
     Example: deployer certs renew keys/bob --output keys/bob-2
     """
     job_name, party = _named_in(directory)
-    _make_request(job_name, party, output)
+    # What lies on the party's disk stays readable.
+    _make_request(job_name, party, output, read_checkpoint_key(directory))
 
 
-def _make_request(job_name: str, party: Party, output: Path) -> None:
+def _make_request(
+    job_name: str, party: Party, output: Path, checkpoint_key: bytes | None = None
+) -> None:
     key, asked = make_request(job_name, party)
     with new_directory(output) as directory:
-        write_files(directory, {KEY: pem(key), REQUEST: pem(asked)})
+        made = {KEY: pem(key), REQUEST: pem(asked)}
+        made[CHECKPOINT_KEY] = checkpoint_key or secrets.token_bytes(32)
+        write_files(directory, made)
     print(f"made {output}: send {REQUEST} to the authority, and put the {CERTIFICATE} and")
     print(f"{AUTHORITY} that come back beside {KEY}; then: deployer certs show {output}")
     _print_digest("key", key_digest(asked))

@@ -64,7 +64,7 @@ def test_one_command_makes_keys_that_every_party_accepts(tmp_path: Path, job: Pa
         assert found.identity == f"spiffe://fraud/{party}"
         left = found.expires - datetime.now(UTC)
         assert timedelta(days=29) < left <= timedelta(days=30)
-        assert sorted(tree(keys / party)) == ["ca.crt", "tls.crt", "tls.key"]
+        assert sorted(tree(keys / party)) == ["ca.crt", "checkpoint.key", "tls.crt", "tls.key"]
     assert sorted(tree(keys / "authority")) == ["ca.crt", "ca.key"]
 
 
@@ -139,7 +139,7 @@ def test_openssl_accepts_them_strictly(tmp_path: Path, job: Path, purpose: str) 
 def test_a_partys_key_never_leaves_it(tmp_path: Path, job: Path) -> None:
     run("authority", "--job", job, "--output", tmp_path / "authority")
     run("request", "bob", "--job", job, "--output", tmp_path / "bob")
-    assert sorted(tree(tmp_path / "bob")) == ["tls.csr", "tls.key"]
+    assert sorted(tree(tmp_path / "bob")) == ["checkpoint.key", "tls.csr", "tls.key"]
     said = run(
         *("sign", "bob", tmp_path / "bob/tls.csr"),
         *("--authority", tmp_path / "authority", "--output", tmp_path / "answer"),
