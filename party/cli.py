@@ -22,7 +22,8 @@ from party.approval import Permit, permitted
 from party.approval.receipt import Statement
 from party.channel import listen as bind
 from party.channel import versions
-from party.identity import Keys, load_keys
+from party.checkpoints import Store
+from party.identity import CHECKPOINT_KEY, Keys, load_keys, read_checkpoint_key
 from party.models.health import Health, WrongModelError
 from party.process import children, files, streams
 from party.process.errors import InputError, JobError, KitError
@@ -76,6 +77,9 @@ class Options:
     stay: bool
     approvals: Path | None
     image: str | None
+    checkpoints: Path | None
+    checkpoint_every: float
+    rejoin_limit: float
 
 
 JobOption = Annotated[
@@ -125,6 +129,18 @@ ImageOption = Annotated[
     str | None,
     typer.Option("--image", metavar="DIGEST", help="Of the image that this is, for approvals."),
 ]
+CheckpointsOption = Annotated[
+    Path | None,
+    typer.Option("--checkpoints", help="Directory, if keys has a checkpoint.key. In --output."),
+]
+EveryOption = Annotated[
+    float,
+    typer.Option("--checkpoint-every", min=0.001, max=3600, metavar="SECONDS", help="About."),
+]
+RejoinOption = Annotated[
+    float,
+    typer.Option("--rejoin-limit", min=0, metavar="SECONDS", help="For a lost party; 0: none."),
+]
 
 
 def _holder(party: Party, summary: str) -> None:
@@ -146,6 +162,9 @@ def _holder(party: Party, summary: str) -> None:
         stay: StayOption = False,
         approvals: ApprovalsOption = None,
         image: ImageOption = None,
+        checkpoints: CheckpointsOption = None,
+        checkpoint_every: EveryOption = 5.0,
+        rejoin_limit: RejoinOption = 600.0,
     ) -> None:
         options = Options(
             job,
@@ -162,6 +181,9 @@ def _holder(party: Party, summary: str) -> None:
             stay,
             approvals,
             image,
+            checkpoints,
+            checkpoint_every,
+            rejoin_limit,
         )
         play(party, options)
 
@@ -185,6 +207,9 @@ def server(
     stay: StayOption = False,
     approvals: ApprovalsOption = None,
     image: ImageOption = None,
+    checkpoints: CheckpointsOption = None,
+    checkpoint_every: EveryOption = 5.0,
+    rejoin_limit: RejoinOption = 600.0,
 ) -> None:
     """Help to compute, and hold nothing."""
     options = Options(
@@ -202,6 +227,9 @@ def server(
         stay,
         approvals,
         image,
+        checkpoints,
+        checkpoint_every,
+        rejoin_limit,
     )
     play("server", options)
 
@@ -304,7 +332,8 @@ def _do(
     traffic: dict[str, int],
 ) -> None:
     started_s = result.process_age_s()
-    keys, table, identifiers, permit, table_s = _ready(party, options, job, status)
+    store = _store(party, options, job, log)
+    keys, table, identifiers, permit, table_s = _ready(party, options, job, status, store)
     doubts = job.doubts if table is None else result.doubts(job, party, table)
     if table is not None and table.notice is not None:
         log.say(f"notice: {table.notice}")
@@ -329,6 +358,9 @@ def _do(
             status=status,
             traffic=traffic,
             permit=permit,
+            checkpoints=store,
+            checkpoint_every_s=options.checkpoint_every,
+            rejoin_s=options.rejoin_limit,
         ),
     )
     job = outcome.job or job  # with the number of rows that an alignment has found
@@ -354,6 +386,7 @@ def _do(
     table_bytes = 0 if table is None else table.matrix.nbytes
     report = _write_report(options, party, job, outcome, traffic, table_bytes)
     _write_receipt(options, party, job, outcome, permit, report)
+    store.clear()
     status.enter("done", "done", step=outcome.steps or job.steps, epoch=job.epochs)
     if outcome.opened and sys.stdout.isatty():
         # Only for eyes: whatever collects the output of processes is not to have the model.
@@ -366,8 +399,20 @@ def _do(
             print(f"warning: {warning}")
 
 
+def _store(party: Party, options: Options, job: Job, log: Log) -> Store:
+    """Where the party keeps checkpoints, if it has a key for them."""
+    key = None if options.runtime == "tensorflow" else read_checkpoint_key(options.keys)
+    if key is None and options.runtime != "tensorflow":
+        log.say(
+            f"notice: the keys have no {CHECKPOINT_KEY}, so that no checkpoint is written: a run "
+            "that loses a peer goes on from memory, and one that is restarted begins again"
+        )
+    directory = options.checkpoints or options.output / "checkpoints"
+    return Store(directory, key, party, job.digest, versions()["kit"], log.say)
+
+
 def _ready(
-    party: Party, options: Options, job: Job, status: Status
+    party: Party, options: Options, job: Job, status: Status, store: Store
 ) -> tuple[Keys, Table | None, Identifiers | None, Permit, float]:
     """The party's keys, table, identifiers and permit, and how long it took to read them.
 
@@ -383,8 +428,14 @@ def _ready(
             if options.table is not None:
                 table, identifiers = _load(options.table, job, party, status)
             digest = None if table is None else table.digest
+            store.of_table(digest)
             about = versions()["kit"], options.image
-            permit = permitted(job, party, options.output, options.approvals, digest, *about)
+            behind = [one.lineage for one in store.points() if one.opening]
+            if job.matches and not behind and (rows := store.rows()) is not None:
+                behind = [rows.lineage]  # the first opening was how many rows are in common
+            permit = permitted(
+                job, party, options.output, options.approvals, digest, *about, *behind[-1:]
+            )
             return keys, table, identifiers, permit, time.monotonic() - begin
         except InputError as error:
             if not options.stay:
@@ -499,16 +550,20 @@ def _told(status: Status) -> Iterator[None]:
         yield
     except Stop:
         phase = status.snapshot().phase
-        failure = JobError(f"stopped while {_DOING.get(phase, phase)}")
-        status.enter("failed", failure.what)
+        failure = JobError(f"stopped while {_DOING.get(phase, phase)}", cause="stopped")
+        status.enter("failed", failure.what, cause=failure.cause)
         raise failure from None
     except KitError as failure:
         final = isinstance(failure, WrongModelError)
-        told = {"where": failure.where, "hint": failure.hint}
+        told = {"where": failure.where, "hint": failure.hint, "cause": failure.cause}
         status.enter("failed", failure.what, **told, **({"final": True} if final else {}))
         raise
+    except MemoryError:
+        lack = JobError("out of memory", hint=_MEMORY, cause="out-of-memory")
+        status.enter("failed", lack.what, hint=lack.hint, cause=lack.cause)
+        raise lack from None
     except Exception as error:
-        status.enter("failed", f"internal error: {place_of(error)}")
+        status.enter("failed", f"internal error: {place_of(error)}", cause="internal")
         raise
 
 
@@ -523,7 +578,10 @@ _DOING = {
     "plan": "preparing the plan",
     "joining": "waiting for the others",
     "aligning": "aligning the tables",
+    "rejoining": "looking for a party that was lost",
 }
+
+_MEMORY = "give this party more memory: deployer estimate says how much it takes"
 
 
 def _stay() -> None:

@@ -208,6 +208,7 @@ class _Parties:
         command += ["--job", "job.yaml", "--config", "config.json", "--keys", f"keys/{party}"]
         command += ["--output", str(own), "--cache", str(self.cache)]
         command += ["--runtime", self.runtime, "--wait", str(_WAIT_S)]
+        command += ["--rejoin-limit", "0"]  # whoever ends here is not started again
         if self.job.identities is not None and self.job.identities.approvals:
             command += ["--approvals", f"approvals/{party}"]
         if party in self.job.holders:

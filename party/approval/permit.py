@@ -57,7 +57,7 @@ class Permit:
             "opening", job=self.job.digest, plan=plan, run=run, approvals=self.digests
         )
 
-    def goes_on(self, run: str | None, plan: str) -> None:
+    def goes_on(self, run: str | None) -> None:
         """The parties go on with a run at or behind the point before its opening; None where they
         begin one, or go back to before that point: what they open then is another result.
 

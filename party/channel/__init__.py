@@ -7,8 +7,8 @@ something is to be said before, those of ``exchange``. Its parts:
 """
 
 from party.channel.agreement import PROTOCOL_VERSION, versions
-from party.channel.exchange import Messages
+from party.channel.exchange import Messages, PeerError
 from party.channel.join import Joined, join
 from party.channel.sockets import listen
 
-__all__ = ["PROTOCOL_VERSION", "Joined", "Messages", "join", "listen", "versions"]
+__all__ = ["PROTOCOL_VERSION", "Joined", "Messages", "PeerError", "join", "listen", "versions"]

@@ -22,7 +22,7 @@ from typing import Any
 from party.agreement.job import PARTIES, Job, Party
 from party.process.errors import JobError, KitError, printable
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Of the join and of the frames that follow it."""
 
 _LONGEST = 200
@@ -76,7 +76,8 @@ def difference(mine: dict[str, Any], theirs: dict[str, Any]) -> KitError | None:
         return f"{printable(field)}: {one} has {printable(a)}, {two} has {printable(b)}"
 
     def error(differences: list[str], hint: str) -> JobError:
-        return JobError(f"{one} and {two} disagree: {'; '.join(differences[:8])}", hint=hint)
+        what = f"{one} and {two} disagree: {'; '.join(differences[:8])}"
+        return JobError(what, hint=hint, cause="refused")
 
     def among(field: str, prefix: str) -> list[str]:
         a, b = first[field], second[field]

@@ -23,7 +23,7 @@ SILENCE_S = 120.0
 """So long a peer that is awaited may say nothing, unless told otherwise."""
 
 _HEADER = struct.Struct("<BQ")
-_DATA, _GIVES_UP = 1, 2
+_DATA, _GIVES_UP, _LEAVES = 1, 2, 3
 _WORDS_BYTES = 1200
 _RECORD = 1 << 14  # of TLS, at most
 _PIECE = 1 << 16
@@ -31,7 +31,21 @@ _LAST_WORDS_S = 2.0
 
 
 class PeerError(JobError):
-    """Another party is gone, has given up, or said what was not due."""
+    """Another party is gone, has given up, or said what was not due.
+
+    ``final``: whether a new connection to it cannot help.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        where: str | None = None,
+        final: bool = True,
+        party: Party | None = None,
+    ) -> None:
+        super().__init__(what, where, cause="peer-failed" if final else "peer-unreachable")
+        self.final = final
+        self.party = party
 
 
 class Messages:
@@ -56,20 +70,21 @@ class Messages:
             PeerError: it is gone, silent for too long, gives up, or the message has another size.
         """
         kind, said = _HEADER.unpack(self._read(sender, _HEADER.size, patience_s))
-        if kind == _GIVES_UP and said <= _WORDS_BYTES:
+        if kind in (_GIVES_UP, _LEAVES) and said <= _WORDS_BYTES:
             words = printable(self._read(sender, said, patience_s).decode(errors="replace"), 1200)
-            raise PeerError(f"{sender} gave up: {words}")
+            raise PeerError(f"{sender} gave up: {words}", None, kind == _GIVES_UP, sender)
         if kind != _DATA or said != size:
             raise PeerError(f"{sender} sent {said} bytes, where {size} were due")
         return self._read(sender, size, patience_s)
 
-    def give_up(self, error: KitError) -> None:
-        """Tell the others why, as far as they still listen."""
+    def give_up(self, error: KitError, final: bool = True) -> None:
+        """Tell the others why, as far as they still listen, and whether it is for good."""
+        kind = _GIVES_UP if final else _LEAVES
         words = error.what.encode()[:_WORDS_BYTES].decode(errors="ignore").encode()
         for party, connection in zip(PARTIES, self._connections, strict=True):
             if connection is not None:
                 with contextlib.suppress(JobError, OSError):
-                    self._write(party, _HEADER.pack(_GIVES_UP, len(words)) + words, _LAST_WORDS_S)
+                    self._write(party, _HEADER.pack(kind, len(words)) + words, _LAST_WORDS_S)
 
     def _of(self, party: Party) -> Connection:
         connection = self._connections[PARTIES.index(party)]
@@ -100,7 +115,7 @@ class Messages:
                     _await(connection, piece, sender, patience_s)
                     continue
                 if not piece:
-                    raise PeerError(f"{sender} went away")
+                    raise PeerError(f"{sender} went away", None, False, sender)
                 parts.append(piece)
                 missing -= len(piece)
         self.received += size
@@ -112,7 +127,7 @@ def _named(party: Party) -> Iterator[None]:
     try:
         yield
     except ChannelError as error:
-        raise PeerError(f"{party} went away", error.what) from None
+        raise PeerError(f"{party} went away", error.what, False, party) from None
 
 
 def _await(connection: Connection, want: Want, party: Party, patience_s: float) -> None:
@@ -121,4 +136,5 @@ def _await(connection: Connection, want: Want, party: Party, patience_s: float) 
     end = time.monotonic() + patience_s
     while not poll.poll(max(0.0, end - time.monotonic()) * 1000):
         if time.monotonic() >= end:
-            raise PeerError(f"nothing has been heard of {party} for {patience_s:g} s")
+            what = f"nothing has been heard of {party} for {patience_s:g} s"
+            raise PeerError(what, None, False, party)

@@ -505,7 +505,8 @@ class _Join:
             raise LinkError(f"it has a connection from another {self.party} already")
         if kind == "refusal" and (told := checked_refusal(message)) is not None:
             what, hint = told
-            error = JobError(f"{link.party} refused to start: {what}", hint=hint or None)
+            words = f"{link.party} refused to start: {what}"
+            error = JobError(words, hint=hint or None, cause="refused")
             self._refuse(error, what)
         elif kind == "hello" and link.stage is _Stage.HELLO:
             theirs = checked_hello(message)
@@ -675,7 +676,10 @@ class _Join:
         if known := [one for one in map(self._mismatch_of, awaited) if one is not None]:
             hint = known[0].hint
         return JobError(
-            f"{' and '.join(awaited)} did not come within {wait_s:g} s", "; ".join(where), hint
+            f"{' and '.join(awaited)} did not come within {wait_s:g} s",
+            "; ".join(where),
+            hint,
+            cause="peer-unreachable",
         )
 
     def _mismatch_of(self, party: Party) -> _Mismatch | None:

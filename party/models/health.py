@@ -90,6 +90,8 @@ class Health(BaseModel):
 class WrongModelError(JobError):
     """The training came to its end, and the model that it gave is none. Only another job helps."""
 
+    cause = "wrong-model"
+
 
 @dataclass
 class _Sums:

@@ -168,6 +168,12 @@ class _Collector:
         phase = GaugeMetricFamily("party_phase", "1 for the present phase.", labels=["phase"])
         phase.add_metric([state.phase], 1)
         yield phase
+        if state.cause is not None:
+            failed = GaugeMetricFamily("party_failed", "1 for why it failed.", labels=["cause"])
+            failed.add_metric([state.cause], 1)
+            yield failed
+        rejoins = "How often the run went on after a fault."
+        yield CounterMetricFamily("party_rejoins", rejoins, value=state.rejoins)
         for name, words, value in (
             ("epoch", "The epoch at hand, from 1.", state.epoch),
             ("epochs", "Epochs of the job.", state.epochs),

@@ -95,6 +95,14 @@ class Status:
         self._set(steps=job.steps, sizes=job.sizes)
         self._write()
 
+    def kept(self) -> None:
+        """There is a new checkpoint on the disk."""
+        self._set(checkpoint=now())
+
+    def rejoined(self) -> None:
+        """The run goes on after a fault."""
+        self._set(rejoins=self._state.rejoins + 1)
+
     def waiting(self, message: str, waiting_for: Sequence[Party]) -> None:
         """What the join is waiting for."""
         news = tuple(waiting_for) != self._state.waiting_for or not message.startswith("waiting")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from party.agreement.hosts import Address, Hosts
 from party.agreement.job import PARTIES, Job, Party
+from party.checkpoints import Store
 from party.identity import Keys
 from party.process.errors import InputError
 from party.reporting.documents import Aligned, Figures, Times
@@ -56,6 +57,9 @@ class Assignment:
     status: Status
     traffic: dict[str, int]  # counters, filled in while it runs
     permit: Permit
+    checkpoints: Store
+    checkpoint_every_s: float
+    rejoin_s: float  # for a peer that was lost; 0: none
 
     @property
     def index(self) -> int:

@@ -1,45 +1,37 @@
-"""The sealed runtime: a party's own schedule, run by the native executor over its connections."""
+"""The sealed runtime: a party's own schedule, run by the native executor over its connections.
+
+Connections come and go; what the party holds stays. Whoever loses a peer looks for it again, and
+the three go on from the newest point that all of them have.
+"""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
-from party.agreement.job import PARTIES, Job, Party
-from party.channel import Joined, Messages, join, listen
+from party.agreement.job import PARTIES, AlignedJob, Job, Party
+from party.channel import Joined, Messages, PeerError, join, listen
+from party.checkpoints import AlignedRows, Point
 from party.compiler import Prepared, prepared
 from party.identity import reloaded
-from party.models.interface import Stretch
 from party.models.registry import model_of
-from party.native import Executor, Kind, RunError
 from party.plan.parameters import PlanParameters
 from party.process import files
-from party.process.errors import JobError, KitError
+from party.process.errors import TIME_IS_UP, JobError, KitError
 from party.process.exit import Stop
 from party.reporting.documents import Aligned, Figures, Times
 from party.runtime import BUILDING, Assignment, Outcome
 from party.runtime.aligning import Rows, align, see_to_order
-from party.schedule import ROW_INSTRUCTIONS, Schedule, arena, opened_values, shares_of
-
-SILENCE_LIMIT_S = 120.0
-"""A peer that is connected and awaited, and says nothing for so long, is taken for gone. One that
-is alive has ten times as long for each message (``party.native.executor.PATIENCE``)."""
+from party.runtime.course import Course, LostError
+from party.runtime.meeting import Common, Holding, meet
 
 _BUILDING_S = 600.0
 """So long the others may be silent while they make their plans."""
 
-_LOOK_EVERY_S = 0.5
-_PACE_OVER = 10  # looks
-_LONG = 4  # runs, from which a stretch beside the training is told of
+LINGER_S = 20.0
+"""So long who has all that it needs still looks for a peer that may lack something."""
 
 
 def train(assignment: Assignment) -> Outcome:
@@ -47,91 +39,252 @@ def train(assignment: Assignment) -> Outcome:
 
     Tables that are aligned come first: how many rows the plan is for, the parties find out.
     """
-    job, clock, status = assignment.job, _Clock(), assignment.status
-    model = model_of(job.parameters)
-    table: Rows | None = None
-    aligned: Aligned | None = None
-    if not job.matches:
-        found = _prepared(job, assignment)
-        assignment.permit.check(found.schedule.plan_digest)
-        plan_s = clock.lap()
-        if assignment.table is not None:
-            own = assignment.table
-            table = model.at_home(job, assignment.party, own.matrix, own.room)
-        joined = _join(assignment, found.schedule.plan_digest)
-        connect_s = clock.lap()
-    else:
+    party = _Party(assignment)
+    if assignment.job.matches:
         assignment.permit.check(None)
-        joined = _join(assignment, job.digest)
-        connect_s = clock.lap()
-    with joined:
-        messages = Messages(joined.connections)
-        if job.align is not None and not job.matches:
-            with _told(messages):
+    else:
+        party.prepare(assignment.job)
+    wait_s = LINGER_S if party.has_all else assignment.wait_s
+    while True:
+        try:
+            with party.joined(wait_s) as joined:
+                party.go_on(joined)
+                return party.outcome()
+        except (LostError, PeerError) as error:
+            wait_s = party.after(error)
+        except JobError as error:
+            if error.cause == "peer-unreachable" and party.has_all:
+                return party.outcome()
+            if error.cause == "peer-unreachable" and party.lost is not None:
+                raise party.not_back(error) from None
+            raise
+
+
+@dataclass
+class _Party:
+    """A party through all its connections.
+
+    Attributes:
+        lost: what ended the last ones, and when the first ended without which the run has not
+            come on since.
+    """
+
+    assignment: Assignment
+    course: Course | None = None
+    found: Prepared | None = None
+    table: Rows | None = None
+    rows: AlignedRows | None = None
+    aligned: Aligned | None = None
+    points: list[Point] = field(default_factory=list)
+    last: Joined | None = None
+    lost: tuple[KitError, float] | None = None
+    number: int = -1
+    over_time: bool = False
+    train_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.clock = _Clock()
+        self.plan_s = self.connect_s = 0.0
+        store = self.assignment.checkpoints
+        self.points = store.points()
+        if self.assignment.job.matches:
+            self.rows = store.rows()
+
+    @property
+    def has_all(self) -> bool:
+        """Whether the party needs nothing more of the others."""
+        return self.course is not None and self.course.has_all
+
+    def prepare(self, job: Job) -> None:
+        """The schedule, and what the party's programs read."""
+        assignment = self.assignment
+        self.clock.lap()
+        self.found = _prepared(job, assignment)
+        if not job.matches:
+            assignment.permit.check(self.found.schedule.plan_digest)
+        if not job.matches and assignment.table is not None:
+            own = assignment.table
+            self.table = model_of(job.parameters).at_home(
+                job, assignment.party, own.matrix, own.room
+            )
+        self.course = Course(assignment, job, self.found.schedule)
+        self.course.take_up(self.points)
+        self.plan_s += self.clock.lap()
+
+    @contextmanager
+    def joined(self, wait_s: float) -> Iterator[Joined]:
+        """Connections to both others, who agree."""
+        self.clock.lap()
+        digest = self.assignment.job.digest
+        if not self.assignment.job.matches and self.found is not None:
+            digest = self.found.schedule.plan_digest
+        with _join(self.assignment, digest, wait_s, again=self.lost is not None) as self.last:
+            self.connect_s += self.clock.lap()
+            yield self.last
+
+    def go_on(self, joined: Joined) -> None:
+        """From where all three can, to the end."""
+        messages, assignment, job = (
+            Messages(joined.connections),
+            self.assignment,
+            self.assignment.job,
+        )
+        with _told(messages):
+            common = meet(messages, assignment.party, self._holding())
+            if self._is_done(common):
+                return
+            if not common.lineage and job.align is not None and not job.matches:
                 see_to_order(assignment, joined.run, messages)
-        if job.matches:
-            with _told(messages):
-                # How many rows are in common is a part of the result, and the first one.
-                assignment.permit.open(None, joined.run)
-                made = align(assignment, joined.run, messages)
-                align_s = clock.lap()
-                job, table = made.job, made.table
-                found = _prepared(job, assignment)
-                _agree(messages, assignment.party, found.schedule.plan_digest)
-            aligned = Aligned(
-                sizes=made.job.sizes,
+            if job.matches:
+                self._see_to_rows(joined, messages, common)
+            assert self.course is not None
+            self.course.go_to(common, joined.run)
+        if self.has_all:
+            return
+        self._say_where(common)
+        try:
+            self.course.through(joined, self.table)
+        finally:
+            self.train_s = self.clock.lap()
+
+    def _holding(self) -> Holding:
+        if self.course is not None:
+            return self.course.holding()
+        if self.rows is None:
+            return Holding()
+        lineage = self.rows.lineage
+        numbers = tuple(one.number for one in self.points if one.lineage == lineage)
+        every_ms = round(self.assignment.checkpoint_every_s * 1e3)
+        return Holding(lineage, "", numbers, every_ms)
+
+    def _is_done(self, common: Common) -> bool:
+        """Whether the party has all, and another has lost what it would take to do it again."""
+        if not self.has_all:
+            return False
+        assert self.course is not None
+        return common.number is None
+
+    def _see_to_rows(self, joined: Joined, messages: Messages, common: Common) -> None:
+        """Align, unless all three have the rows of one alignment; then the plan for them."""
+        assignment = self.assignment
+        if common.lineage:
+            assert self.rows is not None
+            if self.course is None:
+                made = AlignedJob.of(assignment.job, self.rows.sizes)
+                self.table = self.rows.table
+                assignment.status.aligned(made)
+                self.prepare(made)
+        else:
+            self.points = []
+            assignment.checkpoints.clear()
+            # How many rows are in common is a part of the result, and the first one.
+            assignment.permit.goes_on(None)
+            assignment.permit.open(None, joined.run)
+            self.clock.lap()
+            found = align(assignment, joined.run, messages)
+            align_s = self.clock.lap()
+            self.table = found.table
+            self.rows = AlignedRows(joined.run, found.job.sizes, found.table)
+            assignment.checkpoints.keep_rows(self.rows)
+            self.aligned = Aligned(
+                sizes=found.job.sizes,
                 align_s=align_s,
                 bytes_sent=messages.sent,
                 bytes_received=messages.received,
             )
-            plan_s = clock.lap()
-        schedule = found.schedule
-        room = arena(schedule)
-        executor = Executor(
-            room, schedule.index, joined.connections, assignment.index, schedule.window
-        )
-        status.enter("running", "all three are here and agree", run=joined.run[:16])
-        try:
-            run = _Run(assignment, job, executor, schedule, room, joined.run)
-            run.through(table)
-        finally:
-            assignment.traffic.update(executor.counters)
-    train_s = clock.lap()
-    used = None if job.matches or assignment.table is None else assignment.table.room
-    if used is not None:
-        model.back_from_home(job, assignment.party, used)
-    main = max(schedule.programs, key=lambda code: len(code.instructions))
-    opened = run.told | opened_values(schedule, room, "open")
-    kept = {} if job.receivers else shares_of(schedule, room, _model_values(job))
-    room.fill(0)  # shares and batches, of which a party that stays has no more need
+            self.prepare(found.job)
+        assert self.found is not None
+        _agree(messages, assignment.party, self.found.schedule.plan_digest)
 
-    return Outcome(
-        job=job,
-        opened=opened,
-        kept=kept,
-        steps=run.steps,
-        settled=run.has_settled,
-        plan_digest=schedule.plan_digest,
-        run=joined.run,
-        keys=joined.keys,
-        peers=joined.peers,
-        alignment=aligned,
-        times=Times(
-            plan_s=plan_s,
-            connect_s=connect_s,
-            train_s=train_s,
-            import_s=found.import_s,
-            build_s=found.build_s,
-            step_s=train_s / run.steps,
-        ),
-        figures=Figures(
-            plan_from_cache=found.from_cache,
-            rounds=main.rounds,
-            messages_per_step=len(main.messages),
-            instructions=len(main.instructions),
-            arena_bytes=schedule.arena_bytes,
-        ),
-    )
+    def _say_where(self, common: Common) -> None:
+        assert self.course is not None
+        status, run = self.assignment.status, self.course.lineage[:16]
+        words = "all three are here and agree"
+        if common.number is not None:
+            words = f"all three are here again, and go on at step {self.course.steps}"
+            status.rejoined()
+        elif common.without:
+            who = " and ".join(common.without)
+            words = f"{words}; {who} has nothing of the run before, so that all begin again"
+        status.enter("running", words, run=run)
+
+    # Losing peers.
+
+    def after(self, error: KitError) -> float:
+        """How long to look for who was lost. Raises the error where there is no use in it."""
+        assignment, now = self.assignment, time.monotonic()
+        limit = assignment.rejoin_s
+        final = isinstance(error, PeerError) and error.final
+        course, self.over_time = self.course, False
+        if course is not None and course.all_have_all:
+            limit = min(limit, LINGER_S)
+            if not limit:
+                return 0.0
+        if not limit or final:
+            raise error
+        number = -1 if course is None or not course.points else course.points[-1].number
+        if self.lost is None or number > self.number:
+            self.lost, self.number = (error, now), number
+        self.lost = (error, self.lost[1])
+        left = self.lost[1] + limit - now
+        if course is not None and course.time_left_s < left:
+            left = course.time_left_s
+            self.over_time = True
+        if left <= 0:
+            raise error
+        assignment.status.enter(
+            "rejoining", f"{error.what}; looking for the others, for {left:.0f} s at most"
+        )
+        return left
+
+    def not_back(self, error: JobError) -> JobError:
+        """Nobody came back in time."""
+        assert self.lost is not None
+        if self.over_time:
+            words = f"{TIME_IS_UP}: {self.lost[0].what}, and {error.what}"
+            return JobError(words, error.where, error.hint, cause="time-limit")
+        what = f"{self.lost[0].what}, and {error.what}"
+        return JobError(what, error.where, error.hint, cause="peer-unreachable")
+
+    def outcome(self) -> Outcome:
+        """What came of it."""
+        assignment, course, found = self.assignment, self.course, self.found
+        assert course is not None and found is not None
+        job, schedule = course.job, found.schedule
+        model = model_of(job.parameters)
+        if not job.matches and assignment.table is not None and assignment.table.room is not None:
+            model.back_from_home(assignment.job, assignment.party, assignment.table.room)
+        main = max(schedule.programs, key=lambda code: len(code.instructions))
+        kept = {} if job.receivers else course.shares(_model_values(job))
+        steps = max(course.steps, 1)
+        course.forget()
+        return Outcome(
+            job=job,
+            opened=course.opened,
+            kept=kept,
+            steps=course.steps,
+            settled=course.has_settled,
+            plan_digest=schedule.plan_digest,
+            run=course.lineage,
+            keys=assignment.keys if self.last is None else self.last.keys,
+            peers=course.peers,
+            alignment=self.aligned,
+            times=Times(
+                plan_s=self.plan_s,
+                connect_s=self.connect_s,
+                train_s=self.train_s,
+                import_s=found.import_s,
+                build_s=found.build_s,
+                step_s=self.train_s / steps,
+            ),
+            figures=Figures(
+                plan_from_cache=found.from_cache,
+                rounds=main.rounds,
+                messages_per_step=len(main.messages),
+                instructions=len(main.instructions),
+                arena_bytes=schedule.arena_bytes,
+            ),
+        )
 
 
 def _prepared(job: Job, assignment: Assignment) -> Prepared:
@@ -141,12 +294,13 @@ def _prepared(job: Job, assignment: Assignment) -> Prepared:
         return prepared(job, assignment.index, assignment.cache)
 
 
-def _join(assignment: Assignment, plan_digest: str) -> Joined:
+def _join(assignment: Assignment, plan_digest: str, wait_s: float, again: bool) -> Joined:
     """Meet the others; without a plan yet, the job's digest stands for it."""
     known = not assignment.job.matches
-    assignment.status.enter(
-        "joining", f"plan {plan_digest[:12]} is ready; joining" if known else "joining"
-    )
+    if not again:
+        assignment.status.enter(
+            "joining", f"plan {plan_digest[:12]} is ready; joining" if known else "joining"
+        )
     listener = listen(assignment.listen) if assignment.index < len(PARTIES) - 1 else None
     return join(
         assignment.job,
@@ -155,7 +309,7 @@ def _join(assignment: Assignment, plan_digest: str) -> Joined:
         assignment.keys,
         plan_digest,
         listener,
-        assignment.wait_s,
+        wait_s,
         assignment.status.waiting,
         reload=reloaded,
     )
@@ -167,10 +321,10 @@ def _told(messages: Messages) -> Iterator[None]:
     try:
         yield
     except Stop:
-        messages.give_up(JobError("it was stopped"))
+        messages.give_up(JobError("it was stopped"), final=False)
         raise
     except JobError as error:
-        messages.give_up(error)
+        messages.give_up(error, final=not isinstance(error, PeerError) or error.final)
         raise
     except KitError:
         # What is wrong with its table is this party's own affair.
@@ -190,6 +344,7 @@ def _agree(messages: Messages, party: Party, plan_digest: str) -> None:
                 f"{party} and {other} have different plans",
                 f"{party} has {plan_digest[:16]}, {other} has {digest[:16]}",
                 "install the same image at all three parties, with nothing changed",
+                cause="refused",
             )
 
 
@@ -197,203 +352,6 @@ def _model_values(job: Job) -> list[str]:
     """The values of the state that make up the model, and not the tables."""
     layout = PlanParameters.of(job).layout
     return model_of(job.parameters).weights(layout)
-
-
-@dataclass(frozen=True)
-class _Position:
-    """Where a run is.
-
-    Attributes:
-        first: runs of programs before the present stretch.
-        stretch: the present one; None after the last.
-        steps: steps of the training before it.
-    """
-
-    first: int
-    stretch: Stretch | None
-    steps: int
-
-    def steps_by(self, runs: int) -> int:
-        """Steps of the training among so many runs, of which the last are the stretch's."""
-        if self.stretch is None or not self.stretch.counted:
-            return self.steps
-        return self.steps + min(max(runs - self.first, 0), self.stretch.runs)
-
-    @property
-    def beside(self) -> str:
-        """What a longer stretch is that is no step of the training; empty for all others."""
-        if self.stretch is None or self.stretch.counted or self.stretch.runs < _LONG:
-            return ""
-        return "counting held-out rows" if self.steps else "sharing the tables"
-
-
-class _Run:
-    """The executor's work, in a thread of its own, so that signals and progress need not wait."""
-
-    def __init__(
-        self,
-        assignment: Assignment,
-        job: Job,
-        executor: Executor,
-        schedule: Schedule,
-        room: npt.NDArray[np.uint8],
-        name: str,
-    ) -> None:
-        self.name, self.permitted = name, assignment.job.matches  # where rows were matched
-        self.assignment, self.job = assignment, job
-        self.executor, self.schedule, self.room = executor, schedule, room
-        self.steps = 0
-        self.settled: str | None = None  # the last phase that has
-        self.done = threading.Event()
-        self.failure: BaseException | None = None
-        self.revealing = False
-        self.told: dict[str, npt.NDArray[np.float64]] = {}  # between the training and the end
-        self.at = _Position(0, None, 0)
-        self.asked: str | None = None  # the last phase that was asked about
-        limit = assignment.time_limit_s
-        self.deadline = None if limit is None else time.monotonic() + limit
-
-    def through(self, table: Rows | None) -> None:
-        """Every program in its order. Raises JobError where a party, a peer or a clock ends it."""
-        worker = threading.Thread(target=self._work, args=(table,), name="executor")
-        worker.start()
-        try:
-            self._watch()
-        except Stop:
-            self.executor.stop()
-            raise JobError(f"stopped at step {self._step()} of {self.job.steps}") from None
-        except BaseException:
-            self.executor.stop()
-            raise
-        finally:
-            worker.join()
-        if isinstance(self.failure, RunError):
-            raise self._explained(self.failure) from None
-        if self.failure is not None:
-            raise self.failure
-        self.assignment.status.step(self.steps, None, self.job.steps_per_epoch)
-
-    @property
-    def has_settled(self) -> bool | None:
-        """Whether the last phase has; None where nobody was told."""
-        return None if self.asked is None else self.settled == self.asked
-
-    def _permit(self) -> None:
-        """Writes down, once and before anything of the result leaves, that it is opened."""
-        if not self.permitted:
-            self.assignment.permit.open(self.schedule.plan_digest, self.name)
-            self.permitted = True
-
-    def _work(self, table: Rows | None) -> None:
-        try:
-            first = 0
-            for stretch, rows in self._with_rows():
-                if stretch.phase is not None and stretch.phase == self.settled:
-                    continue
-                self.at = _Position(first, stretch, self.steps)
-                if stretch.told is not None:  # what is opened then is a part of the result
-                    self._permit()
-                self._run(stretch.program, first, stretch.runs, rows, table)
-                first += stretch.runs
-                if stretch.counted:
-                    self.steps += stretch.runs
-                if stretch.told is not None and table is not None:
-                    self.told |= opened_values(self.schedule, self.room, stretch.program)
-                    stretch.told(self.told, table)
-                if stretch.asks:
-                    self.asked = stretch.phase
-                    told = opened_values(self.schedule, self.room, stretch.program)
-                    if all(value.all() for value in told.values()):
-                        self.settled = stretch.phase
-            self.at = _Position(first, None, self.steps)
-            self.revealing = True
-            if self.job.receivers:
-                self._permit()
-                self._run("open", first, 1, None, None)
-            self.executor.finish(self._left())
-        except BaseException as failure:
-            self.failure = failure
-        finally:
-            self.done.set()
-
-    def _run(
-        self,
-        name: str,
-        first: int,
-        steps: int,
-        rows: npt.NDArray[np.int32] | None,
-        table: Rows | None,
-    ) -> None:
-        code = self.schedule.program(name).instructions
-        flat = None if rows is None else np.ascontiguousarray(rows.reshape(-1))
-        self.executor.run(code, first, steps, flat, table, self._left(), SILENCE_LIMIT_S)
-
-    def _left(self) -> float:
-        return 0.0 if self.deadline is None else max(self.deadline - time.monotonic(), 1e-3)
-
-    def _with_rows(self) -> Iterator[tuple[Stretch, npt.NDArray[np.int32] | None]]:
-        """Each stretch and its order of rows, made while the stretch before runs."""
-        takes_rows = {
-            code.name
-            for code in self.schedule.programs
-            if any(op in ROW_INSTRUCTIONS for op in code.instructions["op"])
-        }
-
-        def rows(of: Stretch) -> npt.NDArray[np.int32] | None:
-            return of.rows() if of.rows and of.program in takes_rows else None
-
-        layout = PlanParameters.of(self.job).layout
-        course = model_of(self.job.parameters).course(self.job, layout)
-        with ThreadPoolExecutor(1) as ahead:
-            stretch = next(course)
-            coming = ahead.submit(rows, stretch)
-            for following in course:
-                its_rows = coming.result()
-                coming = ahead.submit(rows, following)
-                yield stretch, its_rows
-                stretch = following
-            yield stretch, coming.result()
-
-    def _watch(self) -> None:
-        status, said = self.assignment.status, False
-        what, looks = "", deque([(time.monotonic(), 0)], maxlen=_PACE_OVER)
-        while not self.done.wait(_LOOK_EVERY_S):
-            position = self.at
-            if position.beside != what:
-                what = position.beside
-                looks.clear()
-            runs = self.executor.progress
-            done = max(runs - position.first, 0) if what else position.steps_by(runs)
-            looks.append((time.monotonic(), done))
-            (then, before), (now, at) = looks[0], looks[-1]
-            rate = (at - before) / (now - then) if now > then else None
-            if what:
-                assert position.stretch is not None
-                status.beside(what, at, position.stretch.runs, rate)
-            else:
-                status.step(at, rate, self.job.steps_per_epoch)
-            self.assignment.traffic.update(self.executor.counters)
-            if self.revealing and not said:
-                said = True
-                status.enter("revealing", "opening the model")
-
-    def _step(self) -> int:
-        return self.at.steps_by(self.executor.progress)
-
-    def _explained(self, error: RunError) -> JobError:
-        """The executor's error in the job's terms: who, what, and when."""
-        steps = self.job.steps
-        at = f"at step {self.at.steps_by(error.step) + 1} of {steps}"
-        if self.at.stretch is None or (self.at.stretch.phase is None and self.steps):
-            at = "at the end"
-        elif self.at.stretch.phase is None:
-            at = "while the tables were shared"
-        what, _, detail = error.what.partition(": ")
-        if error.kind is Kind.PEER_GONE and error.peer is not None:
-            what = f"{PARTIES[error.peer]} went away"
-        elif error.kind in (Kind.TIME_LIMIT, Kind.STOPPED):
-            at = f"at step {self._step()} of {steps}"
-        return JobError(f"{what} {at} ({datetime.now():%H:%M:%S})", detail or None)
 
 
 class _Clock:

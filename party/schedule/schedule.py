@@ -416,6 +416,18 @@ def opened_values(
     }
 
 
+def changed_by(of: Schedule, programs: Collection[str]) -> tuple[Held, ...]:
+    """The shares of the state that some programs write."""
+    written = np.concatenate(
+        [code.instructions["out"] for code in of.programs if code.name in programs]
+    )
+    return tuple(
+        held
+        for held in of.state
+        if np.any((written >= held.place.offset) & (written < held.place.offset + held.place.bytes))
+    )
+
+
 def shares_of(
     of: Schedule, room: npt.NDArray[np.uint8], values: Collection[str]
 ) -> dict[str, npt.NDArray[np.int64]]:

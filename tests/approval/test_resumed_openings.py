@@ -17,7 +17,7 @@ def test_the_same_opening_of_the_same_run_is_no_other_one(approved: Approved) ->
     approved.permit().open(PLAN, RUN)
     again = approved.permit(resumes=RUN)
     again.check(PLAN)
-    again.goes_on(RUN, PLAN)
+    again.goes_on(RUN)
     assert again.ledger.has_opened(RUN)
     assert len(again.ledger.entries) == 1
 
@@ -36,7 +36,7 @@ def test_going_back_to_before_the_opening_is_another_opening(approved: Approved)
     approved.permit().open(PLAN, RUN)
     again = approved.permit(resumes=RUN)
     with pytest.raises(JobError, match="is used up") as refused:
-        again.goes_on(None, PLAN)
+        again.goes_on(None)
     assert refused.value.cause == "refused"
     with pytest.raises(JobError, match="nothing was opened"):
         again.open(PLAN, OTHER)
@@ -47,8 +47,8 @@ def test_two_approved_runs_are_two_however_often_they_go_on(approved: Approved) 
         approved.approve(party, runs=2)  # type: ignore[arg-type]
     approved.permit().open(PLAN, RUN)
     for _ in range(3):
-        approved.permit(resumes=RUN).goes_on(RUN, PLAN)
+        approved.permit(resumes=RUN).goes_on(RUN)
     approved.permit().open(PLAN, OTHER)
-    approved.permit(resumes=OTHER).goes_on(OTHER, PLAN)
+    approved.permit(resumes=OTHER).goes_on(OTHER)
     with pytest.raises(InputError, match="is used up"):
         approved.permit()

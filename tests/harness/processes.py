@@ -139,6 +139,7 @@ class Processes:
             "output": f"out/{party}",
             "cache": str(self.cache),
             "wait": "110",
+            "rejoin_limit": "0",
         }
         if party != "server":
             options["table"] = f"{party}.csv"
