@@ -1,0 +1,1 @@
+"""Faults on the network and at the parties: whatever happens, nothing is lost and all ends."""

@@ -1,0 +1,192 @@
+"""A run of three real parties with faults drawn from a seed, and what must be true of its end."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from party.agreement.hosts import format_hosts
+from party.agreement.job import PARTIES, load_job
+from party.compiler import build_schedules, is_cached
+from tests.faults.relays import CUTS, Fault, Link
+from tests.harness import plaintext
+from tests.harness.processes import JOB, Processes, Running
+
+EPOCHS = 40
+TRAINING = JOB["training"] | {"epochs": EPOCHS, "learning_rate": 0.05}
+LINKS = (("bob", "alice"), ("server", "alice"), ("server", "bob"))
+"""Who dials whom."""
+
+MOST_BYTES = {"bob-alice": 220_000, "server-alice": 250_000, "server-bob": 1_150_000}
+"""About what the links carry in a run without faults."""
+
+WITHIN_S = 240.0
+ROUNDING = 2e-4
+"""What all roundings of the steps may come to, beside a run without faults and relative to its
+weights. A step that is left out or done twice makes more of a difference: the tests say so."""
+
+_KILLS = (signal.SIGKILL, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What came of a run.
+
+    Attributes:
+        seed: its.
+        faults: those that happened, as words.
+        seconds: how long it took.
+        rejoins: how often Alice's run went on.
+        weights: what came of it.
+        distance: from those of a run without faults; 0 for that itself.
+    """
+
+    seed: int
+    faults: tuple[str, ...]
+    seconds: float
+    rejoins: int
+    weights: dict[str, float]
+    distance: float
+
+
+class FaultyRun:
+    """Three parties behind relays, of whom some are killed and started again."""
+
+    def __init__(
+        self,
+        directory: Path,
+        cache: Path,
+        seed: int,
+        undisturbed: dict[str, float] | None,
+        most: int,
+        killing: float,
+    ) -> None:
+        self.undisturbed, self.killing = undisturbed, killing
+        chance = random.Random(seed)
+        self.seed = seed
+        self.processes = Processes(directory, cache, training=TRAINING)
+        job = load_job(directory / "job.yaml")
+        if not is_cached(job, cache):  # once, and not at each of the three
+            build_schedules(job, cache, range(len(PARTIES)))
+        self.faults: list[str] = []
+        self.now: dict[str, Running] = {}
+        self._lock = threading.Lock()
+        drawn: dict[tuple[str, str], list[Fault]] = {link: [] for link in LINKS}
+        for _ in range(chance.randint(1, most) if undisturbed else 0):
+            link = chance.choice(LINKS)
+            # As many in the first kilobytes, where hands are shaken, as anywhere else.
+            high = chance.choice((8_000, MOST_BYTES["-".join(link)]))
+            at = chance.randint(1, high)
+            where = f"{at} bytes into {'-'.join(link)}"
+            if chance.random() < self.killing:
+                party, number = chance.choice(PARTIES), chance.choice(_KILLS)
+                words = f"{number.name} of {party}, {where}"
+                drawn[link].append(Fault(at, "kill", words, self._killer(party, number)))
+            else:
+                what = chance.choice(CUTS)
+                drawn[link].append(Fault(at, what, f"{what}, {where}"))
+        self.links = {
+            link: Link(self.processes.address(link[1]), drawn[link], self.faults.append)
+            for link in LINKS
+        }
+        for party in PARTIES:
+            hosts = tuple(
+                self.links[party, other].address
+                if (party, other) in self.links
+                else self.processes.address(other)
+                for other in PARTIES
+            )
+            (directory / f"{party}.json").write_text(format_hosts(hosts))  # type: ignore[arg-type]
+
+    def _killer(self, party: str, number: signal.Signals) -> Callable[[], None]:
+        def kill() -> None:
+            with self._lock:
+                running = self.now[party]
+                if running.process.poll() == 0:
+                    return  # it is done
+                running.signal(number)
+                if running.ends()[0] != 0:
+                    self.start(party)
+
+        return kill
+
+    def start(self, party: str) -> None:
+        """Start a party, or start it again."""
+        self.now[party] = self.processes.start(
+            party,
+            config=f"{party}.json",
+            listen=str(self.processes.address(party)),
+            rejoin_limit="100",
+            checkpoint_every="0.05",
+        )
+
+    def end(self) -> Ended:
+        """Run until all have ended, well; AssertionError where one has not."""
+        begin = time.monotonic()
+        with self._lock:
+            for party in PARTIES:
+                self.start(party)
+        for party in PARTIES:
+            while True:
+                running = self.now[party]
+                code, words = running.ends(WITHIN_S)
+                with self._lock:  # whoever kills starts again before this is free
+                    if running is not self.now[party]:
+                        continue
+                assert (code, words) == (0, ""), f"seed {self.seed}: {party}: {words}"
+                break
+        return self._checked(time.monotonic() - begin)
+
+    def _checked(self, seconds: float) -> Ended:
+        job = load_job(self.processes.directory / "job.yaml")
+        reports = [
+            json.loads((self.now[party].output / "report.json").read_text()) for party in PARTIES
+        ]
+        assert {one["steps"] for one in reports} == {job.steps}, f"seed {self.seed}"
+        assert len({(one["run"], one["plan"]) for one in reports}) == 1, f"seed {self.seed}"
+        for party in PARTIES:
+            left = [
+                *(self.now[party].output / "checkpoints").glob("*"),
+                *(self.now[party].output / "checkpoints").glob(".*"),
+            ]
+            assert left == [], f"seed {self.seed}: {left}"
+            assert self.now[party].status()["phase"] == "done"
+        model = json.loads((self.now["alice"].output / "model.json").read_text())
+        weights = plaintext.received(model)
+        distance = plaintext.distance(weights, self.undisturbed or weights)
+        assert distance < ROUNDING, f"seed {self.seed}: {distance}"
+        rejoins = self.now["alice"].status()["rejoins"]
+        return Ended(self.seed, tuple(self.faults), seconds, rejoins, weights, distance)
+
+    def close(self) -> None:
+        """End whatever is left."""
+        with self._lock:
+            self.processes.close()
+        for link in self.links.values():
+            link.close()
+
+
+@contextmanager
+def faulty(
+    directory: Path,
+    cache: Path,
+    seed: int,
+    undisturbed: dict[str, float] | None,
+    most: int = 3,
+    killing: float = 0.4,
+) -> Iterator[FaultyRun]:
+    """A run of a seed in a directory of its own; one without faults to compare others with, where
+    there is none yet. ``most``: faults; ``killing``: the part of them that ends a party."""
+    directory.mkdir(parents=True)
+    run = FaultyRun(directory, cache, seed, undisturbed, most, killing)
+    try:
+        yield run
+    finally:
+        run.close()
