@@ -34,6 +34,8 @@ COMMANDS = {
     "score": "deployer.commands.score",
     "export": "deployer.commands.export",
     "report": "deployer.commands.report",
+    "pause": "deployer.commands.pause",
+    "resume": "deployer.commands.resume",
     "delete": "deployer.commands.delete",
     "doctor": "deployer.doctor.command",
     "audit": "deployer.commands.audit",

@@ -30,6 +30,7 @@ _OUTCOME = 3
 """The channel of an executed command on which the kubelet says how it ended."""
 
 _PLURALS = {
+    "Certificate": "certificates",
     "ClusterRole": "clusterroles",
     "ConfigMap": "configmaps",
     "CronJob": "cronjobs",
@@ -41,12 +42,14 @@ _PLURALS = {
     "PersistentVolumeClaim": "persistentvolumeclaims",
     "Pod": "pods",
     "PodDisruptionBudget": "poddisruptionbudgets",
+    "PrometheusRule": "prometheusrules",
     "Role": "roles",
     "RoleBinding": "rolebindings",
     "Secret": "secrets",
     "SelfSubjectAccessReview": "selfsubjectaccessreviews",
     "Service": "services",
     "ServiceAccount": "serviceaccounts",
+    "ServiceMonitor": "servicemonitors",
     "StatefulSet": "statefulsets",
     "StorageClass": "storageclasses",
 }
@@ -205,6 +208,15 @@ class Cluster:
                 return False
             raise self._error(refused, "delete", kind, name, namespace) from None
         return True
+
+    def scale(self, owner: str, namespace: str, replicas: int) -> None:
+        """Set how many pods a StatefulSet has. Raises InputError where that is not allowed."""
+        wanted = {"spec": {"replicas": replicas}}
+        path = self._path("apps/v1", "StatefulSet", namespace, owner)
+        try:
+            self._ask("PATCH", path, (), wanted, "application/merge-patch+json")
+        except Refused as refused:
+            raise self._error(refused, "scale", "StatefulSet", owner, namespace) from None
 
     def touch(self, pod: str, namespace: str) -> None:
         """Let a pod's node look at once for Secrets that have changed, rather than within a minute

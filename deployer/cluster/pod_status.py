@@ -74,7 +74,7 @@ class Observation:
         if self.stale and self.age_s is not None:
             return f"{self.says}, last heard of {duration(self.age_s)} ago"
         if self.own is not None and self.phase in _LASTING:
-            lasts_s = _since_s(self.own, self.own.since or self.own.updated, self.age_s)
+            lasts_s = since_s(self.own, self.own.since or self.own.updated, self.age_s)
             if lasts_s > STALE_S:
                 return f"{self.says}, for {duration(lasts_s)}"
         return self.says
@@ -101,7 +101,7 @@ def observe(place: Place) -> Observation:
         return _found(place, *without_pod(place.party, owner, events))
     explained = of_pod(pod, cluster.events(pod))
     if explained and explained[0] == PENDING and _waits_for_volume(pod):
-        claim = cluster.read("v1", "PersistentVolumeClaim", place.claim, place.namespace)
+        claim = cluster.read("v1", "PersistentVolumeClaim", _claim_of(pod), place.namespace)
         explained = of_claim(cluster.events(claim) if claim else [])
     restarts = sum(status.get("restartCount", 0) for status in _statuses(pod))
     if explained:
@@ -233,7 +233,7 @@ def _own_words(place: Place) -> tuple[str, str, str, StatusDocument | None, floa
     return *own_words(status, age_s), status, age_s
 
 
-def _since_s(status: StatusDocument, moment: str, age_s: float | None) -> float:
+def since_s(status: StatusDocument, moment: str, age_s: float | None) -> float:
     """Seconds since a moment of a status that is so old, by the clock of its pod."""
     try:
         return _seconds(status.updated) - _seconds(moment) + (age_s or 0.0)
@@ -244,7 +244,7 @@ def _since_s(status: StatusDocument, moment: str, age_s: float | None) -> float:
 def _still_s(status: StatusDocument, age_s: float | None) -> float:
     """Seconds without a step of a party that trains; 0 for what is nothing out of the ordinary."""
     begun = status.stepped or status.since
-    still_s = 0.0 if begun is None else _since_s(status, begun, age_s)
+    still_s = 0.0 if begun is None else since_s(status, begun, age_s)
     return still_s if still_s > STALE_S else 0.0
 
 
@@ -344,6 +344,14 @@ def _unsaid(code: object) -> tuple[str, str]:
     if code == 0:
         return "its program ended, and all was well", "it is started again at once"
     return f"its program ended with exit code {code} and without a word", "see deployer logs"
+
+
+def _claim_of(pod: Object) -> str:
+    """The claim of a pod's own volume."""
+    for volume in pod.get("spec", {}).get("volumes", ()):
+        if volume["name"] == "state" and "persistentVolumeClaim" in volume:
+            return str(volume["persistentVolumeClaim"]["claimName"])
+    return f"state-{pod['metadata']['name']}"
 
 
 def _waits_for_volume(pod: Object) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +15,8 @@ from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.approvals import approvals_secrets, put
 from deployer.cluster.client import Change, Cluster, Object
-from deployer.cluster.pod_status import Observation
+from deployer.cluster.keeping import AT_WORK, JOB, changed_parts, checkpoint_age, lost_with_pod
+from deployer.cluster.pod_status import Observation, is_paused
 from deployer.cluster.target import (
     ContextOption,
     JsonOption,
@@ -44,13 +45,29 @@ def wanted(target: Target) -> Iterator[tuple[str, Cluster, list[Object]]]:
         yield DEMO, target.places[0].cluster, folders.pop(DEMO)
 
 
-def rehearse(target: Target, force: bool = False) -> list[Place]:
+@dataclass(frozen=True)
+class Restart:
+    """A party whose pod starts again.
+
+    Attributes:
+        place: where it is.
+        owner: its StatefulSet as it is now.
+        why: what changes of its pod.
+    """
+
+    place: Place
+    owner: Object
+    why: list[str]
+
+
+def rehearse(target: Target, force: bool = False) -> list[Restart]:
     """Let the clusters check every object before one is changed: namespaces, rights, quotas,
     conflicts, fields that cannot be changed. Returns the parties whose pods would start again.
 
-    Raises InputError with all that would be refused, JobError where a cluster fails.
+    Raises InputError with all that would be refused, or for a release that is paused, JobError
+    where a cluster fails.
     """
-    restarted: list[Place] = []
+    restarted: list[Restart] = []
     refused: dict[str, KitError] = {}
     places: dict[str, Place] = {place.party: place for place in target.places}
     for who, cluster, made in wanted(target):
@@ -60,8 +77,13 @@ def rehearse(target: Target, force: bool = False) -> list[Place]:
             except KitError as error:
                 refused.setdefault(error.what, error)
                 continue
-            if one["kind"] == "StatefulSet" and before and _template(before) != _template(after):
-                restarted.append(places[who])
+            if one["kind"] != "StatefulSet" or before is None:
+                continue
+            if is_paused(before):
+                what, hint = f"{who} is paused", "deployer resume, then apply again"
+                refused[what] = InputError(what, str(places[who].cluster), hint)
+            elif why := changed_parts(before, after):
+                restarted.append(Restart(places[who], before, why))
     if refused:
         errors = list(refused.values())
         where = "; ".join(f"{error.what} ({error.where})" for error in errors)
@@ -72,16 +94,32 @@ def rehearse(target: Target, force: bool = False) -> list[Place]:
     return restarted
 
 
-def _template(owner: Object) -> Any:
-    return owner["spec"]["template"]
+def foretold(restarted: Sequence[Restart], places: Sequence[Place]) -> tuple[list[str], list[str]]:
+    """What is to be said before pods start again: which do and why, and what is lost by it.
 
-
-def ended_by(restarted: Sequence[Place], places: Sequence[Place]) -> list[Observation]:
-    """The parties whose run at work ends if some pods start again: it is one run of all three."""
+    A run is one of all three: where the job changes, or one party has no checkpoint, it ends at
+    each of them.
+    """
     if not restarted:
-        return []
-    seen = observe_all([replace(place, job="") for place in places])
-    return [one for one in seen if one.phase in ("running", "revealing")]
+        return [], []
+    seen = {one.party: one for one in observe_all([replace(place, job="") for place in places])}
+    told, lost = [], []
+    for restart in restarted:
+        one = seen[restart.place.party]
+        says = f"{one.party} starts again, for other {', '.join(restart.why)}"
+        if JOB not in restart.why and not (gone := lost_with_pod(restart.owner, one)):
+            age = checkpoint_age(one) if one.phase in AT_WORK else ""
+            says += f"; its run goes on from a checkpoint of {age} ago" if age else ""
+        elif JOB not in restart.why:
+            lost.append(f"{one.party}: {gone}")
+        told.append(says)
+    if any(JOB in restart.why for restart in restarted):
+        lost += [_at_work(one) for one in seen.values() if one.phase in AT_WORK]
+    return told, lost
+
+
+def _at_work(seen: Observation) -> str:
+    return f"the run at work ends at {seen.party}: {seen.sentence}"
 
 
 def apply_all(target: Target, force: bool = False) -> Iterator[tuple[str, Counter[Change]]]:
@@ -114,16 +152,17 @@ def apply(
         bool, typer.Option("--force", help="Take over what helm or kubectl installed.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask before a run at work is ended.")
+        bool, typer.Option("--yes", "-y", help="Do not ask before a run at work is lost.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Install the enabled parties, or bring them up to date, and wait for the job.
 
     The same job applied again does nothing; a changed one starts a new run. Everything is checked
-    by the clusters before anything is changed, and you are asked before a run at work is ended.
-    Ctrl-C ends the waiting, not the job. Approvals are checked as the pod checks them, and put into
-    the Secret that it waits for; new ones in place of those that are used up need nothing else.
+    by the clusters before anything is changed. It says whose pod starts again and why, and asks
+    before a run at work, or a result, is lost by it. Ctrl-C ends the waiting, not the job.
+    Approvals are checked as the pod checks them, and put into the Secret that it waits for; new ones
+    in place of those that are used up need nothing else.
 
     Examples:
 
@@ -135,8 +174,11 @@ def apply(
     """
     target = find(values, name, namespace, context, party)
     brought = None if approvals is None else approvals_secrets(target, approvals)
-    if ended := ended_by(rehearse(target, force), target.places):
-        _ask(ended, yes)
+    told, lost = foretold(rehearse(target, force), target.places)
+    for line in told:
+        print(line, file=sys.stderr, flush=True)
+    if lost:
+        _ask(lost, yes)
     document: dict[str, Any] = {"changes": {}}
     for place, secret in brought or ():
         document.setdefault("approvals", {})[place.party] = change = put(place, secret, force)
@@ -157,13 +199,10 @@ def apply(
         console.print_json(document)
 
 
-def _ask(ended: Sequence[Observation], yes: bool) -> None:
-    said = "; ".join(f"{one.party}: {one.sentence}" for one in ended)
-    print(f"this ends the run at work, at all parties: {said}", file=sys.stderr, flush=True)
+def _ask(lost: Sequence[str], yes: bool) -> None:
+    print(f"this loses something: {'; '.join(lost)}", file=sys.stderr, flush=True)
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InputError(
-            "nobody is there to ask", hint="say --yes to end the run and start a new one"
-        )
-    typer.confirm("end it?", abort=True, err=True)
+        raise InputError("nobody is there to ask", hint="say --yes to lose it")
+    typer.confirm("apply all the same?", abort=True, err=True)

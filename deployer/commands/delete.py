@@ -11,7 +11,7 @@ import typer
 
 from deployer import console
 from deployer.cli import new_app
-from deployer.cluster.client import Cluster, Object
+from deployer.cluster.client import Cluster, NotAllowedError, Object
 from deployer.cluster.installed import is_of, locate
 from deployer.cluster.target import (
     ContextOption,
@@ -54,7 +54,12 @@ class Doomed:
     def found(self) -> Doomed | None:
         """The object as it is in its cluster; None if it is not."""
         kind, name = self.one["kind"], self.one["metadata"]["name"]
-        one = self.cluster.read(self.one["apiVersion"], kind, name, self.namespace)
+        try:
+            one = self.cluster.read(self.one["apiVersion"], kind, name, self.namespace)
+        except NotAllowedError:
+            if (self.one["apiVersion"], kind) in _OPTIONAL:  # so nobody of us made it
+                return None
+            raise
         return None if one is None else replace(self, one=one)
 
     def document(self) -> dict[str, str]:
@@ -74,11 +79,19 @@ def doomed(release: Release, whole: bool, volumes: bool, secrets: bool) -> list[
     ours += _of_nobody(release) if whole else ()
     found = [there for each in ours if (there := each.found()) and is_of(release.name, there.one)]
     for place in release.places:
-        own = [("PersistentVolumeClaim", place.claim)] if volumes else []
+        own = [("PersistentVolumeClaim", place.claim)] if volumes else []  # not one that was given
         named = (place.keys_secret, *place.table_secrets, place.approvals_secret)
         own += [("Secret", name) for name in named if secrets]
         found += [there for kind, name in own if (there := _at(place, "v1", kind, name).found())]
     return found
+
+
+_OPTIONAL = (
+    ("monitoring.coreos.com/v1", "ServiceMonitor"),
+    ("monitoring.coreos.com/v1", "PrometheusRule"),
+    ("cert-manager.io/v1", "Certificate"),
+)
+"""What operators of the cluster's own look for, where the values asked for it."""
 
 
 def _of_party(place: Place) -> Iterator[Doomed]:
@@ -89,6 +102,9 @@ def _of_party(place: Place) -> Iterator[Doomed]:
     yield _at(place, "v1", "ServiceAccount", place.name)
     yield _at(place, "policy/v1", "PodDisruptionBudget", place.name)
     yield _at(place, "networking.k8s.io/v1", "NetworkPolicy", place.name)
+    yield _at(place, "v1", "ConfigMap", f"{place.name}-dashboard")
+    for version, kind in _OPTIONAL:
+        yield _at(place, version, kind, place.name)
 
 
 def _of_nobody(release: Release) -> Iterator[Doomed]:
@@ -128,7 +144,7 @@ def delete(
     party: PartyOption = None,
     volumes: Annotated[
         bool,
-        typer.Option("--volumes", help="The volumes too: cached schedules, and the model."),
+        typer.Option("--volumes", help="The volumes too: checkpoints, ledger and the model."),
     ] = False,
     secrets: Annotated[
         bool, typer.Option("--secrets", help="The Secrets with tables, keys and approvals too.")

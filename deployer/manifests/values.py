@@ -110,7 +110,8 @@ Repository = Annotated[
     ),
 ]
 Tag = Annotated[str, _Form("[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}", "is not the tag of an image")]
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")]
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+Quantity = Annotated[str, Field(pattern=_QUANTITY)]
 Quantities = dict[str, Quantity | Annotated[int, Field(ge=0)]]
 _NAME_PART = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 Key = Annotated[str, Field(pattern=rf"^({_LABEL}(\.{_LABEL})*/)?{_NAME_PART}$")]
@@ -182,8 +183,14 @@ class Security(_Strict):
 
 
 class Storage(_Strict):
-    """Each party's own volume: its status, cached schedules and, where it gets one, the model."""
+    """Each party's own volume: its checkpoints, the ledger of what it opened, its status, cached
+    schedules and, where it gets one, the model."""
 
+    enabled: bool = Field(
+        default=True,
+        description="Whether parties have volumes. If not, all of this goes with the pod: a party "
+        "that is moved starts its run again, or, if that was done, has no result and no ledger.",
+    )
     class_name: ObjectName = Field(
         default="", description="Storage class. Empty: the cluster's default."
     )
@@ -191,6 +198,22 @@ class Storage(_Strict):
     keep: bool = Field(
         default=True,
         description="Whether volumes outlive the release. Those of the demo never do.",
+    )
+
+
+class State(_Strict):
+    """Its own volume, where it is to be another than `storage` says."""
+
+    size: Annotated[str, Field(pattern=_QUANTITY.replace("^", "^(").replace("$", ")?$"))] = Field(
+        default="", description="Its size. Empty: `storage.size`."
+    )
+    storage_class: ObjectName = Field(
+        default="", description="Its storage class. Empty: `storage.className`."
+    )
+    existing_claim: ObjectName = Field(
+        default="",
+        description="A claim that is there already, and is kept whatever happens to the release. "
+        "Empty: one of its own, if `storage.enabled`.",
     )
 
 
@@ -338,6 +361,7 @@ class Role(_Strict):
         description="Secret with its `ca.crt`, `tls.crt` and `tls.key`. Empty: "
         "`<name>-<party>-keys`.",
     )
+    state: State = State()
     service: Service = Service()
     resources: Resources = Field(
         default=_RESOURCES, description="Requests and limits of its container."

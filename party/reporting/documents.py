@@ -127,8 +127,7 @@ class StatusDocument(PublicStatus):
         final: whether it failed in a way that running the same job again cannot help.
         sizes: of the tables that were aligned, as all three know them.
         started, updated: moments in UTC, in the form of ISO 8601.
-        since, stepped: when the present phase began, and when the last step was done; None in a file
-            of an earlier kit, and before the first step.
+        stepped: the moment at which the last step was done; None before the first.
     """
 
     NAME = "status.json"
@@ -154,7 +153,6 @@ class StatusDocument(PublicStatus):
     sizes: Sizes | None = None
     started: str
     updated: str
-    since: str | None = None
     stepped: str | None = None
 
     @classmethod

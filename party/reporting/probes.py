@@ -30,8 +30,8 @@ _DEADLINE_S = 2.0
 _REQUEST_BYTES = 4096
 _STATUS = f"/{PublicStatus.NAME}".encode()
 _READY = ("done",)
-"""Kubernetes calls a party ready that has done its job: that is what `kubectl wait`, `helm --wait` and
-Argo CD wait for, and what a PodDisruptionBudget can tell from a party that is still needed."""
+"""Kubernetes calls a party ready that has done its job: that is what ``kubectl wait``, ``helm --wait``
+and Argo CD wait for, and what tells it from one that is needed to a PodDisruptionBudget."""
 
 
 @dataclass(eq=False)

@@ -84,8 +84,7 @@ class Status:
             "where": None,
             "hint": None,
         }
-        since = {} if phase == self._state.phase else {"since": now()}
-        self._set(phase=phase, **since | said | fields)
+        self._set(phase=phase, **said | fields)
         self._logged = float("-inf")
         self._write()
         self._log.say(message, phase=phase, **fields)

@@ -283,6 +283,13 @@ MATRIX: dict[str, Object] = {
     },
     "no policies, no budget": OFF
     | {"networkPolicy": {"enabled": False}, "podDisruptionBudget": {"enabled": False}},
+    "volumes of many kinds": OFF
+    | {
+        "storage": {"className": "slow"},
+        "alice": {"state": {"size": "5Gi", "storageClass": "fast"}},
+        "bob": {"state": {"existingClaim": "1e3"}},
+    },
+    "no volumes": OFF | {"storage": {"enabled": False}, "bob": {"state": {"size": "2Gi"}}},
     "storage and image": OFF
     | {
         "storage": {"className": "fast", "size": "10Gi", "keep": False},

@@ -78,10 +78,11 @@ def restricted(pod: Object, user: int = 10001) -> None:
         assert context.get(name, 0) == user
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
     kinds = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
-    assert kinds <= {"configMap", "secret", "projected", "emptyDir"}
+    assert kinds <= {"configMap", "secret", "projected", "emptyDir", "persistentVolumeClaim"}
     for volume in pod["volumes"]:
         if "emptyDir" in volume:
-            assert volume["emptyDir"]["medium"] == "Memory" and volume["emptyDir"]["sizeLimit"]
+            assert volume["emptyDir"]["sizeLimit"]
+            assert volume["name"] == "state" or volume["emptyDir"]["medium"] == "Memory"
     (container,) = pod["containers"]
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
@@ -254,6 +255,30 @@ def test_a_node_is_let_go_when_its_party_is_done(phase: str, goes: bool) -> None
         budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow" or healthy >= desired > 0
     )
     assert (healthy > desired or (not ready and unhealthy_may_go)) is goes
+
+
+def state_of(party: str, document: Object) -> Object:
+    """What stands behind /state: the one volume or claim of that name."""
+    spec = the("StatefulSet", party, by_deployer(OFF | document))["spec"]
+    volumes = spec["template"]["spec"]["volumes"] + spec.get("volumeClaimTemplates", [])
+    (found,) = [
+        one for one in volumes if one.get("name", one.get("metadata", {}).get("name")) == "state"
+    ]
+    return dict(found)
+
+
+def test_a_partys_state_is_a_claim_of_its_own_size_and_class() -> None:
+    document = {"alice": {"state": {"size": "5Gi", "storageClass": "fast"}}}
+    alice, bob = (state_of(party, document)["spec"] for party in ("alice", "bob"))
+    assert alice["storageClassName"] == "fast" and "storageClassName" not in bob
+    assert alice["resources"]["requests"]["storage"] == "5Gi"
+    assert bob["resources"]["requests"]["storage"] == "1Gi"
+
+
+def test_a_claim_that_is_there_is_taken_whether_there_are_others_or_not() -> None:
+    given = {"alice": {"state": {"existingClaim": "mine"}}, "storage": {"enabled": False}}
+    assert state_of("alice", given)["persistentVolumeClaim"] == {"claimName": "mine"}
+    assert state_of("bob", given)["emptyDir"] == {"sizeLimit": "1Gi"}
 
 
 def test_addresses_are_published_before_the_pod_is_ready() -> None:

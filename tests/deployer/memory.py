@@ -161,9 +161,9 @@ class MemoryCluster(Cluster):
             self._there(key)
         if asked.get("dryRun") == "All":
             return self._as_stored(key, wanted)
-        if method == "PATCH" and merged:
-            return self.objects[key]  # an annotation: nothing here looks at it
         self._count()
+        if method == "PATCH" and merged:
+            return self._store(_merged(self.objects[key], wanted))
         if method == "DELETE":
             return self.objects.pop(key)
         return self._store(wanted)
@@ -231,6 +231,14 @@ def event(about: Object, reason: str, message: str) -> Object:
         "reason": reason,
         "message": message,
         "lastTimestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _merged(one: Object, patch: Mapping[str, Any]) -> Object:
+    """As RFC 7396 has it, but for null."""
+    return one | {
+        name: _merged(one.get(name, {}), value) if isinstance(value, dict) else value
+        for name, value in patch.items()
     }
 
 

@@ -124,6 +124,11 @@ class Release:
         return asked
 
 
+def moment(ago_s: float) -> str:
+    """So many seconds ago, as a document tells it."""
+    return (datetime.now(UTC) - timedelta(seconds=ago_s)).isoformat(timespec="milliseconds")
+
+
 MODEL: Object = {
     "model": "logistic-regression",
     "job": "0" * 64,

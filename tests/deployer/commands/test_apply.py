@@ -9,7 +9,7 @@ import pytest
 
 from tests.deployer.conftest import Deployer
 from tests.deployer.memory import MemoryCluster
-from tests.deployer.release import Release
+from tests.deployer.release import Release, moment
 
 
 @pytest.fixture
@@ -135,7 +135,8 @@ def test_a_run_at_work_is_not_ended_unasked(
     before = dict(at_work.cluster.objects)
     ran = deployer("apply", "-f", values, "--no-wait")
     assert ran.code == 2 and "--yes" in ran.err
-    assert "ends the run at work" in ran.err and "alice: step 12 of 540" in ran.err
+    assert "alice starts again, for other job or hosts map" in ran.err
+    assert "the run at work ends at alice: step 12 of 540" in ran.err
     assert at_work.cluster.objects == before
 
 
@@ -143,7 +144,7 @@ def test_a_run_at_work_is_ended_if_it_is_said(
     at_work: Release, deployer: Deployer, values: Path
 ) -> None:
     ran = deployer("apply", "-f", values, "--no-wait", "--yes")
-    assert ran.code == 0 and "ends the run at work" in ran.err
+    assert ran.code == 0 and "the run at work ends" in ran.err
     assert "2 changed, 4 unchanged" in ran.out
 
 
@@ -163,7 +164,51 @@ def test_a_changed_job_after_one_that_is_done_is_applied_at_once(
 ) -> None:
     at_work.all_say("done")
     ran = deployer("apply", "-f", values, "--no-wait")
-    assert ran.code == 0 and not ran.err
+    assert ran.code == 0 and "loses" not in ran.err
+
+
+LABELLED = "demo: {enabled: false}\nnamespace: work\njob: {training: {epochs: 9}}\n"
+LABELLED += "alice: {labels: {team: a}, resources: {limits: {memory: 3Gi}}}\n"
+
+
+def test_other_labels_and_resources_do_not_throw_a_run_away_unasked(
+    at_work: Release, deployer: Deployer, values: Path
+) -> None:
+    values.write_text(LABELLED)
+    before = dict(at_work.cluster.objects)
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 2 and "alice starts again, for other resources, labels" in ran.err
+    assert "bob starts" not in ran.err and "starts again at all parties" in ran.err
+    assert at_work.cluster.objects == before
+
+
+def test_a_run_with_a_checkpoint_goes_on_and_nobody_is_asked(
+    at_work: Release, deployer: Deployer, values: Path
+) -> None:
+    at_work.says("alice", "running", step=12, checkpoint=moment(ago_s=20))
+    values.write_text(LABELLED)
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 0 and "goes on from a checkpoint of 20 s ago" in ran.err
+
+
+def test_a_result_that_goes_with_its_pod_is_not_thrown_away_unasked(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    off = "demo: {enabled: false}\nnamespace: work\nstorage: {enabled: false}\n"
+    values.write_text(off)
+    document = {"demo": {"enabled": False}, "namespace": "work", "storage": {"enabled": False}}
+    Release(memory, document, managed_by="deployer").all_say("done")
+    values.write_text(off + "alice: {labels: {team: a}}\n")
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 2 and "alice: its result and its ledger go" in ran.err
+
+
+def test_a_paused_release_is_resumed_before_it_is_changed(
+    at_work: Release, deployer: Deployer, values: Path
+) -> None:
+    deployer("pause", "--namespace", "work", "--yes")
+    ran = deployer("apply", "-f", values, "--no-wait", "--force")
+    assert ran.code == 2 and "alice is paused" in ran.err and "deployer resume" in ran.err
 
 
 def test_a_wrong_value_is_named_and_nothing_is_applied(
