@@ -28,10 +28,9 @@ def lines(observations: Sequence[Observation], elsewhere: dict[str, str]) -> lis
     """One line a party, and one below it for what to do."""
     shown = []
     for one in observations:
-        restarts = f" ({one.restarts} restarts)" if one.restarts else ""
+        restarts = f" ({one.restarted})" if one.restarts else ""
         shown.append(f"{one.party:<7} {one.phase:<10} {one.sentence}{restarts}")
-        if one.do:
-            shown.append(f"{'':<18} do: {one.do}")
+        shown += [f"{'':<18} do: {what}" for what in (one.do, one.expiring) if what]
     shown += [f"{party:<7} {'elsewhere':<10} at {at}" for party, at in elsewhere.items()]
     return shown
 
@@ -50,9 +49,9 @@ def table(observations: Sequence[Observation], elsewhere: dict[str, str]) -> Any
         bar = ProgressBar(total=1.0, completed=done, width=20) if done is not None else ""
         says = Text(one.sentence)
         if one.restarts:
-            says.append(f" ({one.restarts} restarts)", style="dim")
-        if one.do:
-            says.append(f"\ndo: {one.do}", style="italic")
+            says.append(f" ({one.restarted})", style="dim")
+        for what in filter(None, (one.do, one.expiring)):
+            says.append(f"\ndo: {what}", style="italic")
         grid.add_row(one.party, Text(one.phase, style=_COLOURS.get(one.phase, "cyan")), bar, says)
     for party, at in elsewhere.items():
         grid.add_row(party, Text("elsewhere", style="dim"), "", at)

@@ -37,6 +37,7 @@ from party.reporting.documents import (
     Traffic,
     remove_results,
 )
+from party.reporting.expiry import Expiry
 from party.reporting.status import Log, Status
 from party.runtime import Assignment, Name, Outcome, default_cache, train
 
@@ -308,6 +309,7 @@ def play(party: Party, options: Options) -> None:
                 _stay()
             return
         status = Status(options.output, job, party, log)
+        status.watch_certificate(Expiry(options.keys))
         remove_results(options.output)
         traffic: dict[str, int] = {}
         with _probed(probe, status.snapshot, traffic):

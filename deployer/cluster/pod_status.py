@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,8 @@ STALE_S = 15.0
 """A party writes its status at least every second while it trains or waits: one of before that
 says nothing about now."""
 
+EXPIRES_SOON_S = 24 * 3600.0
+
 _WAITS_S = 20.0
 
 
@@ -44,6 +46,9 @@ class Observation:
         restarts: how often its container was started again.
         own: the party's own status, as it wrote it; None if it wrote none.
         age_s: how long ago that was, by the pod's own clock.
+        cause: why it failed, or failed the last time: one of ``party.process.errors.Cause``, or
+            empty.
+        ended: what its container said when it ended the last time.
     """
 
     party: str
@@ -55,6 +60,28 @@ class Observation:
     restarts: int = 0
     own: StatusDocument | None = None
     age_s: float | None = None
+    cause: str = ""
+    ended: str = ""
+
+    @property
+    def restarted(self) -> str:
+        """How often it was started again, and after what; empty for never."""
+        if not self.restarts:
+            return ""
+        times = f"{self.restarts} restart{'s' if self.restarts > 1 else ''}"
+        said = self.ended if self.ended and self.ended != self.says else ""
+        return f"{times}, the last after: {said}" if said else times
+
+    @property
+    def expiring(self) -> str:
+        """What to do about a certificate that ends within a day; empty where nothing is."""
+        if self.own is None or self.own.certificate_expires is None or self.phase == DONE:
+            return ""
+        left_s = -since_s(self.own, self.own.certificate_expires, self.age_s)
+        if left_s > EXPIRES_SOON_S:
+            return ""
+        ends = f"ends in {duration(left_s)}" if left_s > 0 else "has ended"
+        return f"its certificate {ends}: deployer certs renew, then deployer certs put --force"
 
     @property
     def stale(self) -> bool:
@@ -104,9 +131,13 @@ def observe(place: Place) -> Observation:
         claim = cluster.read("v1", "PersistentVolumeClaim", _claim_of(pod), place.namespace)
         explained = of_claim(cluster.events(claim) if claim else [])
     restarts = sum(status.get("restartCount", 0) for status in _statuses(pod))
+    cause, ended = _last_end(pod)
+    last = {"restarts": restarts, "cause": cause, "ended": ended}
     if explained:
-        return _found(place, *explained, restarts=restarts)
-    return _found(place, *_own_words(place), restarts=restarts)
+        return _found(place, *explained, **last)
+    found = _found(place, *_own_words(place), **last)
+    known = None if found.own is None else found.own.cause or found.own.last_cause
+    return replace(found, cause=known or cause)
 
 
 def without_pod(party: str, owner: Object | None, events: Sequence[Object]) -> tuple[str, str, str]:
@@ -194,7 +225,7 @@ _ONE_AUTHORITY = "give all three parties keys of one authority: deployer certs p
 _TELLING = {"joining", "running"}
 """The phases of a party that writes its status every second or more often."""
 
-_LASTING = {"starting", "table", "plan", "joining", "aligning", "revealing"}
+_LASTING = {"starting", "table", "plan", "joining", "aligning", "rejoining", "revealing"}
 """Those of which one wants to know how long they last by now."""
 
 _DOING = {
@@ -269,9 +300,13 @@ def _found(
     age_s: float | None = None,
     *,
     restarts: int = 0,
+    cause: str = "",
+    ended: str = "",
 ) -> Observation:
     where = f"{place.namespace}, {place.cluster}"
-    return Observation(place.party, where, place.pod, phase, says, do, restarts, own, age_s)
+    return Observation(
+        place.party, where, place.pod, phase, says, do, restarts, own, age_s, cause, ended
+    )
 
 
 def _statuses(pod: Object) -> list[Object]:
@@ -307,6 +342,20 @@ def _mend(message: str) -> str:
     if not missing:
         return ""
     return "make it: deployer data put for a table, deployer certs put for keys"
+
+
+def _last_end(pod: Object) -> tuple[str, str]:
+    """Why a pod's container ended the last time, in a word and in a sentence, if it ever did."""
+    for status in _statuses(pod):
+        for state in (status.get("state", {}), status.get("lastState", {})):
+            if (ended := state.get("terminated")) is not None:
+                lines = str(ended.get("message", "")).splitlines()
+                told = (line.strip() for line in lines if line.strip().startswith("cause: "))
+                cause = next(told, "").removeprefix("cause: ")
+                if ended.get("reason") == "OOMKilled":
+                    cause = "out-of-memory"
+                return cause, _ended(ended)[1]
+    return "", ""
 
 
 def _ended(ended: Object) -> tuple[str, str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from deployer.cluster.client import Change, Object
 from deployer.cluster.target import Place
 from party.agreement.pins import Identities
-from party.identity import load_keys
+from party.identity import CHECKPOINT_KEY, load_keys, read_checkpoint_key
 from party.process.errors import InputError, JobError, KitError
 from party.table.parts import MANIFEST, Manifest
 
@@ -77,7 +77,8 @@ def put_table(place: Place, manifest: Manifest, parts: list[bytes], force: bool 
 
 
 def keys_secret(place: Place, files: Mapping[str, bytes]) -> Object:
-    """The Secret of a party's key directory: ``ca.crt``, ``tls.crt`` and ``tls.key``."""
+    """The Secret of a party's key directory: its certificates, its key, and that of its
+    checkpoints, if there is one."""
     return secret_of(place, place.keys_secret, "kubernetes.io/tls", files)
 
 
@@ -93,8 +94,13 @@ def put_keys(
     Raises InputError for keys that are not this party's of this job, and for a Secret that is there
     already with another key, unless ``force``: what exists is never overwritten unasked.
     """
-    wanted = keys_secret(place, load_keys(directory, job_name, place.party, pins=pins).files())
+    files = load_keys(directory, job_name, place.party, pins=pins).files()
     there = place.cluster.read("v1", "Secret", place.keys_secret, place.namespace)
+    # What lies on the party's volume stays readable, whatever else is new.
+    kept = files_of(there or {}).get(CHECKPOINT_KEY)
+    if (key := read_checkpoint_key(directory) or kept) is not None:
+        files[CHECKPOINT_KEY] = key
+    wanted = keys_secret(place, files)
     if there is not None and not force and there.get("data") != wanted["data"]:
         raise InputError(
             f"there is another key of {place.party} already",

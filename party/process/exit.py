@@ -18,6 +18,10 @@ from party.process.errors import AS_JSON, ErrorDocument, JobError, KitError, pri
 
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
+LAST_WORDS = "TFE_KIT_LAST_WORDS"
+"""In the environment: a file for the error that ended the program, and its cause. In a pod it is
+what Kubernetes keeps of a container that has ended, and shows with the pod."""
+
 
 class Stop(BaseException):
     """Somebody asked this process to end (SIGTERM, SIGINT or SIGQUIT), or closed its terminal."""
@@ -71,6 +75,9 @@ def _shown(failure: KitError) -> int:
         text = "\n".join(lines)
     with contextlib.suppress(OSError):  # nobody may be there to read it
         print(text, file=sys.stderr, flush=True)
+    if file := os.environ.get(LAST_WORDS):
+        with contextlib.suppress(OSError):
+            Path(file).write_text(f"{text}\n  cause: {failure.cause}\n", encoding="utf-8")
     return failure.exit_code
 
 

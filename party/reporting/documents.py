@@ -128,6 +128,9 @@ class StatusDocument(PublicStatus):
         sizes: of the tables that were aligned, as all three know them.
         started, updated: moments in UTC, in the form of ISO 8601.
         stepped: the moment at which the last step was done; None before the first.
+        last_cause, last_failed: why and when this party failed before it was started again, if it
+            did, with the same job.
+        certificate_expires: when the certificate that the next join takes ends.
     """
 
     NAME = "status.json"
@@ -154,6 +157,9 @@ class StatusDocument(PublicStatus):
     started: str
     updated: str
     stepped: str | None = None
+    last_cause: Cause | None = None
+    last_failed: str | None = None
+    certificate_expires: str | None = None
 
     @classmethod
     def first(cls, job: Job, party: Party, now: str, **more: Any) -> StatusDocument:

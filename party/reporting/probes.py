@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from party.reporting.documents import PublicStatus, StatusDocument
@@ -30,8 +31,8 @@ _DEADLINE_S = 2.0
 _REQUEST_BYTES = 4096
 _STATUS = f"/{PublicStatus.NAME}".encode()
 _READY = ("done",)
-"""Kubernetes calls a party ready that has done its job: that is what ``kubectl wait``, ``helm --wait``
-and Argo CD wait for, and what tells it from one that is needed to a PodDisruptionBudget."""
+"""Kubernetes calls a party ready that has done its job: ``kubectl wait``, ``helm --wait`` and Argo
+CD wait for that, and a PodDisruptionBudget tells by it who is still needed."""
 
 
 @dataclass(eq=False)
@@ -182,6 +183,30 @@ class _Collector:
         ):
             yield GaugeMetricFamily(f"party_{name}", words, value=value)
         yield GaugeMetricFamily("party_steps_per_second", "Pace.", value=state.rate or 0)
+        for name, words, moment, labels in (
+            (
+                "certificate_expiry_timestamp_seconds",
+                "When the certificate that the next join takes ends.",
+                state.certificate_expires,
+                {},
+            ),
+            (
+                "checkpoint_timestamp_seconds",
+                "When the newest checkpoint on the disk was written.",
+                state.checkpoint,
+                {},
+            ),
+            (
+                "last_failure_timestamp_seconds",
+                "When the party failed before it was started again, and why.",
+                state.last_failed,
+                {"cause": state.last_cause or "internal"},
+            ),
+        ):
+            if moment is not None:
+                made = GaugeMetricFamily(f"party_{name}", words, labels=list(labels))
+                made.add_metric(list(labels.values()), datetime.fromisoformat(moment).timestamp())
+                yield made
         for name, count in self._traffic().items():
             yield CounterMetricFamily(f"party_{name}", "Since the start of the run.", value=count)
 

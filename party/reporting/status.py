@@ -9,13 +9,14 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from party.agreement.job import AlignedJob, Job, Party
 from party.process import streams
+from party.process.errors import KitError
 from party.reporting.documents import Phase, StatusDocument
 
 _FILE_EVERY_S = 0.5
@@ -68,13 +69,22 @@ class Status:
         self._log = log
         self._lock = threading.Lock()
         self._written = self._logged = 0.0
-        self._state = StatusDocument.first(job, party, now())
+        self._expires: Callable[[], datetime | None] = lambda: None
+        self._state = StatusDocument.first(job, party, now(), **_last_failure(output, job))
         self._write()
 
     def snapshot(self) -> StatusDocument:
         """The state as ``status.json`` has it."""
+        expires = self._expires()
+        told = None if expires is None else expires.isoformat(timespec="seconds")
         with self._lock:
+            if told != self._state.certificate_expires:
+                self._state = self._state.model_copy(update={"certificate_expires": told})
             return self._state
+
+    def watch_certificate(self, expires: Callable[[], datetime | None]) -> None:
+        """From now on the state has the end of the certificate, by a function that is cheap."""
+        self._expires = expires
 
     def enter(self, phase: Phase, message: str, **fields: object) -> None:
         """A new phase."""
@@ -151,6 +161,19 @@ def _pace(done: int, of: int, rate: float | None) -> dict[str, float | None]:
         "rate": None if rate is None else round(rate, 1),
         "remaining_s": round((of - done) / rate, 1) if rate else None,
     }
+
+
+def _last_failure(output: Path, job: Job) -> dict[str, Any]:
+    """Why and when the party failed before, by the status that this one takes the place of."""
+    try:
+        former = StatusDocument.read(output)
+    except KitError:
+        return {}
+    if former is None or former.job != job.digest:
+        return {}
+    if former.phase == "failed":
+        return {"last_cause": former.cause, "last_failed": former.updated}
+    return {"last_cause": former.last_cause, "last_failed": former.last_failed}
 
 
 def now() -> str:

@@ -61,6 +61,19 @@ def answering() -> Iterator[Answering]:
     made.probes.close()
 
 
+def test_metrics_say_why_it_failed_before_and_when_what_it_needs_ends(
+    answering: Answering,
+) -> None:
+    told = {"last_cause": "disk-full", "last_failed": "2026-01-01T00:00:00+00:00"}
+    told |= {"certificate_expires": "2026-01-01T00:00:01+00:00"}
+    assert "party_last_failure" not in answering.ask("/metrics")[2]
+    answering.state = answering.state.model_copy(update=told)
+    metrics = answering.ask("/metrics")[2]
+    assert 'party_last_failure_timestamp_seconds{cause="disk-full"} 1.7672256e+09' in metrics
+    assert "party_certificate_expiry_timestamp_seconds 1.767225601e+09" in metrics
+    assert "party_checkpoint_timestamp" not in metrics
+
+
 @pytest.mark.parametrize(
     ("phase", "code"),
     [

@@ -6,14 +6,17 @@ import io
 import json
 import stat
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from deployer.certs.authority import make_authority, make_party
 from party.agreement.job import Job, Training
 from party.process import files
 from party.process.errors import InputError, JobError
 from party.process.exit import guarded, place_of
+from party.reporting.expiry import Expiry
 from party.reporting.status import Log, Status
 
 JOB = Job(
@@ -56,6 +59,44 @@ def test_a_status_says_where_the_party_is(tmp_path: Path) -> None:
     status.step(4, None, JOB.steps_per_epoch)
     assert status.snapshot().doing == "step 4 of 4"
     assert all(event["party"] == "bob" for event in events)
+
+
+def test_a_failure_is_remembered_by_who_is_started_again(tmp_path: Path) -> None:
+    first = status_with(tmp_path, io.StringIO())
+    first.enter("failed", "no room", cause="disk-full")
+    again = status_with(tmp_path, io.StringIO())
+    assert again.snapshot().last_cause == "disk-full"
+    assert again.snapshot().last_failed == first.snapshot().updated
+    third = status_with(tmp_path, io.StringIO())
+    assert third.snapshot().last_cause == "disk-full"
+    other = Job.model_validate(JOB.model_dump() | {"rows": 9})
+    assert Status(tmp_path, other, "bob", Log("bob", io.StringIO())).snapshot().last_cause is None
+
+
+def test_the_certificate_that_lies_there_now_is_the_one_that_is_told(tmp_path: Path) -> None:
+    status, keys = status_with(tmp_path, io.StringIO()), tmp_path / "keys"
+    keys.mkdir()
+    status.watch_certificate(Expiry(keys))
+    assert status.snapshot().certificate_expires is None
+    authority = make_authority("fraud")
+    for days in (1.0, 3.0):
+        made = make_party(authority, "bob", days)
+        files.replace(keys / "tls.crt", made["tls.crt"])
+        told = datetime.fromisoformat(str(status.snapshot().certificate_expires))
+        left = (told - datetime.now(UTC)).total_seconds() / 86400
+        assert days - 0.01 < left <= days
+
+
+def test_what_ends_a_program_is_left_for_the_pod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise JobError("no room", "/state", "make some", cause="disk-full")
+
+    monkeypatch.setenv("TFE_KIT_LAST_WORDS", str(tmp_path / "words"))
+    assert guarded(fail) == 1
+    words = (tmp_path / "words").read_text()
+    assert words == "error: no room\n  where: /state\n  do: make some\n  cause: disk-full\n"
 
 
 def test_progress_on_a_terminal_takes_one_line(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployer.cluster.pod_status import of_pod, own_words, without_pod
+from deployer.cluster.pod_status import _last_end, of_pod, own_words, without_pod
 from party.agreement.job import Party
 from party.reporting.documents import Phase, StatusDocument, duration
 
@@ -79,6 +79,16 @@ def test_a_party_that_ended_is_quoted_with_its_remedy() -> None:
     ended = {"terminated": {"exitCode": 2, "message": last}}
     found = of_pod(pod(waiting("CrashLoopBackOff"), lastState=ended), [])
     assert found == ("broken", "the table is another party's (/table)", "put your own there")
+
+
+def test_the_last_words_of_a_container_have_its_cause() -> None:
+    last = "error: bob went away\n  where: step 3\n  do: start it\n  cause: peer-unreachable"
+    ended = {"terminated": {"exitCode": 1, "message": last}}
+    running = pod({"running": {}}, lastState=ended, restartCount=3)
+    assert _last_end(running) == ("peer-unreachable", "bob went away (step 3)")
+    assert _last_end(pod({"running": {}})) == ("", "")
+    oom = pod({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})
+    assert _last_end(oom)[0] == "out-of-memory"
 
 
 def test_logs_are_not_advised_where_the_cause_is_known() -> None:

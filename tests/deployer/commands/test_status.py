@@ -8,7 +8,7 @@ import pytest
 
 from tests.deployer.conftest import Deployer
 from tests.deployer.memory import MemoryCluster, event
-from tests.deployer.release import Release
+from tests.deployer.release import Release, moment
 
 
 def test_a_run_is_told_party_by_party(release: Release, deployer: Deployer) -> None:
@@ -207,6 +207,38 @@ def test_what_is_old_says_how_old_and_no_pace(release: Release, deployer: Deploy
     assert bob == "bob     running    step 12 of 540, last heard of 40 s ago"
     assert "deployer doctor" in do
     assert server == "server  plan       builds its part of the plan, for 40 s"
+
+
+def test_who_is_looked_for_and_since_when(release: Release, deployer: Deployer) -> None:
+    since = moment(ago_s=200)
+    release.says("alice", "rejoining", waiting_for=("bob",), since=since, step=12)
+    told = deployer("status", "--party", "alice").out
+    assert told.startswith("alice   rejoining  waits for bob, for 3 min")
+
+
+def test_a_restart_says_after_what(release: Release, deployer: Deployer) -> None:
+    release.says("alice", "joining", last_cause="disk-full", last_failed=moment(ago_s=3))
+    last = "error: cannot write the file: No space left on device\n  cause: disk-full"
+    ended = {"terminated": {"exitCode": 1, "message": last}}
+    release.pod("alice", lastState=ended, restartCount=2)
+    told = deployer("status", "--party", "alice").out
+    assert "(2 restarts, the last after: cannot write the file: No space left on device)" in told
+    (one,) = deployer("status", "--party", "alice", "--json").document["parties"]
+    assert one["cause"] == "disk-full"
+
+
+@pytest.mark.parametrize(
+    ("hours", "phase", "says"),
+    [(20, "running", "ends in 20 h"), (-1, "joining", "has ended"), (30, "running", ""),
+     (1, "done", "")],
+)  # fmt: skip
+def test_a_certificate_that_ends_within_a_day_is_to_be_renewed(
+    release: Release, deployer: Deployer, hours: int, phase: str, says: str
+) -> None:
+    release.says("bob", phase, certificate_expires=moment(ago_s=-hours * 3600 - 60))
+    told = deployer("status", "--party", "bob").out
+    assert ("do: its certificate" in told) == bool(says)
+    assert says in told and ("deployer certs renew" in told) == bool(says)
 
 
 def test_an_event_of_an_earlier_object_of_the_name_is_not_told(
