@@ -172,11 +172,17 @@ class _Search:
             namespace=namespace if found is None else found.namespace,
             name=name,
             job="" if job is None else job.digest,
-            keys_secret=named.get("keys", {}).get("secret", {}).get("secretName", f"{name}-keys"),
+            keys_secret=_keys_secret(named.get("keys", {})) or f"{name}-keys",
             table_secrets=() if party == "server" else tables or usual,
             labels=owner.get("metadata", {}).get("labels", {}),
             of_values=False,
         )
+
+
+def _keys_secret(volume: Object) -> str:
+    """The Secret of a pod's keys: of several, the first."""
+    sources = [one["secret"]["name"] for one in volume.get("projected", {}).get("sources", [])]
+    return str(volume.get("secret", {}).get("secretName", "") or (sources or [""])[0])
 
 
 def _asked_for(contexts: Sequence[str] | None, only: Sequence[str] | None) -> list[str]:

@@ -155,7 +155,7 @@ def without_pod(party: str, owner: Object | None, events: Sequence[Object]) -> t
 
 def is_paused(owner: Object) -> bool:
     """Whether a party's StatefulSet is to have no pod."""
-    return owner.get("spec", {}).get("replicas") == 0
+    return bool(owner.get("spec", {}).get("replicas") == 0)
 
 
 def of_pod(pod: Object, events: Sequence[Object]) -> tuple[str, str, str] | None:

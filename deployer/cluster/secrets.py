@@ -7,6 +7,7 @@ manifest and no ConfigMap has a copy.
 from __future__ import annotations
 
 import base64
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -110,6 +111,17 @@ def put_keys(
     change = place.cluster.apply(wanted, force)
     place.cluster.touch(place.pod, place.namespace)
     return change
+
+
+def make_checkpoint_key(place: Place) -> Change:
+    """Make a key for a party's checkpoints in a Secret of its own, unless there is one."""
+    name = place.checkpoint_secret
+    if place.cluster.read("v1", "Secret", name, place.namespace) is not None:
+        return Change.UNCHANGED
+    key = {CHECKPOINT_KEY: secrets.token_bytes(32)}
+    place.cluster.create(secret_of(place, name, "Opaque", key))
+    place.cluster.touch(place.pod, place.namespace)
+    return Change.CREATED
 
 
 def secret_of(place: Place, name: str, kind: str, files: Mapping[str, bytes]) -> Object:

@@ -113,6 +113,11 @@ class Place:
         return f"{self.name}-approvals"
 
     @property
+    def checkpoint_secret(self) -> str:
+        """The Secret with the key of its checkpoints, where cert-manager makes its keys."""
+        return f"{self.name}-checkpoint"
+
+    @property
     def claim(self) -> str:
         """The claim of its volume, by the name that its StatefulSet gives it."""
         return f"state-{self.pod}"

@@ -161,8 +161,8 @@ def apply(
     The same job applied again does nothing; a changed one starts a new run. Everything is checked
     by the clusters before anything is changed. It says whose pod starts again and why, and asks
     before a run at work, or a result, is lost by it. Ctrl-C ends the waiting, not the job.
-    Approvals are checked as the pod checks them, and put into the Secret that it waits for; new ones
-    in place of those that are used up need nothing else.
+    Approvals are checked as the pod checks them, and put into the Secret that it waits for; new
+    ones in place of those that are used up need nothing else.
 
     Examples:
 

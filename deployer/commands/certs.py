@@ -32,7 +32,7 @@ from deployer.certs.authority import (
     write_files,
 )
 from deployer.cli import new_app
-from deployer.cluster.secrets import put_keys
+from deployer.cluster.secrets import make_checkpoint_key, put_keys
 from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
 from party.agreement.job import PARTIES, Party, load_job
 from party.agreement.pins import Identities, spoken
@@ -257,6 +257,26 @@ def put(
     job = target.values.job
     change = put_keys(place, directory, job.name, force, job.identities)
     print(f"Secret {place.keys_secret} in namespace {place.namespace}, {place.cluster}: {change}")
+
+
+@app.command()
+def checkpoint(
+    party: Annotated[Party, typer.Argument(help="Whose checkpoints.", show_default=False)],
+    values: ValuesOption = None,
+    name: NameOption = "",
+    namespace: NamespaceOption = "",
+    context: ContextOption = None,
+) -> None:
+    """Make the key of a party's checkpoints in the cluster, where cert-manager makes its others.
+
+    Where there is one it stays. It is made for the Secret, and is nowhere else.
+
+    Example: deployer certs checkpoint bob -f values.yaml --context police
+    """
+    place = find(values, name, namespace, context, [party]).place(party)
+    change = make_checkpoint_key(place)
+    where = f"namespace {place.namespace}, {place.cluster}"
+    print(f"Secret {place.checkpoint_secret} in {where}: {change}")
 
 
 def _named_in(directory: Path) -> tuple[str, Party]:

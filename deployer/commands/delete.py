@@ -80,7 +80,8 @@ def doomed(release: Release, whole: bool, volumes: bool, secrets: bool) -> list[
     found = [there for each in ours if (there := each.found()) and is_of(release.name, there.one)]
     for place in release.places:
         own = [("PersistentVolumeClaim", place.claim)] if volumes else []  # not one that was given
-        named = (place.keys_secret, *place.table_secrets, place.approvals_secret)
+        secret = (place.keys_secret, place.checkpoint_secret, place.approvals_secret)
+        named = (*secret, *place.table_secrets)
         own += [("Secret", name) for name in named if secrets]
         found += [there for kind, name in own if (there := _at(place, "v1", kind, name).found())]
     return found

@@ -31,6 +31,7 @@ KINDS = (
     "serviceaccount",
     "configmap",
     "service",
+    "certificate",
     "statefulset",
     "poddisruptionbudget",
     "networkpolicy",
@@ -68,6 +69,10 @@ class Placed:
     keys_secret: str
     table_secrets: list[str]
     """The Secrets that may hold parts of its table; none for the third server."""
+    checkpoint_secret: str
+    """That of the key of its checkpoints, where cert-manager makes the other one."""
+    key_is_pinned: bool
+    """Whether the job pins its key."""
     settings: Mapping[str, Any]
     """Its own values, plain."""
 
@@ -180,6 +185,8 @@ class Facts:
             labels=settings["labels"] | self.labels(role),
             pod_labels=settings["labels"] | selector,
             keys_secret=settings["keysSecret"] or f"{name}-keys",
+            checkpoint_secret=f"{name}-checkpoint",
+            key_is_pinned=bool(self.values["job"].get("identities", {}).get(role, {}).get("key")),
             table_secrets=[f"{table}-{part}" for part in range(settings.get("tableParts", 0))],
             settings=settings,
         )

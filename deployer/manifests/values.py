@@ -299,12 +299,46 @@ class Metrics(_Strict):
     alerts: bool = Field(
         default=False,
         description="Whether each party has a PrometheusRule: it failed, it stands still, nothing "
-        "is heard of it.",
+        "is heard of it, its certificate ends within a day.",
     )
     dashboard: bool = Field(
         default=False,
         description="Whether each party has a ConfigMap with a dashboard, for Grafana's sidecar.",
     )
+
+
+Duration = Annotated[str, Field(pattern=r"^([1-9][0-9]*(h|m|s))+$")]
+"""As cert-manager reads it."""
+
+
+class IssuerRef(_Strict):
+    """Who issues."""
+
+    name: ObjectName = Field(
+        default="",
+        description="Name of the issuer, which all three parties' trust or pins lead to. Empty: "
+        "cert-manager is not asked, and `deployer certs` or somebody else makes the keys' Secrets.",
+    )
+    kind: Literal["Issuer", "ClusterIssuer"] = Field(
+        default="Issuer", description="Whether it is one of the namespace or of the cluster."
+    )
+    group: Domain = Field(default="cert-manager.io", description="Its API group.")
+
+
+class CertManager(_Strict):
+    """Certificates from cert-manager, one `Certificate` for each party."""
+
+    issuer_ref: IssuerRef = IssuerRef()
+    duration: Duration = Field(default="720h", description="Life of a certificate.")
+    renew_before: Duration = Field(
+        default="240h", description="How long before its end it is renewed."
+    )
+
+
+class Certificates(_Strict):
+    """Where the parties' certificates come from."""
+
+    cert_manager: CertManager = CertManager()
 
 
 class Test(_Strict):
@@ -461,6 +495,7 @@ class Values(_Strict):
         default=30, ge=0, le=3600, description="How long a party that is told to end has for it."
     )
     storage: Storage = Storage()
+    certificates: Certificates = Certificates()
     network_policy: NetworkPolicy = NetworkPolicy()
     pod_disruption_budget: PodDisruptionBudget = PodDisruptionBudget()
     metrics: Metrics = Metrics()
@@ -478,6 +513,11 @@ class Values(_Strict):
             raise ValueError("job.training.order_seed: must be less than 2**53")
         if self.ports.party == self.ports.status:
             raise ValueError("ports: party and status are the same")
+        if self.demo.enabled and self.certificates.cert_manager.issuer_ref.name:
+            raise ValueError(
+                "certificates.certManager: the demo makes its keys itself; "
+                "set demo.enabled to false"
+            )
         if self.demo.enabled:
             for party in PARTIES:
                 role = self.role(party)

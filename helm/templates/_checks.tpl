@@ -7,6 +7,9 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- if eq (int $values.ports.party) (int $values.ports.status) -}}
 {{- fail "ports: party and status are the same" -}}
 {{- end -}}
+{{- if and $values.demo.enabled $values.certificates.certManager.issuerRef.name -}}
+{{- fail "certificates.certManager: the demo makes its keys itself; set demo.enabled to false" -}}
+{{- end -}}
 {{- $seen := dict -}}
 {{- range $party := last . -}}
 {{- if and (not $party.settings.address) (gt (len $party.host) 253) -}}

@@ -99,6 +99,12 @@ def pods(many: list[Object]) -> list[Object]:
     ]
 
 
+PINS: Object = {
+    "alice": {"key": f"sha256:{'0' * 64}"},
+    "bob": {"authority": f"sha256:{'1' * 64}"},
+    "server": {"authority": f"sha256:{'3' * 64}"},
+}
+
 MATRIX: dict[str, Object] = {
     "the demo": {},
     "the demo over three namespaces": {
@@ -283,6 +289,12 @@ MATRIX: dict[str, Object] = {
     },
     "no policies, no budget": OFF
     | {"networkPolicy": {"enabled": False}, "podDisruptionBudget": {"enabled": False}},
+    "certificates from cert-manager": OFF
+    | {
+        "certificates": {"certManager": {"issuerRef": {"name": "1e3", "kind": "ClusterIssuer"}}},
+        "alice": {"keysSecret": "issued"},
+        "job": {"identities": PINS},
+    },
     "volumes of many kinds": OFF
     | {
         "storage": {"className": "slow"},

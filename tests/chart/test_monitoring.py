@@ -27,8 +27,9 @@ def watching(**metrics: bool) -> list[dict[str, Any]]:
 def told() -> set[str]:
     """The metrics that a party serves."""
     status = StatusDocument(
-        party="bob", job="", epochs=1, steps=1, epoch=0, step=0, started="", updated=""
-    )
+        party="bob", job="", epochs=1, steps=1, epoch=0, step=0, started="", updated="",
+        certificate_expires="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
     served = _Collector(lambda: status, lambda: {"bytes_sent": 1, "bytes_received": 1}).collect()
     return {sample.name for metric in served for sample in metric.samples}
 

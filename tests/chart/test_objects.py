@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from kubernetes import client
@@ -12,6 +14,7 @@ from kubernetes import client
 from deployer.manifests.render import Facts, objects
 from party.agreement.hosts import parse_hosts
 from party.agreement.job import PARTIES, parse_job
+from party.process.errors import InputError
 from party.reporting import probes
 from tests.chart.rendering import (
     CHART,
@@ -33,8 +36,8 @@ def test_the_api_knows_every_field(document: Object) -> None:
     """The client's models drop what the API does not know: nothing is dropped."""
     api = client.ApiClient()
     for one in by_deployer(document):
-        if one["apiVersion"].startswith("monitoring.coreos.com/"):
-            continue  # the operator's own, which the client has no models of
+        if one["apiVersion"].startswith(("monitoring.coreos.com/", "cert-manager.io/")):
+            continue  # an operator's own, which the client has no models of
         for pod in pods([one]):  # a quantity may be a number, which the models do not know
             for amounts in pod["containers"][0]["resources"].values():
                 amounts |= {name: str(amount) for name, amount in amounts.items()}
@@ -121,6 +124,35 @@ def test_secrets_are_mounted_to_be_read_by_the_pods_group_alone(party: str) -> N
     if party != "server":
         assert volumes["table"]["projected"]["defaultMode"] == 0o440
         assert mounts["/table"]["readOnly"] is True
+
+
+ISSUED = MATRIX["certificates from cert-manager"]
+
+
+def test_cert_manager_is_asked_for_what_the_party_takes() -> None:
+    schema = json.loads((Path(__file__).parent / "cert_manager_certificate.json").read_text())
+    many = by_deployer(ISSUED)
+    alice, bob = (the("Certificate", party, many)["spec"] for party in ("alice", "bob"))
+    for spec in (alice, bob):
+        jsonschema.Draft202012Validator(schema).validate(spec)
+    assert alice["secretName"] == "issued" and alice["uris"] == ["spiffe://fraud/alice"]
+    assert alice["privateKey"]["rotationPolicy"] == "Never", "the job pins this key"
+    assert bob["privateKey"]["rotationPolicy"] == "Always"
+    assert not [one for one in by_deployer(OFF) if one["kind"] == "Certificate"]
+    with pytest.raises(InputError, match="the demo makes its keys itself"):
+        by_deployer({"certificates": ISSUED["certificates"]})
+
+
+def test_keys_of_cert_manager_stand_beside_that_of_the_checkpoints() -> None:
+    pod = the("StatefulSet", "alice", by_deployer(ISSUED))["spec"]["template"]["spec"]
+    (keys,) = (volume["projected"] for volume in pod["volumes"] if volume["name"] == "keys")
+    assert keys == {
+        "defaultMode": 0o440,
+        "sources": [
+            {"secret": {"name": "issued", "optional": True}},
+            {"secret": {"name": "fraud-alice-checkpoint", "optional": True}},
+        ],
+    }
 
 
 def test_a_longer_table_needs_no_upgrade() -> None:
@@ -294,8 +326,6 @@ def test_the_way_in_from_outside_has_the_party_port_alone() -> None:
 
 
 def test_names_that_dns_cannot_have_are_refused() -> None:
-    from party.process.errors import InputError
-
     with pytest.raises(InputError):
         by_deployer(OFF | {"job": {"name": "1st"}})
     assert helm("template", "1st", str(CHART), document=OFF).returncode != 0

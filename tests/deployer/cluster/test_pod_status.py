@@ -106,7 +106,8 @@ def test_a_party_that_ended_without_a_word_has_an_exit_code_and_logs() -> None:
 def test_a_party_that_was_ended_by_a_signal_is_not_referred_to_its_log(
     code: int, says: str
 ) -> None:
-    phase, told, do = of_pod(pod({"terminated": {"exitCode": code, "reason": "Error"}}), []) or ()
+    ended = pod({"terminated": {"exitCode": code, "reason": "Error"}})
+    phase, told, do = of_pod(ended, []) or ("", "", "")
     assert phase == "broken" and says in told and do and "logs" not in do
 
 

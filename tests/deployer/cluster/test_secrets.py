@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 
 from deployer.certs.authority import make_all
 from deployer.cluster.client import Change
-from deployer.cluster.secrets import TABLE_DIGEST, put_keys, put_table, table_secrets
+from deployer.cluster.secrets import (
+    TABLE_DIGEST,
+    make_checkpoint_key,
+    put_keys,
+    put_table,
+    table_secrets,
+)
 from deployer.cluster.target import Place
+from party.identity import CHECKPOINT_KEY
 from party.process.errors import InputError, JobError
 from party.table.parts import MANIFEST, Manifest, Part
 from tests.deployer.memory import MemoryCluster
@@ -139,6 +146,26 @@ def test_keys_are_put_once_and_replaced_only_when_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="another key"):
         put_keys(alice, tmp_path / "second" / "alice", "fraud")
     assert put_keys(alice, tmp_path / "second" / "alice", "fraud", force=True) is Change.CHANGED
+
+
+def test_a_renewed_certificate_keeps_the_key_of_the_checkpoints(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        make_all("fraud", tmp_path / name, 1, 1)
+    alice = place(cluster := MemoryCluster())
+    put_keys(alice, tmp_path / "first" / "alice", "fraud")
+    key = (tmp_path / "first" / "alice" / CHECKPOINT_KEY).read_bytes()
+    assert mounted(cluster)[CHECKPOINT_KEY] == key
+    (tmp_path / "second" / "alice" / CHECKPOINT_KEY).unlink()
+    put_keys(alice, tmp_path / "second" / "alice", "fraud", force=True)
+    assert mounted(cluster)[CHECKPOINT_KEY] == key
+
+
+def test_a_key_of_checkpoints_of_its_own_is_made_once(tmp_path: Path) -> None:
+    alice = place(cluster := MemoryCluster())
+    assert make_checkpoint_key(alice) is Change.CREATED
+    made = mounted(cluster)[CHECKPOINT_KEY]
+    assert len(made) == 32 and make_checkpoint_key(alice) is Change.UNCHANGED
+    assert mounted(cluster)[CHECKPOINT_KEY] == made
 
 
 def test_keys_of_another_party_or_job_are_not_put(tmp_path: Path) -> None:
