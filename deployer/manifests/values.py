@@ -488,6 +488,13 @@ class Values(_Strict):
         le=31_536_000,
         description="How long a party waits for the others before it starts over.",
     )
+    rejoin_limit_seconds: int = Field(
+        default=600,
+        ge=0,
+        le=31_536_000,
+        description="How long a party that lost another keeps its run and looks for it, before it "
+        "fails and starts over from its checkpoint. 0: it fails at once.",
+    )
     time_limit_seconds: int = Field(
         default=0, ge=0, le=31_536_000, description="How long the job may run. 0: no limit."
     )
