@@ -20,14 +20,6 @@ def has_volume(owner: Object) -> bool:
     )
 
 
-def claim_of(owner: Object) -> str | None:
-    """The claim that was given to a party; None where it has one of its own, or none."""
-    for one in owner.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", []):
-        if one["name"] == "state" and "persistentVolumeClaim" in one:
-            return str(one["persistentVolumeClaim"]["claimName"])
-    return None
-
-
 def lost_with_pod(owner: Object, seen: Observation) -> str:
     """What is lost if the pod of a party that was seen like this ends now; empty if nothing is."""
     if seen.phase in AT_WORK and not (has_volume(owner) and checkpoint_age(seen)):

@@ -22,7 +22,7 @@ def of_pod_and_peers(place: Place, target: Target) -> Iterator[Check]:
     except KitError as failure:
         yield Check(place.party, "pod", Outcome.UNKNOWN, failure.what)
         return
-    if seen.phase in ("absent", "pending"):
+    if seen.phase in ("absent", "pending", "paused"):
         yield Check(place.party, "pod", Outcome.UNKNOWN, seen.says, seen.do)
         return
     if seen.phase in ("broken", "failed"):
@@ -30,7 +30,7 @@ def of_pod_and_peers(place: Place, target: Target) -> Iterator[Check]:
         if seen.phase == "broken":
             return
     else:
-        outcome = Outcome.WARNING if seen.stale else Outcome.OK
+        outcome = Outcome.WARNING if seen.stands else Outcome.OK
         yield Check(place.party, "pod", outcome, f"{seen.phase}: {seen.sentence}", seen.do)
     try:
         begin = time.time()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.deployer.conftest import Deployer
@@ -62,6 +64,38 @@ def test_it_needs_no_values_whatever_they_were(memory: MemoryCluster, deployer: 
     ran = deployer("delete", "--name", "scoring", "--namespace", "work", "--secrets", "--yes")
     assert ran.code == 0 and "helm" not in ran.out
     assert not memory.objects
+
+
+def test_what_operators_of_the_cluster_look_for_goes_too(
+    memory: MemoryCluster, deployer: Deployer, tmp_path: Path
+) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(
+        "demo: {enabled: false}\nmetrics: {serviceMonitor: true, alerts: true, dashboard: true}\n"
+        "certificates: {certManager: {issuerRef: {name: bank}}}\n"
+    )
+    assert deployer("apply", "-f", values, "--no-wait").code == 0
+    there = {"ServiceMonitor", "PrometheusRule", "Certificate"}
+    assert there <= kinds(memory)
+    assert deployer("delete", "--yes").code == 0 and not memory.objects
+
+
+def test_who_may_not_see_what_was_never_asked_for_deletes_the_rest(
+    kept: Release, deployer: Deployer
+) -> None:
+    for resource in ("servicemonitors", "prometheusrules", "certificates"):
+        kept.cluster.forbidden.add(("get", resource, "*"))
+    assert deployer("delete", "--yes", "--volumes", "--secrets").code == 0
+    assert not kept.cluster.objects
+
+
+def test_a_claim_that_was_given_stays(memory: MemoryCluster, deployer: Deployer) -> None:
+    document = {"demo": {"enabled": False}, "alice": {"state": {"existingClaim": "mine"}}}
+    Release(memory, document)
+    meta = {"name": "mine", "namespace": "default"}
+    memory.put({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta})
+    assert deployer("delete", "--yes", "--volumes").code == 0
+    assert memory.names() == {"PersistentVolumeClaim mine"}
 
 
 def test_helm_is_to_forget_what_it_installed(kept: Release, deployer: Deployer) -> None:
