@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 
 from party.agreement.job import PARTIES, Party, load_job
 from party.agreement.order import blocks
-from party.channel import join, listen
+from party.channel import Messages, join, listen
 from party.identity import load_keys
 from party.native import ChannelError, Connection, Want
 from party.native.instructions import Op, Type
 from party.native.library import library
 from party.plan.parameters import PlanParameters
+from party.runtime.meeting import Holding, meet
 from party.schedule import Schedule, cache
 from tests.harness.processes import PATIENCE_S, Processes
 
@@ -81,6 +82,7 @@ class Intruder:
             PATIENCE_S,
             lambda text, awaited: None,
         )
+        meet(Messages(self.joined.connections), party, Holding())  # it has nothing to go on from
         for one in self.joined._sockets:
             # So that what was sent is what was read, but for little: Linux would keep megabytes.
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
