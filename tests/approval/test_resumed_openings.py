@@ -44,7 +44,7 @@ def test_going_back_to_before_the_opening_is_another_opening(approved: Approved)
 
 def test_two_approved_runs_are_two_however_often_they_go_on(approved: Approved) -> None:
     for party in ("alice", "bob", "server"):
-        approved.approve(party, runs=2)  # type: ignore[arg-type]
+        approved.approve(party, runs=2)
     approved.permit().open(PLAN, RUN)
     for _ in range(3):
         approved.permit(resumes=RUN).goes_on(RUN)
