@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from deployer.cluster.client import Object
-from deployer.cluster.pod_status import DONE, Observation, duration, since_s
+from deployer.cluster.pod_status import DONE, Observation, since_s
+from party.reporting.documents import duration
 
 AT_WORK = ("aligning", "running", "rejoining", "revealing")
 """The phases of a party whose run has begun and is not over."""

@@ -7,7 +7,7 @@ import pytest
 from party.agreement.job import Job
 from party.models.registry import model_of
 from party.plan.parameters import PlanParameters
-from party.runtime.sealed import _Position
+from party.runtime.course import _Position
 
 
 @pytest.mark.parametrize("evaluation", [None, {"held_out": 0.2}])
@@ -25,7 +25,7 @@ def test_what_takes_long_before_and_after_the_training_is_named(
     )
     steps, first, told = 0, 0, []
     for stretch in model_of(job.parameters).course(job, PlanParameters.of(job).layout):
-        at = _Position(first, stretch, steps)
+        at = _Position(first, first, stretch.runs, stretch, 0, steps)
         told.append(at.beside)
         assert at.beside or stretch.counted or stretch.runs == 1, "nothing long goes unsaid"
         first += stretch.runs
