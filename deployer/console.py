@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from deployer.cluster.pod_status import ABSENT, BROKEN, DONE, FAILED, PAUSED, Observation
@@ -16,6 +17,18 @@ _COLOURS = {ABSENT: "dim", PAUSED: "dim", BROKEN: "red", FAILED: "red", DONE: "g
 def on_terminal() -> bool:
     """Whether a person looks at standard output."""
     return sys.stdout.isatty()
+
+
+@contextmanager
+def transfer(what: str) -> Iterator[Callable[[int], None]]:
+    """Shows on a terminal how many bytes were sent."""
+    if not on_terminal():
+        yield lambda sent: None
+        return
+    from rich.console import Console
+
+    with Console().status(what) as status:
+        yield lambda sent: status.update(f"{what}: {sent / 2**20:.0f} MiB sent")
 
 
 def print_json(value: Any) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import quote
 
 from deployer.cluster.kubeconfig import connect
@@ -26,6 +26,10 @@ FIELD_MANAGER = "tfe-kit-deployer"
 """Who applied an object's fields, as the API keeps it."""
 
 _CONNECT_S, _ANSWER_S = 5, 30
+_FRAME_BYTES = 32 * 1024
+"""Bytes that are sent at a time, as kubectl does."""
+
+_STDIN, _STDOUT = 0, 1
 _OUTCOME = 3
 """The channel of an executed command on which the kubelet says how it ended."""
 
@@ -71,6 +75,16 @@ class Execution:
     exit_code: int
     stdout: str
     stderr: str
+
+
+class Conversation(Protocol):
+    """A command that runs in a container and takes input."""
+
+    def send(self, content: bytes) -> None:
+        """Give it bytes. Raises JobError where it does not take them."""
+
+    def line(self) -> str:
+        """Its next line. Raises JobError where none comes."""
 
 
 class Refused(Exception):
@@ -244,30 +258,56 @@ class Cluster:
 
         Raises InputError where that is not allowed, JobError where it did not come to an end.
         """
+        where = self._where("Pod", pod, namespace)
+        with self._channel(pod, namespace, command) as channel:
+            channel.run_forever(timeout=timeout_s)
+            if channel.is_open():
+                what = f"{command[0]} did not answer within {timeout_s:.0f} seconds"
+                raise JobError(what, where)
+            code = _exit_code(channel.read_channel(_OUTCOME))
+            if code is None:
+                raise JobError(f"{command[0]} cannot be run in the pod", where)
+            return Execution(code, channel.read_stdout(), channel.read_stderr())
+
+    @contextlib.contextmanager
+    def converse(
+        self, pod: str, namespace: str, command: Sequence[str], silence_s: float
+    ) -> Iterator[Conversation]:
+        """Run a command in a pod's first container and speak with it, until the block is left.
+
+        Args:
+            pod: the pod.
+            namespace: where it is.
+            command: its words.
+            silence_s: how long it may take to answer, or to take what is sent.
+
+        Raises as ``execute``.
+        """
+        with self._channel(pod, namespace, command, stdin=True) as channel:
+            channel.sock.settimeout(silence_s)
+            yield _Conversation(channel, self._where("Pod", pod, namespace), silence_s)
+
+    @contextlib.contextmanager
+    def _channel(
+        self, pod: str, namespace: str, command: Sequence[str], stdin: bool = False
+    ) -> Iterator[Any]:
         # Not by the generated CoreV1Api, whose hundreds of models take a second to import.
         from kubernetes.stream.ws_client import WSClient, get_websocket_url
         from websocket import WebSocketBadStatusException, WebSocketException
 
         configuration = self._client.configuration
         query = [("stdout", "true"), ("stderr", "true"), ("command", list(command))]
+        query += [("stdin", "true")] if stdin else []
         url = configuration.host + self._path("v1", "Pod", namespace, pod) + "/exec"
         authorization = {one["key"]: one["value"] for one in configuration.auth_settings().values()}
         try:
             channel = WSClient(
                 configuration, get_websocket_url(url, query), authorization, capture_all=False
             )
-            channel.run_forever(timeout=timeout_s)
-            if channel.is_open():
+            try:
+                yield channel
+            finally:
                 channel.close()
-                raise JobError(
-                    f"{command[0]} did not answer within {timeout_s:.0f} seconds",
-                    self._where("Pod", pod, namespace),
-                )
-            code = _exit_code(channel.read_channel(_OUTCOME))
-            if code is None:
-                where = self._where("Pod", pod, namespace)
-                raise JobError(f"{command[0]} cannot be run in the pod", where)
-            return Execution(code, channel.read_stdout(), channel.read_stderr())
         except WebSocketBadStatusException as error:
             refused = Refused(error.status_code, _message_in(error.resp_body, "no reason given"))
             raise self._error(refused, "run a command in", "Pod", pod, namespace) from None
@@ -434,6 +474,26 @@ class Cluster:
             hint = "change the values that the cluster names"
             return InputError(f"the cluster refuses to {verb} the object: {message}", where, hint)
         return JobError(f"the cluster failed to {verb} the object: {message}", where)
+
+
+class _Conversation:
+    """Over the websocket of an executed command."""
+
+    def __init__(self, channel: Any, where: str, silence_s: float) -> None:
+        self._channel, self._where, self._silence_s = channel, where, silence_s
+
+    def send(self, content: bytes) -> None:
+        for at in range(0, len(content), _FRAME_BYTES):
+            self._channel.write_channel(_STDIN, content[at : at + _FRAME_BYTES])
+
+    def line(self) -> str:
+        said = str(self._channel.readline_channel(_STDOUT, timeout=self._silence_s))
+        if said:
+            return said
+        what = "the command in the pod ended before its work was done"
+        if self._channel.is_open():
+            what = f"the pod did not answer within {self._silence_s:.0f} seconds"
+        raise JobError(what, self._where, "start again")
 
 
 def _place(one: Object) -> tuple[str, str, str]:

@@ -164,6 +164,7 @@ class _Search:
         volumes = owner.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", [])
         named = {volume["name"]: volume for volume in volumes}
         sources = named.get("table", {}).get("projected", {}).get("sources", [])
+        claim = named.get("table", {}).get("persistentVolumeClaim", {}).get("claimName", "")
         tables = tuple(one["secret"]["name"] for one in sources if "secret" in one)
         usual = tuple(f"{name}-table-{part}" for part in range(TABLE_PARTS))
         return Place(
@@ -173,7 +174,8 @@ class _Search:
             name=name,
             job="" if job is None else job.digest,
             keys_secret=_keys_secret(named.get("keys", {})) or f"{name}-keys",
-            table_secrets=() if party == "server" else tables or usual,
+            table_secrets=() if party == "server" or claim else tables or usual,
+            table_claim=claim,
             labels=owner.get("metadata", {}).get("labels", {}),
             of_values=False,
         )

@@ -189,8 +189,11 @@ def of_claim(events: Sequence[Object]) -> tuple[str, str, str]:
     return PENDING, "its volume is about to be made", ""
 
 
-def own_words(status: StatusDocument, age_s: float = 0.0) -> tuple[str, str, str]:
-    """Phase, sentence and remedy by a party's own status, of so many seconds ago."""
+def own_words(
+    status: StatusDocument, age_s: float = 0.0, on_volume: bool = False
+) -> tuple[str, str, str]:
+    """Phase, sentence and remedy by a party's own status, of so many seconds ago; its table is in
+    Secrets, or on a volume."""
     phase = status.phase
     if phase == "running":
         if age_s > STALE_S:
@@ -207,7 +210,7 @@ def own_words(status: StatusDocument, age_s: float = 0.0) -> tuple[str, str, str
         return (phase, *_waiting_words(status))
     where, hint = status.where or "", status.hint or ""
     says = status.message or _DOING.get(phase, phase)
-    return phase, f"{says} ({where})" if where else says, _remedy(status, where) or hint
+    return phase, f"{says} ({where})" if where else says, _remedy(status, where, on_volume) or hint
 
 
 def _waiting_words(status: StatusDocument) -> tuple[str, str]:
@@ -261,7 +264,7 @@ def _own_words(place: Place) -> tuple[str, str, str, StatusDocument | None, floa
             says = "its pod runs another job than the values have"
             do = "install this one: deployer apply, or helm upgrade"
         return STARTING, says, do, status, None
-    return *own_words(status, age_s), status, age_s
+    return *own_words(status, age_s, bool(place.table_claim)), status, age_s
 
 
 def since_s(status: StatusDocument, moment: str, age_s: float | None) -> float:
@@ -283,9 +286,10 @@ def _seconds(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
-def _remedy(status: StatusDocument, where: str) -> str:
+def _remedy(status: StatusDocument, where: str, on_volume: bool) -> str:
     """What to do in a cluster about a file that a party's pod was given, or was not."""
-    for path, command in (("/table", "data put {} CSV"), ("/keys", "certs put {} DIR")):
+    table = "data copy {} TABLE" if on_volume else "data put {} CSV"
+    for path, command in (("/table", table), ("/keys", "certs put {} DIR")):
         if where == path or where.startswith(f"{path}/"):
             return f"put it there: deployer {command.format(status.party)}"
     return ""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deployer.cluster.client import Change, Object
 from deployer.cluster.target import Place
+from deployer.manifests.values import MOST_TABLE_PARTS
 from party.agreement.pins import Identities
 from party.identity import CHECKPOINT_KEY, load_keys, read_checkpoint_key
 from party.process.errors import InputError, JobError, KitError
@@ -31,7 +32,7 @@ def table_secrets(place: Place, manifest: Manifest, parts: list[bytes]) -> list[
         raise InputError(
             f"the table needs {len(parts)} Secrets, and {place.party}'s pod looks for "
             f"{len(place.table_secrets)}",
-            hint=f"set {place.party}.tableParts to {len(parts)} in the values, and apply them",
+            hint=_larger(place, len(parts)),
         )
     secrets = [
         secret_of(place, name, "Opaque", {part.name: content})
@@ -40,6 +41,16 @@ def table_secrets(place: Place, manifest: Manifest, parts: list[bytes]) -> list[
     secrets[0]["data"][MANIFEST] = _encoded(manifest.to_json())
     secrets[0]["metadata"]["annotations"] = {TABLE_DIGEST: manifest.sha256}
     return secrets
+
+
+def _larger(place: Place, parts: int) -> str:
+    volume = (
+        f"give it a volume, {place.party}.tableVolume.size, and copy it there: deployer data copy "
+        f"{place.party} TABLE"
+    )
+    if parts > MOST_TABLE_PARTS:
+        return volume
+    return f"set {place.party}.tableParts to {parts} in the values, and apply them; or {volume}"
 
 
 def put_table(place: Place, manifest: Manifest, parts: list[bytes], force: bool = False) -> Change:

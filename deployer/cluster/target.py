@@ -86,7 +86,8 @@ class Place:
         name: of its StatefulSet, Service and so on.
         keys_secret: the Secret with its keys.
         table_secrets: the Secrets in which its pod looks for parts of its table, in order; none
-            for the third server.
+            for the third server, nor where the table is on a volume.
+        table_claim: the claim of the volume with its table; empty where it is in Secrets.
         labels: of all of its objects.
         job: the digest of the job that it is to run; empty where that is not known.
         of_values: whether that job is the values' own, rather than the one that is installed.
@@ -99,6 +100,7 @@ class Place:
     job: str
     keys_secret: str
     table_secrets: tuple[str, ...]
+    table_claim: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     of_values: bool = True
 
@@ -211,6 +213,7 @@ def place_of(placed: Placed, cluster: Cluster, job: str = "") -> Place:
         job=job,
         keys_secret=placed.keys_secret,
         table_secrets=tuple(placed.table_secrets),
+        table_claim=placed.table_claim,
         labels=placed.labels,
     )
 

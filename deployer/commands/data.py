@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deployer import console
 from deployer.cli import new_app
 from deployer.cluster import secrets
 from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
+from deployer.cluster.volume import copy_table
 from party.agreement.columns import CategoryColumn, ColumnSchema
 from party.agreement.job import Job, load_job
 from party.agreement.yaml12 import write_yaml
@@ -29,7 +31,7 @@ from party.reporting.documents import TableCheck, TableFault, Treatment
 from party.reporting.result import doubts
 from party.table.expected import Expected
 from party.table.findings import UnfitTableError
-from party.table.parts import MANIFEST, Manifest, packed
+from party.table.parts import MANIFEST, Manifest, Packing, packed
 from party.table.text import Text
 
 if TYPE_CHECKING:  # arrays are imported by those who read a table
@@ -40,7 +42,7 @@ if TYPE_CHECKING:  # arrays are imported by those who read a table
 _SHOWN = 12
 """Values of a category that are shown."""
 
-app = new_app(help="Check a party's table and make it ready for its Secrets.")
+app = new_app(help="Check a party's table, and bring it to its Secrets or its volume.")
 
 
 class Owner(StrEnum):
@@ -159,11 +161,53 @@ def put_command(
     """
     target = find(values, name, namespace, context, [party.value])
     place = target.place(party.value)
+    if place.table_claim:
+        hint = f"copy it there: deployer data copy {party} TABLE"
+        what = f"{party}'s table is on a volume, claim {place.table_claim}"
+        raise InputError(what, "the values", hint)
     manifest, parts = split(table_file, target.values.job, party, _notice)
     change = secrets.put_table(place, manifest, parts, force)
     names = f"Secret{'s' * (len(parts) != 1)} {', '.join(place.table_secrets[: len(parts)])}"
     print(f"{names} in namespace {place.namespace}, {place.cluster}: {change}")
     print(f"  sha256  {manifest.sha256} (of the CSV text)")
+
+
+@app.command("copy")
+def copy_command(
+    party: Whose,
+    table_file: TableFile,
+    values: ValuesOption = None,
+    name: NameOption = "",
+    namespace: NamespaceOption = "",
+    context: ContextOption = None,
+) -> None:
+    """Check a table of any size and copy it to the party's volume (tableVolume in the values).
+
+    A pod with the volume lives as long as the copy takes. The table that is there is replaced as a
+    whole or not at all; what a copy that was cut off has brought is not sent again.
+
+    Example: deployer data copy alice examples/fraud/alice.csv -f values.yaml --context bank
+    """
+    target = find(values, name, namespace, context, [party.value])
+    place = target.place(party.value)
+    if not place.table_claim:
+        hint = (
+            f"set {party}.tableVolume.size in the values and apply them, or put the table into "
+            "Secrets: deployer data put"
+        )
+        raise InputError(f"{party}'s table is not on a volume", "the values", hint)
+    job = target.values.job
+    table = _fit(table_file, job, party, _notice)
+    packing = Packing(_taken(table_file, job, party), job.name, party.value)
+    with console.transfer(f"{party}'s table") as progress:
+        copied = copy_table(target, place, packing, table.digest, progress)
+    what = "unchanged"
+    if copied.parts:
+        what = (
+            f"copied, {copied.sent} of {copied.parts} parts ({copied.sent_bytes / 2**20:.1f} MiB)"
+        )
+    print(f"claim {place.table_claim} in namespace {place.namespace}, {place.cluster}: {what}")
+    print(f"  sha256  {copied.sha256} (of the CSV text)")
 
 
 def checked(path: Path, job: Job, party: Owner) -> TableCheck:
@@ -216,24 +260,38 @@ def split(
     Raises:
         InputError: the table does not fit the job.
     """
+    table = _fit(path, job, party, notice)
+    manifest, parts = packed(_taken(path, job, party), job.name, party.value)
+    if manifest.sha256 != table.digest:
+        raise _changed(path)
+    return manifest, parts
+
+
+def _fit(path: Path, job: Job, party: Owner, notice: Callable[[str], None]) -> Table:
+    """The table, which fits the job; raises what the party would."""
     from party.alignment import load_for
+
+    table, _ = load_for(path, job, party.value)
+    doubts(job, party.value, table)
+    if table.notice is not None:
+        notice(table.notice)
+    return table
+
+
+def _taken(path: Path, job: Job, party: Owner) -> Iterator[bytes]:
+    """The text of what the job takes of a table that fitted it a moment ago."""
     from party.table.numbers import UnreadableLinesError  # here, since it brings the CSV library
     from party.table.taken import Taken
 
-    table, _ = load_for(path, job, party.value)
-    doubts(job, party.value, table)  # which refuses what the party would
-    if table.notice is not None:
-        notice(table.notice)
     try:
-        taken = Taken(path, Expected.of(job, party.value)).pieces()
-        manifest, parts = packed(taken, job.name, party.value)
-        changed = manifest.sha256 != table.digest
+        yield from Taken(path, Expected.of(job, party.value)).pieces()
     except UnreadableLinesError:
-        changed = True
-    if changed:
-        hint = "start again when nobody writes to it"
-        raise InputError("the table changed while it was read", str(path), hint)
-    return manifest, parts
+        raise _changed(path) from None
+
+
+def _changed(path: Path) -> InputError:
+    hint = "start again when nobody writes to it"
+    return InputError("the table changed while it was read", str(path), hint)
 
 
 def join(directory: Path, job: Job, party: Owner) -> bytes:

@@ -80,6 +80,9 @@ def doomed(release: Release, whole: bool, volumes: bool, secrets: bool) -> list[
     found = [there for each in ours if (there := each.found()) and is_of(release.name, there.one)]
     for place in release.places:
         own = [("PersistentVolumeClaim", place.claim)] if volumes else []  # not one that was given
+        table = _at(place, "v1", "PersistentVolumeClaim", f"{place.name}-table").found()
+        if volumes and table is not None and is_of(release.name, table.one):
+            found.append(table)
         secret = (place.keys_secret, place.checkpoint_secret, place.approvals_secret)
         named = (*secret, *place.table_secrets)
         own += [("Secret", name) for name in named if secrets]
@@ -145,7 +148,9 @@ def delete(
     party: PartyOption = None,
     volumes: Annotated[
         bool,
-        typer.Option("--volumes", help="The volumes too: checkpoints, ledger and the model."),
+        typer.Option(
+            "--volumes", help="The volumes too: checkpoints, ledger, the model and tables."
+        ),
     ] = False,
     secrets: Annotated[
         bool, typer.Option("--secrets", help="The Secrets with tables, keys and approvals too.")

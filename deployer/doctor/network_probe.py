@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from deployer.cluster.client import Cluster, Object
-from deployer.cluster.pod_status import BROKEN, of_pod
+from deployer.cluster.short_lived import made, not_running, pod
 from deployer.manifests.values import Values
 from party.process.errors import JobError
 
@@ -84,14 +83,14 @@ def probe(cluster: Cluster, namespace: str, values: Values) -> Findings:
     mark = secrets.token_hex(3)
     with ExitStack() as stack:
         listener, client = (
-            stack.enter_context(_made(cluster, _pod(f"{role}-{mark}", namespace, code, values)))
+            stack.enter_context(made(cluster, _pod(f"{role}-{mark}", namespace, code, values)))
             for role, code in (("listener", _LISTEN), ("client", "import time; time.sleep(600)"))
         )
         for name in (listener, client):
-            if wrong := _not_running(cluster, name, namespace):
+            if wrong := not_running(cluster, name, namespace, _START_S):
                 return Findings(image=wrong)
-        pod = cluster.read("v1", "Pod", listener, namespace) or {}
-        address = _address(pod["status"]["podIP"])
+        there = cluster.read("v1", "Pod", listener, namespace) or {}
+        address = _address(there["status"]["podIP"])
         # Its own certificate names the API server so, in every cluster of this domain.
         known = f"kubernetes.default.svc.{values.cluster_domain}:443"
         answers = connect(cluster, client, namespace, [address, known])
@@ -100,7 +99,7 @@ def probe(cluster: Cluster, namespace: str, values: Values) -> Findings:
             names = f"a pod does not find {known.removesuffix(':443')}"
         if answers[address] != OPEN:
             return Findings(names=names, network="one pod cannot connect to another")
-        stack.enter_context(_made(cluster, _wall(f"wall-{mark}", namespace, listener)))
+        stack.enter_context(made(cluster, _wall(f"wall-{mark}", namespace, listener)))
         deadline = time.monotonic() + _BITE_S
         while connect(cluster, client, namespace, [address])[address] == OPEN:
             if time.monotonic() > deadline:
@@ -109,79 +108,14 @@ def probe(cluster: Cluster, namespace: str, values: Values) -> Findings:
         return Findings(names=names)
 
 
-@contextmanager
-def _made(cluster: Cluster, wanted: Object) -> Iterator[str]:
-    cluster.create(wanted)
-    try:
-        yield wanted["metadata"]["name"]
-    finally:
-        cluster.delete(wanted, grace_s=0)
-
-
-def _not_running(cluster: Cluster, name: str, namespace: str) -> str:
-    """What keeps a pod from running; empty once it runs."""
-    deadline = time.monotonic() + _START_S
-    says = "its pod did not start"
-    while time.monotonic() < deadline:
-        pod = cluster.read("v1", "Pod", name, namespace)
-        if pod is None:
-            return "its pod was removed by somebody else"
-        found = of_pod(pod, cluster.events(pod))
-        if found is None:
-            return ""
-        phase, says, _ = found
-        if phase == BROKEN:
-            return says
-        time.sleep(0.5)
-    return f"{says}, after {_START_S:.0f} seconds still"
-
-
 def _address(ip: str) -> str:
     return f"[{ip}]:{_PORT}" if ":" in ip else f"{ip}:{_PORT}"
 
 
 def _pod(name: str, namespace: str, code: str, values: Values) -> Object:
-    """A pod as restricted as a party's, with nothing in it."""
-    name, user = f"tfe-kit-doctor-{name}", values.security.user
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": {"app.kubernetes.io/name": "tfe-kit-doctor", "tfe-kit/probe": name},
-        },
-        "spec": {
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": 0,
-            "activeDeadlineSeconds": 600,
-            "imagePullSecrets": [{"name": secret} for secret in values.image.pull_secrets],
-            "securityContext": {
-                "runAsNonRoot": True,
-                **({"runAsUser": user, "runAsGroup": user} if user else {}),
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [
-                {
-                    "name": "probe",
-                    "image": values.image.reference,
-                    "imagePullPolicy": values.image.pull_policy,
-                    "command": ["python", "-c", code],
-                    "resources": {
-                        "requests": {"cpu": "10m", "memory": "32Mi"},
-                        "limits": {"cpu": "500m", "memory": "128Mi"},
-                    },
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "readOnlyRootFilesystem": True,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
-                }
-            ],
-        },
-    }
+    name = f"tfe-kit-doctor-{name}"
+    labels = {"app.kubernetes.io/name": "tfe-kit-doctor", "tfe-kit/probe": name}
+    return pod(name, namespace, labels, code, values, lives_s=600)
 
 
 def _wall(name: str, namespace: str, around: str) -> Object:

@@ -1,4 +1,4 @@
-"""The Secrets with a party's table, checked as the party puts them together."""
+"""The Secrets with a party's table, checked as the party puts them together, or its volume."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from party.table.parts import AGAIN, MANIFEST, Manifest
 
 
 def of_table(place: Place, target: Target) -> Iterator[Check]:
-    """The Secrets with a party's table: all there, whole, and this party's for this job."""
+    """The Secrets with a party's table: all there, whole, and this party's for this job; or the
+    claim of its volume, which the party alone looks into."""
+    if place.table_claim:
+        yield from _of_volume(place)
     if not place.table_secrets:
         return
     put = f"deployer data put {place.party} CSV"
@@ -38,6 +41,27 @@ def of_table(place: Place, target: Target) -> Iterator[Check]:
         return
     says = f"{len(secrets)} Secrets, sha256 {manifest.sha256[:16]}…"
     yield Check(place.party, "table", Outcome.OK, says)
+
+
+def _of_volume(place: Place) -> Iterator[Check]:
+    claim = f"claim {place.table_claim} in namespace {place.namespace}"
+    try:
+        found = place.cluster.read(
+            "v1", "PersistentVolumeClaim", place.table_claim, place.namespace
+        )
+    except KitError as error:
+        yield Check(place.party, "table", Outcome.UNKNOWN, error.what)
+        return
+    copy = f"deployer data copy {place.party} TABLE"
+    if found is None:
+        do = f"make it, or let apply make one (tableVolume.size); then {copy}"
+        yield Check(place.party, "table", Outcome.WRONG, f"there is no {claim}", do)
+    elif (phase := found.get("status", {}).get("phase")) == "Lost":
+        says = f"{claim} has lost its volume"
+        yield Check(place.party, "table", Outcome.WRONG, says, f"make it again; then {copy}")
+    else:
+        says = f"{claim}, {str(phase or 'Pending').lower()}; what is on it, the party's status says"
+        yield Check(place.party, "table", Outcome.OK, says)
 
 
 def _checked_table(place: Place, secrets: Sequence[Object], job_name: str) -> Manifest:

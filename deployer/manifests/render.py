@@ -32,6 +32,7 @@ KINDS = (
     "configmap",
     "service",
     "certificate",
+    "tableclaim",
     "statefulset",
     "poddisruptionbudget",
     "networkpolicy",
@@ -68,7 +69,10 @@ class Placed:
     pod_labels: dict[str, str]
     keys_secret: str
     table_secrets: list[str]
-    """The Secrets that may hold parts of its table; none for the third server."""
+    """The Secrets that may hold parts of its table; none for the third server, nor where the table
+    is on a volume."""
+    table_claim: str
+    """The claim of the volume with its table; empty where it is in Secrets."""
     checkpoint_secret: str
     """That of the key of its checkpoints, where cert-manager makes the other one."""
     key_is_pinned: bool
@@ -174,6 +178,9 @@ class Facts:
             in_namespace = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
             origin = [{"namespaceSelector": in_namespace, "podSelector": {"matchLabels": selector}}]
         table = settings.get("tableSecret") or f"{name}-table"
+        volume = settings.get("tableVolume", {})
+        claim = volume.get("existingClaim") or (f"{name}-table" if volume.get("size") else "")
+        parts = 0 if claim else settings.get("tableParts", 0)
         return Placed(
             role=role,
             name=name,
@@ -187,7 +194,8 @@ class Facts:
             keys_secret=settings["keysSecret"] or f"{name}-keys",
             checkpoint_secret=f"{name}-checkpoint",
             key_is_pinned=bool(self.values["job"].get("identities", {}).get(role, {}).get("key")),
-            table_secrets=[f"{table}-{part}" for part in range(settings.get("tableParts", 0))],
+            table_secrets=[f"{table}-{part}" for part in range(parts)],
+            table_claim=claim,
             settings=settings,
         )
 

@@ -110,12 +110,22 @@ Repository = Annotated[
     ),
 ]
 Tag = Annotated[str, _Form("[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}", "is not the tag of an image")]
-_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
-Quantity = Annotated[str, Field(pattern=_QUANTITY)]
+_QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?"
+Quantity = Annotated[str, Field(pattern=f"^{_QUANTITY}$")]
 Quantities = dict[str, Quantity | Annotated[int, Field(ge=0)]]
 _NAME_PART = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 Key = Annotated[str, Field(pattern=rf"^({_LABEL}(\.{_LABEL})*/)?{_NAME_PART}$")]
 """Of a label or annotation."""
+
+_FILE_NAME = "[A-Za-z0-9_][-A-Za-z0-9_.]*"
+VolumePath = Annotated[
+    str,
+    Field(max_length=255),
+    _Form(
+        f"{_FILE_NAME}(/{_FILE_NAME})*",
+        "is not a path below the volume's root, such as exports/alice",
+    ),
+]
 
 Labels = dict[Key, Annotated[str, Field(pattern=rf"^({_NAME_PART})?$")]]
 Annotations = dict[Key, str]
@@ -204,7 +214,7 @@ class Storage(_Strict):
 class State(_Strict):
     """Its own volume, where it is to be another than `storage` says."""
 
-    size: Annotated[str, Field(pattern=_QUANTITY.replace("^", "^(").replace("$", ")?$"))] = Field(
+    size: Annotated[str, Field(pattern=f"^({_QUANTITY})?$")] = Field(
         default="", description="Its size. Empty: `storage.size`."
     )
     storage_class: ObjectName = Field(
@@ -425,6 +435,37 @@ class Role(_Strict):
 TABLE_PARTS = 8
 """Secrets that are looked for, where the values do not say how many."""
 
+MOST_TABLE_PARTS = 512
+"""Secrets that a pod may be told to look for: what they hold is in memory at its node."""
+
+
+class TableVolume(_Strict):
+    """A volume with a party's table, of any size, in place of Secrets."""
+
+    existing_claim: ObjectName = Field(
+        default="",
+        description="A claim in the party's namespace that is somebody's own, with the table on it "
+        "or room for it.",
+    )
+    size: Annotated[str, Field(pattern=f"^({_QUANTITY})?$")] = Field(
+        default="",
+        description="Or the size of a claim `<name>-<party>-table` that is made here, which "
+        "`deployer data copy` fills: twice what the table takes when it is packed.",
+    )
+    storage_class: ObjectName = Field(
+        default="", description="Storage class of that claim. Empty: the cluster's default."
+    )
+    path: VolumePath = Field(
+        default="table",
+        description="Where on the volume the table is: a directory of parts (`deployer data "
+        "split`), or a file.",
+    )
+
+    @property
+    def used(self) -> bool:
+        """Whether the table is on a volume."""
+        return bool(self.existing_claim or self.size)
+
 
 class TableRole(Role):
     """A party with a table of its own."""
@@ -437,9 +478,12 @@ class TableRole(Role):
     table_parts: int = Field(
         default=TABLE_PARTS,
         ge=1,
-        le=512,
+        le=MOST_TABLE_PARTS,
         description="How many such Secrets are looked for, each of at most 1 MiB. There may be "
         "fewer, so that a table can be replaced by a longer one without an upgrade.",
+    )
+    table_volume: TableVolume = Field(
+        default=TableVolume(), description="A volume with its table, in place of Secrets."
     )
 
 
@@ -533,7 +577,26 @@ class Values(_Strict):
                         f"demo.enabled: the demo has all three parties here, but {party} is not; "
                         "set demo.enabled to false"
                     )
+        self._check_volumes()
         return self
+
+    def _check_volumes(self) -> None:
+        for party, role in (("alice", self.alice), ("bob", self.bob)):
+            volume = role.table_volume
+            if volume.existing_claim and volume.size:
+                raise ValueError(f"{party}.tableVolume: either existingClaim or size")
+            if volume.storage_class and not volume.size:
+                raise ValueError(f"{party}.tableVolume: storageClass goes with size")
+            if volume.used and (role.table_secret or role.table_parts != TABLE_PARTS):
+                raise ValueError(
+                    f"{party}.tableVolume: the table is on a volume or in Secrets; leave out "
+                    "tableSecret and tableParts, or tableVolume"
+                )
+            if volume.used and self.demo.enabled:
+                raise ValueError(
+                    f"demo.enabled: the demo's tables are in Secrets, but {party}'s is on a "
+                    "volume; set demo.enabled to false"
+                )
 
     def role(self, party: str) -> Role:
         """The values of one party."""

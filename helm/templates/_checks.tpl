@@ -20,6 +20,7 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- fail (printf "%s and %s have one address, %s" . $party.role $address) -}}
 {{- end -}}
 {{- $_ := set $seen $address $party.role -}}
+{{- include "kit.checkVolume" (list $values $party) -}}
 {{- end -}}
 {{- include "kit.checkJob" $values.job -}}
 {{- end }}
@@ -39,6 +40,25 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 [{{ range $i, $group := $groups }}{{ if $i }}:{{ end }}{{ regexReplaceAll "^0+(.)" $group "${1}" }}{{ end }}]{{ regexFind ":[0-9]+$" . }}
 {{- else -}}
 {{ . }}
+{{- end -}}
+{{- end }}
+
+{{/* Where a party's table is: on a volume or in Secrets. The argument: (list $values $party). */}}
+{{- define "kit.checkVolume" -}}
+{{- $values := first . -}}
+{{- with last . -}}
+{{- if and .tableVolume.existingClaim .tableVolume.size -}}
+{{- fail (printf "%s.tableVolume: either existingClaim or size" .role) -}}
+{{- end -}}
+{{- if and .tableVolume.storageClass (not .tableVolume.size) -}}
+{{- fail (printf "%s.tableVolume: storageClass goes with size" .role) -}}
+{{- end -}}
+{{- if and .tableClaim (or .settings.tableSecret (ne (int .settings.tableParts) 8)) -}}
+{{- fail (printf "%s.tableVolume: the table is on a volume or in Secrets; leave out tableSecret and tableParts, or tableVolume" .role) -}}
+{{- end -}}
+{{- if and .tableClaim $values.demo.enabled -}}
+{{- fail (printf "demo.enabled: the demo's tables are in Secrets, but %s's is on a volume; set demo.enabled to false" .role) -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
 

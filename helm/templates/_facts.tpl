@@ -54,6 +54,8 @@ What the templates share. deployer/manifests/render.py works out the same facts 
 {{- if and $.Values.demo.enabled (or (not $settings.enabled) $settings.address) -}}
 {{- fail (printf "demo.enabled: the demo has all three parties here, but %s is not; set demo.enabled to false" $role) -}}
 {{- end -}}
+{{- $volume := $settings.tableVolume | default dict -}}
+{{- $claim := $volume.existingClaim | default (ternary (printf "%s-table" $name) "" (not (empty $volume.size))) -}}
 {{- $parties = append $parties (dict
   "role" $role
   "name" $name
@@ -67,6 +69,8 @@ What the templates share. deployer/manifests/render.py works out the same facts 
   "labels" (merge (deepCopy $selector) (dict "app.kubernetes.io/managed-by" $.Release.Service) $settings.labels)
   "keysSecret" ($settings.keysSecret | default (printf "%s-keys" $name))
   "tableSecret" ($settings.tableSecret | default (printf "%s-table" $name))
+  "tableVolume" $volume
+  "tableClaim" $claim
   "settings" $settings) -}}
 {{- end -}}
 {{- include "kit.check" (list $ $parties) -}}

@@ -33,8 +33,10 @@ PART_BYTES = 900 * 1024
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
-_MANIFEST_BYTES = 1024 * 1024
-AGAIN = "put the whole table there again: deployer data put"
+MANIFEST_BYTES = 64 * 1024 * 1024
+"""Most bytes of a manifest: of some 450 GiB of parts."""
+
+AGAIN = "put the whole table there again: deployer data put, or copy where it is on a volume"
 """What to do about parts that are not those of one table."""
 
 
@@ -84,30 +86,52 @@ def _name(index: int) -> str:
     return f"part-{index:03d}"
 
 
-def packed(text: Iterable[bytes], job: str, party: str) -> tuple[Manifest, list[bytes]]:
-    """Compresses the text of a CSV file and cuts it.
+class Packing:
+    """Compresses the text of a CSV file and cuts it, one part at a time.
+
+    The same text gives the same parts. The manifest is known when the last part has come.
 
     Args:
         text: the file's bytes, in blocks of any size.
         job: the job's name.
         party: whose table it is.
-
-    Returns:
-        The manifest, and the parts in its order.
     """
-    packed, digest = io.BytesIO(), hashlib.sha256()
-    gzip = zlib.compressobj(level=9, wbits=31)  # 31: gzip, its header without name and time
-    for block in text:
-        packed.write(gzip.compress(block))
-        digest.update(block)
-    packed.write(gzip.flush())
-    whole = packed.getvalue()
-    contents = [whole[at : at + PART_BYTES] for at in range(0, len(whole), PART_BYTES)]
-    parts = tuple(
-        Part(_name(i), len(content), hashlib.sha256(content).hexdigest())
-        for i, content in enumerate(contents)
-    )
-    return Manifest(job, party, digest.hexdigest(), parts), contents
+
+    def __init__(self, text: Iterable[bytes], job: str, party: str) -> None:
+        self._text, self._job, self._party = text, job, party
+        self._digest = hashlib.sha256()
+        self._parts: list[Part] = []
+
+    def __iter__(self) -> Iterator[tuple[Part, bytes]]:
+        gzip = zlib.compressobj(level=9, wbits=31)  # 31: gzip, its header without name and time
+        rest = bytearray()
+        for block in self._text:
+            rest += gzip.compress(block)
+            self._digest.update(block)
+            while len(rest) >= PART_BYTES:
+                yield self._cut(rest)
+        rest += gzip.flush()
+        while rest:
+            yield self._cut(rest)
+
+    def _cut(self, rest: bytearray) -> tuple[Part, bytes]:
+        content = bytes(rest[:PART_BYTES])
+        del rest[:PART_BYTES]
+        digest = hashlib.sha256(content).hexdigest()
+        self._parts.append(Part(_name(len(self._parts)), len(content), digest))
+        return self._parts[-1], content
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the parts are that came so far."""
+        return Manifest(self._job, self._party, self._digest.hexdigest(), tuple(self._parts))
+
+
+def packed(text: Iterable[bytes], job: str, party: str) -> tuple[Manifest, list[bytes]]:
+    """All parts of a table at once: the manifest, and the parts' contents in its order."""
+    packing = Packing(text, job, party)
+    contents = [content for _, content in packing]
+    return packing.manifest, contents
 
 
 def read_manifest(directory: Path, job: str, party: str) -> Manifest:
@@ -120,7 +144,7 @@ def read_manifest(directory: Path, job: str, party: str) -> Manifest:
     path = directory / MANIFEST
     try:
         with path.open("rb") as file:
-            text = file.read(_MANIFEST_BYTES + 1)
+            text = file.read(MANIFEST_BYTES + 1)
         # Kubernetes mounts through links whose names begin with two dots.
         names = {entry.name for entry in directory.iterdir() if not entry.name.startswith("..")}
     except FileNotFoundError:

@@ -214,6 +214,15 @@ MATRIX: dict[str, Object] = {
         "bob": {"tableParts": 40},
         "server": {"keysSecret": "issued.by.cert-manager"},
     },
+    "tables on volumes": OFF
+    | {
+        "alice": {
+            "tableVolume": {"size": "20Gi", "storageClass": "fast", "path": "a/b"},
+            "annotations": {"note": "1"},
+        },
+        "bob": {"tableVolume": {"existingClaim": "12345"}},
+        "storage": {"keep": False},
+    },
     "scheduling": OFF
     | {
         "alice": {

@@ -167,6 +167,22 @@ def test_a_longer_table_needs_no_upgrade() -> None:
     ]
 
 
+def test_a_table_on_a_volume_is_only_read_and_in_no_secret() -> None:
+    many = by_deployer(MATRIX["tables on volumes"])
+    claims = {"alice": ("fraud-alice-table", "a/b"), "bob": ("12345", "table")}
+    for party, (claim, path) in claims.items():
+        pod = the("StatefulSet", party, many)["spec"]["template"]["spec"]
+        [volume] = [volume for volume in pod["volumes"] if volume["name"] == "table"]
+        assert volume == {"name": "table", "persistentVolumeClaim": {"claimName": claim}}
+        [container] = pod["containers"]
+        [mount] = [one for one in container["volumeMounts"] if one["name"] == "table"]
+        assert mount == {"name": "table", "mountPath": "/table", "readOnly": True}
+        assert f"--table=/table/{path}" in container["command"]
+    [made] = [one for one in many if one["kind"] == "PersistentVolumeClaim"]
+    assert made["metadata"]["name"] == "fraud-alice-table"
+    assert made["spec"]["storageClassName"] == "fast"
+
+
 def test_the_job_in_the_cluster_is_the_job_in_the_values() -> None:
     chosen = values(MATRIX["a job of one's own"])
     facts = Facts(chosen)

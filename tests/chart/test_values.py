@@ -31,6 +31,30 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "did you mean 'batch_size'?",
     ),
     "a table for the third server": ({"server": {"tableSecret": "t"}}, ""),
+    "two volumes for one table": (
+        OFF | {"bob": {"tableVolume": {"existingClaim": "c", "size": "1Gi"}}},
+        "either existingClaim or size",
+    ),
+    "a class for a volume that is there": (
+        OFF | {"bob": {"tableVolume": {"existingClaim": "c", "storageClass": "fast"}}},
+        "storageClass goes with size",
+    ),
+    "a table on a volume and in Secrets": (
+        OFF | {"alice": {"tableVolume": {"size": "1Gi"}, "tableParts": 9}},
+        "leave out tableSecret and tableParts, or tableVolume",
+    ),
+    "a table on a volume and in Secrets of one's own": (
+        OFF | {"alice": {"tableVolume": {"size": "1Gi"}, "tableSecret": "mine"}},
+        "leave out tableSecret and tableParts, or tableVolume",
+    ),
+    "a path that leaves the volume": (
+        OFF | {"alice": {"tableVolume": {"size": "1Gi", "path": "a/../../keys"}}},
+        "not a path below the volume's root",
+    ),
+    "a demo with a volume": (
+        {"alice": {"tableVolume": {"size": "1Gi"}}},
+        "set demo.enabled to false",
+    ),
     "a text for a number": ({"ports": {"party": "7000"}}, "ports.party"),
     "a number for a text": ({"image": {"tag": 1.10}}, "image.tag"),
     "a port beyond all ports": ({"ports": {"status": 65536}}, "ports.status"),

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from email.utils import formatdate
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 from urllib.parse import unquote
 
-from deployer.cluster.client import _PLURALS, Cluster, Execution, Object, Refused
+from deployer.cluster.client import _PLURALS, Cluster, Conversation, Execution, Object, Refused
+from party.process.errors import JobError
+from party.table.receiving import run as run_receiver
 
 _PATH = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+/[^/]+))(?:/namespaces/(?P<namespace>[^/]+))?"
@@ -49,6 +57,9 @@ class MemoryCluster(Cluster):
         fail_after: so many changes are made, and the next ones refused; ``heal_after`` so many
             refusals they are made again.
         changes: how many there were.
+        volumes: what is on the volume of a claim, by namespace and name; where there are some, pods
+            run that are made.
+        cut_after: so many bytes are taken by commands that take input, and then the line is cut.
     """
 
     def __init__(self, name: str = "memory", namespace: str = "default") -> None:
@@ -62,6 +73,8 @@ class MemoryCluster(Cluster):
         self.fail_after: int | None = None
         self.heal_after: int | None = None
         self.changes = 0
+        self.volumes: dict[tuple[str, str], Path] = {}
+        self.cut_after: int | None = None
 
     def put(self, *objects: Object) -> None:
         """Objects that are there from the first, unasked."""
@@ -91,6 +104,26 @@ class MemoryCluster(Cluster):
             raise self._error(refused, "run a command in", "Pod", pod, namespace) from None
         program = self.programs.get((namespace, pod, command[0]))
         return Execution(127, "", "not found") if program is None else program(command)
+
+    @contextmanager
+    def converse(
+        self, pod: str, namespace: str, command: Sequence[str], silence_s: float
+    ) -> Iterator[Conversation]:
+        """The command that receives tables, on the volume that the pod mounts."""
+        there = self.objects["Pod", namespace, pod]
+        [volume] = there["spec"]["volumes"]
+        root = self.volumes[namespace, volume["persistentVolumeClaim"]["claimName"]]
+        assert command[:3] == ["python", "-m", "party.table.receiving"]
+        path, *more = command[3:]
+        place = root / Path(path).relative_to("/table")
+        line = _Line(self.cut_after)
+        worker = Thread(target=line.receives, args=(place, more))
+        worker.start()
+        try:
+            yield line
+        finally:
+            line.cut()
+            worker.join()
 
     def _request(
         self,
@@ -164,6 +197,8 @@ class MemoryCluster(Cluster):
         self._count()
         if method == "PATCH" and merged:
             return self._store(_merged(self.objects[key], wanted))
+        if method == "POST" and kind == "Pod" and self.volumes:
+            wanted["status"] = {"containerStatuses": [{"state": {"running": {}}}]}
         if method == "DELETE":
             return self.objects.pop(key)
         return self._store(wanted)
@@ -207,6 +242,41 @@ class MemoryCluster(Cluster):
         except Refused:
             return False
         return True
+
+
+class _Line:
+    """Between a command and the receiver of a table in a thread of its own."""
+
+    def __init__(self, cut_after: int | None) -> None:
+        self._left = cut_after
+        reading, writing = os.pipe()
+        self._source, self._input = os.fdopen(reading, "rb"), os.fdopen(writing, "wb", buffering=0)
+        self._said = SimpleQueue[str]()
+
+    def receives(self, place: Path, more: Sequence[str]) -> None:
+        job, party, digest = more
+        with self._source:
+            run_receiver(place, job, party, digest, self._source, self._said.put)
+        self._said.put("")
+
+    def send(self, content: bytes) -> None:
+        whole = content
+        if self._left is not None:
+            content = content[: self._left]
+            self._left -= len(content)
+        with contextlib.suppress(BrokenPipeError):
+            while content:
+                content = content[self._input.write(content) :]
+        if self._left == 0 and whole:
+            raise JobError("the connection to the pod broke")
+
+    def line(self) -> str:
+        if said := self._said.get(timeout=60):
+            return said
+        raise JobError("the command in the pod ended before its work was done")
+
+    def cut(self) -> None:
+        self._input.close()
 
 
 def says(text: str, exit_code: int = 0) -> Program:

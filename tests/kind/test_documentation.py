@@ -78,6 +78,9 @@ def test_three_namespaces_then_three_clusters(folder: Path, cluster: Cluster) ->
     said = read_out(folder, cluster, commands)
     assert "the model of the job 'fraud'" in said
 
+    said = read_out(folder, cluster, section("A table on a volume"))
+    assert "claim fraud-alice-table" in said and "copied" in said
+
     # Three contexts for one cluster, with the addresses that the parties have in it.
     current = yaml.safe_load(cluster.kubectl("config", "view", "--minify", "--output=yaml").stdout)
     context = current["contexts"][0]["context"]

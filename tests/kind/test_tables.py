@@ -1,4 +1,5 @@
-"""Tables in Secrets: larger than one of them; missing, damaged, another party's; and mended."""
+"""Tables in Secrets: larger than one of them; missing, damaged, another party's; and mended. Tables
+on volumes: larger than all of them."""
 
 from __future__ import annotations
 
@@ -8,6 +9,10 @@ import random
 import time
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import csv
 
 from tests.kind.cluster import EXAMPLE, Deployment
 
@@ -42,6 +47,44 @@ def test_a_table_of_several_secrets(deployment: Deployment, tmp_path: Path) -> N
     # The label follows the first feature and no other.
     first, *others = (abs(weight) for weight in model["weights"])
     assert first > 3 * max(others)
+
+
+def test_a_table_that_no_secrets_hold(deployment: Deployment, tmp_path: Path) -> None:
+    """The party waits for it, in a namespace that takes restricted pods alone."""
+    rows, columns = 200_000, 30
+    draw = np.random.default_rng(1)
+    features = np.round(draw.normal(size=(rows, columns)), 4)
+    labels = features[:, 0] + draw.normal(0, 0.5, rows) > 0
+    bare = csv.WriteOptions(include_header=False)
+    names = [f"x{number}" for number in range(columns)]
+    csv.write_csv(pa.table(list(features.T), names=names), tmp_path / "alice.csv", bare)
+    csv.write_csv(pa.table([labels.astype(int)], names=["y"]), tmp_path / "bob.csv", bare)
+    deployment.document["job"] |= {
+        "rows": rows,
+        "features": names,
+        "training": {"epochs": 1, "batch_size": 4096, "learning_rate": 0.25},
+    }
+    deployment.put_keys()
+    deployment.deployer("data put", "bob", tmp_path / "bob.csv")
+    refused = deployment.deployer("data put", "alice", tmp_path / "alice.csv", check=False)
+    assert refused.returncode == 2 and "alice.tableVolume.size" in refused.stderr
+    deployment.document["alice"]["tableVolume"] = {"size": "256Mi"}
+    deployment.deployer("apply", "--no-wait")
+    deployment.wait(lambda found: "deployer data copy alice" in str(found["alice"]["do"]))
+
+    said = deployment.deployer("data copy", "alice", tmp_path / "alice.csv").stdout
+    assert "claim fraud-alice-table" in said and "copied" in said
+    deployment.wait_until_done()
+    first, *others = (abs(weight) for weight in deployment.model()["weights"])
+    assert first > 3 * max(others)
+    namespace = deployment.document["namespace"]
+    assert deployment.cluster.get("pod", namespace, "fraud-alice-copy") is None
+    touched = deployment.cluster.inside("fraud-alice-0", namespace, "touch", "/table/x")
+    assert "Read-only file system" in touched.stderr
+    again = deployment.deployer("data copy", "alice", tmp_path / "alice.csv").stdout
+    assert "unchanged" in again
+    deployment.deployer("delete", "--volumes", "--yes")
+    assert deployment.cluster.get("pvc", namespace, "fraud-alice-table") is None
 
 
 def table_secret(deployment: Deployment, party: str) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def test_the_first_secret_notes_the_digest_of_the_text() -> None:
 
 def test_more_parts_than_the_pod_looks_for_are_refused_with_the_value_to_set() -> None:
     cluster = MemoryCluster()
-    with pytest.raises(InputError, match=r"needs 7 Secrets.*\n.*alice.tableParts to 7"):
+    with pytest.raises(InputError, match=r"needs 7 Secrets.*\n.*alice.tableParts to 7.*data copy"):
         put_table(place(cluster), *table("new", POSSIBLE + 1))
     assert cluster.changes == 0
 
