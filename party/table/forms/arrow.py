@@ -141,6 +141,9 @@ def _texts(column: Any, name: str, where: str) -> Any:
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
+    if isinstance(kind, pa.BaseExtensionType) and pa.types.is_string(kind.storage_type):
+        # What a database writes of a type of its own: PostgreSQL's numeric, for one.
+        column, kind = column.storage, kind.storage_type
     if not any(is_kind(kind) for is_kind in _KINDS):
         hint = "write it as numbers, texts, booleans or dates"
         raise InputError(f"the column {name!r} is of type {kind}", where, hint)
