@@ -7,6 +7,8 @@ column's values (a median, the bounds of a clip) stays with its holder.
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -33,6 +35,12 @@ def _trimmed(value: str) -> str:
     if value != value.strip(" \t"):
         raise ValueError(f"{value!r} begins or ends with a space, which no cell does")
     return value
+
+
+def in_one_form(text: str) -> str:
+    """A word as words are compared: in Unicode's compatibility form (NFKC), so that an accent is
+    the same however it was typed, and without white space around it. Case counts."""
+    return text.strip() if text.isascii() else unicodedata.normalize("NFKC", text).strip()
 
 
 def _is_date(value: str) -> str:
@@ -163,7 +171,8 @@ class CategoryColumn(_Column):
 
     @model_validator(mode="after")
     def _levels(self) -> CategoryColumn:
-        repeated = {value for value in self.values if self.values.count(value) > 1}
+        same = Counter(map(in_one_form, self.values))
+        repeated = {value for value in self.values if same[in_one_form(value)] > 1}
         if repeated:
             raise ValueError(f"values: {min(repeated)!r} stands more than once")
         if self.other == "refused" and self.missing == "other":

@@ -15,7 +15,13 @@ import numpy as np
 import pyarrow.compute as pc
 from pydantic import TypeAdapter
 
-from party.agreement.columns import BooleanColumn, CategoryColumn, DateColumn, in_any_case
+from party.agreement.columns import (
+    BooleanColumn,
+    CategoryColumn,
+    DateColumn,
+    in_any_case,
+    in_one_form,
+)
 from party.agreement.job import ColumnName
 from party.table.numbers import NUMBER_CELL, decode
 from party.table.raw import raw_blocks
@@ -167,7 +173,9 @@ def _look(column: Column, cells: Any) -> None:
         if len(found) > MOST_DISTINCT:
             column.counts = None
         else:
-            column.counts.update({one["values"]: one["counts"] for one in found.to_pylist()})
+            for one in found.to_pylist():
+                column.counts[in_one_form(one["values"])] += one["counts"]
+            column.gaps += column.counts.pop("", 0)
             if len(column.counts) > MOST_DISTINCT:
                 column.counts = None
 

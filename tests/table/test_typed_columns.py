@@ -48,6 +48,20 @@ def table(tmp_path: Path) -> ReadTable:
     return table
 
 
+def test_words_are_the_same_however_they_were_typed(table: ReadTable) -> None:
+    """Decomposed, full-width, and with white space around them; but case counts."""
+    columns = "{a: {type: category, values: [Z\u00fcrich, Bern], other: column}}"
+    cells = ["Zu\u0308rich", " Z\u00fcrich\u00a0", "\uff22ern", "Bern", "bern"]
+    assert_columns(table(columns, *cells), [0, 0, 1, 1, 0], [0, 0, 0, 0, 1])
+    answers = "{a: {type: boolean, positive: [s\u00ed], negative: [no]}}"
+    assert_columns(table(answers, "SI\u0301", "no\u00a0", "s\u00ed"), [1, 0, 1])
+
+
+def test_values_that_are_the_same_word_are_refused() -> None:
+    with pytest.raises(InputError, match="stands more than once"):
+        job_of("{a: {type: category, values: [Z\u00fcrich, Zu\u0308rich]}}", 3)
+
+
 def raw(table: Table) -> np.ndarray[Any, np.dtype[np.float64]]:
     """The features as they were before they were standardised: [rows, features]."""
     assert table.mean is not None and table.scale is not None

@@ -18,6 +18,7 @@ from party.agreement.columns import (
     DateColumn,
     NumberColumn,
     in_any_case,
+    in_one_form,
 )
 from party.process.errors import InputError
 from party.table.cells import DECIMAL_COMMA, NOT_FINITE, NUMBER
@@ -48,12 +49,11 @@ def decoder(schema: ColumnSchema) -> Decoder:
         case DateColumn():
             inner = partial(_date, date.fromisoformat(schema.origin), schema.unit)
         case BooleanColumn():
-            spelt = dict.fromkeys(in_any_case(schema.positive), 1.0)
-            inner = partial(
-                _word, spelt | dict.fromkeys(in_any_case(schema.negative), 0.0), _BOOLEAN
-            )
+            spelt = dict.fromkeys(map(in_one_form, in_any_case(schema.positive)), 1.0)
+            other = dict.fromkeys(map(in_one_form, in_any_case(schema.negative)), 0.0)
+            inner = partial(_word, spelt | other, _BOOLEAN)
         case CategoryColumn():
-            known = {value: float(i) for i, value in enumerate(schema.values)}
+            known = {in_one_form(value): float(i) for i, value in enumerate(schema.values)}
             refused = schema.other == "refused"
             inner = partial(_word, known, _CATEGORY if refused else float(len(known)))
     return partial(_decoded, inner, schema.takes_gaps)
@@ -65,7 +65,7 @@ def decoded(cells: Iterable[str], schema: ColumnSchema) -> NDArray[np.float64]:
 
 
 def _decoded(inner: Decoder, takes_gaps: bool, cell: str) -> float:
-    cell = cell.strip(" \t")
+    cell = cell.strip()
     if cell:
         return inner(cell)
     if takes_gaps:
@@ -113,7 +113,7 @@ _CATEGORY: tuple[Kind, str, str] = (
 
 
 def _word(known: dict[str, float], otherwise: float | tuple[Kind, str, str], cell: str) -> float:
-    code = known.get(cell)
+    code = known.get(in_one_form(cell))
     if code is not None:
         return code
     if isinstance(otherwise, float):
