@@ -17,9 +17,6 @@ import io
 import json
 import mmap
 import os
-import signal
-import subprocess
-import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,10 +27,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from party.process import children
-from party.process.errors import ErrorDocument, InputError, JobError, KitError
-from party.process.exit import internal
-from party.process.hardening import harden_process
+from party.process.errors import InputError
+from party.table.apart import answer, ask
 from party.table.cells import WrongLineError, cells_of
 from party.table.expected import Expected
 from party.table.findings import MOST_LINES, Finding, UnfitTableError
@@ -276,7 +271,8 @@ def load_identifiers(path: Path, job: Job, party: Party) -> Identifiers:
     """
     memory = os.memfd_create("identifiers", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        counts = _ask_child(path, job, party, memory)
+        asked = {"job": job.model_dump(mode="json"), "party": party}
+        counts = ask("party.alignment", "the identifiers", path, memory, **asked)
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
         mapped = mmap.mmap(memory, 0, prot=mmap.PROT_READ)
     finally:
@@ -320,44 +316,9 @@ def load_identified(path: Path, job: Job, party: Party) -> tuple[Table, Identifi
     return table, identifiers
 
 
-def _ask_child(path: Path, job: Job, party: Party, memory: int) -> dict[str, Any]:
-    question = {"path": str(path), "job": job.model_dump(mode="json"), "party": party}
-    done = subprocess.run(
-        children.command("party.alignment"),
-        input=json.dumps(question | {"memory": memory}).encode(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # what a library says there may hold a value
-        pass_fds=[memory],
-        env=children.environment(OPENBLAS_NUM_THREADS="1"),
-        check=False,
-    )
-    if done.returncode != 0:
-        code = done.returncode
-        ending = f"with exit code {code}" if code > 0 else f"by {signal.Signals(-code).name}"
-        what = f"the process that reads the identifiers was ended {ending}"
-        raise JobError(what, str(path), "was memory short? give the party more")
-    if told := ErrorDocument.in_text(done.stdout.decode(errors="replace")):
-        raise told.error()
-    answer: dict[str, Any] = json.loads(done.stdout)
-    if unfit := answer.get("unfit"):
-        raise UnfitTableError.from_json(unfit)
-    return answer
-
-
 def child() -> None:
-    """The child's side: a question on standard input, an answer on standard output."""
-    children.end_with_parent(signal.SIGKILL)
-    harden_process()
-    try:
-        answer = json.dumps(_answer(json.load(sys.stdin)))
-    except UnfitTableError as failure:
-        answer = json.dumps({"unfit": failure.to_json()})
-    except KitError as failure:
-        answer = ErrorDocument.of(failure).to_json()
-    except Exception as error:
-        own = internal(error, "the identifiers were not read, by an internal error")
-        answer = ErrorDocument.of(own).to_json()
-    print(answer)
+    """The child's side."""
+    answer("the identifiers", _answer)
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:

@@ -1,31 +1,22 @@
-"""Reads a table in a process of its own, so that the CSV library's memory goes when it is read.
+"""Reads a table in a process of its own; see ``party.table.apart``.
 
-The child puts the matrix into an anonymous file in memory that the parent opened, and says the rest
-in one line of JSON on its standard output: what it found, or the error. When it has ended, the
-parent seals the file's size and maps it. The matrix is read-only; ``Table.room`` is for the model.
+When the child has put the matrix into the file in memory and has ended, the parent seals the file's
+size and maps it. The matrix is read-only; ``Table.room`` is for the model.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import mmap
 import os
-import signal
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from party.process import children
-from party.process.errors import ErrorDocument, JobError, KitError
-from party.process.exit import internal
-from party.process.hardening import harden_process
+from party.table.apart import answer, ask
 from party.table.expected import Expected
-from party.table.findings import UnfitTableError
 from party.table.table import Table
 
 if TYPE_CHECKING:
@@ -48,7 +39,7 @@ def load(path: Path, job: Job, party: Party) -> Table:
     (rows, columns), most = expected.shape, model_of(job.parameters).rows_at_home(job)
     memory = os.memfd_create("table", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        found = _ask_child(path, expected, memory)
+        found = ask("party.table", "the table", path, memory, expected=expected.to_json())
         os.ftruncate(memory, 4 * most * columns)
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, _SEALS)
         mapped = memoryview(mmap.mmap(memory, 0))
@@ -68,54 +59,9 @@ def load(path: Path, job: Job, party: Party) -> Table:
     return Table(matrix, mean, scale, found["digest"], ignored, fitted, counts, room)
 
 
-def _ask_child(path: Path, expected: Expected, memory: int) -> dict[str, Any]:
-    question = {"path": str(path), "expected": expected.to_json(), "memory": memory}
-    done = subprocess.run(
-        children.command("party.table"),
-        input=json.dumps(question).encode(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # what a library says there may hold a value
-        pass_fds=[memory],
-        env=children.environment(OPENBLAS_NUM_THREADS="1"),
-        check=False,
-    )
-    if done.returncode != 0:
-        raise _ended(done.returncode, path)
-    if told := ErrorDocument.in_text(done.stdout.decode(errors="replace")):
-        raise told.error()
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        raise JobError("the process that reads the table gave no answer", str(path)) from None
-    if unfit := answer.get("unfit"):
-        raise UnfitTableError.from_json(unfit)
-    return answer
-
-
-def _ended(code: int, path: Path) -> JobError:
-    ending = f"with exit code {code}" if code > 0 else f"by {signal.Signals(-code).name}"
-    # A cgroup without memory kills, and pages that cannot be had raise a bus error.
-    short = code in (-signal.SIGKILL, -signal.SIGBUS)
-    hint = "was memory short? give the party more" if short else None
-    if code in (-signal.SIGABRT, -signal.SIGSEGV):
-        hint = "is the file damaged? write it again"  # what a library cannot bear
-    return JobError(f"the process that reads the table was ended {ending}", str(path), hint)
-
-
 def child() -> None:
-    """The child's side: a question on standard input, an answer on standard output."""
-    children.end_with_parent(signal.SIGKILL)
-    harden_process()
-    try:
-        answer = json.dumps(_answer(json.load(sys.stdin)))
-    except UnfitTableError as failure:
-        answer = json.dumps({"unfit": failure.to_json()})
-    except KitError as failure:
-        answer = ErrorDocument.of(failure).to_json()
-    except Exception as error:
-        own = internal(error, "the table was not read, by an internal error")
-        answer = ErrorDocument.of(own).to_json()
-    print(answer)
+    """The child's side."""
+    answer("the table", _answer)
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:

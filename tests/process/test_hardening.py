@@ -36,7 +36,7 @@ def test_a_party_leaves_no_core_and_lets_nobody_look_into_its_memory() -> None:
 
 def test_the_process_that_reads_a_table_is_sealed_before_it_reads() -> None:
     answer, sealed = after(f"from party.table.loading import child; child(); {LOOK}", words="{}")
-    assert "the table was not read" in json.loads(answer)["error"]["what"]
+    assert "the table cannot be read" in json.loads(answer)["error"]["what"]
     assert sealed == SEALED
 
 

@@ -114,7 +114,7 @@ def test_an_internal_error_in_the_child_names_its_place_and_no_value(
     with pytest.raises(JobError) as caught:
         load(path, job, "alice")
     assert str(caught.value).startswith(
-        "the table was not read, by an internal error: RuntimeError"
+        "the table cannot be read, by an internal error: RuntimeError"
     )
     assert CANARY not in str(caught.value)
 
