@@ -6,6 +6,7 @@ Every command reads the table as the party will, so that what is accepted here i
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from deployer import console
@@ -23,6 +25,7 @@ from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, 
 from deployer.cluster.volume import copy_table
 from party.agreement.columns import CategoryColumn, ColumnSchema
 from party.agreement.job import Job, load_job
+from party.agreement.limits import LIMIT
 from party.agreement.yaml12 import write_yaml
 from party.process.errors import InputError, printable
 from party.process.files import replace, unwritable
@@ -233,7 +236,11 @@ def checked(path: Path, job: Job, party: Owner) -> TableCheck:
     if identifiers is not None:
         sizes = {"rows": identifiers.table_rows, "identifiers": len(identifiers)}
         check = check.model_copy(update=sizes)
+    if not job.matches:
+        sizes = {"rows_trained": job.training_rows, "rows_held_out": job.held_out_rows}
+        check = check.model_copy(update=sizes)
     found = {
+        "largest": _largest(job, party, table),
         "sha256": table.digest,
         "ignored": table.ignored,
         "columns": tuple(_treatments(job, party, table)),
@@ -351,6 +358,10 @@ def _show(
         again = identifiers.table_rows - len(identifiers)
         left_out = f"; {again} rows repeat one and are left out" if again else ""
         print(f"  key     {key}: {len(identifiers)} identifiers, none missing{left_out}")
+        print("          compared without case, white space around them, and compatibility forms")
+    print(f"  used    {_used(job)}")
+    if (largest := _largest(job, party, table)) is not None:
+        print(f"  values  within {largest} standard deviations of their mean; {LIMIT:.0f} may be")
     print(f"  sha256  {table.digest} (of the CSV text)")
     treatments = list(_treatments(job, party, table))
     width = max((len(one.name) for one in treatments), default=0)
@@ -360,6 +371,29 @@ def _show(
         _notice(table.notice)
     for warning in warnings:
         print(f"  warning: {warning}")
+
+
+def _used(job: Job) -> str:
+    """What becomes of the rows."""
+    if job.matches:
+        assert job.align is not None
+        rows = f"the rows in common, if they are {job.align.minimum} or more"
+        if job.evaluation is not None:
+            rows += f"; of these {job.evaluation.held_out:.0%} are held out, nobody knows which"
+        return rows
+    if job.evaluation is not None:
+        return f"{job.training_rows} rows to train on, {job.held_out_rows} held out"
+    if job.rows_never_used:
+        return f"all rows but {job.rows_never_used}, which no batch takes"
+    return "all rows"
+
+
+def _largest(job: Job, party: Owner, table: Table) -> int | None:
+    """The power of two that no standardised value is beyond: it tells none."""
+    count = len(job.derived_of(party.value))
+    if not count:
+        return None
+    return 1 << math.ceil(math.log2(max(1.0, float(np.abs(table.matrix[:, :count]).max()))))
 
 
 def _treatments(job: Job, party: Owner, table: Table) -> Iterator[Treatment]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from party.agreement.job import Job, Party, Sizes
+from party.agreement.limits import LIMIT
 from party.models.evaluation.figures import Evaluation
 from party.models.health import Health
 from party.models.statistics.figures import Statistics
@@ -417,6 +418,10 @@ class TableCheck(Document):
             ``label`` is whether the party holds it. Of a table that is to be aligned, ``rows`` are
             those that it has.
         identifiers: rows that an alignment would take; None without one.
+        rows_trained, rows_held_out: what becomes of the rows; None for a table that does not fit,
+            and where only an alignment will tell.
+        largest: the power of two that no standardised value is beyond, of ``largest_allowed``; None
+            without features, or for a table that does not fit.
         sha256: of the CSV text, as far as the job takes it; None for a table that does not fit.
         ignored: the positions, from 1, of columns that the job does not name.
         columns: what training does with features that are not plain numbers.
@@ -435,6 +440,10 @@ class TableCheck(Document):
     features: int
     label: bool
     identifiers: int | None = None
+    rows_trained: int | None = None
+    rows_held_out: int | None = None
+    largest: int | None = None
+    largest_allowed: float = LIMIT
     sha256: str | None = None
     ignored: tuple[int, ...] = ()
     columns: tuple[Treatment, ...] = ()

@@ -46,6 +46,7 @@ def test_check_says_what_an_alignment_will_take(table: Path, tmp_path: Path) -> 
     said = CliRunner().invoke(app, ["data", "check", str(job), "alice", str(table)])
     assert said.exit_code == 0, said.output
     assert "key     id: 4 identifiers, none missing" in said.output
+    assert "used    the rows in common, if they are" in said.output
     assert "q,u" not in said.output
 
 

@@ -47,6 +47,7 @@ def test_check_says_that_a_table_fits() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "fits alice in the job 'fraud'" in done.stdout
     assert "7000, 16 features" in done.stdout and DIGEST in done.stdout
+    assert "used    all rows" in done.stdout and "within 32 standard deviations" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,7 @@ def test_check_as_json_is_a_document_without_values(tmp_path: Path) -> None:
     check = TableCheck.parse(done.stdout)
     assert (done.returncode, check.fits, check.sha256) == (0, True, DIGEST)
     assert not check.findings and check.fault is None
+    assert (check.rows_trained, check.rows_held_out, check.largest) == (7000, 0, 32)
 
     done = deployer_data("check", EXAMPLE / "job.yaml", "alice", tmp_path / "none.csv", "--json")
     check = TableCheck.parse(done.stdout)
