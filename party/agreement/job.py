@@ -301,6 +301,15 @@ EVALUATED_ROWS = 64
 """Held-out rows of one run of the program that counts them, at most."""
 
 
+def _evaluated_runs(rows: int, part: float) -> int:
+    return -(-int(rows * part) // EVALUATED_ROWS)
+
+
+def _held_out_rows(rows: int, part: float) -> int:
+    runs = _evaluated_runs(rows, part)
+    return int(rows * part) // runs * runs if runs else 0
+
+
 class Job(_Strict):
     """What is trained, on how many rows of which columns, and who receives the model."""
 
@@ -410,11 +419,6 @@ class Job(_Strict):
             raise ValueError("rows: each holder has its own with align: take it out")
         if self.matches and self.batches_of is not None:
             raise ValueError("training: with align all rows are taken in each pass, no batches")
-        if self.matches and self.descent is not None and self.descent.class_weight is not None:
-            raise ValueError(
-                "training.class_weight: with align nobody has the label of a row in common, by "
-                "which it would be weighed: take it out"
-            )
         if not self.matches and self.align.duplicates == "first":
             raise ValueError("align.duplicates: no row can be left out where the order is the same")
         if len(self.holders) < len(HOLDERS):
@@ -442,8 +446,6 @@ class Job(_Strict):
             return
         if self.parameters.kind != "logistic-regression":
             raise ValueError(f"evaluation: there is none of a {self.parameters.kind} yet")
-        if self.matches:
-            raise ValueError("evaluation: there is none of tables that are aligned yet")
         for name, choice in self.columns.items():
             if schema_of(choice).learns:
                 raise ValueError(
@@ -462,12 +464,16 @@ class Job(_Strict):
                 raise ValueError(f"evaluation.to: {holder} receives nothing of the model")
         if wanted.to and len(set(wanted.to)) < len(wanted.to):
             raise ValueError("evaluation.to: a party stands more than once")
-        if self.held_out_rows < 2 * wanted.minimum:
+        # Rows that are matched are at least as many as the alignment takes for enough.
+        rows = self.align.minimum if self.matches and self.align is not None else self.rows
+        held_out = _held_out_rows(rows, wanted.held_out)
+        if held_out < 2 * wanted.minimum:
+            of = f"align.minimum ({rows})" if self.matches else f"{rows} rows"
             raise ValueError(
-                f"evaluation: {self.held_out_rows} of {self.rows} rows would be held out, fewer "
-                f"than twice evaluation.minimum ({wanted.minimum})"
+                f"evaluation: {held_out} of {of} would be held out, fewer than twice "
+                f"evaluation.minimum ({wanted.minimum})"
             )
-        if self.training_rows < 2:
+        if rows - held_out < 2:
             raise ValueError("evaluation.held_out: no rows are left to train on")
 
     def features_of(self, party: Party) -> tuple[str, ...]:
@@ -630,16 +636,14 @@ class Job(_Strict):
     @property
     def evaluated_runs(self) -> int:
         """Runs of the program that counts held-out rows."""
-        wanted = 0 if self.evaluation is None else int(self.rows * self.evaluation.held_out)
-        return -(-wanted // EVALUATED_ROWS)
+        wanted = 0 if self.evaluation is None else self.evaluation.held_out
+        return _evaluated_runs(self.rows or self.plan_rows, wanted)
 
     @property
     def held_out_rows(self) -> int:
         """Rows that are held out: as many as fill whole runs, and a few less than the share."""
-        runs = self.evaluated_runs
-        if self.evaluation is None or not runs:
-            return 0
-        return int(self.rows * self.evaluation.held_out) // runs * runs
+        wanted = 0 if self.evaluation is None else self.evaluation.held_out
+        return _held_out_rows(self.rows or self.plan_rows, wanted)
 
     @property
     def training_rows(self) -> int:
@@ -786,7 +790,7 @@ class AlignedJob(Job):
     @property
     def part_in_common(self) -> float:
         tables = [getattr(self.sizes, p) for p in HOLDERS if self.features_of(p)]
-        return min(1.0, self.plan_rows / rounded_up(max(tables)))
+        return min(1.0, self.trained_rows / rounded_up(max(tables)))
 
     @property
     def feature_bits_more(self) -> int:

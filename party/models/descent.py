@@ -140,6 +140,12 @@ def _small(descent: Descent, part: float) -> int:
     return max(small, _LAST_BITS) if descent.tolerance and part < 1 else small
 
 
+def label_bits(descent: DescentLayout, evaluated: bool) -> int:
+    """Bits after the point of the label in tables that were aligned: none where it is a class that
+    is counted, or multiplied."""
+    return 0 if evaluated or descent.classes else descent.error_bits
+
+
 def step_of(descent: DescentLayout) -> float:
     """By which a step multiplies the gradient."""
     return descent.gradient_factor * 2.0 ** (descent.feature_bits + descent.error_bits - _STEP_BITS)
@@ -260,8 +266,10 @@ def state(layout: Layout, protocol: Protocol, weights_of: Callable[[int], str]) 
             found.append(Value(name_of("change", party), (d, 1), parts=ADDITIVE))
             found.append(Value(name_of("slope", party), (d, 1), parts=protocol.sums))
     if descent.classes:
-        shape, table = (descent.rows, 1), parts_of_table(layout.label)
-        found.append(Value(CLASSES, shape, by_rows=True, parts=table))
+        found += [
+            Value(name, (descent.rows, 1), by_rows=True, parts=parts_of_table(holder))
+            for name, holder in _classes_by_holder(layout)
+        ]
     if descent.small:
         found.append(Value(SETTLED, (1, 1), parts=REPLICATED))
     return found
@@ -284,7 +292,8 @@ def build(
         for holder, columns in _tables(layout):
             keep_table(builder, "table", holder, 0, columns, _descent(layout).feature_bits)
         if _descent(layout).classes:
-            share_table(builder, CLASSES, _classes(layout, builder), layout.label)
+            for name, holder in _classes_by_holder(layout):
+                share_table(builder, name, _classes(layout, builder, holder), holder)
     elif program == PREPARE:
         for block in layout.blocks:
             first = layout.first_column(block)
@@ -323,14 +332,27 @@ def _gradient(
     products = [dealing.product(table, one) for table, one in zip(tables, points, strict=True)]
     t = dealing.combined(*((1, product) for product in products))
     error = predicted(dealing, t, feature_bits + _POINT_BITS, bits)
-    for holder in range(len(HOLDERS)) if layout.aligned else [layout.label]:
+    for holder in label_holders(layout):
         label = builder.own(holder, layout.label_column(), 1, bits)
+        if layout.aligned:
+            less = bits - label_bits(_descent(layout), layout.evaluation is not None)
+            with dealing.at(holder):
+                label = label * (1 << less) if less else label
         error = dealing.minus(error, label, holder)
     spread = dealing.spread(error)
     if _descent(layout).classes:
-        classes = shared_table(builder, CLASSES, _classes(layout, builder), layout.label)
-        weighted = dealing.product(classes, spread, lambda own, errors: own * errors)
-        spread = dealing.spread(dealing.rescaled(weighted, CLASS_BITS))
+        weighted = [
+            dealing.product(
+                shared_table(builder, name, _classes(layout, builder, holder), holder),
+                spread,
+                lambda own, errors: own * errors,
+            )
+            for name, holder in _classes_by_holder(layout)
+        ]
+        whole = weighted[0]
+        if layout.aligned:
+            whole = dealing.combined(*((1, each) for each in weighted))
+        spread = dealing.spread(dealing.rescaled(whole, CLASS_BITS))
     gradients = [dealing.product(table, spread, transposed_times) for table in tables]
     if layout.aligned:
         whole = dealing.combined(*((1, gradient) for gradient in gradients))
@@ -344,12 +366,25 @@ def _gradient(
         keep_sum(builder, name, dealing.combined((1, before), (1, gradient)))
 
 
-def _classes(layout: Layout, builder: ProgramBuilder) -> Any:
-    """The weight of each row's class, at the label's holder."""
+def label_holders(layout: Layout) -> list[int]:
+    """Who has the label: its holder, or of aligned tables both a share of it."""
+    return list(range(len(HOLDERS))) if layout.aligned else [layout.label]
+
+
+def _classes_by_holder(layout: Layout) -> list[tuple[str, int]]:
+    """Who has the weights of the rows' classes, or shares of them, and under which name they are
+    shared."""
+    holders = label_holders(layout)
+    return [(name_of(CLASSES, p) if len(holders) > 1 else CLASSES, p) for p in holders]
+
+
+def _classes(layout: Layout, builder: ProgramBuilder, holder: int) -> Any:
+    """The weight of each row's class, at the label's holder, or shares of it that add up to it."""
     zero, one = _descent(layout).classes or (1, 1)
-    label = builder.own(layout.label, layout.label_column(), 1, 0)
-    with builder.dealing.at(layout.label):
-        return label * (one - zero) + zero
+    label = builder.own(holder, layout.label_column(), 1, 0)
+    with builder.dealing.at(holder):
+        weight = label * (one - zero)
+        return weight + zero if holder == label_holders(layout)[0] else weight
 
 
 def _mark(layout: Layout, builder: ProgramBuilder) -> None:
@@ -444,13 +479,19 @@ def _finish(layout: Layout, builder: ProgramBuilder, weights_of: Callable[[int],
 
 def weighted(layout: Layout, builder: ProgramBuilder) -> tuple[Sum, int]:
     """The weighted sums of rows that are shared for this alone, and their bits after the point."""
-    dealing = builder.dealing
+    dealing, bits = builder.dealing, _descent(layout).feature_bits
+
+    def weights(party: int) -> list[list[Any]]:
+        return dealing.spread(sum_of(builder.held(name_of("iterate", party))))
+
+    if layout.aligned:  # each table has the columns of all blocks
+        whole = dealing.stacked([weights(block.party) for block in layout.blocks])
     sums = []
-    for block in layout.blocks:
-        own = builder.own(block.party, 0, block.columns, FEATURE_BITS)
-        iterate = dealing.spread(sum_of(builder.held(name_of("iterate", block.party))))
-        sums.append((1, dealing.product(dealing.share(own, block.party), iterate)))
-    return dealing.combined(*sums), FEATURE_BITS + WEIGHT_BITS
+    for holder, columns in _tables(layout):
+        own = builder.own(holder, 0, columns, bits)
+        iterate = whole if layout.aligned else weights(holder)
+        sums.append((1, dealing.product(dealing.share(own, holder), iterate)))
+    return dealing.combined(*sums), bits + WEIGHT_BITS
 
 
 def _descent(layout: Layout) -> DescentLayout:
@@ -645,26 +686,29 @@ class OwnColumns:
 
     """
 
-    def __init__(self, job: AlignedJob, party: Party, matrix: Matrix, curvature: float) -> None:
+    def __init__(
+        self, job: AlignedJob, party: Party, matrix: Matrix, curvature: float, reserved: int = 0
+    ) -> None:
         """Raises InputError for a row that does not fit into fixed point.
 
         Args:
             job: with the sizes of the tables; the number of common rows does not count here.
             party: whose columns they are.
             matrix: all rows of the holder's standardised table.
+            reserved: rows of zeros behind all others, for what is found out on the way.
         """
         assert job.descent is not None
         blocks = blocks_of(job)
         self._matrix, self._party, self._curvature = matrix, party, curvature
-        self._layout = layout_of(job, blocks, curvature)
+        self._layout, self._reserved = layout_of(job, blocks, curvature), reserved
+        self._label_bits = label_bits(self._layout, job.evaluation is not None)
         self._block = next((b for b in blocks if HOLDERS[b.party] == party), None)
         self._features = 0 if self._block is None else self._block.columns
         if self._block is not None:
             self._penalty = penalties(job.descent, self._features, self._block.intercept)
             own = matrix[:, : self._features]
-            self._way, _ = transform(
-                own, self._penalty, curvature, len(blocks), rows=job.bound_rows
-            )
+            steepest = curvature * job.descent.largest_weight
+            self._way, _ = transform(own, self._penalty, steepest, len(blocks), rows=job.bound_rows)
         if self._largest() > LIMIT:
             raise _stands_out(party)
 
@@ -675,7 +719,7 @@ class OwnColumns:
         if self._block is not None:
             scaled = own[:, :features].astype(np.float64) @ self._way
             found[:, :features] = _ring(scaled, self._layout.feature_bits)
-        found[:, features:] = _ring(own[:, features:], self._layout.error_bits)
+        found[:, features:] = _ring(own[:, features:], self._label_bits)
         return found
 
     def _largest(self) -> float:
@@ -689,7 +733,7 @@ class OwnColumns:
 
     def table(self, job: AlignedJob, joined: NDArray[np.int64]) -> NDArray[np.int64]:
         """What the holder's programs read: its share of the common rows, zeros up to a whole block,
-        and its small matrices in the clear.
+        its small matrices in the clear, the rows that are held out, and those that are reserved.
 
         Args:
             job: with the number of common rows.
@@ -697,8 +741,10 @@ class OwnColumns:
         """
         blocks = blocks_of(job)
         layout = layout_of(job, blocks, self._curvature)
-        found = np.zeros((layout.rows + layout.home_rows, joined.shape[1]), np.int64)
-        found[: len(joined)] = joined
+        first, out = layout.rows + layout.home_rows, job.held_out
+        last = first + job.held_out_rows
+        found = np.zeros((last + self._reserved, joined.shape[1]), np.int64)
+        found[: job.training_rows], found[first:last] = joined[~out], joined[out]
         if self._block is not None:
             first = sum(b.columns for b in blocks if b.party < self._block.party)
             own = found[layout.rows :, first : first + self._features]

@@ -131,7 +131,8 @@ class LinearPredictor(Model):
             descent.back_from_home(job, party, room, self.curvature)
 
     def to_align(self, job: AlignedJob, party: Party, matrix: NDArray[np.float32]) -> OwnColumns:
-        return descent.OwnColumns(job, party, matrix, self.curvature)
+        reserved = evaluation.reserved(job)
+        return descent.OwnColumns(job, party, matrix, self.curvature, reserved)
 
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         if layout.descent is not None:

@@ -105,7 +105,8 @@ def own_columns(job: Job, party: Party, table: Table) -> npt.NDArray[np.float32]
     """The party's features of the training's rows, standardised, and the ones where it has them:
     no label."""
     own = table.matrix[:, : table.matrix.shape[1] - (job.label_of(party) is not None)]
-    return own if job.evaluation is None else own[~job.held_out]
+    # Of rows that were matched nobody knows which ones the training took.
+    return own if job.evaluation is None or job.matches else own[~job.held_out]
 
 
 def write_shares(

@@ -26,7 +26,7 @@ def by_training_rows(table: Table, job: Job, party: Party) -> Table:
         InputError: a column is constant there, a value is too far from the others, or labels of one
             of the two classes are all held out, or none of them.
     """
-    if job.evaluation is None:
+    if job.evaluation is None or job.matches:  # which are held out of these, nobody knows yet
         return table
     out, where = job.held_out, f"{party}'s table"
     hint = "choose another evaluation.seed or evaluation.held_out"

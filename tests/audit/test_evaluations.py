@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from party.agreement.job import Evaluation, Job
+from party.agreement.job import Align, Descent, Evaluation, Job
 from party.audit import audit
 from party.audit.audit import Report, alike
 from party.models.evaluation.program import JOIN, SCORE, TELL
@@ -24,7 +24,7 @@ from party.plan import Plan
 from party.plan.graph import Operation
 from party.plan.parameters import PlanParameters
 from party.process.errors import JobError
-from tests.audit.conftest import SPLIT, descent_job
+from tests.audit.conftest import MATCHED, SPLIT, descent_job
 from tests.audit.judge import Judge
 from tests.audit.mutants import KINDS, Mutant, Mutator, with_program
 from tests.audit.test_refusals_of_descents import (
@@ -281,8 +281,8 @@ def mutants(protocol: str) -> list[Mutant]:
 
 
 @cache
-def judge(protocol: str, program: str) -> Judge:
-    return Judge(plan_of(agreed(protocol)), program)
+def judge(job: Job, program: str) -> Judge:
+    return Judge(plan_of(job), program)
 
 
 def test_mutants_are_refused_or_harmless(protocol: str) -> None:
@@ -293,12 +293,51 @@ def test_mutants_are_refused_or_harmless(protocol: str) -> None:
         except JobError:
             tally["refused"] += 1
             continue
-        harmless = judge(protocol, mutant.program).harmless(mutant.plan)
+        harmless = judge(job, mutant.program).harmless(mutant.plan)
         assert harmless, f"{mutant.kind} passes, and was not shown harmless: {mutant.what}"
         tally["harmless"] += 1
     said = re.search(SAID[protocol], Path("docs/audit.md").read_text())
     numbers = tally.total(), tally["refused"], tally["harmless"]
     assert said and tuple(int(n) for n in said.groups()) == numbers, numbers
+
+
+def matched(protocol: str) -> Job:
+    """Rows that were matched and are weighed by their class: both have shares of the label."""
+    return agreed(
+        protocol,
+        **MATCHED,
+        training=Descent(passes=9, class_weight={"0": 0.5, "1": 3.0}),
+        align=Align(key="id", minimum=10),
+        rows=12,
+    )
+
+
+def test_rows_that_were_matched_are_counted_and_weighed_as_others_are(protocol: str) -> None:
+    job = matched(protocol)
+    plan = plan_of(job)
+    revealed = {(each.program, each.what) for each in audit(plan, job).revealed}
+    assert {("tell", "scores"), ("open", "positives.joined")} <= revealed
+    for name in ("share", "gradient", SCORE):
+        program = plan.by_name[name]
+        witness = Witness(program, alike(plan, program))
+        for part in witness.parts:
+            witness.exchange(part)
+
+
+def test_their_mutants_are_refused_or_harmless(protocol: str) -> None:
+    """One of each kind of what alignment changes; the others are those above."""
+    job, refused = matched(protocol), 0
+    for kind in KINDS:
+        for name in ("share", SCORE):
+            some = list(Mutator(plan_of(job), name).of_kind(kind))
+            for mutant in random.Random(kind).sample(some, min(1, len(some))):
+                try:
+                    audit(mutant.plan, job)
+                except JobError:
+                    refused += 1
+                    continue
+                assert judge(job, name).harmless(mutant.plan), f"{kind} passes: {mutant.what}"
+    assert refused > len(KINDS)
 
 
 WORDS = r"of {}'s (\d+) that were tried (\d+) are refused, and (\d+) are harmless"

@@ -119,6 +119,55 @@ def check_approved(out: Path) -> None:
 
 
 @pytest.mark.slow
+def test_classes_are_weighed_as_scikit_learn_does(tmp_path: Path, cache: Path) -> None:
+    files, common = scattered(tmp_path, 200)
+    classes = {"0": 1.0, "1": 4.0}
+    training = Descent(passes=100, class_weight=classes)
+    result = run_local(aligned(training=training), files, tmp_path / "out", cache=cache)
+    model = result.models["alice"].as_json()
+    x = np.array([rows_of(ALICE)[i] for i in common], float)
+    y = np.array([rows_of(BOB)[i] for i in common], float)[:, 0]
+    x = np.column_stack([(x - np.array(model["mean"])) / np.array(model["scale"]), np.ones(4000)])
+    best = logistic_optimum(x, y, 1.0, len(FEATURES), classes)
+    secure = np.array(list(weights(result).values()))
+    assert np.linalg.norm(secure - best) < 1e-2 * np.linalg.norm(best)
+    plain = logistic_optimum(x, y, 1.0, len(FEATURES))
+    assert np.linalg.norm(secure - plain) > 0.5 * np.linalg.norm(plain)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_held_out_rows_are_counted_with_their_own_labels(
+    protocol: str, tmp_path: Path, cache: Path
+) -> None:
+    """Which ones they are nobody knows, but here the label follows the score: if a single row were
+    counted with another's label, or lost, the counts would say so. A large table beside a small one
+    has more bits after the point."""
+    draw = np.random.default_rng(8)
+    kinds = {f"c{i}": float(i % 3 == 0) for i in range(900)}
+    alice = [
+        [name, kind + 0.1 * draw.normal()]
+        for name, kind in [*kinds.items(), *((f"a{i}", i % 2) for i in range(9000))]
+    ]
+    bob = [[name, kinds[name]] for name in draw.permutation(list(kinds))]
+    files = {
+        "alice": write_table(tmp_path / "a.csv", ["customer", "x"], alice),
+        "bob": write_table(tmp_path / "b.csv", ["customer", "fraud"], bob),
+    }
+    job = aligned(protocol=protocol, features=("x",), evaluation={"held_out": 0.3, "minimum": 5})
+    result = run_local(job, files, tmp_path / "out", cache=cache)
+    found = result.models["alice"].evaluation
+    assert found is not None and found.figures is not None
+    assert found.rows == sum(group.rows for group in found.figures.groups) == 270
+    mixed = [one for one in found.figures.groups if one.positives not in (0, one.rows)]
+    assert sum(one.rows - one.positives for one in mixed) < 5, "too few to be a group"
+    assert found.figures.auc > 0.98 and found.figures.best.f1 > 0.97
+    assert 50 < found.figures.positives < 130
+    assert result.models["alice"].health is not None
+    assert result.models["alice"].health.rows == 630
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["pond", "aby3"])
 def test_columns_at_both_and_a_label_at_alice_and_a_model_for_both(
     protocol: str, tmp_path: Path, cache: Path

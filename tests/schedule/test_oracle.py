@@ -114,10 +114,17 @@ def test_so_they_do_in_a_descent_over_all_rows(
     descend(job, tables, tmp_path)
 
 
+@pytest.mark.parametrize("counted", [False, True], ids=["plain", "weighted and evaluated"])
 @pytest.mark.parametrize("protocol", ["pond", "aby3"])
-def test_so_they_do_on_tables_that_were_aligned(protocol: str, tmp_path: Path) -> None:
-    align = {"key": "id", "minimum": 1}
+def test_so_they_do_on_tables_that_were_aligned(
+    protocol: str, counted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    align = {"key": "id", "minimum": 10}
     change: dict[str, Any] = SPLIT | {"align": align, "rows": 0, "training": {"passes": 10}}
+    if counted:
+        monkeypatch.setattr("party.agreement.job.EVALUATED_ROWS", 3)
+        change |= {"evaluation": {"held_out": 0.4, "minimum": 2}}
+        change["training"] |= {"class_weight": {"0": 0.3, "1": 7.5}}
     job = AlignedJob.of(small_job(protocol, **change), Sizes(alice=20, bob=90, common=11))
     descend(job, aligned_tables(job, np.random.default_rng(5)), tmp_path)
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from party.models.descent import label_holders
 from party.models.evaluation import bins
 from party.models.evaluation.bins import Counts, ends
 from party.models.evaluation.figures import Evaluation
@@ -125,6 +126,11 @@ def at_home(job: Job, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([matrix[job.held_out], reserved])
 
 
+def reserved(job: Job) -> int:
+    """The rows that are reserved behind the held-out ones."""
+    return bins.GRID.bins if job.evaluated_by else 0
+
+
 def found(job: Job, party: Party, opened: Opened, bits: int) -> Evaluation | None:
     """What the counts that a party was told come to; None where it was told none.
 
@@ -176,15 +182,19 @@ def score(
     dealing = builder.dealing
     t, bits = weighted(builder)
     t = dealing.gathered(t)
-    label = builder.own(layout.label, layout.label_column(), 1, 0)
-    with dealing.at(layout.label):
-        less = -tf.cast(label, tf.int32)
+    less = []
+    for holder in label_holders(layout):
+        label = builder.own(holder, layout.label_column(), 1, 0)
+        with dealing.at(holder):
+            less.append((-tf.cast(label, tf.int32), holder))
     point = dealing.narrowed(t, bits - bins.GRID.bits)
-    number = dealing.minus(dealing.combined((2, point)), less, layout.label)
+    number = dealing.combined((2, point))
+    for own, holder in less:
+        number = dealing.minus(number, own, holder)
     rows, positives = _folded(dealing, dealing.tally(number, bins.GRID.points_bits + 1))
-    beyond = dealing.combined(
-        *((1, dealing.outside(t, bits + drop, *window)) for drop, *window in WINDOWS)
-    )
+    # With more bits after the point there are fewer before it, to which the last window looks.
+    windows = dict.fromkeys((min(bits + drop, 64 - w[0]), *w) for drop, *w in WINDOWS)
+    beyond = dealing.combined(*((1, dealing.outside(t, *window)) for window in windows))
     for name, some in (
         (SCORES, _lifted(dealing, rows, beyond)),
         (POSITIVES, _lifted(dealing, positives)),
