@@ -11,7 +11,8 @@ import typer
 from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.target import JsonOption
-from party.agreement.job import load_job
+from party.agreement.job import AlignedJob, Job, Sizes, load_job
+from party.alignment import MOST_ROWS
 from party.process.errors import InputError
 from party.reporting.documents import EstimateDocument, TimeEstimate
 from party.runtime import default_cache
@@ -41,6 +42,14 @@ def estimate(
             metavar="MBIT", help="A second, of each party's line.", show_default="no limit"
         ),
     ] = None,
+    rows_in_common: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ROWS",
+            help="Of a job with align: how many rows you think are in common.",
+            show_default=False,
+        ),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Where plans are kept.", show_default="~/.cache/tfe-kit")
     ] = None,
@@ -49,16 +58,13 @@ def estimate(
     """Tell what a job will take: messages, bytes, memory and time.
 
     Takes no table. It reads the schedules that the parties would run, or builds them first, and
-    tries them on this machine for about a second.
+    tries them on this machine for about a second. What it says of a job with align begins when its
+    rows are matched.
     """
     from deployer.estimate import Apart
     from deployer.estimate import estimate as estimated
 
-    agreed = load_job(job)
-    if agreed.matches:
-        what = "what a job with align takes depends on rows that only the alignment counts"
-        hint = "say rows, as many as you think are in common, and leave out align"
-        raise InputError(what, str(job), hint)
+    agreed = _matched(load_job(job), job, rows_in_common)
     apart = None
     if rtt is not None or bandwidth is not None:
         apart = Apart(_number(rtt, "--rtt", least=0.0) or 0.0, _number(bandwidth, "--bandwidth"))
@@ -76,6 +82,24 @@ def estimate(
         print(_summary(agreed.name, found))
         for rows in _tables(found):
             print("\n".join(_lines(rows)))
+
+
+def _matched(job: Job, path: Path, rows: int | None) -> Job:
+    """The job as it is after its alignment, if it has one: of two tables with just these rows."""
+    if not job.matches:
+        if rows is not None:
+            raise InputError("the job matches no rows", "--rows-in-common", "leave it out")
+        return job
+    assert job.align is not None
+    if rows is None:
+        what = "what a job with align takes depends on rows that only the alignment counts"
+        hint = "say how many you think are in common: --rows-in-common"
+        raise InputError(what, str(path), hint)
+    if not job.align.minimum <= rows <= MOST_ROWS:
+        what = f"a job with {rows} rows in common ends before it trains, or cannot be"
+        hint = f"give {job.align.minimum} (align.minimum) to {MOST_ROWS}"
+        raise InputError(what, "--rows-in-common", hint)
+    return AlignedJob.of(job, Sizes(alice=rows, bob=rows, common=rows))
 
 
 def _number(given: float | None, option: str, least: float | None = None) -> float | None:

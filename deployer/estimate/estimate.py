@@ -13,7 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from deployer.estimate.measuring import linked, message_costs, paces, table_columns, works
+from deployer.estimate.measuring import (
+    linked,
+    message_costs,
+    paces,
+    table_columns,
+    table_type,
+    works,
+)
 from deployer.estimate.moves import queues, rings
 from deployer.estimate.simulation import Costs, Network, Timed, simulate
 from party.agreement.job import PARTIES, Job
@@ -135,7 +142,7 @@ def _party(job: Job, schedule: Schedule, flows: Sequence[Flow], base_bytes: int)
         memory=MemoryEstimate(
             arena_bytes=schedule.arena_bytes,
             buffer_bytes=sum(rings(schedule).values()) + sum(queues(schedule).values()),
-            table_bytes=job.rows * table_columns(schedule) * np.dtype(np.float32).itemsize,
+            table_bytes=job.rows * table_columns(schedule) * table_type(schedule).itemsize,
             base_bytes=base_bytes,
         ),
     )

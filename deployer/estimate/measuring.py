@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import combinations
 from statistics import median
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from party.agreement.job import PARTIES
 from party.channel import sockets
 from party.identity import AUTHORITY, CERTIFICATE, KEY
 from party.native import Connection, Context, Executor, Want
-from party.native.instructions import INSTRUCTION, Op
+from party.native.instructions import INSTRUCTION, Op, Type
 from party.schedule import ROW_INSTRUCTIONS, Code, Schedule, arena
 
 _COMPUTING_S = 0.02
@@ -49,14 +50,17 @@ _EMPTY = np.zeros(0, INSTRUCTION)
 
 def table_columns(schedule: Schedule) -> int:
     """Columns of the party's table in memory, as far as the programs read it."""
-    return max(
-        (
-            int(one["p"][1] + one["p"][2])
-            for code in schedule.programs
-            for one in code.instructions[code.instructions["op"] == Op.INPUT]
-        ),
-        default=0,
-    )
+    return max((int(one["p"][1] + one["p"][2]) for one in _inputs(schedule)), default=0)
+
+
+def table_type(schedule: Schedule) -> np.dtype[Any]:
+    """Of a cell of it: a number, or of rows that were matched a share."""
+    return next((Type(int(one["type"])).numpy for one in _inputs(schedule)), np.dtype(np.float32))
+
+
+def _inputs(schedule: Schedule) -> Iterator[np.void]:
+    for code in schedule.programs:
+        yield from code.instructions[code.instructions["op"] == Op.INPUT]
 
 
 class _Own:
@@ -68,7 +72,8 @@ class _Own:
             arena(schedule), schedule.index, links, schedule.party, schedule.window
         )
         self._rows = min(rows, _MOST_ROWS)
-        self._table = np.ones((self._rows, max(1, table_columns(schedule))), np.float32)
+        columns = max(1, table_columns(schedule))
+        self._table = np.ones((self._rows, columns), table_type(schedule))
 
     def run(self, name: str, first: int, times: int) -> None:
         """Runs a program with its peers."""
@@ -220,7 +225,7 @@ def _seconds(
     times: int = 1,
     first: int = 0,
     rows: npt.NDArray[np.int32] | None = None,
-    table: npt.NDArray[np.float32] | None = None,
+    table: npt.NDArray[Any] | None = None,
 ) -> float:
     begin = time.perf_counter()
     executor.run(code, first, times, rows, table, _LIMIT_S)

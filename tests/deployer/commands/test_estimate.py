@@ -19,6 +19,7 @@ from party.agreement.job import PARTIES, Job, load_job
 from party.compiler import prepared
 from party.reporting.documents import EstimateDocument
 from tests.deployer.conftest import Deployer
+from tests.harness.alignments import write_table
 from tests.harness.processes import JOB, Processes
 
 pytestmark = pytest.mark.slow
@@ -61,6 +62,39 @@ def test_its_traffic_is_what_the_parties_report_to_the_byte(
     assert (found.bytes, found.messages) == (run.bytes, run.messages)
     assert sum(flow.bytes for flow in found.traffic) == found.bytes
     assert (found.job, found.plan, found.steps) == (run.job, run.plan, run.steps)
+
+
+def test_of_matched_rows_it_is_the_traffic_from_their_alignment_on(
+    processes: Processes, deployer: Deployer
+) -> None:
+    rows = 120
+    names = [f"a{i}" for i in range(rows)]
+    files = {
+        party: write_table(
+            processes.directory / f"matched-{party}.csv",
+            ["who", column],
+            [[name, (i * step) % 7 % 2 if column == "y" else i % 11] for i, name in some],
+        )
+        for party, column, step, some in (
+            ("alice", "x", 1, enumerate(names)),
+            ("bob", "y", 3, enumerate(reversed(names))),
+        )
+    }
+    agreed = {"name": "tiny", "align": {"key": "who"}, "features": ["x"], "label": "y"}
+    agreed |= {"training": {"passes": 8, "tolerance": 0}}
+    path = processes.directory / "job.yaml"
+    path.write_text(json.dumps(agreed))
+    refused = deployer("estimate", path, "--cache", processes.cache)
+    assert refused.code == 2 and "--rows-in-common" in refused.err
+    assert deployer("estimate", path, "--rows-in-common", 99).code == 2
+    found = estimated(deployer, processes, "--rows-in-common", rows)
+    run = run_local(load_job(path), files, processes.directory / "out", cache=processes.cache)
+    for party in PARTIES:
+        said, report = found.parties[party], run.report.parties[party]
+        assert report.traffic is not None
+        assert said.bytes_sent == report.traffic.bytes_sent
+        assert said.messages_received == report.traffic.messages_received
+    assert found.plan == run.report.plan
 
 
 def test_a_network_changes_nothing_but_the_time(processes: Processes, deployer: Deployer) -> None:
