@@ -116,7 +116,11 @@ def test_three_parties_give_scikit_learns_model(tmp_path: Path) -> None:
     """The estimator as it stands, no training in clear: what it leaves can be reported on."""
     x, y, columns = split()
     own = JointLogisticRegression(
-        columns=columns, held_out=0.2, output=tmp_path / "out", max_iter=16
+        columns=columns,
+        held_out=0.2,
+        max_iter=16,
+        output=tmp_path / "out",
+        cache=tmp_path / "cache",
     )
     with pytest.warns(ConvergenceWarning, match="max_iter"):
         own.fit(x, y)

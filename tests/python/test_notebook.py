@@ -30,7 +30,7 @@ def test_its_cells_run_one_after_the_other(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "cells.py"],
         cwd=here,
-        env=os.environ | {"PATH": path, "MPLBACKEND": "Agg"},
+        env=os.environ | {"PATH": path, "MPLBACKEND": "Agg", "XDG_CACHE_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
