@@ -129,7 +129,11 @@ def described(job: Job, cost: EstimateDocument | None, cache: Path) -> list[str]
     ]
 
 
-_WHEN = {"open": "at the end", "ask": "on the way: whether the last step was small"}
+_WHEN = {
+    "open": "at the end",
+    "ask": "on the way: whether the last step was small",
+    "vouch": "after the training: whether every row lies in the range of the sigmoid",
+}
 
 _SAYS = {"information": ": how all columns vary and hang together, as sums over all rows"}
 

@@ -80,7 +80,8 @@ def _table(program: dict[str, Any]) -> Any:
     return table
 
 
-_WHEN = {"open": "at the end", "ask": "on the way", "tell": "after the training"}
+_AFTER = "after the training"
+_WHEN = {"open": "at the end", "ask": "on the way", "tell": _AFTER, "vouch": _AFTER}
 """By the program that opens: see ``party.plan.parameters``, which needs arrays."""
 
 

@@ -514,7 +514,7 @@ class Values(_Strict):
     namespace: Namespace = Field(
         default="",
         description="Namespace of the parties that have none of their own. Empty: the release's "
-        "with `helm`, `default` with `deployer`.",
+        "with `helm`, the context's with `deployer`.",
     )
     cluster_domain: Domain = Field(default="cluster.local", description="The cluster's DNS domain.")
     image: Image = Image()

@@ -132,7 +132,7 @@ imagePullSecrets:
 {{/* The job, as all parties have it: of two solvers' keys those that are no default's. */}}
 {{- define "kit.job" -}}
 {{- $training := .Values.job.training -}}
-{{- if or (hasKey $training "passes") (hasKey $training "tolerance") (hasKey $training "C") -}}
+{{- if or (hasKey $training "passes") (hasKey $training "tolerance") (hasKey $training "C") (hasKey $training "class_weight") (hasKey $training "rarest") -}}
 {{- $training = omit $training "epochs" "batch_size" "learning_rate" "order_seed" -}}
 {{- end -}}
 {{- $job := set (deepCopy .Values.job) "training" $training -}}

@@ -28,7 +28,7 @@ from pydantic import (
 
 from party.agreement import statistics as standard_errors
 from party.agreement.columns import PRINTABLE, ColumnChoice, ColumnSchema, schema_of
-from party.agreement.limits import ANCHOR_PASSES, ANCHORS
+from party.agreement.limits import ANCHOR_PASSES, ANCHORS, BALANCED
 from party.agreement.pins import Identities, Pin
 from party.agreement.yaml12 import Document, load_yaml, read_yaml, refused
 from party.models.registry import ModelName, ModelParameters, parameters_of
@@ -188,10 +188,24 @@ class Training(_Strict):
     )
 
 
-ClassWeight = Annotated[
+WeightsOfClasses = Annotated[
     dict[Annotated[str, Field(pattern="^[01]$")], Annotated[float, Field(ge=0.001, le=1000)]],
     Field(min_length=2, max_length=2),
 ]
+
+
+def _weight_form(value: Any) -> str:
+    return _LONG if isinstance(value, dict) else _SHORT
+
+
+ClassWeight = Annotated[
+    Annotated[Literal["balanced"], Tag(_SHORT)] | Annotated[WeightsOfClasses, Tag(_LONG)],
+    Discriminator(_weight_form),
+]
+
+
+RAREST = 0.01
+"""The share of the rows that the rarer of balanced classes has at least, unless the job says."""
 
 
 class Descent(_Strict):
@@ -214,13 +228,23 @@ class Descent(_Strict):
     class_weight: ClassWeight | None = Field(
         default=None,
         description='by what a row\'s loss is multiplied, by its label: {"0": 1.0, "1": 10.0}, as '
-        "in scikit-learn; logistic regression only",
+        "in scikit-learn; or balanced, by rows over twice the rows of the label; logistic "
+        "regression only",
+    )
+    rarest: float = Field(
+        default=RAREST,
+        ge=0.0005,
+        le=0.5,
+        description="with class_weight: balanced, the share of the rows that the rarer class has "
+        "at least; all parties know this bound, and no more",
     )
 
     @property
     def largest_weight(self) -> float:
-        """The largest weight of a class."""
-        return max(self.class_weight.values()) if self.class_weight else 1.0
+        """What no weight of a class is larger than."""
+        if self.class_weight == BALANCED:
+            return 0.5 / self.rarest
+        return max(self.class_weight.values()) if isinstance(self.class_weight, dict) else 1.0
 
 
 def _solver(value: Any) -> str:
@@ -398,6 +422,9 @@ class Job(_Strict):
             raise ValueError(
                 "training.class_weight: logistic regression alone has classes to weigh"
             )
+        balanced = self.descent is not None and self.descent.class_weight == BALANCED
+        if self.descent is not None and self.descent.rarest != RAREST and not balanced:
+            raise ValueError("training.rarest: it is of class_weight: balanced alone; take it out")
         if self.descent is not None and 0 < self.descent.tolerance < SMALLEST_TOLERANCE:
             raise ValueError(
                 f"training.tolerance: {self.descent.tolerance:g} is lost in the last bits of the "

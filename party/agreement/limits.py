@@ -10,3 +10,7 @@ ANCHORS = 2
 ANCHOR_PASSES = 8
 """Of each, the first over all rows and the others over the sample: enough to arrive where its
 correction leads to, few enough that a direction which it misses does not run away."""
+
+BALANCED = "balanced"
+"""The weights of classes by which all rows of each class weigh half of all rows: what the job says
+in their place, since they follow from the label."""

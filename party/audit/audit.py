@@ -16,7 +16,7 @@ from party.audit.view import View, view
 from party.models.registry import model_of
 from party.plan.cut import Cut, cut
 from party.plan.graph import Operation, Plan, Program
-from party.plan.parameters import ASK, OPEN, TELL, PlanParameters
+from party.plan.parameters import ASK, OPEN, TELL, VOUCH, PlanParameters
 from party.process.errors import JobError
 from party.protocols.registry import protocol_of
 
@@ -333,7 +333,7 @@ def _revealed(plan: Plan, program: Program) -> list[Revealed]:
         # Of two parts that it lacks, each would tell more than their sum.
         if len(lacked) != 1 or sent != [*lacked] or messages[0].receiver != receiver:
             raise _refused(result, "opening the value would reveal more than the value")
-        if program.name not in (OPEN, ASK, TELL):
+        if program.name not in (OPEN, ASK, TELL, VOUCH):
             # What is opened in each step tells how it changes with the step's batch.
             raise _refused(result, f"{program.name!r} opens a value, and runs again and again")
         senders = tuple(sorted({PARTIES[message.sender] for message in messages}))
@@ -354,6 +354,7 @@ def _agreed(revealed: list[Revealed], job: Job) -> None:
     layout, model = PlanParameters.of(job).layout, model_of(job.parameters)
     wanted = [(OPEN, what, PARTIES[to]) for what, to in model.opened(layout)]
     wanted += [(ASK, what, PARTIES[to]) for what, to in model.asked(layout)]
+    wanted += [(VOUCH, what, PARTIES[to]) for what, to in model.vouched(layout)]
     wanted += [(TELL, what, PARTIES[to]) for what, to in model.told(layout)]
     if found != sorted(wanted):
         raise JobError(

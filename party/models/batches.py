@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from party.models.interface import Array, Layout, ProgramBuilder, Stretch, Value
 from party.models.kept import keep_table, name_of, parts_of_table, table_of
+from party.models.reach import REACH
 
 if TYPE_CHECKING:
     from party.agreement.job import Job
-    from party.protocols.dealing import Dealing, Sum
+    from party.protocols.dealing import Dealing, SharedTable, Sum
 
 Matrix = NDArray[np.float32]
 
@@ -48,7 +49,7 @@ def error_bits(batch_size: int) -> int:
 
 def rows_of(program: str, layout: Layout) -> int:
     """The rows that one run of a program takes."""
-    return layout.share_rows if program == SHARE else layout.batch_size
+    return layout.share_rows if program in (SHARE, REACH) else layout.batch_size
 
 
 def course(job: Job, layout: Layout) -> Iterator[Stretch]:
@@ -100,11 +101,7 @@ def _step(
     from party.protocols.dealing import transposed_times
 
     dealing, bits = builder.dealing, error_bits(layout.batch_size)
-    tables = [
-        table_of(builder, "table", block.party, 0, block.columns, FEATURE_BITS)
-        for block in layout.blocks
-    ]
-    weights = [builder.held(weights_of(block.party)) for block in layout.blocks]
+    tables, weights = _operands(layout, builder, weights_of)
     products = [dealing.product(*each) for each in zip(tables, weights, strict=True)]
     t = dealing.combined(*((1, product) for product in products))
     label = builder.own(layout.label, layout.label_column(), 1, bits)
@@ -116,6 +113,25 @@ def _step(
         step = dealing.rescaled(dealing.combined((layout.step_factor, gradient)), drop)
         moved = dealing.combined((1, dealing.summed(held)), (-1, step))
         builder.keep(weights_of(block.party), dealing.spread(moved))
+
+
+def sums(
+    layout: Layout, builder: ProgramBuilder, weights_of: Callable[[int], str]
+) -> tuple[Sum, int]:
+    """The weighted sums of some rows, and their bits after the point."""
+    pairs = zip(*_operands(layout, builder, weights_of), strict=True)
+    products = ((1, builder.dealing.product(*each)) for each in pairs)
+    return builder.dealing.combined(*products), FEATURE_BITS + WEIGHT_BITS
+
+
+def _operands(
+    layout: Layout, builder: ProgramBuilder, weights_of: Callable[[int], str]
+) -> tuple[list[SharedTable], list[list[list[Any]]]]:
+    tables = [
+        table_of(builder, "table", block.party, 0, block.columns, FEATURE_BITS)
+        for block in layout.blocks
+    ]
+    return tables, [builder.held(weights_of(block.party)) for block in layout.blocks]
 
 
 def fit(job: Job, x: Matrix, y: Matrix, activated: Callable[[Array], Array]) -> Array:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from party.agreement.limits import ANCHOR_PASSES, ANCHORS, LIMIT
+from party.agreement.limits import ANCHOR_PASSES, ANCHORS, BALANCED, LIMIT
 from party.models.interface import (
     HOLDERS,
     Array,
@@ -53,6 +53,7 @@ from party.models.kept import (
     sum_of,
     table_of,
 )
+from party.models.reach import REACH
 from party.process.errors import InputError
 from party.protocols.interface import ADDITIVE, REPLICATED
 
@@ -100,7 +101,7 @@ _FLATTEST = 2.0**-18
 def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentLayout:
     """The sizes of a descent; see ``DescentLayout``."""
     assert job.descent is not None
-    passes, classes = job.descent.passes, job.descent.class_weight
+    passes = job.descent.passes
     feature_bits = FEATURE_BITS + job.feature_bits_more
     curvature *= job.descent.largest_weight
     bits = _LARGEST_ERROR_BITS
@@ -120,9 +121,7 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         gradient_factor=factor(),
         momenta=tuple(dict.fromkeys(momentum(done) for done in range(passes))),
         small=_small(job.descent, job.part_in_common),
-        classes=None
-        if classes is None
-        else (round(classes["0"] * 2**CLASS_BITS), round(classes["1"] * 2**CLASS_BITS)),
+        classes=_classes_of(job.descent),
         informed=tuple(HOLDERS.index(party) for party in job.informed),
     )
 
@@ -130,6 +129,15 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
 def _small_matrices(job: Job) -> int:
     """A holder's: its penalty, its way back, what holds a sample back, and the way there."""
     return 2 + bool(job.warm_blocks) + bool(job.informed)
+
+
+def _classes_of(descent: Descent) -> tuple[int, ...] | None:
+    """See ``DescentLayout.classes``."""
+    if descent.class_weight == BALANCED:
+        return ()
+    if not isinstance(descent.class_weight, dict):
+        return None
+    return tuple(round(descent.class_weight[label] * 2**CLASS_BITS) for label in "01")
 
 
 def _small(descent: Descent, part: float) -> int:
@@ -196,15 +204,22 @@ def asked(descent: DescentLayout) -> list[tuple[str, int]]:
 
 def rows_of(program: str, descent: DescentLayout) -> int:
     """The rows that one run of a program takes."""
-    return descent.block_rows if program in (SHARE, GRADIENT) else descent.home_rows
+    return descent.block_rows if program in (SHARE, GRADIENT, REACH) else descent.home_rows
+
+
+def rows_in_blocks(
+    descent: DescentLayout, first: int = 0, last: int | None = None
+) -> NDArray[np.int32]:
+    """The rows of some blocks, all unless told, [blocks, block_rows].
+
+    Every n-th row is of one block, so that the first blocks are a sample of all rows."""
+    return np.arange(descent.rows, dtype=np.int32).reshape(-1, descent.blocks).T[first:last]
 
 
 def course(job: Job, descent: DescentLayout) -> Iterator[Stretch]:
     """All runs but the one that opens."""
 
-    def rows(first: int, last: int) -> NDArray[np.int32]:
-        # Every n-th row is of one block, so that the first blocks are a sample of all rows.
-        return np.arange(descent.rows, dtype=np.int32).reshape(-1, descent.blocks).T[first:last]
+    rows = partial(rows_in_blocks, descent)
 
     def home() -> NDArray[np.int32]:
         return np.arange(descent.rows, descent.rows + descent.home_rows, dtype=np.int32)[None]
@@ -265,7 +280,7 @@ def state(layout: Layout, protocol: Protocol, weights_of: Callable[[int], str]) 
         if descent.small:
             found.append(Value(name_of("change", party), (d, 1), parts=ADDITIVE))
             found.append(Value(name_of("slope", party), (d, 1), parts=protocol.sums))
-    if descent.classes:
+    if descent.classes is not None:
         found += [
             Value(name, (descent.rows, 1), by_rows=True, parts=parts_of_table(holder))
             for name, holder in _classes_by_holder(layout)
@@ -291,7 +306,7 @@ def build(
     if program == SHARE:
         for holder, columns in _tables(layout):
             keep_table(builder, "table", holder, 0, columns, _descent(layout).feature_bits)
-        if _descent(layout).classes:
+        if _descent(layout).classes is not None:
             for name, holder in _classes_by_holder(layout):
                 share_table(builder, name, _classes(layout, builder, holder), holder)
     elif program == PREPARE:
@@ -322,25 +337,14 @@ def _gradient(
 
     dealing, bits = builder.dealing, _descent(layout).error_bits
     feature_bits = _descent(layout).feature_bits
-    tables = [
-        table_of(builder, "table", holder, 0, columns, feature_bits)
-        for holder, columns in _tables(layout)
-    ]
+    tables = _shared_tables(layout, builder)
     points = [builder.held(name_of("point", block.party)) for block in layout.blocks]
-    if layout.aligned:  # each table has the columns of all blocks
-        points = [dealing.stacked(points)] * len(tables)
-    products = [dealing.product(table, one) for table, one in zip(tables, points, strict=True)]
-    t = dealing.combined(*((1, product) for product in products))
+    t = _products(layout, dealing, tables, points)
     error = predicted(dealing, t, feature_bits + _POINT_BITS, bits)
     for holder in label_holders(layout):
-        label = builder.own(holder, layout.label_column(), 1, bits)
-        if layout.aligned:
-            less = bits - label_bits(_descent(layout), layout.evaluation is not None)
-            with dealing.at(holder):
-                label = label * (1 << less) if less else label
-        error = dealing.minus(error, label, holder)
+        error = dealing.minus(error, _label(layout, builder, holder, bits), holder)
     spread = dealing.spread(error)
-    if _descent(layout).classes:
+    if _descent(layout).classes is not None:
         weighted = [
             dealing.product(
                 shared_table(builder, name, _classes(layout, builder, holder), holder),
@@ -378,13 +382,68 @@ def _classes_by_holder(layout: Layout) -> list[tuple[str, int]]:
     return [(name_of(CLASSES, p) if len(holders) > 1 else CLASSES, p) for p in holders]
 
 
+def _shared_tables(layout: Layout, builder: ProgramBuilder) -> list[SharedTable]:
+    return [
+        table_of(builder, "table", holder, 0, columns, _descent(layout).feature_bits)
+        for holder, columns in _tables(layout)
+    ]
+
+
+def _products(
+    layout: Layout, dealing: Dealing, tables: list[SharedTable], vectors: list[list[list[Any]]]
+) -> Sum:
+    """The weighted sums of rows; the vectors are those of blocks."""
+    if layout.aligned:  # each table has the columns of all blocks
+        vectors = [dealing.stacked(vectors)] * len(tables)
+    products = [dealing.product(table, one) for table, one in zip(tables, vectors, strict=True)]
+    return dealing.combined(*((1, product) for product in products))
+
+
+def sums(layout: Layout, builder: ProgramBuilder, _: Callable[[int], str]) -> tuple[Sum, int]:
+    """The weighted sums of a block's rows where the descent has ended, and their bits after the
+    point."""
+    dealing = builder.dealing
+    ends = [
+        dealing.spread(sum_of(builder.held(name_of("iterate", block.party))))
+        for block in layout.blocks
+    ]
+    t = _products(layout, dealing, _shared_tables(layout, builder), ends)
+    return t, _descent(layout).feature_bits + WEIGHT_BITS
+
+
+def _label(layout: Layout, builder: ProgramBuilder, holder: int, bits: int) -> Any:
+    """A holder's label, or its share of it."""
+    if _descent(layout).classes == ():
+        signed = builder.own(holder, layout.label_column(), 1, CLASS_BITS)
+        with builder.dealing.at(holder):
+            return (1 + _sign(signed)) * (1 << bits)
+    label = builder.own(holder, layout.label_column(), 1, bits)
+    if layout.aligned:
+        less = bits - label_bits(_descent(layout), layout.evaluation is not None)
+        with builder.dealing.at(holder):
+            label = label * (1 << less) if less else label
+    return label
+
+
 def _classes(layout: Layout, builder: ProgramBuilder, holder: int) -> Any:
     """The weight of each row's class, at the label's holder, or shares of it that add up to it."""
-    zero, one = _descent(layout).classes or (1, 1)
+    classes = _descent(layout).classes
+    if not classes:
+        signed = builder.own(holder, layout.label_column(), 1, CLASS_BITS)
+        with builder.dealing.at(holder):
+            return signed * (1 + 2 * _sign(signed))
+    zero, one = classes
     label = builder.own(holder, layout.label_column(), 1, 0)
     with builder.dealing.at(holder):
         weight = label * (one - zero)
         return weight + zero if holder == label_holders(layout)[0] else weight
+
+
+def _sign(value: Any) -> Any:
+    """-1 for a negative number, else 0."""
+    import tensorflow as tf
+
+    return tf.bitwise.right_shift(value, tf.constant(63, tf.int64))
 
 
 def _mark(layout: Layout, builder: ProgramBuilder) -> None:
@@ -607,6 +666,8 @@ def at_home(
         room[:rows] = matrix
         if after is not None:
             room[last:] = after
+    if is_balanced(job, party):
+        room[:rows, -1] = balanced(job.descent, room[:rows, -1], party)
     block = _block(job, party)
     if block is not None:
         columns = block.columns
@@ -630,6 +691,8 @@ def at_home(
 def back_from_home(job: Job, party: Party, room: Matrix, curvature: float) -> None:
     """Puts the rows that ``at_home`` transformed back into their place, standardised."""
     descent, block = layout_of(job, blocks_of(job), curvature), _block(job, party)
+    if is_balanced(job, party):
+        room[: job.rows, -1] = room[: job.rows, -1] > 0
     if block is not None:
         columns = block.columns
         way = room[descent.rows :, :columns][columns : 2 * columns].astype(np.float64)
@@ -637,6 +700,31 @@ def back_from_home(job: Job, party: Party, room: Matrix, curvature: float) -> No
         for begin in range(0, job.rows, _CHUNK):
             part = room[begin : min(begin + _CHUNK, job.rows), :columns]
             part[:] = part.astype(np.float64) @ back
+
+
+def is_balanced(job: Job, party: Party) -> bool:
+    """Whether a party has the label by which rows are weighed at home."""
+    balanced = job.descent is not None and job.descent.class_weight == BALANCED
+    return balanced and job.label_of(party) is not None
+
+
+def balanced(descent: Descent, label: Matrix, party: Party) -> Matrix:
+    """The weight of each row's class, by which scikit-learn calls classes balanced: the number of
+    rows over twice the class's. Rows of label 0 have it below zero, [rows].
+
+    Raises:
+        InputError: the rarer class is rarer than the job says, so that no bound of the weights
+            holds.
+    """
+    ones = label == 1.0
+    share = float(ones.mean())
+    if min(share, 1.0 - share) < descent.rarest:
+        raise InputError(
+            "training.rarest: the rarer class has a smaller share of the rows than the job says",
+            f"the label in {party}'s table",
+            "agree on a smaller training.rarest, or give both classes weights of their own",
+        )
+    return np.where(ones, 0.5 / share, -0.5 / (1.0 - share)).astype(np.float32)
 
 
 def _block(job: Job, party: Party) -> Block | None:
@@ -781,7 +869,11 @@ def fit(
     on_shared = way.T @ (penalty[:, None] * way)
     step = step_of(layout_of(job, blocks, curvature))
     classes = job.descent.class_weight
-    weights = np.where(labels == 1.0, classes["1"], classes["0"]) if classes else 1.0
+    weights: Array | float = 1.0
+    if is_balanced(job, job.label_holder):
+        weights = np.abs(balanced(job.descent, y[:, 0], job.label_holder)).astype(np.float64)
+    elif isinstance(classes, dict):
+        weights = np.where(labels == 1.0, classes["1"], classes["0"])
     iterate = point = np.zeros(columns)
     for done in range(job.descent.passes):
         error = weights * (activated(rows @ point) - labels)

@@ -142,7 +142,7 @@ def check_sums(health: Health, x: Matrix, weights: Array, sigmoid: Wave | None) 
     """
     sums = _gathered(x, weights, sigmoid)
     if not sums.largest <= LIMIT:
-        raise _out_of_range(sigmoid)
+        raise out_of_range(sigmoid)
     rows = len(x)
     found: dict[str, object] = {"largest_t": sums.largest}
     warnings = list(health.warnings)
@@ -153,7 +153,7 @@ def check_sums(health: Health, x: Matrix, weights: Array, sigmoid: Wave | None) 
         # other columns, which the receiver may lack, may bring a single sum back.
         astray = health.all_columns and sums.largest > sigmoid.period / 2
         if astray or beyond > ROWS_BEYOND:
-            raise _out_of_range(sigmoid)
+            raise out_of_range(sigmoid)
         if sums.beyond:
             warnings.append(
                 f"{sums.beyond} of {rows} rows lie beyond |t| = {sigmoid.range:g}, up to which the "
@@ -178,7 +178,8 @@ def check_sums(health: Health, x: Matrix, weights: Array, sigmoid: Wave | None) 
     return health.model_copy(update=found | {"warnings": tuple(warnings)})
 
 
-def _out_of_range(sigmoid: Wave | None) -> WrongModelError:
+def out_of_range(sigmoid: Wave | None, whose: str = "the receiver's own") -> WrongModelError:
+    """What is wrong where weighted sums are too large; ``whose`` are the rows."""
     if sigmoid is None:
         return WrongModelError(
             "the model is wrong: on the receiver's own rows its weighted sums are larger than the "
@@ -188,7 +189,7 @@ def _out_of_range(sigmoid: Wave | None) -> WrongModelError:
             "smaller learning_rate",
         )
     return WrongModelError(
-        "the model is wrong: on the receiver's own rows its weighted sums leave the range in which "
+        f"the model is wrong: on {whose} rows its weighted sums leave the range in which "
         f"the sigmoid is followed, |t| up to {sigmoid.range:g}",
         "the columns with the largest values, and the job's training",
         "clip columns with single large values, or take their logarithm; or agree on a smaller C, "

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from party.agreement.job import AlignedJob, Holder, Job, Party
     from party.models.descent import OwnColumns
     from party.models.evaluation.figures import Evaluation
-    from party.models.health import Health
+    from party.models.health import Health, WrongModelError
     from party.models.statistics.figures import Statistics
     from party.protocols.dealing import Dealing
     from party.protocols.interface import Parts, Protocol
@@ -74,7 +74,8 @@ class DescentLayout:
         error_bits: bits after the point of a prediction less its label.
         gradient_factor: by which the sum of all rows' gradients is multiplied in a step.
         momenta: which of the weights of the step before occur, in the order of their first use.
-        classes: what a row's error is multiplied by, by its label, in fixed point; None for one.
+        classes: what a row's error is multiplied by, by its label, in fixed point; empty where its
+            holder alone knows that; None for one.
         small: below which the squared length of a step, in fixed point, is taken for none; 0 where
             that is never asked.
         informed: the parties to which the information matrix of all columns is opened.
@@ -88,7 +89,7 @@ class DescentLayout:
     error_bits: int
     gradient_factor: int
     momenta: tuple[int, ...]
-    classes: tuple[int, int] | None
+    classes: tuple[int, ...] | None
     small: int
     informed: tuple[int, ...] = ()
 
@@ -136,6 +137,8 @@ class Layout:
         descent: where the solver takes all rows in each pass; batch and step are nothing then.
         aligned: whether each holder has a matrix of all columns, of which the sum is the table.
         evaluation: where rows are held out.
+        reach: the period of the sigmoid that no row's weighted sum may leave, as a power of two,
+            where the parties see to that together; None where a receiver does, or there is none.
     """
 
     blocks: tuple[Block, ...]
@@ -149,6 +152,7 @@ class Layout:
     descent: DescentLayout | None = None
     aligned: bool = False
     evaluation: EvaluationLayout | None = None
+    reach: int | None = None
 
     @property
     def all_columns(self) -> int:
@@ -207,6 +211,7 @@ class Stretch:
         rows: makes the rows of all of them, [runs, rows]; None where they take none.
         told: at a holder, takes what they opened to it and may write into the rows that its later
             programs read; None where they open nothing for that.
+        vouches: whether what they open says if there is a model at all: without, the job ends.
     """
 
     program: str
@@ -216,6 +221,7 @@ class Stretch:
     asks: bool = False
     rows: Callable[[], NDArray[np.int32]] | None = None
     told: Callable[[Opened, NDArray[Any]], None] | None = None
+    vouches: bool = False
 
 
 class ProgramBuilder(ABC):
@@ -335,6 +341,19 @@ class Model(ABC):
         """Which values are opened between the training and the end, and to whom."""
 
     @abstractmethod
+    def reach(self, job: Job) -> int | None:
+        """See ``Layout.reach``."""
+
+    @abstractmethod
+    def vouched(self, layout: Layout) -> list[tuple[str, int]]:
+        """Which values say, when the training is over, whether there is a model, and to whom they
+        are opened."""
+
+    @abstractmethod
+    def no_model(self, job: Job) -> WrongModelError:
+        """What is wrong where they say that there is none."""
+
+    @abstractmethod
     def build(self, program: str, layout: Layout, builder: ProgramBuilder) -> None:
         """Builds one of its programs."""
 
@@ -388,6 +407,14 @@ class Model(ABC):
         Raises:
             InputError: the steps are so wide that the training cannot come to rest, or a row stands
                 out too far.
+        """
+
+    @abstractmethod
+    def check_label(self, job: Job, party: Party, label: NDArray[np.float32]) -> None:
+        """Looks whether the label's holder has labels as the job says; raises InputError.
+
+        Args:
+            label: of the training's rows, [rows].
         """
 
     @abstractmethod

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from party.models import batches, descent
+from party.models import batches, descent, reach
 from party.models.evaluation import program as evaluation
-from party.models.health import Health, check_sums, check_weights, overshoot
+from party.models.health import (
+    Health,
+    WrongModelError,
+    check_sums,
+    check_weights,
+    out_of_range,
+    overshoot,
+)
 from party.models.interface import (
     HOLDERS,
     Array,
@@ -80,11 +87,11 @@ class LinearPredictor(Model):
         return evaluation.layout_of(job, descent.rows + descent.home_rows)
 
     def programs(self, layout: Layout) -> tuple[str, ...]:
-        if layout.descent is None:
-            return (*batches.PROGRAMS, "open")
+        training = batches.PROGRAMS if layout.descent is None else descent.programs(layout.descent)
+        vouching = () if layout.reach is None else reach.PROGRAMS
+        informing = () if layout.descent is None else information.programs(layout.descent)
         evaluating = evaluation.programs(layout.evaluation)
-        informing = information.programs(layout.descent)
-        return (*descent.programs(layout.descent), *informing, *evaluating, "open")
+        return (*training, *vouching, *informing, *evaluating, "open")
 
     def rows_of(self, program: str, layout: Layout) -> int:
         if layout.evaluation is not None and program in evaluation.programs(layout.evaluation):
@@ -95,11 +102,26 @@ class LinearPredictor(Model):
             return descent.rows_of(program, layout.descent)
         return batches.rows_of(program, layout)
 
+    def reach(self, job: Job) -> int | None:
+        wave = self.sigmoid(job)
+        seen = [all(p == to or not job.features_of(p) for p in job.holders) for to in job.receivers]
+        return None if wave is None or (seen and all(seen)) else wave.period_bits
+
+    def vouched(self, layout: Layout) -> list[tuple[str, int]]:
+        return reach.vouched(layout)
+
+    def no_model(self, job: Job) -> WrongModelError:
+        return out_of_range(self.sigmoid(job), "some of the")
+
     def course(self, job: Job, layout: Layout) -> Iterator[Stretch]:
         if layout.descent is None:
             yield from batches.course(job, layout)
+            shared = job.in_blocks(job.rows, layout.share_rows)
+            yield from reach.course(layout, len(shared), lambda: shared)
             return
         yield from descent.course(job, layout.descent)
+        everything = partial(descent.rows_in_blocks, layout.descent)
+        yield from reach.course(layout, layout.descent.blocks, everything)
         yield from information.course(layout.descent)
         yield from evaluation.course(job, layout, descent.WEIGHT_BITS)
 
@@ -137,9 +159,10 @@ class LinearPredictor(Model):
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         if layout.descent is not None:
             values = descent.state(layout, protocol, weights_of)
+            values = (*descent.state(layout, protocol, weights_of), *reach.state(layout))
             informing = information.state(layout, protocol)
             return (*values, *informing, *evaluation.state(layout.evaluation))
-        return tuple(batches.state(layout, weights_of))
+        return (*batches.state(layout, weights_of), *reach.state(layout))
 
     def weights(self, layout: Layout) -> list[str]:
         return [weights_of(block.party) for block in layout.blocks]
@@ -159,6 +182,13 @@ class LinearPredictor(Model):
             _reveal(builder, self.opened(layout))
         elif program == "ask":
             _reveal(builder, self.asked(layout))
+        elif program == reach.VOUCH:
+            _reveal(builder, self.vouched(layout))
+        elif program == reach.JUDGE:
+            reach.judge(builder)
+        elif program == reach.REACH:
+            solver = batches if layout.descent is None else descent
+            reach.reach(layout, builder, *solver.sums(layout, builder, weights_of))
         elif program == evaluation.TELL:
             _reveal(builder, self.told(layout))
         elif program == evaluation.SCORE:
@@ -246,6 +276,10 @@ class LinearPredictor(Model):
         if factor > self.widest:
             raise InputError(what, f"the job and {party}'s table", narrower)
         return (f"{what}; {narrower}",)
+
+    def check_label(self, job: Job, party: Party, label: NDArray[np.float32]) -> None:
+        if job.descent is not None and descent.is_balanced(job, party):
+            descent.balanced(job.descent, label, party)
 
     def health(self, job: Job, party: Party, opened: Opened, x: NDArray[np.float32]) -> Health:
         values = {holder: weights_of(index) for index, holder in enumerate(job.holders)}

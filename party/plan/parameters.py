@@ -19,6 +19,9 @@ ASK = "ask"
 TELL = "tell"
 """The program that runs once, after the training, and opens what the end depends on."""
 
+VOUCH = "vouch"
+"""The program that runs once, after the training, and opens whether there is a model."""
+
 SHARE_ROWS = 1024
 """Rows of one run of the program that shares the tables: enough that its messages are few, few
 enough that its memory is small."""
@@ -66,6 +69,7 @@ class PlanParameters:
                 descent=descent,
                 aligned=job.matches,
                 evaluation=model.evaluation(job, descent),
+                reach=model.reach(job),
             ),
         )
 

@@ -97,8 +97,11 @@ def doubts(job: Job, party: Party, table: Table) -> tuple[str, ...]:
 
     Raises InputError for steps on which the training cannot come to rest.
     """
-    own = own_columns(job, party, table)
-    return (*job.doubts, *model_of(job.parameters).check_steps(job, party, own))
+    own, model = own_columns(job, party, table), model_of(job.parameters)
+    if job.label_of(party) is not None:
+        label = table.matrix[:, -1]
+        model.check_label(job, party, label if job.evaluation is None else label[~job.held_out])
+    return (*job.doubts, *model.check_steps(job, party, own))
 
 
 def own_columns(job: Job, party: Party, table: Table) -> npt.NDArray[np.float32]:

@@ -306,13 +306,20 @@ class Course:
             stretch.told(self.told, table)
         if stretch.told is not None:
             self._opened += 1
+        if stretch.vouches and not self._all_are_one(stretch.program):
+            self._executor.finish(self._left())
+            raise model_of(self.job.parameters).no_model(self.job)
         if stretch.asks:
             self.asked = stretch.phase
-            told = opened_values(self.schedule, self.room, stretch.program)
-            if all(value.all() for value in told.values()):
+            if self._all_are_one(stretch.program):
                 self.settled = stretch.phase
         if index >= self._setup:
             self._meet_if_due(index + 1, 0)
+
+    def _all_are_one(self, program: str) -> bool:
+        """Whether what a program opened says yes."""
+        told = opened_values(self.schedule, self.room, program)
+        return all(value.all() for value in told.values())
 
     def _reveal(self, end: int) -> None:
         """What is to be opened at the end; and, before anybody leaves, that everybody has it."""

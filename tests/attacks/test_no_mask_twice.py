@@ -28,7 +28,7 @@ from tests.attacks.transcripts import (
     messages,
     worlds,
 )
-from tests.audit.conftest import MATCHED, SPLIT, descent_job
+from tests.audit.conftest import MATCHED, SPLIT, descent_job, sampled_job, small_samples
 from tests.harness.alignments import aligned_tables
 from tests.harness.plans import short_plan, small_grid, small_plan
 
@@ -96,7 +96,11 @@ def test_no_block_is_sent_twice(runs: Runs, tried: Tried) -> None:
 def test_the_docs_say_how_many_blocks_were_compared() -> None:
     claims = Path("docs/security.md").read_text().splitlines()
     (claim,) = (line for line in claims if line.startswith("| P3 "))
-    for count in (*SENT.values(), *SENT_IN_DESCENTS.values()):
+    for count in (
+        *SENT.values(),
+        *SENT_IN_DESCENTS.values(),
+        *SENT_ON_A_SAMPLE.values(),
+    ):
         assert f"{round(count, -3):,} " in claim
 
 
@@ -126,22 +130,51 @@ def test_two_runs_are_alike_no_more_than_chance_has_it(runs: Runs) -> None:
 PASSES = 17
 """Of a descent, which asks three times whether to go on."""
 
-SENT_IN_DESCENTS = {"pond": 7_388, "aby3": 6_284}
+SENT_IN_DESCENTS = {"pond": 9_500, "aby3": 8_340}
 """How many blocks are sent in two descents. SecureNN's programs are Pond's."""
+
+
+WIDE: dict[str, Any] = {"features": {"alice": ("x0", "x1"), "bob": ("z0", "z1")}}
+"""Columns at both, as many as make a block of each mask."""
 
 
 @pytest.mark.parametrize("protocol", SENT_IN_DESCENTS)
 def test_no_mask_of_a_descent_is_used_twice(protocol: str, tmp_path: Path, tried: Tried) -> None:
     """A table crosses once and its mask is used again, as a share: it is sent in one run alone. All
     programs of two descents on the same tables, in their course."""
-    job = descent_job(protocol, 32, training=Descent(passes=PASSES, tolerance=1e-5), **SPLIT)
+    training = Descent(passes=PASSES, tolerance=1e-5)
+    job = descent_job(protocol, 32, training=training, **WIDE)
+    tables = tables_of(job)
+    assert descended_twice(job, tables, tmp_path, tried, "descents") == SENT_IN_DESCENTS[protocol]
+
+
+SENT_ON_A_SAMPLE = {"pond": 12_168, "aby3": 10_728}
+"""How many are sent in two descents with a sample and weights of classes, of a few passes."""
+
+
+@pytest.mark.parametrize("protocol", SENT_ON_A_SAMPLE)
+def test_nor_is_one_after_a_sample_with_weights_of_classes(
+    protocol: str, tmp_path: Path, tried: Tried
+) -> None:
+    """Anchors and the steps that they correct come back with the same tables and the same
+    correction."""
+    weights = {"0": 0.5, "1": 3.0}
+    training = Descent(passes=3, tolerance=1e-5, class_weight=weights)
+    with small_samples(block_rows=16):
+        job = sampled_job(protocol, 48, training=training, **WIDE)
+        sent = descended_twice(job, tables_of(job), tmp_path, tried, "descents with a sample")
+    assert sent == SENT_ON_A_SAMPLE[protocol]
+
+
+def tables_of(job: Job) -> dict[int, Any]:
+    """Random rows as the programs of both holders read them, the label at Bob."""
     layout, draw = PlanParameters.of(job).layout, np.random.default_rng(3)
     tables: dict[int, Any] = {}
     for party in range(2):
         own = draw.normal(size=(layout.rows, layout.columns_of(party))).astype(np.float32)
         own[:, -1] = 1 if party == 0 else draw.integers(0, 2, layout.rows)
         tables[party] = model_of(job.parameters).at_home(job, PARTIES[party], own)
-    assert descended_twice(job, tables, tmp_path, tried, "descents") == SENT_IN_DESCENTS[protocol]
+    return tables
 
 
 @pytest.mark.parametrize("protocol", SENT_IN_DESCENTS)
@@ -190,14 +223,8 @@ def test_no_mask_of_an_evaluation_is_used_twice(protocol: str, tmp_path: Path) -
     given = SPLIT | {"evaluation": evaluation, "result": "both", "training": Descent(passes=1)}
     job = descent_job(protocol, 300, **given)
     assert job.evaluated_runs == 3
-    draw = np.random.default_rng(3)
     with small_grid():
-        plan = short_plan(PlanParameters.of(job))
-        layout, tables = plan.parameters.layout, {}
-        for party in range(2):
-            own = draw.normal(size=(layout.rows, layout.columns_of(party))).astype(np.float32)
-            own[:, -1] = 1 if party == 0 else draw.integers(0, 2, layout.rows)
-            tables[party] = model_of(job.parameters).at_home(job, PARTIES[party], own)
+        plan, tables = short_plan(PlanParameters.of(job)), tables_of(job)
         views = []
         for number in range(2):
             directory = tmp_path / f"run{number}"

@@ -38,6 +38,9 @@ PLAYED = ("share", "step")
 DESCENT = ("share", "prepare", "gradient", "update.1", "compare", "finish")
 """Those of a descent, once each."""
 
+SAMPLED = ("share", "prepare", "gradient", "mark", "anchor", "inner.1")
+"""Those of one that is corrected by all rows after a sample."""
+
 EVALUATION = ("score", "join")
 """Those that count held-out rows."""
 
@@ -180,7 +183,7 @@ class Theatre:
             if fresh:
                 self._share(pair[coin].w)
             for name, rows in (("share", layout.share_rows), ("step", layout.batch_size)):
-                self._run(name, tables[coin], np.arange(rows, dtype=np.int32))
+                self.run(name, tables[coin], np.arange(rows, dtype=np.int32))
             self._look(places, [room[step] for room in rooms])
             if opening:
                 self.runs += 1
@@ -203,10 +206,10 @@ class Theatre:
         for step, coin in enumerate(tosses):
             for value in self.plan.state:
                 if value.name.split(".")[0] in ("point", "iterate"):
-                    self._write(value, np.full(value.shape, pair[coin].w, np.int64))
+                    self.write(value, np.full(value.shape, pair[coin].w, np.int64))
             for name in self.played:
                 rows = self._first(name) + np.arange(trained.rows_of(name, layout), dtype=np.int32)
-                self._run(name, pair[coin].tables, rows)
+                self.run(name, pair[coin].tables, rows)
             self._look(places, [room[step] for room in rooms])
         return [_apart(room, seen) for room, seen in zip(rooms, places, strict=True)]
 
@@ -251,16 +254,33 @@ class Theatre:
         """The names of the messages that a party receives."""
         return [name for name, _, _ in self._places(party) if name.startswith("message")]
 
-    def _run(self, name: str, tables: dict[int, Array], rows: Array) -> None:
+    def run(self, name: str, tables: dict[int, Array], rows: Array | None) -> None:
+        """One program, over the rows that it takes."""
         self.parties.program(name, self.runs, 1, tables, rows)
         self.runs += 1
 
     def _share(self, w: Array) -> None:
         """Fresh shares of the weights: of two parties, or replicated among three."""
         (value,) = (shared for shared in self.plan.state if not shared.by_rows)
-        self._write(value, w)
+        self.write(value, w)
 
-    def _write(self, value: Shared, w: Array) -> None:
+    def opened(self, name: str) -> dict[tuple[int, str], Array]:
+        """What a program opens to each party."""
+        self.runs += 1
+        return self.parties.opened(self.runs - 1, name)
+
+    def total(self, name: str) -> Array:
+        """What the shares of a value of the state add up to."""
+        (value,) = (one for one in self.plan.state if one.name == name)
+        found: dict[int, Array] = {}
+        for party, part in enumerate(self.parties.schedules):
+            for held in part.state:
+                if held.share.value == name:
+                    number = value.parts[party][held.share.position]
+                    found[number] = self.parties.read(party, held.place).view(np.int64)
+        return sum(found.values(), np.zeros((), np.int64)).reshape(value.shape)
+
+    def write(self, value: Shared, w: Array) -> None:
         """Fresh shares of a value of the state."""
         parts = sorted({part for held in value.parts for part in held})
         shares = [_uniform(w.shape) for _ in parts[1:]]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -118,6 +121,28 @@ def descent_job(protocol: str, rows: int = 12, tolerance: float = 0.0005, **chan
     }
     kind = AlignedJob if "sizes" in change else Job
     return kind(**agreed | change)
+
+
+@contextmanager
+def small_samples(block_rows: int = 4) -> Iterator[None]:
+    """Meanwhile a descent over three blocks of rows begins on a sample, which is one of them."""
+    rules = {"BLOCK_ROWS": block_rows, "WARM_PART": 3, "SMALL_PART": 3, "SAMPLED_ROWS": 1}
+    with ExitStack() as stack:
+        for rule, number in rules.items():
+            stack.enter_context(patch(f"party.agreement.job.{rule}", number))
+        yield
+
+
+def sampled_job(protocol: str, rows: int = 12, **change: Any) -> Job:
+    """The job of a descent that begins on a sample where ``small_samples`` hold, with weights of
+    classes and columns at both holders: it has every program that a training can have."""
+    given: dict[str, Any] = {
+        "training": Descent(passes=9, tolerance=0.0005, class_weight={"0": 0.5, "1": 3.0}),
+        "result": "own",
+    }
+    agreed = descent_job(protocol, rows, **SPLIT | given | change)
+    assert agreed.warm_blocks == 1
+    return agreed
 
 
 def plan_of(agreed: Job) -> Plan:

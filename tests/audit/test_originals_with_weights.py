@@ -14,18 +14,27 @@ from tests.audit.witness import Witness
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(params=["pond", "aby3"])
+PUBLIC = Descent(passes=9, class_weight={"0": 0.5, "1": 3.0})
+BALANCED = Descent(passes=9, class_weight="balanced")
+"""The label's holder alone knows the weights: its label's column has them."""
+
+
+@pytest.fixture(params=[("pond", PUBLIC), ("aby3", PUBLIC), ("aby3", BALANCED)])
 def weighted(request: pytest.FixtureRequest) -> Job:
-    training = Descent(passes=9, class_weight={"0": 0.5, "1": 3.0})
-    arranged = ARRANGED["columns at both"] | {"training": training}
-    return descent_job(request.param, **arranged)
+    protocol, training = request.param
+    return descent_job(protocol, **ARRANGED["columns at both"] | {"training": training})
 
 
 def test_it_passes_and_the_weights_are_shared_once(weighted: Job) -> None:
     plan = plan_of(weighted)
     report = audit(plan, weighted)
     assert not any(view.leaks for program in report.programs for view in program.views)
-    assert {each.what for each in report.revealed} == {"settled", "weights.alice", "weights.bob"}
+    assert {each.what for each in report.revealed} == {
+        "settled",
+        "inside",
+        "weights.alice",
+        "weights.bob",
+    }
     written = {p.name for p in plan.programs for s in p.writes if s.share.value == "classes"}
     assert written == {"share"}
     (classes,) = (value for value in plan.state if value.name == "classes")

@@ -178,6 +178,7 @@ MATRIX: dict[str, Object] = {
     | {"job": {"features": {"alice": ["a"]}, "label": {"bob": "d"}, "model": {"kind": KIND}}},
     "a rate of one": OFF | {"job": {"training": {"learning_rate": 1}}},
     "a tiny rate": OFF | {"job": {"training": {"learning_rate": 1.25e-5}}},
+    "balanced classes": OFF | {"job": {"training": {"class_weight": "balanced", "rarest": 0.1}}},
     "alice alone, the others in her cluster": OFF
     | {
         "bob": {"enabled": False, "namespace": "police"},

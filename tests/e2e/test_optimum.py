@@ -11,7 +11,8 @@ import pytest
 
 from deployer.local.run import run_local
 from party.agreement.job import Descent, Job, load_job, parse_job
-from party.process.errors import InputError
+from party.models.registry import model_of
+from party.process.errors import InputError, JobError
 from party.table import Table, read_table
 from tests.harness import datasets, plaintext
 from tests.harness.datasets import Dataset
@@ -178,6 +179,35 @@ def test_with_weights_of_classes_it_is_scikit_learns(
     run = made(datasets.rare_events(), tmp_path, cache, protocol=protocol, training=weights)
     assert_settled(run)
     assert run.distance <= 0.01
+
+
+def test_so_it_is_with_balanced_ones_that_the_labels_holder_alone_knows(
+    tmp_path: Path, cache: Path
+) -> None:
+    weights = {"class_weight": "balanced", "rarest": 0.3}
+    run = made(datasets.breast_cancer(), tmp_path, cache, training=weights)
+    assert_settled(run)
+    assert run.distance <= 0.01
+
+
+def test_a_class_that_is_rarer_than_the_job_says_is_refused_by_its_holder() -> None:
+    job = datasets.rare_events().job(training={"class_weight": "balanced", "rarest": 0.01})
+    label = datasets.rare_events().y.astype(np.float32)
+    model_of(job.parameters).check_label(job, "alice", label)
+    with pytest.raises(InputError, match=r"training\.rarest: the rarer class has a smaller share"):
+        model_of(job.parameters).check_label(job, "bob", label)
+
+
+@pytest.mark.parametrize("result", ["own", "nobody"])
+def test_a_model_that_nobody_can_see_through_is_not_opened_out_of_the_sigmoids_range(
+    result: str, tmp_path: Path, cache: Path
+) -> None:
+    """In clear its largest |t| is more than a period."""
+    training = {"C": 1e4, "passes": 40, "tolerance": 0.0}
+    with pytest.raises(JobError, match="leave the range in which the sigmoid") as refused:
+        made(datasets.far_off(), tmp_path, cache, result=result, training=training)
+    assert refused.value.exit_code == 1 and refused.value.hint
+    assert not {*tmp_path.rglob("model.json"), *tmp_path.rglob("shares.json")}
 
 
 @pytest.mark.parametrize(("passes", "settled"), [(2, False), (8, True)])

@@ -63,6 +63,16 @@ class Dataset:
 
 
 @cache
+def far_off() -> Dataset:
+    """A line tells the classes apart, and one row lies 200 times as far from it as the others: with
+    hardly a penalty, its weighted sum grows beyond all that a sigmoid is followed for."""
+    draw = np.random.default_rng(1)
+    y = (np.arange(400) % 2).astype(np.float64)
+    x = np.stack([0.1 * (2 * y - 1), draw.standard_normal(400)], axis=1)
+    x[1, 0] = 20.0
+    return Dataset(x, y, at_alice=1)
+
+
 def breast_cancer() -> Dataset:
     """569 tumours, 30 figures, half of them at each: nearly equal columns, and |t| up to 55."""
     x, y = load_breast_cancer(return_X_y=True)

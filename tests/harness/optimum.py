@@ -30,10 +30,12 @@ def logistic_loss(x: Any, y: Any, weights: Array, c: float, ones: int) -> float:
 
 
 def logistic_optimum(
-    x: Any, y: Any, c: float, ones: int, classes: Mapping[str, float] | None = None
+    x: Any, y: Any, c: float, ones: int, classes: Mapping[str, float] | str | None = None
 ) -> Array:
     """The weights at the optimum, in the order of the columns."""
-    weight = {int(label): each for label, each in classes.items()} if classes else None
+    weight: Any = classes
+    if isinstance(classes, Mapping):
+        weight = {int(label): each for label, each in classes.items()}
     features = np.delete(np.asarray(x, np.float64), ones, axis=1)
     fitted = LogisticRegression(
         C=c, class_weight=weight, solver="newton-cholesky", tol=1e-9, max_iter=1000

@@ -67,7 +67,7 @@ def _build_short(parameters: PlanParameters) -> Plan:
     from dataclasses import replace
     from unittest.mock import patch
 
-    from party.models import descent
+    from party.models import descent, reach
     from party.protocols import sines
 
     with (
@@ -76,6 +76,8 @@ def _build_short(parameters: PlanParameters) -> Plan:
         small_grid(),
         patch.object(descent, "_WINDOW_BITS", 5),
         patch.object(descent, "_SQUARE_BITS", 30),
+        patch.object(reach, "_RING_BITS", 48),
+        patch.object(reach, "_COUNT_WINDOWS", ((32, 4), (35, 5))),
     ):
         return _build(parameters)
 

@@ -52,7 +52,10 @@ def _computed(protocol: str, what: str, values: list[int], arguments: tuple[Any,
         else:
             if what == "tally":
                 shared = dealing.narrowed(shared, 0)
-            result = getattr(dealing, what)(shared, *arguments)
+            # With many arguments, the sum of what each of them gives.
+            each = arguments if arguments and isinstance(arguments[0], tuple) else [arguments]
+            results = [getattr(dealing, what)(shared, *some) for some in each]
+            result = dealing.combined(*((1, some) for some in results))
         total = sum(share for share in result if share is not None)
     definition = graph.as_graph_def()
     for node in definition.node:
