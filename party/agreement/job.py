@@ -425,6 +425,11 @@ class Job(_Strict):
         balanced = self.descent is not None and self.descent.class_weight == BALANCED
         if self.descent is not None and self.descent.rarest != RAREST and not balanced:
             raise ValueError("training.rarest: it is of class_weight: balanced alone; take it out")
+        if balanced and self.matches:
+            raise ValueError(
+                "training.class_weight: nobody knows how many matched rows have which label; "
+                "give the weights of 0 and 1"
+            )
         if self.descent is not None and 0 < self.descent.tolerance < SMALLEST_TOLERANCE:
             raise ValueError(
                 f"training.tolerance: {self.descent.tolerance:g} is lost in the last bits of the "

@@ -158,7 +158,6 @@ class LinearPredictor(Model):
 
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         if layout.descent is not None:
-            values = descent.state(layout, protocol, weights_of)
             values = (*descent.state(layout, protocol, weights_of), *reach.state(layout))
             informing = information.state(layout, protocol)
             return (*values, *informing, *evaluation.state(layout.evaluation))

@@ -83,7 +83,7 @@ class _Position:
         """What a longer stretch is that is no step of the training; empty for all others."""
         if self.stretch is None or self.stretch.counted or self.stretch.runs < _LONG:
             return ""
-        return "counting held-out rows" if self.steps else "sharing the tables"
+        return "counting rows" if self.steps else "sharing the tables"
 
 
 class Course:

@@ -53,9 +53,9 @@ def test_a_status_says_where_the_party_is(tmp_path: Path) -> None:
     assert [event["event"] for event in events][-1] == (
         "epoch 2 of 2, step 3 of 4, 2 a second, 0 s left"
     )
-    status.beside("counting held-out rows", 5, 20, 0.1)
+    status.beside("counting rows", 5, 20, 0.1)
     now = status.snapshot()
-    assert (now.step, now.doing) == (3, "counting held-out rows, 5 of 20, 2 min left")
+    assert (now.step, now.doing) == (3, "counting rows, 5 of 20, 2 min left")
     status.step(4, None, JOB.steps_per_epoch)
     assert status.snapshot().doing == "step 4 of 4"
     assert all(event["party"] == "bob" for event in events)

@@ -33,4 +33,4 @@ def test_what_takes_long_before_and_after_the_training_is_named(
     assert steps == job.steps
     names = list(dict.fromkeys(told))
     assert names[:2] == ["sharing the tables", ""]
-    assert names[2:] == (["counting held-out rows"] if evaluation else [])
+    assert names[2:] == (["counting rows"] if evaluation else [])

@@ -138,10 +138,10 @@ def test_a_run_says_step_pace_and_time_left() -> None:
 def test_a_training_that_may_settle_has_a_time_left_at_most() -> None:
     status = status_of("running", step=12, rate=250.4, remaining_s=200.0, settles=True)
     assert own_words(status)[1] == "step 12 of 540, 250 a second, at most 3 min left"
-    counting: dict[str, Any] = {"aside": "counting held-out rows, 3 of 20", "remaining_s": 34.0}
+    counting: dict[str, Any] = {"aside": "counting rows, 3 of 20", "remaining_s": 34.0}
     status = status_of("running", step=540, settles=True, **counting)
-    assert own_words(status)[1] == "counting held-out rows, 3 of 20, 34 s left"
-    assert own_words(status, age_s=40)[1] == "counting held-out rows, 3 of 20"
+    assert own_words(status)[1] == "counting rows, 3 of 20, 34 s left"
+    assert own_words(status, age_s=40)[1] == "counting rows, 3 of 20"
 
 
 def test_an_old_run_has_no_pace() -> None:
