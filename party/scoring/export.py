@@ -73,7 +73,7 @@ def onnx(scorer: Scorer) -> bytes:
             helper.make_opsetid("ai.onnx.ml", ONNX_ML_OPSET),
         ],
     )
-    names = {"features": sums.numbers, "texts": sums.words}
+    names = {"features": list(sums.numbers), "texts": list(sums.words)}
     told = {name: "\n".join(columns) for name, columns in names.items() if columns}
     helper.set_model_props(model, told | {"job": scorer.job, "model": scorer.kind})
     checker.check_model(model)
@@ -192,7 +192,8 @@ def _of_columns(scorer: Scorer) -> tuple[Any, Any, float]:
     sums = Sums.of(scorer)
     parts: list[Any] = []
     weights: list[float] = []
-    intercept, row = sums.intercept, []
+    intercept = sums.intercept
+    row: list[Any] = []  # that is made up
 
     def as_float() -> Any:
         return StandardScaler(with_mean=False, with_std=False)
