@@ -6,12 +6,9 @@ It is opened to whom the job names and who lacks columns, once, and in one trian
 from __future__ import annotations
 
 import random
-import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,23 +200,13 @@ def judge(protocol: str, program: str) -> Judge:
 
 
 def test_mutants_are_refused_or_harmless(protocol: str) -> None:
-    job, tally = agreed(protocol), Counter[str]()
+    job, refused = agreed(protocol), 0
     for mutant in mutants(protocol):
         try:
             audit(mutant.plan, job)
         except JobError:
-            tally["refused"] += 1
+            refused += 1
             continue
         harmless = judge(protocol, mutant.program).harmless(mutant.plan)
         assert harmless, f"{mutant.kind} passes, and was not shown harmless: {mutant.what}"
-        tally["harmless"] += 1
-    said = re.search(SAID[protocol], Path("docs/audit.md").read_text())
-    numbers = tally.total(), tally["refused"], tally["harmless"]
-    assert said and tuple(int(n) for n in said.groups()) == numbers, numbers
-
-
-WORDS = r"of {}'s (\d+), (\d+) are refused and (\d+) harmless"
-SAID = {
-    name: WORDS.format(label).replace(" ", r"\s")
-    for name, label in (("pond", "Pond"), ("aby3", "ABY3"))
-}
+    assert refused

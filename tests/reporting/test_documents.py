@@ -115,6 +115,7 @@ def test_a_model_keeps_what_is_its_own(tmp_path: Path) -> None:
         "health": None,
         "columns": {},
         "evaluation": None,
+        "statistics": None,
     }
     assert found is not None and found.as_json() == defaults | common | {"trees": [1, 2]}
 
