@@ -81,6 +81,7 @@ class Options:
     checkpoints: Path | None
     checkpoint_every: float
     rejoin_limit: float
+    label_key: Path | None = None
 
 
 JobOption = Annotated[
@@ -126,6 +127,10 @@ ApprovalsOption = Annotated[
     Path | None,
     typer.Option("--approvals", help="Directory: the three approvals, where the job asks."),
 ]
+LabelKeyOption = Annotated[
+    Path | None,
+    typer.Option("--label-key", metavar="FILE", help="Its key, where the job has privacy.labels."),
+]
 ImageOption = Annotated[
     str | None,
     typer.Option("--image", metavar="DIGEST", help="Of the image that this is, for approvals."),
@@ -166,6 +171,7 @@ def _holder(party: Party, summary: str) -> None:
         checkpoints: CheckpointsOption = None,
         checkpoint_every: EveryOption = 5.0,
         rejoin_limit: RejoinOption = 600.0,
+        label_key: LabelKeyOption = None,
     ) -> None:
         options = Options(
             job,
@@ -185,6 +191,7 @@ def _holder(party: Party, summary: str) -> None:
             checkpoints,
             checkpoint_every,
             rejoin_limit,
+            label_key,
         )
         play(party, options)
 
@@ -428,7 +435,7 @@ def _ready(
             keys = load_keys(options.keys, job.name, party, pins=job.identities)
             table = identifiers = None
             if options.table is not None:
-                table, identifiers = _load(options.table, job, party, status)
+                table, identifiers = _load(options, job, party, status)
             digest = None if table is None else table.digest
             store.of_table(digest)
             about = versions()["kit"], options.image
@@ -448,14 +455,19 @@ def _ready(
         time.sleep(_AGAIN_S)
 
 
-def _load(path: Path, job: Job, party: Party, status: Status) -> tuple[Table, Identifiers | None]:
+def _load(
+    options: Options, job: Job, party: Party, status: Status
+) -> tuple[Table, Identifiers | None]:
     from party.alignment import load_for
-    from party.table import by_training_rows
+    from party.table import by_training_rows, with_private_labels
 
+    assert options.table is not None
     if status.snapshot().phase != "table":
         status.enter("table", "reading the table")
-    table, identifiers = load_for(path, job, party)
-    return by_training_rows(table, job, party), identifiers
+    table, identifiers = load_for(options.table, job, party)
+    table = by_training_rows(table, job, party)
+    named = None if identifiers is None else identifiers.by_row
+    return with_private_labels(table, job, party, options.label_key, named), identifiers
 
 
 def _write_report(

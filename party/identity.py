@@ -279,6 +279,17 @@ def identities_in(certificate: x509.Certificate) -> list[str]:
     return list(names.get_values_for_type(x509.UniformResourceIdentifier))
 
 
+def read_secret(file: Path, called: str) -> bytes:
+    """A file that its owner alone may read; ``called`` is what it is: "the label key".
+
+    Raises InputError for one that cannot be read, or that others can get at.
+    """
+    try:
+        return _read(file, private=True)
+    except OSError as error:
+        raise unreadable(error, called, file) from None
+
+
 def read_certificates(file: Path) -> list[x509.Certificate]:
     """The certificates in a PEM file, at least one; InputError if there is none, or more than
     certificates."""

@@ -144,6 +144,24 @@ def split_command(
     print(f"{output}: {MANIFEST} and {len(parts)} part{'s' * (len(parts) != 1)} of {party}'s table")
 
 
+@app.command("label-key")
+def label_key_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file for the key.")],
+) -> None:
+    """Make the secret key by which the label's holder turns labels round, in a job with privacy.
+
+    Make one for a table and keep it as long as the table is used, in backups too: with another key
+    other labels are turned round, and two jobs together tell more than each of them.
+
+    Example: deployer data label-key label.key
+    """
+    if file.exists():
+        hint = "keep it, since another key would turn other labels round; or give a new file"
+        raise InputError("the file is there already", str(file), hint)
+    replace(file, LabelKey.drawn().text().encode(), called="the label key")
+    print(f"{file}: the label key. Keep it to yourself, and as long as the table is used")
+
+
 @app.command("put")
 def put_command(
     party: Whose,

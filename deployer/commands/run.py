@@ -51,6 +51,12 @@ def run(
     approve: Annotated[
         bool, typer.Option("--approve", help="Let all three approve the job first.")
     ] = False,
+    label_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Of the label's holder, if labels are private.", show_default=False
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print what each party would run, and run nothing.")
     ] = False,
@@ -78,7 +84,17 @@ def run(
         print(f"warning: {doubt}", file=sys.stderr, flush=True)
     shown = _Shown(given)
     try:
-        result = run_local(given, chosen, output, runtime, cache, shown.update, time_limit, approve)
+        result = run_local(
+            given,
+            chosen,
+            output,
+            runtime,
+            cache,
+            shown.update,
+            time_limit,
+            approve,
+            label_key,
+        )
     except Stop:
         raise JobError("stopped") from None
     finally:

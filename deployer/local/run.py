@@ -80,13 +80,15 @@ def run_local(
     progress: Progress = lambda status: None,
     time_limit_s: float | None = None,
     approve: bool = False,
+    label_key: Path | None = None,
 ) -> Result:
     """Train on this machine and return what its receivers got.
 
     ``tables`` maps "alice" and "bob" to the files of their tables. Each party writes into a
     directory of its name in ``output``, which has the job as it was run, too; the keys live in a
-    private directory for as long as the run does. With ``approve`` all three approve the job first:
-    it then has their pins, and the approvals are left in ``output``.
+    private directory for as long as the run does. ``label_key`` is the file of the label's holder,
+    where the job keeps labels private. With ``approve`` all three approve the job first: it then
+    has their pins, and the approvals are left in ``output``.
 
     Raises InputError or JobError as the party that failed first did; the others are ended.
     """
@@ -115,7 +117,9 @@ def run_local(
         files.replace(output / JOB, text)
         hosts = tuple(Address("127.0.0.1", port) for port in ports)
         (private / "config.json").write_text(format_hosts(hosts))  # type: ignore[arg-type]
-        parties = _Parties(job, private, tables, output, runtime, cache, time_limit_s, progress)
+        parties = _Parties(
+            job, private, tables, output, runtime, cache, time_limit_s, progress, label_key
+        )
         with parties:
             parties.follow()
     models: dict[str, ModelDocument] = {}
@@ -155,8 +159,9 @@ class _Parties:
         cache: Path,
         time_limit_s: float | None,
         progress: Progress,
+        label_key: Path | None,
     ) -> None:
-        self.progress = progress
+        self.progress, self.label_key = progress, label_key
         self.job, self.private, self.output = job, private, output
         self.tables, self.runtime, self.cache = tables, runtime, cache
         self.time_limit_s = time_limit_s
@@ -213,6 +218,8 @@ class _Parties:
             command += ["--approvals", f"approvals/{party}"]
         if party in self.job.holders:
             command += ["--table", str(self.tables[party].absolute())]
+        if party == self.job.label_holder and self.label_key is not None:
+            command += ["--label-key", str(self.label_key.absolute())]
         if self.time_limit_s is not None:
             command += ["--time-limit", str(self.time_limit_s)]
         self.processes[party] = subprocess.Popen(

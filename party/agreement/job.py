@@ -30,6 +30,7 @@ from party.agreement import statistics as standard_errors
 from party.agreement.columns import PRINTABLE, ColumnChoice, ColumnSchema, schema_of
 from party.agreement.limits import ANCHOR_PASSES, ANCHORS, BALANCED
 from party.agreement.pins import Identities, Pin
+from party.agreement.privacy import LabelPrivacy, Privacy
 from party.agreement.yaml12 import Document, load_yaml, read_yaml, refused
 from party.models.registry import ModelName, ModelParameters, parameters_of
 from party.process.errors import InputError, printable
@@ -390,6 +391,9 @@ class Job(_Strict):
         default=None,
         description="true, or a mapping: standard errors of the weights, p-values and intervals",
     )
+    privacy: Privacy | None = Field(
+        default=None, description="keep single labels from whoever receives the model"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:
@@ -437,6 +441,7 @@ class Job(_Strict):
             )
         self._can_be_evaluated()
         standard_errors.check(self)
+        self._can_be_private()
         return self
 
     def __hash__(self) -> int:
@@ -507,6 +512,32 @@ class Job(_Strict):
             )
         if rows - held_out < 2:
             raise ValueError("evaluation.held_out: no rows are left to train on")
+
+    def _can_be_private(self) -> None:
+        if self.privacy is None:
+            return
+        if self.parameters.kind != "logistic-regression":
+            raise ValueError(
+                "privacy.labels: logistic regression alone has labels that can be turned round"
+            )
+        if self.descent is not None and self.descent.class_weight is not None:
+            raise ValueError(
+                "privacy.labels: a class cannot be weighed where nobody may know a row's: take out "
+                "training.class_weight"
+            )
+
+    @property
+    def label_privacy(self) -> LabelPrivacy | None:
+        """How labels are turned round; None where they are not."""
+        return None if self.privacy is None else self.privacy.labels
+
+    @property
+    def told_of_privacy(self) -> list[str]:
+        """What the job keeps private, what that means and costs: a sentence each."""
+        if self.privacy is None:
+            return []
+        holder = self.label_holder
+        return self.privacy.labels.told(holder, str(self.label_of(holder)))
 
     def features_of(self, party: Party) -> tuple[str, ...]:
         """The names of a party's features, in order, as its table has them; none for a party that
@@ -901,6 +932,7 @@ def _nearest_key(path: Sequence[int | str]) -> str | None:
         "identities": (Identities,) if len(path) < 3 else (Pin,),
         "align": (Align, KeyByHolder),
         "statistics": (standard_errors.Statistics,),
+        "privacy": (Privacy,) if len(path) < 3 else (LabelPrivacy,),
     }
     models = parts.get(path[0], (Job,)) if len(path) > 1 else (Job,)
     keys = [key for model in models for key in model.model_fields]

@@ -71,6 +71,13 @@ class Identifiers:
     def __repr__(self) -> str:
         return f"<Identifiers of {len(self)} rows>"
 
+    def by_row(self) -> dict[int, bytes]:
+        """The identifiers by the place of their row in the table."""
+        text, begin, found = self.text.tobytes(), 0, {}
+        for row, end in zip(self.rows.tolist(), self.ends.tolist(), strict=True):
+            found[row], begin = text[begin:end], end
+        return found
+
     def tags(self, key: bytes, which: NDArray[np.intp]) -> bytes:
         """The tags of some of them, one behind the other: HMAC-SHA256, cut to ``TAG_BYTES``."""
         text = self.text.data

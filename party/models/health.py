@@ -50,6 +50,7 @@ class Health(BaseModel):
         largest_t: the largest absolute weighted sum over its own rows; None where it has none.
         all_columns: whether these sums are of all columns, and not of its own alone.
         sigmoid_range: up to which |t| the wave follows the sigmoid; None where there is none.
+        epsilon: of labels that were turned round; None where none were.
         rows_beyond_range: the share of rows beyond it.
         calibration: by how much the sigmoid's error shifts the mean probability, as a part of the
             rarer class; None without a sigmoid, or where other columns are missing.
@@ -69,6 +70,7 @@ class Health(BaseModel):
     sigmoid_range: float | None = None
     rows_beyond_range: float = 0.0
     calibration: float | None = None
+    epsilon: float | None = None
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -84,6 +86,8 @@ class Health(BaseModel):
             limit = "" if self.sigmoid_range is None else f", good up to {self.sigmoid_range:g}"
             parts.append(f"largest |t|{whose} {self.largest_t:.2f}{limit}")
         parts.append(f"largest weight {self.largest_weight:.3f}")
+        if self.epsilon is not None:
+            parts.append(f"labels private with epsilon {self.epsilon:g}")
         return "; ".join(parts)
 
 

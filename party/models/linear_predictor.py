@@ -289,6 +289,7 @@ class LinearPredictor(Model):
             rows_never_used=job.rows_never_used,
             steps=job.steps,
             largest_weight=check_weights(np.concatenate(list(known.values()))),
+            epsilon=None if job.label_privacy is None else job.label_privacy.epsilon,
             all_columns=not any(job.features_of(p) for p in job.holders if p != party),
         )
         own = next((known[holder] for holder in known if holder == party), None)

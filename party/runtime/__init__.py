@@ -118,6 +118,9 @@ def train(name: Name, assignment: Assignment) -> Outcome:
         if assignment.job.identities is not None:
             what = "the tensorflow runtime knows nobody's key, and the job pins them"
             raise InputError(what, "--runtime", "leave it out: the sealed runtime checks the pins")
+        if assignment.job.privacy is not None:
+            what = "the tensorflow runtime shows Alice Bob's table, and the job keeps it private"
+            raise InputError(what, "--runtime", "leave it out: the sealed runtime shows no table")
         from party.runtime.distributed import train as train_by_tensorflow
 
         return train_by_tensorflow(assignment)

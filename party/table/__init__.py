@@ -37,15 +37,27 @@ if TYPE_CHECKING:
     from party.table.findings import Finding, UnfitTableError
     from party.table.held_out import by_training_rows
     from party.table.loading import load
+    from party.table.private_labels import LabelKey, with_private_labels
     from party.table.table import Table, read_table
 
-__all__ = ["Finding", "Table", "UnfitTableError", "by_training_rows", "load", "read_table"]
+__all__ = [
+    "Finding",
+    "LabelKey",
+    "Table",
+    "UnfitTableError",
+    "by_training_rows",
+    "load",
+    "read_table",
+    "with_private_labels",
+]
 
 _WHERE = {
     "Finding": "findings",
     "UnfitTableError": "findings",
     "by_training_rows": "held_out",
     "load": "loading",
+    "LabelKey": "private_labels",
+    "with_private_labels": "private_labels",
     "Table": "table",
     "read_table": "table",
 }

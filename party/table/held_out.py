@@ -30,7 +30,7 @@ def by_training_rows(table: Table, job: Job, party: Party) -> Table:
         return table
     out, where = job.held_out, f"{party}'s table"
     hint = "choose another evaluation.seed or evaluation.held_out"
-    if job.label_of(party) is not None:
+    if job.label_of(party) is not None and job.privacy is None:  # else what is seen of them decides
         for rows, of in (
             (table.matrix[~out, -1], "training's"),
             (table.matrix[out, -1], "held-out"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from party.agreement.job import Job, load_job, parse_job
+from party.agreement.job import AlignedJob, Job, Sizes, load_job, parse_job
 from party.process.errors import InputError
 
 GOOD = """\
@@ -224,3 +224,34 @@ def test_held_out_rows_fill_whole_runs_and_the_rest_is_trained_on(rows: int, sha
     assert job.held_out_rows // job.evaluated_runs <= 64
     assert job.training_rows + job.held_out_rows == rows
     assert job.held_out.sum() == job.held_out_rows
+
+
+@pytest.mark.parametrize(
+    "more, says",
+    [
+        ("privacy: {labels: {epsilon: 0.05}}", "privacy.labels.epsilon"),
+        ("privacy: {labels: {epsilon: 11}}", "privacy.labels.epsilon"),
+        ("privacy: {labels: {}}", "privacy.labels.epsilon"),
+        ("privacy: {}", "privacy.labels"),
+        ("privacy: {labels: {epsilom: 1}}", "privacy.labels.epsilo"),
+        ("privacy: {labels: {epsilon: 1}}\nmodel: linear-regression", "logistic regression alone"),
+        (
+            "privacy: {labels: {epsilon: 1}}\ntraining: {class_weight: {'0': 1.0, '1': 9.0}}",
+            "take out training.class_weight",
+        ),
+    ],
+)
+def test_a_privacy_that_cannot_be_is_refused_with_its_key(more: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        parse_job(BASE + more + "\n", "job.yaml")
+
+
+def test_epsilon_is_a_part_of_what_is_agreed_on() -> None:
+    jobs = [parse_job(BASE + f"privacy: {{labels: {{epsilon: {e}}}}}\n", "a") for e in (1, 2)]
+    assert len({job.digest for job in (*jobs, parse_job(BASE, "a"))}) == 3
+
+
+def test_an_aligned_job_keeps_its_digest() -> None:
+    columns = "{alice: [x], bob: [z]}"
+    job = parse_job(f"name: a\nalign: {{key: k}}\nfeatures: {columns}\nlabel: y\n", "a")
+    assert AlignedJob.of(job, Sizes(alice=50, bob=60, common=40)).digest == job.digest

@@ -40,7 +40,10 @@ class LogisticRegression(LinearPredictor):
         """A step moves the weights by ``step width * error * row``, and so the row's own
         ``t = row . w`` by ``step width * error * |row|**2``: a single one must not throw it over
         all of the range, to where the wave falls and pushes it on."""
-        return None if job.descent is not None else self.sigmoid(job).range / job.step_width.value
+        if job.descent is not None:
+            return None
+        largest = 1.0 if job.label_privacy is None else job.label_privacy.largest_error
+        return self.sigmoid(job).range / job.step_width.value / largest
 
     def predicted(self, layout: Layout, dealing: Dealing, t: Sum, bits: int, out: int) -> Sum:
         return dealing.sigmoid(t, bits, out, _wave(descending=layout.descent is not None))
