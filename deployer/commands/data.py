@@ -158,6 +158,8 @@ def label_key_command(
     if file.exists():
         hint = "keep it, since another key would turn other labels round; or give a new file"
         raise InputError("the file is there already", str(file), hint)
+    from party.table import LabelKey
+
     replace(file, LabelKey.drawn().text().encode(), called="the label key")
     print(f"{file}: the label key. Keep it to yourself, and as long as the table is used")
 

@@ -160,3 +160,33 @@ def test_counts_that_do_not_fit_together_are_no_evaluation(wrong: str) -> None:
         rows[last[0]] = -1
     with pytest.raises(ValueError, match=r"do not fit|one class"):
         evaluation_of(rows, up_to, 10)
+
+
+@pytest.mark.parametrize("flip", [0.05, 0.27])
+def test_figures_of_labels_that_were_turned_round_are_right_on_average(flip: float) -> None:
+    """And as far off as their standard errors say."""
+    t, y = made(3, 2000, -1.0, 1.2)
+    exact = evaluation_of(*told(t, y, 10), 10).figures
+    assert exact is not None and exact.noise is None
+    found = []
+    for seed in range(100):
+        turned = np.random.default_rng(seed).random(len(y)) < flip
+        some = evaluation_of(*told(t, np.where(turned, 1 - y, y), 10), 10, flip).figures
+        assert some is not None and some.noise is not None
+        assert sum(one.positives for one in some.groups) == pytest.approx(some.positives)
+        found.append(some)
+    for name in ("auc", "log_loss", "brier", "positives", "base_rate"):
+        values = np.array([getattr(one, name) for one in found])
+        off = values.mean() - getattr(exact, name)
+        assert abs(off) < 4 * values.std() / len(found) ** 0.5, name
+    for name in ("log_loss", "brier", "positives"):
+        spread = np.std([getattr(one, name) for one in found])
+        told_of = np.mean([getattr(one.noise, name) for one in found])
+        assert spread == pytest.approx(told_of, rel=0.3), name
+    # The area's is of other rows, too: so far as labels alone go, it is what is left.
+    spread = np.std([one.auc for one in found])
+    whole = np.mean([one.auc_error for one in found])
+    assert spread == pytest.approx((whole**2 - exact.auc_error**2) ** 0.5, rel=0.3)
+    recall = np.mean([one.half.recall for one in found])
+    assert recall == pytest.approx(exact.half.recall, abs=0.03)
+    assert "estimates" in str(evaluation_of(*told(t, y, 10), 10, flip))

@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+Number = int | float
+"""A count of rows; where labels were turned round the estimate of one, which may be below none."""
+
 
 class _Plain(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -18,12 +21,14 @@ class Group(_Plain):
         at_least: the lowest predicted probability of a row that counts here; None at the bottom.
         predicted: the mean predicted probability.
         rows, positives: how many there are.
+        error: the standard error of ``positives`` by labels that were turned round.
     """
 
     at_least: float | None
     predicted: float
     rows: int
-    positives: int
+    positives: Number
+    error: float = 0.0
 
 
 class Threshold(_Plain):
@@ -38,10 +43,10 @@ class Threshold(_Plain):
     """
 
     at_least: float
-    true_positives: int
-    false_positives: int
-    true_negatives: int
-    false_negatives: int
+    true_positives: Number
+    false_positives: Number
+    true_negatives: Number
+    false_negatives: Number
     precision: float | None
     recall: float
     f1: float
@@ -52,6 +57,20 @@ class Gain(_Plain):
 
     rows: float
     positives: float
+
+
+class Noise(_Plain):
+    """What comes of labels that were turned round: standard errors of figures by that alone.
+
+    Attributes:
+        flip: the chance that one was.
+        positives, log_loss, brier: those of these.
+    """
+
+    flip: float
+    positives: float
+    log_loss: float
+    brier: float
 
 
 class Figures(_Plain):
@@ -70,9 +89,10 @@ class Figures(_Plain):
         calibration: rows by rising score, in tenths as far as groups allow.
         gains: from the largest score on.
         groups: what all of it comes from, by rising score.
+        noise: None where no label was turned round.
     """
 
-    positives: int
+    positives: Number
     base_rate: float
     auc: float
     auc_error: float
@@ -85,6 +105,7 @@ class Figures(_Plain):
     calibration: tuple[Group, ...]
     gains: tuple[Gain, ...]
     groups: tuple[Group, ...]
+    noise: Noise | None = None
 
 
 class Evaluation(_Plain):
@@ -112,12 +133,16 @@ class Evaluation(_Plain):
                 f"none: of {self.rows} held-out rows some have a score that is too far out to be "
                 "counted; clip columns with single large values, or take their logarithm"
             )
-        half, precision = found.half, "none"
+        half, noise, precision = found.half, found.noise, "none"
         if half.precision is not None:
             precision = f"{half.precision:.3f}"
+        positives, about = f"{found.positives}", ""
+        if noise is not None:
+            positives = f"about {found.positives:.0f} ± {noise.positives:.0f}"
+            about = f"; estimates, since {noise.flip:.2%} of the labels were turned round"
         return (
-            f"{self.rows} held-out rows, {found.positives} positive ({found.base_rate:.1%}); "
+            f"{self.rows} held-out rows, {positives} positive ({found.base_rate:.1%}); "
             f"AUC {found.auc:.3f} (standard error {found.auc_error:.3f}), KS {found.ks:.3f}, "
             f"log loss {found.log_loss:.4f}, Brier {found.brier:.4f}; from {half.at_least:.3f} on: "
-            f"precision {precision}, recall {half.recall:.3f}, F1 {half.f1:.3f}"
+            f"precision {precision}, recall {half.recall:.3f}, F1 {half.f1:.3f}{about}"
         )

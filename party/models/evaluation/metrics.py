@@ -2,6 +2,13 @@
 
 Everything here is computed from how many rows lie in each bin of the score, and how many positive
 ones in each group of bins: no row is known. Rows of one group count as ties.
+
+Where labels were turned round, with a chance q that is public, the counts of positives are of what
+came of that, and the figures are estimates, right on average. A group's positives are
+``(count - q rows) / (1 - 2q)``. What is linear in them (log loss, Brier, the confusion at a
+threshold) follows. Of two classes that are mixed, distances between their distributions, and the
+area less a half, shrink by one known factor (Menon, van Rooyen, Ong and Williamson, ICML 2015), by
+which they are divided again.
 """
 
 from __future__ import annotations
@@ -16,7 +23,7 @@ from party.models.evaluation.figures import Evaluation, Figures, Gain, Group, Th
 _TENTHS = 10
 
 
-def evaluation_of(rows: Counts, up_to: Counts, minimum: int) -> Evaluation:
+def evaluation_of(rows: Counts, up_to: Counts, minimum: int, flip: float = 0.0) -> Evaluation:
     """The evaluation that counts make.
 
     Args:
@@ -24,6 +31,7 @@ def evaluation_of(rows: Counts, up_to: Counts, minimum: int) -> Evaluation:
         up_to: positive rows up to the end of each group, and 0 in all bins but the last of each,
             [bins].
         minimum: the fewest rows of a group.
+        flip: the chance that a label was turned round before it was counted.
 
     Raises:
         ValueError: the counts are no counts, or do not fit together.
@@ -38,12 +46,14 @@ def evaluation_of(rows: Counts, up_to: Counts, minimum: int) -> Evaluation:
     wrong = (rows < 0).any() or (positives < 0).any() or (positives > members).any()
     if wrong or np.delete(up_to, last).any():
         raise ValueError("the counts do not fit together")
-    figures = _figures(rows, last, members, positives)
+    figures = _figures(rows, last, members, positives, flip)
     return Evaluation(rows=total, minimum=minimum, figures=figures)
 
 
-def _figures(rows: Counts, last: Counts, members: Counts, positives: Counts) -> Figures:
-    total, found = int(members.sum()), int(positives.sum())
+def _figures(rows: Counts, last: Counts, members: Counts, counted: Counts, flip: float) -> Figures:
+    total, kept = int(members.sum()), 1.0 - 2.0 * flip
+    positives = (counted - flip * members) / kept if flip else counted
+    found = positives.sum()
     if not 0 < found < total:
         raise ValueError("the held-out rows are of one class")
     t = bins.GRID.centres
@@ -54,26 +64,32 @@ def _figures(rows: Counts, last: Counts, members: Counts, positives: Counts) -> 
     # Between the last bin of a group and the first of the next.
     lowest = [1.0 / (1.0 + np.exp(-(t[i - 1] + t[i]) / 2.0)) for i in first[1:]]
     edges = [None, *map(float, lowest)]
+    variance = members * flip * (1.0 - flip) / kept**2
     groups = tuple(
-        Group(at_least=edge, predicted=float(mean), rows=int(m), positives=int(k))
-        for edge, mean, m, k in zip(edges, mean_p, members, positives, strict=True)
+        Group(at_least=edge, predicted=float(mean), rows=int(m), positives=k.item(), error=float(e))
+        for edge, mean, m, k, e in zip(
+            edges, mean_p, members, positives, np.sqrt(variance), strict=True
+        )
     )
-    auc, error = area(members - positives, positives)
+    auc, error = area(members - counted, counted)
+    shrunk, auc_noise = _shrunk(float(found) / total, total, flip)
+    auc = 0.5 + (auc - 0.5) / shrunk
     loss = (rows * np.logaddexp(0.0, t)).sum() - (positives * mean_t).sum()
     square = (rows * p * p).sum() - 2.0 * (positives * mean_p).sum() + found
     above = np.cumsum(positives[::-1])[::-1]
     chosen = np.cumsum(members[::-1])[::-1]
     thresholds = tuple(
-        _threshold(edge or 0.0, int(k), int(m), found, total)
+        _threshold(edge or 0.0, k.item(), int(m), found.item(), total)
         for edge, k, m in zip(edges, above, chosen, strict=True)
     )
-    apart = np.cumsum(positives) / found - np.cumsum(members - positives) / (total - found)
+    seen = int(counted.sum())
+    apart = np.cumsum(counted) / seen - np.cumsum(members - counted) / (total - seen)
     return Figures(
-        positives=found,
-        base_rate=found / total,
+        positives=found.item(),
+        base_rate=float(found) / total,
         auc=auc,
-        auc_error=error,
-        ks=float(np.abs(apart).max()),
+        auc_error=float(np.hypot(error / shrunk, (auc - 0.5) * auc_noise)),
+        ks=float(np.abs(apart).max()) / shrunk,
         log_loss=float(loss / total),
         brier=float(square / total),
         half=min(thresholds, key=lambda one: abs(one.at_least - 0.5)),
@@ -85,7 +101,32 @@ def _figures(rows: Counts, last: Counts, members: Counts, positives: Counts) -> 
             for m, k in zip(chosen[::-1], above[::-1], strict=True)
         ),
         groups=groups,
+        noise=None
+        if not flip
+        else Noise(
+            flip=flip,
+            positives=float(variance.sum() ** 0.5),
+            log_loss=float((variance * mean_t**2).sum() ** 0.5 / total),
+            brier=float((variance * (1.0 - 2.0 * mean_p) ** 2).sum() ** 0.5 / total),
+        ),
     )
+
+
+def _shrunk(share: float, rows: int, flip: float) -> tuple[float, float]:
+    """By what the area less a half, and distances of the classes' distributions, shrink where
+    labels are turned round; and the relative standard error of that factor, which the share of
+    positives is estimated for.
+
+    Args:
+        share: of the rows that are positive.
+    """
+    if not flip:
+        return 1.0, 0.0
+    kept = 1.0 - 2.0 * flip
+    seen = flip + kept * share
+    spread = seen * (1.0 - seen)
+    slope = (1.0 - 2.0 * share) / (share * (1.0 - share)) - kept * (1.0 - 2.0 * seen) / spread
+    return kept * share * (1.0 - share) / spread, abs(slope) * (spread / rows) ** 0.5 / kept
 
 
 def area(negatives: NDArray[np.int64], positives: NDArray[np.int64]) -> tuple[float, float]:
@@ -105,7 +146,9 @@ def area(negatives: NDArray[np.int64], positives: NDArray[np.int64]) -> tuple[fl
     return auc, variance**0.5
 
 
-def _threshold(at_least: float, hits: int, chosen: int, positives: int, total: int) -> Threshold:
+def _threshold(
+    at_least: float, hits: Number, chosen: int, positives: Number, total: int
+) -> Threshold:
     false = chosen - hits
     return Threshold(
         at_least=at_least,
@@ -130,8 +173,15 @@ def _in_tenths(groups: tuple[Group, ...], total: int) -> tuple[Group, ...]:
             rows = sum(one.rows for one in taken)
             mean = sum(one.rows * one.predicted for one in taken) / max(rows, 1)
             positives = sum(one.positives for one in taken)
+            error = sum(one.error**2 for one in taken) ** 0.5
             found.append(
-                Group(at_least=taken[0].at_least, predicted=mean, rows=rows, positives=positives)
+                Group(
+                    at_least=taken[0].at_least,
+                    predicted=mean,
+                    rows=rows,
+                    positives=positives,
+                    error=error,
+                )
             )
             taken = []
     return tuple(found)

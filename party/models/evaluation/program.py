@@ -143,7 +143,8 @@ def found(job: Job, party: Party, opened: Opened, bits: int) -> Evaluation | Non
     try:
         if rows[:-1].sum() != job.held_out_rows:
             raise ValueError("the counts are not of all held-out rows")
-        return evaluation_of(rows, up_to, job.evaluation.minimum)
+        flip = 0.0 if job.label_privacy is None else job.label_privacy.flip
+        return evaluation_of(rows, up_to, job.evaluation.minimum, flip)
     except ValueError as error:
         raise WrongModelError(
             f"the evaluation is wrong: {error}",
