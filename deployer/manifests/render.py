@@ -120,6 +120,15 @@ class Facts:
         return bool(pin.get("approval"))
 
     @cached_property
+    def private_labels(self) -> str:
+        """Whose labels the job keeps private: that pod looks for its label key in a Secret."""
+        job = self.values["job"]
+        if not job.get("privacy"):
+            return ""
+        label = job["label"]
+        return "alice" if isinstance(label, Mapping) and label.get("alice") else "bob"
+
+    @cached_property
     def hosts(self) -> dict[str, str]:
         """The hosts map."""
         return {key: party.address for key, party in zip(KEYS, self.parties, strict=True)}
@@ -304,6 +313,7 @@ def _render(template: str, facts: Facts, **more: Any) -> str:
         settled=facts.settled,
         checksum=facts.checksum,
         approvals=facts.approvals,
+        private_labels=facts.private_labels,
         selector=facts.selector,
         dashboard=_dashboard(),
         pull_secrets=[{"name": secret} for secret in facts.values["image"]["pullSecrets"]],

@@ -129,6 +129,17 @@ imagePullSecrets:
 {{- if dig "identities" "alice" "approval" "" .Values.job -}}true{{- end -}}
 {{- end }}
 
+{{/* Whose labels the job keeps private: that pod looks for its label key in a Secret. */}}
+{{- define "kit.privateLabels" -}}
+{{- if .Values.job.privacy -}}
+{{- $label := .Values.job.label -}}
+{{- if not (kindIs "map" $label) -}}bob
+{{- else if $label.alice -}}alice
+{{- else -}}bob
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* The job, as all parties have it: of two solvers' keys those that are no default's. */}}
 {{- define "kit.job" -}}
 {{- $training := .Values.job.training -}}

@@ -151,6 +151,15 @@ MATRIX: dict[str, Object] = {
             }
         },
     },
+    "a job with private labels": OFF | {"job": {"privacy": {"labels": {"epsilon": 3}}}},
+    "a job with private labels at Alice": OFF
+    | {
+        "job": {
+            "features": {"alice": ["a"], "bob": ["b"]},
+            "label": {"alice": "d"},
+            "privacy": {"labels": {"epsilon": 0.5}},
+        }
+    },
     "a job in its long forms": OFF
     | {
         "job": {

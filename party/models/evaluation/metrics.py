@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 
 from party.models.evaluation import bins
 from party.models.evaluation.bins import Array, Counts, ends
-from party.models.evaluation.figures import Evaluation, Figures, Gain, Group, Threshold
+from party.models.evaluation.figures import (
+    Evaluation,
+    Figures,
+    Gain,
+    Group,
+    Noise,
+    Number,
+    Threshold,
+)
 
 _TENTHS = 10
 
