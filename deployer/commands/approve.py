@@ -109,7 +109,8 @@ def described(job: Job, cost: EstimateDocument | None, cache: Path) -> list[str]
         "Computed:",
         *(f"  {line}" for line in computed(job)),
     ]
-    lines += ["Revealed:", *(f"  {line}" for line in _revealed(job, cache)), "Taking part:"]
+    lines += ["Revealed:", *(f"  {line}" for line in _revealed(job, cache))]
+    lines += [f"  {line}" for line in job.told_of_privacy] + ["Taking part:"]
     for party in PARTIES:
         known = "whoever has a certificate of the one authority"
         if job.identities is not None:

@@ -41,7 +41,8 @@ def audit(
     agreed = load_job(job)
     report = audited(agreed)
     if as_json:
-        console.print_json({"job": agreed.digest, **report})
+        more = {"privacy": agreed.told_of_privacy} if agreed.privacy else {}
+        console.print_json({"job": agreed.digest, **report, **more})
     elif console.on_terminal():
         from rich.console import Console
 
@@ -49,14 +50,15 @@ def audit(
         terminal.print(_summary(agreed.name, report), highlight=False)
         for program in report["programs"]:
             terminal.print(_table(program))
-        terminal.print(*revealed(report), sep="\n", highlight=False)
+        said = (*revealed(report), *agreed.told_of_privacy)
+        terminal.print(*said, sep="\n", highlight=False)
     else:
         print(_summary(agreed.name, report))
         for program in report["programs"]:
             for each in program["views"]:
                 figures = ", ".join(f"{each[key]} {name}" for name, key in _COLUMNS.items())
                 print(f"{program['name']}: {each['party']} receives {figures}")
-        print("\n".join(revealed(report)))
+        print("\n".join((*revealed(report), *agreed.told_of_privacy)))
 
 
 def _summary(name: str, report: dict[str, Any]) -> str:

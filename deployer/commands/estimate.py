@@ -70,16 +70,18 @@ def estimate(
         apart = Apart(_number(rtt, "--rtt", least=0.0) or 0.0, _number(bandwidth, "--bandwidth"))
     found = estimated(agreed, cache or default_cache(), apart)
     if as_json:
-        console.print_json(found.as_json())
+        more = {"privacy": agreed.told_of_privacy} if agreed.privacy else {}
+        console.print_json(found.as_json() | more)
     elif console.on_terminal():
         from rich.console import Console
 
         terminal = Console()
-        terminal.print(_summary(agreed.name, found), highlight=False)
+        said = (_summary(agreed.name, found), *agreed.told_of_privacy)
+        terminal.print(*said, sep="\n", highlight=False)
         for rows in _tables(found):
             terminal.print(_rich(rows))
     else:
-        print(_summary(agreed.name, found))
+        print("\n".join((_summary(agreed.name, found), *agreed.told_of_privacy)))
         for rows in _tables(found):
             print("\n".join(_lines(rows)))
 
