@@ -38,6 +38,7 @@ from party.reporting.documents import (
     TimeEstimate,
 )
 from party.runtime import BUILDING
+from party.runtime.opening import messages as messages_of_opening
 from party.schedule import HEADER_BYTES, ROW_INSTRUCTIONS, Schedule
 
 _MOST_RUNS = 64
@@ -124,6 +125,10 @@ def _flows(job: Job, *schedules: Schedule) -> tuple[Flow, ...]:
             found = sizes.setdefault((message.sender, message.receiver), [0, 0])
             found[0] += times
             found[1] += times * (HEADER_BYTES + message.bytes)
+    for sender, receiver, size in messages_of_opening(job):
+        found = sizes.setdefault((sender, receiver), [0, 0])
+        found[0] += 1
+        found[1] += HEADER_BYTES + size
     return tuple(
         Flow(sender=PARTIES[sender], receiver=PARTIES[receiver], messages=count, bytes=size)
         for (sender, receiver), (count, size) in sorted(sizes.items())

@@ -23,7 +23,7 @@ from party.native import Executor, Kind, RunError
 from party.plan.parameters import PlanParameters
 from party.process.errors import JobError
 from party.process.exit import Stop
-from party.runtime import Assignment
+from party.runtime import Assignment, opening
 from party.runtime.aligning import Rows
 from party.runtime.meeting import Common, Holding
 from party.schedule import (
@@ -106,7 +106,7 @@ class Course:
 
     def __init__(self, assignment: Assignment, job: Job, schedule: Schedule) -> None:
         self.assignment, self.job, self.schedule = assignment, job, schedule
-        self.room = arena(schedule)
+        self.room = arena(schedule, opening.ROOM)
         setup = list(takewhile(lambda one: one.phase is None and not one.counted, self._course()))
         self._setup = len(setup)
         later = {code.name for code in schedule.programs} - {one.program for one in setup}
@@ -328,6 +328,10 @@ class Course:
         if self.job.receivers:
             self._before_opening(end)
             self._run(None, "open", 0, 1, None, None)
+            copies = opening.Comparison(self.job, self.assignment.index, self.schedule, self.room)
+            opening.compare(
+                copies, self._executor, self._done, self.lineage, self._left(), SILENCE_LIMIT_S
+            )
             self.told |= opened_values(self.schedule, self.room, "open")
         else:
             self._done += 1  # so that the last point has a number of its own

@@ -393,11 +393,13 @@ def _own(messages: tuple[Message, ...], party: int) -> tuple[Message, ...]:
     return tuple(m for m in messages if party in (m.sender, m.receiver))
 
 
-def arena(of: Schedule) -> npt.NDArray[np.uint8]:
-    """A fresh arena with the schedule's constants in place; aligned as instructions expect."""
-    room: Any = np.zeros(of.arena_bytes + 63, np.uint8)
+def arena(of: Schedule, more: int = 0) -> npt.NDArray[np.uint8]:
+    """A fresh arena with the schedule's constants in place; aligned as instructions expect. Behind
+    what the schedule needs are so many bytes more."""
+    size = of.arena_bytes + more
+    room: Any = np.zeros(size + 63, np.uint8)
     skip = -room.ctypes.data % 64
-    aligned: npt.NDArray[np.uint8] = room[skip : skip + of.arena_bytes]
+    aligned: npt.NDArray[np.uint8] = room[skip : skip + size]
     aligned[: of.constants.size] = of.constants
     return aligned
 
