@@ -32,6 +32,7 @@ from tests.attacks.transcripts import (
     DESCENT,
     EVALUATION,
     INFORMATION,
+    SAMPLED,
     Array,
     Seen,
     Theatre,
@@ -43,7 +44,13 @@ from tests.attacks.transcripts import (
     worlds_of_descents,
     worlds_of_one_model,
 )
-from tests.audit.conftest import PROTOCOLS, SPLIT, descent_job
+from tests.audit.conftest import (
+    PROTOCOLS,
+    SPLIT,
+    descent_job,
+    sampled_job,
+    small_samples,
+)
 from tests.audit.mutants import with_program
 from tests.harness.plans import short_plan, small_grid, small_job
 from tests.schedule.oracle import with_injected_seeds
@@ -167,6 +174,33 @@ def test_no_party_of_a_descent_can_either(
     assert telling > 0, "with the server it can, as the threat model says"
     who = f"{NAMES[observer]}, a descent of {protocol}"
     tried(len(found), f"statistics of {len(received)} messages over {DESCENTS} passes ({who})")
+    tried(of, f"worlds guessed by a trained classifier, {right} rightly ({who})")
+    tried(bits, f"lowest bits, of which no sum tells one world from the other ({who})")
+
+
+@pytest.mark.parametrize("observer", [0, 1], ids=named)
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_nor_can_one_of_a_descent_with_a_sample_and_weights_of_classes(
+    protocol: str, observer: int, tmp_path: Path, tried: Tried
+) -> None:
+    """Weights of classes that cross and are multiplied by errors, an anchor, and a step that it
+    corrects."""
+    with small_samples(block_rows=2):
+        job = sampled_job(protocol, 6, features={"alice": ("x",), "bob": ("z",)})
+        plan, coins = short_plan(PlanParameters.of(job)), tossed(DESCENTS)
+        audit(plan, job)
+    here = Theatre(plan, tmp_path, played=SAMPLED)
+    assert here.received(2) == []
+    views = here.descend(worlds_of_descents(plan, observer), coins)
+    found = distinguishers.evidence(messages(views[observer]), coins)
+    assert distinguishers.rejected(found, LEVEL) == []
+    right, of = distinguishers.guessed(views[observer], coins)
+    assert distinguishers.by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
+    bits, _, telling = distinguishers.relations(views[observer], coins)
+    assert telling == 0
+    _, _, telling = distinguishers.relations(together([views[observer], views[2]]), coins)
+    assert telling > 0, "with the server it can, as the threat model says"
+    who = f"{NAMES[observer]}, a descent of {protocol} with a sample and weights of classes"
     tried(of, f"worlds guessed by a trained classifier, {right} rightly ({who})")
     tried(bits, f"lowest bits, of which no sum tells one world from the other ({who})")
 

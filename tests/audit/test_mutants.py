@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from party.agreement.job import Job
 from party.audit import audit
+from party.models import reach
 from party.plan import Plan
 from party.plan.graph import Share
 from party.plan.parameters import PlanParameters
@@ -31,6 +34,8 @@ from tests.audit.conftest import (
     descents_in_the_docs,
     in_the_docs,
     job,
+    sampled_job,
+    small_samples,
 )
 from tests.audit.judge import Judge
 from tests.audit.mutants import KINDS, Mutant, Mutator
@@ -72,7 +77,8 @@ def descending(protocol: str) -> tuple[Job, Plan]:
 def descents_mutants(protocol: str, kind: str) -> list[Mutant]:
     plan = descending(protocol)[1]
     # What weighs the step before is all that the updates differ in.
-    names = [p.name for p in plan.programs if not p.name.startswith("update.")] + ["update.1"]
+    others = ("update.", *reach.PROGRAMS)
+    names = [p.name for p in plan.programs if not p.name.startswith(others)] + ["update.1"]
     return [mutant for name in names for mutant in Mutator(plan, name).of_kind(kind)]
 
 
@@ -133,6 +139,49 @@ def test_mutants_of_descents_are_refused_or_harmless(
     request.node.user_properties.append((TALLY, [f"{protocol} descent", kind, dict(tally)]))
     if not ALL:
         assert counts(tally) == descents_in_the_docs()[ROWS[kind]][protocol][1:]
+
+
+FEW = 5
+"""Of the mutants of one kind, in the programs that not every descent has."""
+
+SAID = {
+    protocol: (
+        rf"of {label}'s ([\d,]+) mutants (\d+) were tried, of which (\d+) are refused and "
+        r"(\d+) are harmless"
+    ).replace(" ", r"\s")
+    for protocol, label in (("pond", "Pond"), ("aby3", "ABY3"))
+}
+
+
+@pytest.mark.parametrize("protocol", MUTATED)
+def test_mutants_of_programs_that_not_every_descent_has_are_refused_or_harmless(
+    protocol: str,
+) -> None:
+    """In the programs that are another descent's too, it is the others that are mutated."""
+    with small_samples():
+        agreed = sampled_job(protocol, 12)
+        plan = short_plan(PlanParameters.of(agreed))
+        audit(plan, agreed)
+        made = {
+            kind: [m for name in NEWER for m in Mutator(plan, name).of_kind(kind)] for kind in KINDS
+        }
+        few = [
+            mutant
+            for kind, some in made.items()
+            for mutant in (some if ALL else random.Random(kind).sample(some, min(FEW, len(some))))
+        ]
+        judged = cache(lambda _, name: Judge(plan, name))
+        tally = try_all(agreed, few, plan, judged)
+    assert tally["harmless"] > 0
+    if not ALL:
+        said = re.search(SAID[protocol], Path("docs/audit.md").read_text())
+        numbers = sum(map(len, made.values())), *counts(tally)
+        assert said and tuple(int(n.replace(",", "")) for n in said.groups()) == numbers, numbers
+
+
+NEWER = ("share", "gradient", "mark", "anchor", "inner.1", "reach", "judge", "vouch")
+"""Their programs, and those that ask for the range of the sigmoid; inner.2 and inner.3 differ from
+the first in a public weight."""
 
 
 @pytest.mark.parametrize("protocol", MUTATED)
