@@ -30,7 +30,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Ended:
 def test_a_run_with_faults_ends_well_and_gives_the_same_model(
     tmp_path: Path, cache: Path, undisturbed: Ended, seed: int
 ) -> None:
-    with faulty(tmp_path / "run", cache, seed, undisturbed.weights) as run:
+    with faulty(tmp_path / "run", cache, seed, undisturbed.weights, 12, 0.15) as run:
         ended = run.end()
     assert ended.faults
 
