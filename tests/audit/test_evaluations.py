@@ -303,13 +303,9 @@ def test_mutants_are_refused_or_harmless(protocol: str) -> None:
 
 def matched(protocol: str) -> Job:
     """Rows that were matched and are weighed by their class: both have shares of the label."""
-    return agreed(
-        protocol,
-        **MATCHED,
-        training=Descent(passes=9, class_weight={"0": 0.5, "1": 3.0}),
-        align=Align(key="id", minimum=10),
-        rows=12,
-    )
+    training = Descent(passes=9, class_weight={"0": 0.5, "1": 3.0})
+    more = {"training": training, "align": Align(key="id", minimum=10), "rows": 12}
+    return agreed(protocol, **MATCHED | more)
 
 
 def test_rows_that_were_matched_are_counted_and_weighed_as_others_are(protocol: str) -> None:
