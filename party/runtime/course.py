@@ -114,8 +114,7 @@ class Course:
         self.points: list[Point] = []
         self.lineage = self._shared = ""
         self.peers: dict[Party, tuple[str, str]] = {}
-        limit = assignment.time_limit_s
-        self._deadline = None if limit is None else time.monotonic() + limit
+        self._deadline: float | None = None
         self._traffic: dict[str, int] = {}
         self._restore(None)
 
@@ -208,6 +207,9 @@ class Course:
     def through(self, joined: Joined, table: Rows | None) -> None:
         """Every program that is left, in its order. Raises JobError where a party, a peer or a
         clock ends it, and LostError where a peer is gone that may come back."""
+        limit = self.assignment.time_limit_s
+        if limit is not None and self._deadline is None:  # once, whatever is lost on the way
+            self._deadline = time.monotonic() + limit
         made = self.schedule
         self._executor = Executor(
             self.room, made.index, joined.connections, self.assignment.index, made.window

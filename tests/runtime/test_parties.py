@@ -41,7 +41,7 @@ def test_three_commands_by_hand_give_alice_the_model_and_nobody_else(finished: P
     model = json.loads((alice / "model.json").read_text())
     assert set(model) == {
         "columns",
-        "evaluation",
+        *("evaluation", "statistics"),
         *("model", "features", "holders", "mean", "scale", "weights", "intercept"),
         *("version", "job", "plan", "protocol", "versions", "health"),
     }
