@@ -1,6 +1,6 @@
 """The agreement: what the parties say to each other before they start, and what follows from it.
 
-    {"type": "hello", "protocol_version": 1, "party": ..., "run": nonce, "versions": {...},
+    {"type": "hello", "protocol_version": 2, "party": ..., "run": nonce, "versions": {...},
      "job": digest, "job_fields": {field: value as JSON text}, "plan": digest}
     {"type": "ready", "run": digest of the three nonces}
     {"type": "refusal", "what": why this party will not start, "hint": what to do about it}

@@ -133,7 +133,10 @@ class Course:
         """Points that were read from the disk, of which those of another plan are left."""
         self.points = [one for one in points if one.plan == self.schedule.plan_digest]
         self.lineage = self.points[-1].lineage if self.points else ""
-        self.has_all = any(one.final for one in self.points)
+        for point in self.points:
+            if point.final:  # nobody need come for it
+                self._restore(point)
+                self.peers = dict(point.peers)
 
     def begin(self, lineage: str) -> None:
         """Start at the start."""

@@ -19,15 +19,15 @@ pytestmark = pytest.mark.slow
 
 CHANGING = """
 import runpy
-from party.runtime.sealed import _Run
-honest = _Run._run
-def run(self, name, *rest):
-    if name == "open":
+from party.runtime.course import Course
+honest = Course._run
+def run(self, stretch, program, *rest):
+    if program == "open":
         for held in self.schedule.state:
             if held.share.value == "weights.alice" and held.share.position == {position}:
                 self.room[held.place.offset + 2] ^= 64
-    honest(self, name, *rest)
-_Run._run = run
+    honest(self, stretch, program, *rest)
+Course._run = run
 runpy.run_module("party", run_name="__main__", alter_sys=True)
 """
 
@@ -39,6 +39,7 @@ def changing(processes: Processes, party: str, position: int) -> None:
             processes.start(other)
     options = ["--job", "job.yaml", "--config", "config.json", "--keys", f"keys/{party}"]
     options += ["--output", f"out/{party}", "--cache", str(processes.cache), "--wait", "110"]
+    options += ["--rejoin-limit", "0"]
     if party != "server":
         options += ["--table", f"{party}.csv"]
     command = [sys.executable, "-c", CHANGING.format(position=position), party, *options]

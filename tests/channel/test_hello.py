@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from party.agreement.job import Job
-from party.channel.agreement import checked_hello, checked_refusal, difference, hello, refusal
+from party.channel.agreement import (
+    PROTOCOL_VERSION,
+    checked_hello,
+    checked_refusal,
+    difference,
+    hello,
+    refusal,
+)
 from tests.harness.joins import JOB, PLAN
 
 
@@ -71,10 +78,11 @@ def test_a_version_that_differs_is_named_before_anything_it_may_cause(name: str)
 
 def test_another_protocol_version_comes_first_of_all() -> None:
     mine, theirs = pair(training(epochs=3))
-    theirs |= {"protocol_version": 2, "versions": {}}
+    theirs |= {"protocol_version": PROTOCOL_VERSION + 1, "versions": {}}
     error = difference(mine, theirs)
     assert error is not None
-    assert error.what == "alice and bob disagree: protocol_version: alice has 1, bob has 2"
+    spoken = f"alice has {PROTOCOL_VERSION}, bob has {PROTOCOL_VERSION + 1}"
+    assert error.what == f"alice and bob disagree: protocol_version: {spoken}"
 
 
 def test_jobs_of_other_digests_and_equal_fields_still_disagree() -> None:

@@ -98,7 +98,8 @@ def test_what_it_makes_goes_with_its_partys_config_map(release: Release) -> None
 def test_the_authoritys_key_is_nowhere(release: Release) -> None:
     release.fill()
     files = {file for secret in release.secrets().values() for file in secret}
-    assert files == {"ca.crt", "tls.crt", "tls.key", "manifest.json", "part-000"}
+    own = {"ca.crt", "tls.crt", "tls.key", "checkpoint.key"}
+    assert files == {*own, "manifest.json", "part-000"}
 
 
 def test_a_second_time_nothing_changes(release: Release) -> None:

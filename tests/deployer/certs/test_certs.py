@@ -239,7 +239,7 @@ def test_a_renewed_key_never_leaves_the_party(tmp_path: Path, job: Path) -> None
     shutil.copytree(tmp_path / "keys/authority", holder / "authority")
     shutil.rmtree(tmp_path / "keys")
     run("renew", party / "old", "--output", party / "new")
-    assert sorted(tree(party / "new")) == ["tls.csr", "tls.key"]
+    assert sorted(tree(party / "new")) == ["checkpoint.key", "tls.csr", "tls.key"]
     shutil.copy(party / "new/tls.csr", holder / "bob.csr")
     sign(holder, holder / "bob.csr")
     keys_there = [name for name, text in tree(holder).items() if b"PRIVATE KEY" in text]
