@@ -15,7 +15,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from deployer import console
@@ -413,7 +412,8 @@ def _largest(job: Job, party: Owner, table: Table) -> int | None:
     count = len(job.derived_of(party.value))
     if not count:
         return None
-    return 1 << math.ceil(math.log2(max(1.0, float(np.abs(table.matrix[:, :count]).max()))))
+    largest = max(1.0, float(abs(table.matrix[:, :count]).max()))
+    return 1 << math.ceil(math.log2(largest))
 
 
 def _treatments(job: Job, party: Owner, table: Table) -> Iterator[Treatment]:

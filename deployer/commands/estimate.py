@@ -12,7 +12,7 @@ from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.target import JsonOption
 from party.agreement.job import AlignedJob, Job, Sizes, load_job
-from party.alignment import MOST_ROWS
+from party.agreement.limits import MOST_ROWS
 from party.process.errors import InputError
 from party.reporting.documents import EstimateDocument, TimeEstimate
 from party.runtime import default_cache

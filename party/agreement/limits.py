@@ -14,3 +14,6 @@ correction leads to, few enough that a direction which it misses does not run aw
 BALANCED = "balanced"
 """The weights of classes by which all rows of each class weigh half of all rows: what the job says
 in their place, since they follow from the label."""
+
+MOST_ROWS = 2**31 - 1
+"""Of a table that is to be aligned: their places are sent as 32 bits."""

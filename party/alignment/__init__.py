@@ -8,7 +8,6 @@ says nothing, is in ``docs/alignment.md``.
 
 from party.alignment.identifiers import Identifiers, load_for
 from party.alignment.protocol import (
-    MOST_ROWS,
     Columns,
     Exchange,
     Joined,
@@ -20,7 +19,6 @@ from party.alignment.protocol import (
 )
 
 __all__ = [
-    "MOST_ROWS",
     "Columns",
     "Exchange",
     "Identifiers",

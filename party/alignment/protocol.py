@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from party.agreement.job import HOLDERS, Holder, Party, Sizes
+from party.agreement.limits import MOST_ROWS
 from party.alignment.identifiers import TAG_BYTES, Identifiers
 from party.alignment.masks import KEY_BYTES, Stream, derived, random_order
 from party.process.errors import JobError
@@ -34,8 +35,6 @@ from party.process.errors import JobError
 Ring = NDArray[np.int64]
 Places = NDArray[np.uint32]
 Own = TypeVar("Own", bound="Columns")
-
-MOST_ROWS = 2**31 - 1
 
 _COUNT, _PLACE, _WORD, _DIGEST = 8, 4, 8, 32
 _SAME, _DIFFERENT = b"\1", b"\0"

@@ -35,7 +35,7 @@ from party.models.interface import (
     blocks_of,
 )
 from party.models.statistics import program as information
-from party.models.statistics.figures import Fit, information_of, statistics_of
+from party.models.statistics.inference import Fit, information_of, statistics_of
 from party.process.errors import InputError
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 from party.agreement.hosts import Address, Hosts
 from party.agreement.job import PARTIES, Job, Party
-from party.checkpoints import Store
 from party.identity import Keys
 from party.process.errors import InputError
 from party.reporting.documents import Aligned, Figures, Times
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from party.alignment import Identifiers
     from party.approval import Permit
+    from party.checkpoints import Store
     from party.table import Table
 
 Name = Literal["sealed", "tensorflow"]

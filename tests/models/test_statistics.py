@@ -15,7 +15,8 @@ from party.agreement.statistics import Statistics as Wanted
 from party.models.interface import Scales
 from party.models.linear_predictor import weights_of
 from party.models.registry import model_of
-from party.models.statistics.figures import Fit, Statistics, information_of, statistics_of
+from party.models.statistics.figures import Statistics
+from party.models.statistics.inference import Fit, information_of, statistics_of
 from party.models.statistics.program import check
 from party.process.errors import InputError
 from tests.harness.optimum import logistic_optimum

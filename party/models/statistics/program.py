@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from party.models.interface import DescentLayout, Layout, ProgramBuilder, Stretch, Value
 from party.models.kept import keep_sum, name_of, sum_of, table_of
-from party.models.statistics.figures import Array
+from party.models.statistics.inference import Array
 from party.process.errors import InputError
 
 if TYPE_CHECKING:

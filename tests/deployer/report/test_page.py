@@ -171,11 +171,14 @@ def test_an_evaluation_is_drawn_and_told(tmp_path: Path, evaluated: Job) -> None
 
 
 def test_intervals_are_drawn_where_the_model_has_them(tmp_path: Path, job: Job) -> None:
+    around: dict[str, object] = {"odds_ratio": None, "odds_ratio_interval": (None, None)}
+    around |= {"per_unit": None, "weight": -0.125, "z": -0.5, "p_value": 0.617}
     some = [
-        {"feature": COLUMNS[0], "standard_error": 0.25, "interval": [-0.75, 0.5]},
-        {"feature": COLUMNS[2], "standard_error": 0.5},
+        {"feature": COLUMNS[0], "standard_error": 0.25, "interval": (-0.75, 0.5)},
+        {"feature": COLUMNS[2], "standard_error": 0.5, "interval": (-1.0, 0.75)},
     ]
-    run = finished(tmp_path, job, statistics={"level": 0.9, "weights": some})
+    statistics = {"level": 0.9, "rows": 12, "C": 1.0, "weights": [one | around for one in some]}
+    run = finished(tmp_path, job, statistics=statistics)
     shown = Page(page(run, None, []))
     whiskers = [one for tag, one in shown.tags if tag == "path" and one["class"] == "whisker"]
     assert len(whiskers) == len(some)
