@@ -16,7 +16,8 @@ def test_rows_are_shared_in_blocks_and_each_batch_is_a_step() -> None:
 
 
 def test_nothing_is_opened_where_nobody_receives_the_model() -> None:
-    assert [name for name, _ in runs(small_job("pond", result="nobody"))] == ["share", "step"]
+    named = [name for name, _ in runs(small_job("pond", result="nobody"))]
+    assert named == ["share", "step", "reach", "judge", "vouch"], "but that all rows are in range"
 
 
 def test_a_descent_goes_through_all_blocks_and_steps_in_each_pass() -> None:
