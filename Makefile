@@ -35,8 +35,10 @@ SOURCES := pyproject.toml setup.py party/native/instructions.py $(wildcard party
 SANITIZED := tests/native/test_build.py::test_the_library_is_clean_under_the_sanitizers
 APART := --ignore tests/attacks --ignore tests/fuzz --ignore tests/audit/test_mutants.py \
 	--deselect $(SANITIZED)
-# Whole runs, all pages of the docs, the audit of every plan: they take the longest.
-WHOLE := tests/e2e tests/docs tests/audit tests/bench tests/test_wheel.py
+# Whole runs, all pages of the docs, the audit of every plan, and every plan bit for bit as
+# TensorFlow runs it: they take the longest.
+WHOLE := tests/schedule/test_oracle.py tests/e2e tests/docs tests/audit tests/bench \
+	tests/python/test_notebook.py tests/test_wheel.py
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile

@@ -21,12 +21,16 @@ from party.native import ChannelError, Connection, Want
 from party.native.instructions import Op, Type
 from party.native.library import library
 from party.plan.parameters import PlanParameters
+from party.runtime.course import _FIRST_RUNS
 from party.runtime.meeting import Holding, meet
 from party.schedule import Schedule, cache
 from tests.harness.processes import PATIENCE_S, Processes
 
 HEAD = struct.Struct("<QII")
 """What a message begins with: its step, its key, and how many bytes follow."""
+
+MEETING = 0xFFFFFFFC
+"""The key of what parties that meet tell each other (``executor.c``)."""
 
 ADDRESS_SPACE = 3 * 2**30
 """Most of it for a victim, many times what a party of such a job takes. A header can say 4 GiB:
@@ -82,7 +86,8 @@ class Intruder:
             PATIENCE_S,
             lambda text, awaited: None,
         )
-        meet(Messages(self.joined.connections), party, Holding())  # it has nothing to go on from
+        # It has nothing to go on from, and wants few points on the way, as the others do.
+        meet(Messages(self.joined.connections), party, Holding(every_ms=3_600_000))
         for one in self.joined._sockets:
             # So that what was sent is what was read, but for little: Linux would keep megabytes.
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
@@ -167,10 +172,21 @@ class Intruder:
     def behaves(self, steps: int, chance: random.Random, first: int | None = None) -> None:
         """Play along up to a step, with random shares."""
         for step in range(-self.blocks if first is None else first, steps):
+            self._meets(step)
             for victim in PARTIES:
                 if victim != self.party:
                     frames = self.frames(victim, step)
                     self.send(victim, b"".join(one.on_the_wire(chance) for one in frames))
+        if steps > self.steps:
+            self._meets(steps)
+
+    def _meets(self, step: int) -> None:
+        """Be where all three meet before a step: once on the way, twice before the opening, and
+        once behind it. The number told is how long this party took."""
+        times = {_FIRST_RUNS: 1, self.steps: 2, self.steps + 1: 1}.get(step, 0)
+        for victim in PARTIES:
+            if victim != self.party:
+                self.send(victim, times * (HEAD.pack(self.blocks + step, MEETING, 8) + bytes(8)))
 
     def _listen(self) -> None:
         """Read what comes, so that nobody waits for this party to read."""
@@ -222,7 +238,8 @@ def intruder(processes: Processes, party: Party = "bob", **options: str) -> Iter
     """The other two are started, with these options and under a limit of memory, and join it."""
     for other in PARTIES:
         if other != party:
-            victim = processes.start(other, **options).process.pid
+            started = processes.start(other, **{"checkpoint_every": "3600"} | options)
+            victim = started.process.pid
             resource.prlimit(victim, resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     made = Intruder(processes, party)
     try:
