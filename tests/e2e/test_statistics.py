@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from deployer.local.run import run_local
-from party.process.errors import JobError
+from party.process.errors import InputError
 from tests.harness.datasets import Dataset
 from tests.harness.plans import cached
 from tests.models.test_statistics import unpenalised
@@ -54,5 +54,5 @@ def test_nothing_is_sent_where_a_row_stands_out(tmp_path: Path) -> None:
     data.x[5, 0] = 1.0
     job = data.job(result="alice", statistics=True)
     cached(job, tmp_path / "cache")
-    with pytest.raises(JobError, match="a row stands out in alice's columns"):
+    with pytest.raises(InputError, match="a row stands out in alice's columns"):
         run_local(job, data.write(tmp_path), tmp_path, cache=tmp_path / "cache")
