@@ -93,7 +93,7 @@ class Cluster:
         context = ["--kube-context", self.context] if self.context else []
         return run("helm", *context, *words, env=self.environment, check=check)
 
-    def deployer(self, *words: str | Path, check: bool = True, timeout: float = 600) -> Run:
+    def deployer(self, *words: str | Path, check: bool = True, timeout: float = 1200) -> Run:
         """Run the kit's own command, as a user does."""
         program = "import sys; from deployer.cli import main; sys.argv[0] = 'deployer'; main()"
         python = [sys.executable, "-c", program]
@@ -292,7 +292,7 @@ class Deployment:
         return {one["party"]: one for one in found["parties"]}
 
     def wait(
-        self, until: Callable[[dict[str, Object]], bool], timeout: float = 240
+        self, until: Callable[[dict[str, Object]], bool], timeout: float = 900
     ) -> dict[str, Object]:
         """Look at the parties until something is so; fail with what they say if it never is."""
         deadline = time.monotonic() + timeout
@@ -304,13 +304,13 @@ class Deployment:
             time.sleep(2)
         return found
 
-    def wait_until_done(self, timeout: float = 240) -> dict[str, Object]:
+    def wait_until_done(self, timeout: float = 900) -> dict[str, Object]:
         """Until every party is done."""
         return self.wait(
             lambda found: all(one["phase"] == "done" for one in found.values()), timeout
         )
 
-    def wait_for_phase(self, party: str, *phases: str, timeout: float = 120) -> Object:
+    def wait_for_phase(self, party: str, *phases: str, timeout: float = 600) -> Object:
         """Until a party is in one of these phases."""
         return self.wait(lambda found: found[party]["phase"] in phases, timeout)[party]
 

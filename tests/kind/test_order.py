@@ -31,5 +31,5 @@ def test_any_party_may_come_first_and_be_restarted(
     time.sleep(ALONE_S)
     deployment.wait(lambda found: found[first]["phase"] == found[second]["phase"] == "joining")
 
-    deployment.deployer("apply", "--timeout", "300", "--party", last)
+    deployment.deployer("apply", "--timeout", "900", "--party", last)
     assert {one["restarts"] for one in deployment.wait_until_done().values()} == {0}
