@@ -525,6 +525,16 @@ class Job(_Strict):
                 "privacy.labels: a class cannot be weighed where nobody may know a row's: take out "
                 "training.class_weight"
             )
+        if self.statistics is not None:
+            raise ValueError(
+                "privacy.labels: standard errors would not know of the labels that were turned "
+                "round: take out statistics"
+            )
+        if self.matches and self.evaluation is not None:
+            raise ValueError(
+                "privacy.labels: where rows are matched one label serves training and evaluation, "
+                "and these need two: take out evaluation"
+            )
 
     @property
     def label_privacy(self) -> LabelPrivacy | None:

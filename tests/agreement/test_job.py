@@ -239,6 +239,7 @@ def test_held_out_rows_fill_whole_runs_and_the_rest_is_trained_on(rows: int, sha
             "privacy: {labels: {epsilon: 1}}\ntraining: {class_weight: {'0': 1.0, '1': 9.0}}",
             "take out training.class_weight",
         ),
+        ("privacy: {labels: {epsilon: 1}}\nstatistics: true", "take out statistics"),
     ],
 )
 def test_a_privacy_that_cannot_be_is_refused_with_its_key(more: str, says: str) -> None:
