@@ -172,15 +172,15 @@ class Intruder:
     def behaves(self, steps: int, chance: random.Random, first: int | None = None) -> None:
         """Play along up to a step, with random shares."""
         for step in range(-self.blocks if first is None else first, steps):
-            self._meets(step)
+            self.meets(step)
             for victim in PARTIES:
                 if victim != self.party:
                     frames = self.frames(victim, step)
                     self.send(victim, b"".join(one.on_the_wire(chance) for one in frames))
         if steps > self.steps:
-            self._meets(steps)
+            self.meets(steps)
 
-    def _meets(self, step: int) -> None:
+    def meets(self, step: int) -> None:
         """Be where all three meet before a step: once on the way, twice before the opening, and
         once behind it. The number told is how long this party took."""
         times = {_FIRST_RUNS: 1, self.steps: 2, self.steps + 1: 1}.get(step, 0)
