@@ -66,6 +66,11 @@ class Assignment:
         """The party's index: 0 alice, 1 bob, 2 server."""
         return PARTIES.index(self.party)
 
+    @property
+    def checkpoint_every_ms(self) -> int:
+        """As the parties tell each other."""
+        return round(self.checkpoint_every_s * 1e3)
+
 
 @dataclass
 class Outcome:

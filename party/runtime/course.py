@@ -99,7 +99,7 @@ class Course:
     Attributes:
         lineage: the name of the run that began at the start.
         steps: steps of the training that are done.
-        told: what was opened to the party.
+        told: what was opened to the party, by name of the value.
         has_all: whether the party needs nothing more of the others.
         all_have_all: whether it knows the same of them.
     """
@@ -126,7 +126,7 @@ class Course:
     def holding(self) -> Holding:
         """What the party can go on from."""
         numbers = dict.fromkeys(one.number for one in self.points)
-        every_ms = round(self.assignment.checkpoint_every_s * 1e3)
+        every_ms = self.assignment.checkpoint_every_ms
         return Holding(self.lineage, self._shared, tuple(sorted(numbers)), every_ms)
 
     def take_up(self, points: list[Point]) -> None:
@@ -180,11 +180,6 @@ class Course:
         permit = self.assignment.permit
         permit.goes_on(self.lineage if same else None)
         self._permitted = same and permit.ledger.has_opened(self.lineage)
-
-    @property
-    def opened(self) -> dict[str, npt.NDArray[np.float64]]:
-        """What the party was given, by name of the value."""
-        return self.told
 
     @property
     def has_settled(self) -> bool | None:

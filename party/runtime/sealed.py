@@ -124,11 +124,8 @@ class _Party:
 
     def go_on(self, joined: Joined) -> None:
         """From where all three can, to the end."""
-        messages, assignment, job = (
-            Messages(joined.connections),
-            self.assignment,
-            self.assignment.job,
-        )
+        messages, assignment = Messages(joined.connections), self.assignment
+        job = assignment.job
         with _told(messages):
             common = meet(messages, assignment.party, self._holding())
             if self._is_done(common):
@@ -154,8 +151,7 @@ class _Party:
             return Holding()
         lineage = self.rows.lineage
         numbers = tuple(one.number for one in self.points if one.lineage == lineage)
-        every_ms = round(self.assignment.checkpoint_every_s * 1e3)
-        return Holding(lineage, "", numbers, every_ms)
+        return Holding(lineage, "", numbers, self.assignment.checkpoint_every_ms)
 
     def _is_done(self, common: Common) -> bool:
         """Whether the party has all, and another has lost what it would take to do it again."""
@@ -260,7 +256,7 @@ class _Party:
         course.forget()
         return Outcome(
             job=job,
-            opened=course.opened,
+            opened=course.told,
             kept=kept,
             steps=course.steps,
             settled=course.has_settled,

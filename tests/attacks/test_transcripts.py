@@ -11,12 +11,12 @@ The chance that any of these tests fails where nothing is wrong is below one in 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -150,6 +150,31 @@ DESCENTS = 1200
 """Of the game with the programs of a descent."""
 
 
+class Told(NamedTuple):
+    """How many statistics, guesses and lowest bits told nothing; and how many guesses were right,
+    which are as many as chance makes."""
+
+    statistics: int
+    guesses: int
+    right: int
+    bits: int
+
+
+def both_worlds_look_alike(views: Sequence[Seen], observer: int, coins: Array) -> Told:
+    """What a party saw is alike in both worlds: by the statistics of its messages, to a trained
+    classifier, and by sums of lowest bits. Together with the server the last tell one from the
+    other, as the threat model says."""
+    found = distinguishers.evidence(messages(views[observer]), coins)
+    assert distinguishers.rejected(found, LEVEL) == []
+    right, of = distinguishers.guessed(views[observer], coins)
+    assert distinguishers.by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
+    bits, _, telling = distinguishers.relations(views[observer], coins)
+    assert telling == 0
+    _, _, telling = distinguishers.relations(together([views[observer], views[2]]), coins)
+    assert telling > 0, "with the server it can"
+    return Told(len(found), of, right, bits)
+
+
 @pytest.mark.parametrize("observer", [0, 1], ids=named)
 @pytest.mark.parametrize("protocol", ["pond", "aby3"])
 def test_no_party_of_a_descent_can_either(
@@ -163,19 +188,12 @@ def test_no_party_of_a_descent_can_either(
     here = Theatre(plan, tmp_path, played=DESCENT)
     assert here.received(2) == []
     views = here.descend(worlds_of_descents(plan, observer), coins)
-    received = messages(views[observer])
-    found = distinguishers.evidence(received, coins)
-    assert distinguishers.rejected(found, LEVEL) == []
-    right, of = distinguishers.guessed(views[observer], coins)
-    assert distinguishers.by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
-    bits, _, telling = distinguishers.relations(views[observer], coins)
-    assert telling == 0
-    _, _, telling = distinguishers.relations(together([views[observer], views[2]]), coins)
-    assert telling > 0, "with the server it can, as the threat model says"
+    told = both_worlds_look_alike(views, observer, coins)
     who = f"{NAMES[observer]}, a descent of {protocol}"
-    tried(len(found), f"statistics of {len(received)} messages over {DESCENTS} passes ({who})")
-    tried(of, f"worlds guessed by a trained classifier, {right} rightly ({who})")
-    tried(bits, f"lowest bits, of which no sum tells one world from the other ({who})")
+    count = len(messages(views[observer]))
+    tried(told.statistics, f"statistics of {count} messages over {DESCENTS} passes ({who})")
+    tried(told.guesses, f"worlds guessed by a trained classifier, {told.right} rightly ({who})")
+    tried(told.bits, f"lowest bits, of which no sum tells one world from the other ({who})")
 
 
 @pytest.mark.parametrize("observer", [0, 1], ids=named)
@@ -192,17 +210,10 @@ def test_nor_can_one_of_a_descent_with_a_sample_and_weights_of_classes(
     here = Theatre(plan, tmp_path, played=SAMPLED)
     assert here.received(2) == []
     views = here.descend(worlds_of_descents(plan, observer), coins)
-    found = distinguishers.evidence(messages(views[observer]), coins)
-    assert distinguishers.rejected(found, LEVEL) == []
-    right, of = distinguishers.guessed(views[observer], coins)
-    assert distinguishers.by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
-    bits, _, telling = distinguishers.relations(views[observer], coins)
-    assert telling == 0
-    _, _, telling = distinguishers.relations(together([views[observer], views[2]]), coins)
-    assert telling > 0, "with the server it can, as the threat model says"
+    told = both_worlds_look_alike(views, observer, coins)
     who = f"{NAMES[observer]}, a descent of {protocol} with a sample and weights of classes"
-    tried(of, f"worlds guessed by a trained classifier, {right} rightly ({who})")
-    tried(bits, f"lowest bits, of which no sum tells one world from the other ({who})")
+    tried(told.guesses, f"worlds guessed by a trained classifier, {told.right} rightly ({who})")
+    tried(told.bits, f"lowest bits, of which no sum tells one world from the other ({who})")
 
 
 @pytest.mark.parametrize("observer", [0, 1], ids=named)
@@ -221,15 +232,9 @@ def test_nor_can_one_that_counts_held_out_rows(
         here = Theatre(plan, tmp_path, played=EVALUATION)
         assert here.received(2) == []
         views = here.descend(worlds_of_descents(plan, observer), coins)
-    found = distinguishers.evidence(messages(views[observer]), coins)
-    assert distinguishers.rejected(found, LEVEL) == []
-    right, of = distinguishers.guessed(views[observer], coins)
-    assert distinguishers.by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
-    _, _, telling = distinguishers.relations(views[observer], coins)
-    assert telling == 0
-    _, _, telling = distinguishers.relations(together([views[observer], views[2]]), coins)
-    assert telling > 0, "with the server it can, as the threat model says"
-    tried(of, f"worlds of held-out rows guessed, {right} rightly ({NAMES[observer]}, {protocol})")
+    told = both_worlds_look_alike(views, observer, coins)
+    who = f"{NAMES[observer]}, {protocol}"
+    tried(told.guesses, f"worlds of held-out rows guessed, {told.right} rightly ({who})")
 
 
 @pytest.mark.parametrize("observer", [0, 1], ids=named)
@@ -245,15 +250,9 @@ def test_nor_can_one_that_makes_the_information_matrix(
     here = Theatre(plan, tmp_path, played=("share", "prepare", *INFORMATION))
     assert here.received(2) == []
     views = here.descend(worlds_of_descents(plan, observer), coins)
-    found = distinguishers.evidence(messages(views[observer]), coins)
-    assert distinguishers.rejected(found, LEVEL) == []
-    right, of = distinguishers.guessed(views[observer], coins)
-    assert distinguishers.by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
-    _, _, telling = distinguishers.relations(views[observer], coins)
-    assert telling == 0
-    _, _, telling = distinguishers.relations(together([views[observer], views[2]]), coins)
-    assert telling > 0, "with the server it can, as the threat model says"
-    tried(of, f"worlds of a matrix guessed, {right} rightly ({NAMES[observer]}, {protocol})")
+    told = both_worlds_look_alike(views, observer, coins)
+    who = f"{NAMES[observer]}, {protocol}"
+    tried(told.guesses, f"worlds of a matrix guessed, {told.right} rightly ({who})")
 
 
 def test_a_mask_that_gets_into_the_model_is_told(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -580,6 +581,15 @@ def with_program(plan: Plan, changed: Program) -> Plan:
     """The plan with another program in the place of the one of its name."""
     programs = tuple(changed if p.name == changed.name else p for p in plan.programs)
     return replace(plan, programs=programs)
+
+
+def some_of_every_kind(plan: Plan, programs: Iterable[str], most: int) -> list[Mutant]:
+    """At most so many mutants of each kind, of some programs; the same ones every time."""
+    names, found = list(programs), list[Mutant]()
+    for kind in KINDS:
+        some = [mutant for name in names for mutant in Mutator(plan, name).of_kind(kind)]
+        found += random.Random(kind).sample(some, most) if len(some) > most else some
+    return found
 
 
 def _all_and_each(uniforms: list[Operation]) -> list[list[Operation]]:

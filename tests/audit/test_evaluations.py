@@ -26,7 +26,7 @@ from party.plan.parameters import PlanParameters
 from party.process.errors import JobError
 from tests.audit.conftest import MATCHED, SPLIT, descent_job
 from tests.audit.judge import Judge
-from tests.audit.mutants import KINDS, Mutant, Mutator, with_program
+from tests.audit.mutants import KINDS, Mutator, some_of_every_kind, with_program
 from tests.audit.test_refusals_of_descents import (
     ALICE,
     BOB,
@@ -270,24 +270,13 @@ def test_who_is_not_named_is_told_nothing(protocol: str) -> None:
 
 
 @cache
-def mutants(protocol: str) -> list[Mutant]:
-    """Some of every kind."""
-    found = []
-    for kind in KINDS:
-        plan = plan_of(agreed(protocol))
-        some = [m for name in PROGRAMS for m in Mutator(plan, name).of_kind(kind)]
-        found += random.Random(kind).sample(some, SAMPLE) if len(some) > SAMPLE else some
-    return found
-
-
-@cache
 def judge(job: Job, program: str) -> Judge:
     return Judge(plan_of(job), program)
 
 
 def test_mutants_are_refused_or_harmless(protocol: str) -> None:
     job, tally = agreed(protocol), Counter[str]()
-    for mutant in mutants(protocol):
+    for mutant in some_of_every_kind(plan_of(job), PROGRAMS, SAMPLE):
         try:
             audit(mutant.plan, job)
         except JobError:

@@ -5,7 +5,6 @@ It is opened to whom the job names and who lacks columns, once, and in one trian
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -22,7 +21,7 @@ from party.plan.parameters import PlanParameters
 from party.process.errors import JobError
 from tests.audit.conftest import SPLIT, descent_job
 from tests.audit.judge import Judge
-from tests.audit.mutants import KINDS, Mutant, Mutator
+from tests.audit.mutants import some_of_every_kind
 from tests.audit.test_refusals_of_descents import (
     BOB,
     SERVER,
@@ -184,24 +183,13 @@ def test_who_is_not_named_is_told_nothing(protocol: str) -> None:
 
 
 @cache
-def mutants(protocol: str) -> list[Mutant]:
-    """Some of every kind."""
-    found = []
-    for kind in KINDS:
-        plan = plan_of(agreed(protocol))
-        some = [m for name in PROGRAMS for m in Mutator(plan, name).of_kind(kind)]
-        found += random.Random(kind).sample(some, SAMPLE) if len(some) > SAMPLE else some
-    return found
-
-
-@cache
 def judge(protocol: str, program: str) -> Judge:
     return Judge(plan_of(agreed(protocol)), program)
 
 
 def test_mutants_are_refused_or_harmless(protocol: str) -> None:
     job, refused = agreed(protocol), 0
-    for mutant in mutants(protocol):
+    for mutant in some_of_every_kind(plan_of(job), PROGRAMS, SAMPLE):
         try:
             audit(mutant.plan, job)
         except JobError:
