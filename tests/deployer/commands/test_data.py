@@ -167,10 +167,12 @@ def refusals_in(no_entry: Path) -> None:
     """What is said of a directory that this user may not enter."""
     path = no_entry / "file"
     job, enter = load_job(EXAMPLE / "job.yaml"), ExitStack().enter_context
+    # Whatever it loads is loaded first: this user's Python may lie where another may not go.
+    expected = Expected.of(job, "alice")
     if os.geteuid() == 0:  # who may enter everything
         os.seteuid(65534)
     for told, refused in (
-        ("cannot read the table", lambda: read(path, Expected.of(job, "alice"), _nothing)),
+        ("cannot read the table", lambda: read(path, expected, _nothing)),
         ("cannot read the job", lambda: load_job(path)),
         ("cannot read the hosts map", lambda: load_hosts(path)),
         ("cannot read the file", lambda: load_keys(no_entry, "fraud", "alice")),
