@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from party.agreement.job import PARTIES, Job
 from party.compiler import is_cached
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
+from party.process import children
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +30,16 @@ R = TypeVar("R")
 
 @cache
 def _process() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    """It ends with this one, whatever ends it."""
+    pool = ProcessPoolExecutor(
+        1,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=children.end_with_parent,
+        initargs=(signal.SIGKILL,),
+    )
+    with patch.dict(os.environ, children.environment()):
+        pool.submit(os.getpid).result()
+    return pool
 
 
 def compiled(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
