@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from party.agreement.job import Job
-from party.compiler.driver import build_schedules
+from tests.harness.plans import cached
 from tests.harness.processes import JOB, Processes
 
 # A property is about what is computed, never about how fast a busy machine does it.
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that holds the plan of the usual job, whatever its rows and epochs."""
     directory = tmp_path_factory.mktemp("cache")
-    build_schedules(Job.model_validate_json(json.dumps(JOB)), directory, range(3))
+    cached(Job.model_validate_json(json.dumps(JOB)), directory)
     return directory
 
 

@@ -25,10 +25,10 @@ from pathlib import Path
 import pytest
 
 from party.agreement.job import PARTIES, Job, Party
-from party.compiler.driver import build_schedules
 from party.native.instructions import Type
 from tests.attacks.conftest import Tried
 from tests.attacks.intruder import HEAD, Frame, Intruder, intruder
+from tests.harness.plans import cached
 from tests.harness.processes import ENDLESS, JOB, Processes, resident_bytes
 
 ABORT, ALIVE = 0xFFFFFFFF, 0xFFFFFFFE
@@ -45,7 +45,7 @@ def plans(cache: Path) -> None:
     """In the usual cache the plans of the other protocols too."""
     for protocol in PROTOCOLS[1:]:
         job = Job.model_validate_json(json.dumps(JOB | {"protocol": protocol}))
-        build_schedules(job, cache, range(3))
+        cached(job, cache)
 
 
 def wire(frames: list[Frame], chance: random.Random) -> bytes:

@@ -32,7 +32,6 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from party.agreement.job import PARTIES, Job, load_job
-from party.compiler.driver import build_schedules
 from party.identity import load_keys
 from party.process.errors import InputError
 from party.process.exit import guarded
@@ -60,6 +59,7 @@ from tests.attacks.canaries import (
     watched,
 )
 from tests.attacks.conftest import Tried
+from tests.harness.plans import cached
 from tests.harness.processes import JOB
 
 SEEDS_LOOKED_FOR = 500
@@ -82,7 +82,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that holds the plan of the planted job."""
     directory = tmp_path_factory.mktemp("cache")
     job = Job.model_validate_json(json.dumps(JOB | {"training": TRAINING}))
-    build_schedules(job, directory, range(3))
+    cached(job, directory)
     return directory
 
 

@@ -29,11 +29,6 @@ JOB = load_job(EXAMPLES / "fraud/job.yaml")
 FEATURES = JOB.features_of("alice")
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @functools.cache
 def rows_of(path: Path) -> list[list[str]]:
     with path.open(encoding="utf-8") as file:

@@ -24,11 +24,6 @@ STEP = 1 / 16  # of the grid of scores
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @dataclass(frozen=True)
 class Evaluated:
     """What receivers were told, and the held-out rows as no one of the parties has them."""

@@ -20,11 +20,6 @@ PROTOCOLS = ("pond", "aby3", "securenn")
 ALICE = EXAMPLES / "fraud/alice.csv"
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 def trained(name: str, directory: Path, cache: Path, **change: Any) -> tuple[Job, Result, Any]:
     """An example's job, what came of it, and the tables of both."""
     job = load_job(EXAMPLES / name / "job.yaml").model_copy(update=change)

@@ -25,11 +25,6 @@ PROTOCOLS = ("pond", "aby3")
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @dataclass(frozen=True)
 class Trained:
     """What came of a run, and the tables of both, as no one of the parties has them."""

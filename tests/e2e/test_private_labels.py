@@ -15,7 +15,7 @@ from party.models.registry import model_of
 from party.table import LabelKey, Table, by_training_rows, read_table, with_private_labels
 from party.table.private_labels import by_place
 from tests.harness import plaintext
-from tests.harness.plans import cached
+from tests.harness.plans import MADE, cached
 
 pytestmark = pytest.mark.slow
 
@@ -50,10 +50,8 @@ def test_model_and_counts_are_those_of_labels_that_were_turned_round(
     file.write_text(key.text())
     file.chmod(0o600)
 
-    cached(job, tmp_path / "cache")
-    models = run_local(
-        job, files, tmp_path / "out", cache=tmp_path / "cache", label_key=file
-    ).models
+    cached(job, MADE)
+    models = run_local(job, files, tmp_path / "out", cache=MADE, label_key=file).models
 
     tables: dict[str, Table] = {}
     for party in job.holders:

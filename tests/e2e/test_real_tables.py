@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def example(protocol: str) -> Job:
     return load_job(EXAMPLE / "job.yaml").model_copy(update={"protocol": protocol})
 
 
-@cache
+@functools.cache
 def clear_tables() -> tuple[Any, Any]:
     """Features with the intercept's ones, and labels: what no one of the parties has."""
     job = example("aby3")
@@ -33,18 +33,13 @@ def clear_tables() -> tuple[Any, Any]:
     return alice.matrix, read_table(TABLES["bob"], job, "bob").matrix
 
 
-@pytest.fixture(scope="module")
-def cache_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_model_is_the_plaintext_references_and_ranks_as_plain_logistic_regression(
-    protocol: str, tmp_path: Path, cache_directory: Path
+    protocol: str, tmp_path: Path, cache: Path
 ) -> None:
     job = example(protocol)
     x, y = clear_tables()
-    model = run_local(job, TABLES, tmp_path, cache=cache_directory).models["alice"].as_json()
+    model = run_local(job, TABLES, tmp_path, cache=cache).models["alice"].as_json()
     secure = np.array([*model["weights"], model["intercept"]])
 
     reference = model_of(job.parameters).fit(job, x, y)
@@ -55,24 +50,23 @@ def test_the_model_is_the_plaintext_references_and_ranks_as_plain_logistic_regre
     assert abs(roc_auc_score(y, x @ secure) - best) <= 0.005
 
 
-def test_two_runs_of_a_job_differ_by_rounding_alone(tmp_path: Path, cache_directory: Path) -> None:
+def test_two_runs_of_a_job_differ_by_rounding_alone(tmp_path: Path, cache: Path) -> None:
     """Their masks are others, so their last bits are."""
     job = example("pond")
     one, other = (
         np.array(ran.models["alice"].as_json()["weights"])
         for ran in (
-            run_local(job, TABLES, tmp_path / name, cache=cache_directory)
-            for name in ("one", "other")
+            run_local(job, TABLES, tmp_path / name, cache=cache) for name in ("one", "other")
         )
     )
     assert 0 < np.linalg.norm(one - other) <= 1e-2 * np.linalg.norm(one)
 
 
 def test_the_model_says_what_it_was_trained_on_and_how_to_use_it(
-    tmp_path: Path, cache_directory: Path
+    tmp_path: Path, cache: Path
 ) -> None:
     job = example("pond")
-    model = run_local(job, TABLES, tmp_path, cache=cache_directory).models["alice"].as_json()
+    model = run_local(job, TABLES, tmp_path, cache=cache).models["alice"].as_json()
     raw = np.loadtxt(TABLES["alice"], delimiter=",")
     np.testing.assert_allclose(model["mean"], raw.mean(axis=0), atol=1e-9)
     np.testing.assert_allclose(model["scale"], raw.std(axis=0), rtol=1e-9)
@@ -82,7 +76,7 @@ def test_the_model_says_what_it_was_trained_on_and_how_to_use_it(
     assert len(model["plan"]) == 64
 
 
-def test_memory_beyond_the_table_is_flat_in_rows(tmp_path: Path, cache_directory: Path) -> None:
+def test_memory_beyond_the_table_is_flat_in_rows(tmp_path: Path, cache: Path) -> None:
     """A party's memory beyond its own table does not grow with the rows."""
     draw = np.random.default_rng(7)
     beyond = []
@@ -104,7 +98,7 @@ def test_memory_beyond_the_table_is_flat_in_rows(tmp_path: Path, cache_directory
             }
         )
         tables = {party: folder / f"{party}.csv" for party in ("alice", "bob")}
-        report = run_local(job, tables, folder / "out", cache=cache_directory).report
+        report = run_local(job, tables, folder / "out", cache=cache).report
         alice = report.parties["alice"]
         beyond.append(alice.peak_bytes - alice.table_bytes)
     assert beyond[1] <= beyond[0] + (4 << 20)

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from deployer.local.run import run_local
 from party.process.errors import InputError
 from tests.harness.datasets import Dataset
-from tests.harness.plans import cached
+from tests.harness.plans import MADE, cached
 from tests.models.test_statistics import unpenalised
 
 pytestmark = pytest.mark.slow
@@ -31,8 +31,8 @@ def test_they_are_those_of_the_joined_tables(protocol: str, tmp_path: Path) -> N
     data = made()
     training = {"C": 1e5, "tolerance": 1e-4}
     job = data.job(protocol=protocol, result="both", statistics=True, training=training)
-    cached(job, tmp_path / "cache")
-    models = run_local(job, data.write(tmp_path), tmp_path, cache=tmp_path / "cache").models
+    cached(job, MADE)
+    models = run_local(job, data.write(tmp_path), tmp_path, cache=MADE).models
     x = np.hstack([(data.x - data.x.mean(0)) / data.x.std(0), np.ones((len(data.x), 1))])
     weights, errors = unpenalised(x, data.y)
     p = 2 * norm.sf(np.abs(weights / errors))
@@ -53,6 +53,6 @@ def test_nothing_is_sent_where_a_row_stands_out(tmp_path: Path) -> None:
     data.x[:, 0] = 0.0
     data.x[5, 0] = 1.0
     job = data.job(result="alice", statistics=True)
-    cached(job, tmp_path / "cache")
+    cached(job, MADE)
     with pytest.raises(InputError, match="a row stands out in alice's columns"):
-        run_local(job, data.write(tmp_path), tmp_path, cache=tmp_path / "cache")
+        run_local(job, data.write(tmp_path), tmp_path, cache=MADE)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from party.agreement.hosts import format_hosts
 from party.agreement.job import PARTIES, load_job
-from party.compiler import build_schedules, is_cached
 from tests.faults.relays import CUTS, Fault, Link
 from tests.harness import plaintext
+from tests.harness.plans import cached
 from tests.harness.processes import JOB, Processes, Running
 
 EPOCHS = 40
@@ -73,8 +73,7 @@ class FaultyRun:
         self.seed = seed
         self.processes = Processes(directory, cache, training=TRAINING)
         job = load_job(directory / "job.yaml")
-        if not is_cached(job, cache):  # once, and not at each of the three
-            build_schedules(job, cache, range(len(PARTIES)))
+        cached(job, cache)  # once, and not at each of the three
         self.faults: list[str] = []
         self.now: dict[str, Running] = {}
         self._lock = threading.Lock()

@@ -9,11 +9,15 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import pickle
+import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from unittest.mock import patch
@@ -22,7 +26,9 @@ from party.agreement.job import PARTIES, Job
 from party.compiler import is_cached
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
-from party.process import children
+from party.process import children, files
+from party.schedule import cache as store
+from party.schedule.schedule import schedule
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,10 +61,34 @@ def _called(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     return function(*args, **kwargs)
 
 
+MADE = Path(__file__).resolve().parents[2] / "build" / "test-plans"
+"""Plans and schedules that tests made, for the next process of tests: to make one takes longer than
+most of what is tried on it. Their names follow from the sources that made them."""
+
+_KEPT_S = 24 * 3600.0
+
+
+def _kept(kind: str, parameters: PlanParameters, build: Callable[[PlanParameters], Plan]) -> Plan:
+    """A plan from the disk; built and put there where it is new."""
+    of = store.path(MADE, parameters, 0).stem + Path(__file__).read_text(encoding="utf-8")
+    file = MADE / f"{kind}-{sha256(of.encode()).hexdigest()[:40]}.plan"
+    if file.exists():
+        found: Plan = pickle.loads(file.read_bytes())
+        return found
+    made = compiled(build, parameters)
+    MADE.mkdir(parents=True, exist_ok=True)
+    files.replace(file, pickle.dumps(made))
+    for old in MADE.iterdir():  # of sources that have changed since
+        with suppress(FileNotFoundError):
+            if old.stat().st_mtime < time.time() - _KEPT_S:
+                old.unlink()
+    return made
+
+
 @cache
 def plan(parameters: PlanParameters) -> Plan:
     """The plan for the parameters, built once."""
-    return compiled(_build, parameters)
+    return _kept("whole", parameters, _build)
 
 
 def _build(parameters: PlanParameters) -> Plan:
@@ -72,7 +102,7 @@ def short_plan(parameters: PlanParameters) -> Plan:
     """The plan of a job whose sum of sines has two terms, and, of a descent, whose answer is looked
     up in few and small windows, as held-out rows are: the same programs, with less of what repeats
     in them."""
-    return compiled(_build_short, parameters)
+    return _kept("short", parameters, _build_short)
 
 
 def _build_short(parameters: PlanParameters) -> Plan:
@@ -126,16 +156,13 @@ def small_plan(protocol: str, columns: int = 2, batch: int = 4, **change: Any) -
 
 
 def cached(job: Job, cache: Path) -> None:
-    """Puts the job's schedules into the cache, by the one process that has TensorFlow already."""
-    if not is_cached(job, cache):
-        compiled(_save, job, cache)
-
-
-def _save(job: Job, cache: Path) -> None:
-    from party.schedule import cache as store
-    from party.schedule.schedule import schedule
-
+    """Puts the job's schedules into a cache, by the one process that has TensorFlow already."""
     parameters = PlanParameters.of(job)
-    made = _build(parameters)
-    for party in range(len(PARTIES)):
-        store.save(store.path(cache, parameters, party), schedule(made, party))
+    if not is_cached(job, MADE):
+        made = plan(parameters)
+        MADE.mkdir(parents=True, exist_ok=True)
+        for party in range(len(PARTIES)):
+            store.save(store.path(MADE, parameters, party), schedule(made, party))
+    if cache != MADE:
+        for party in range(len(PARTIES)):
+            shutil.copy(store.path(MADE, parameters, party), cache)
