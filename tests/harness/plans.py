@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -106,9 +107,14 @@ def short_plan(parameters: PlanParameters) -> Plan:
 
 
 def _build_short(parameters: PlanParameters) -> Plan:
-    from dataclasses import replace
-    from unittest.mock import patch
+    with shortened():
+        return _build(parameters)
 
+
+@contextmanager
+def shortened() -> Iterator[None]:
+    """Meanwhile plans are built short. Whoever computes with what their model makes of them, and
+    not with the plan alone, needs this too."""
     from party.models import descent, reach
     from party.protocols import sines
 
@@ -121,7 +127,7 @@ def _build_short(parameters: PlanParameters) -> Plan:
         patch.object(reach, "_RING_BITS", 48),
         patch.object(reach, "_COUNT_WINDOWS", ((32, 4), (35, 5))),
     ):
-        return _build(parameters)
+        yield
 
 
 @contextmanager

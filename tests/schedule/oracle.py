@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -43,11 +44,12 @@ class Uncut:
     """The graphs as they were built, in TensorFlow sessions of another process."""
 
     parameters: PlanParameters
+    short: bool = False
 
     @property
     def plan(self) -> Plan:
         """The plan of the same graphs."""
-        return plans.plan(self.parameters)
+        return (plans.short_plan if self.short else plans.plan)(self.parameters)
 
     def fresh_state(self) -> State:
         """What the state is before the first program."""
@@ -81,7 +83,8 @@ class Uncut:
         wanted = [slot.operation for slot in program.writes]
         wanted += [opening.operation for opening in program.opens]
         # A program that leaves and opens nothing has no operations, and so no graph to run.
-        found = compiled(_run, self.parameters, name, wanted, feed, seeds) if wanted else []
+        words = (self.parameters, self.short, name, wanted, feed, seeds)
+        found = compiled(_run, *words) if wanted else []
         after = {share: value.copy() for share, value in state.items()}
         for slot, new in zip(program.writes, found, strict=False):
             if slot.share.value in by_rows:
@@ -105,13 +108,14 @@ class Uncut:
 
 
 @cache
-def _session(parameters: PlanParameters, name: str) -> Any:
+def _session(parameters: PlanParameters, short: bool, name: str) -> Any:
     """A session of a whole graph, whose seeds are fed; names are those of the plan."""
     import tensorflow as tf
 
     from party.compiler.build import build_program
 
-    built = build_program(parameters, name)
+    with plans.shortened() if short else nullcontext():
+        built = build_program(parameters, name)
     program = built.extracted()
     definition = built.graph.as_graph_def()
     for node in definition.node:
@@ -126,12 +130,13 @@ def _session(parameters: PlanParameters, name: str) -> Any:
 
 def _run(
     parameters: PlanParameters,
+    short: bool,
     name: str,
     wanted: list[str],
     feed: dict[str, Any],
     seeds: dict[str, Any],
 ) -> list[Any]:
-    session = _session(parameters, name)
+    session = _session(parameters, short, name)
     fed = {f"{key}:0": value for key, value in feed.items()}
     fed |= {f"fed/{key}:0": seed for key, seed in seeds.items()}
     result: list[Any] = session.run([f"{key}:0" for key in wanted], fed)

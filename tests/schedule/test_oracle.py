@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def test_so_they_do_in_a_descent_over_all_rows(
             if party == layout.label:
                 table[:, -1] = draw.integers(0, 2, layout.rows)
             tables[party] = model_of(job.parameters).at_home(job, PARTIES[party], table)
-    descend(job, tables, tmp_path)
+    descend(job, tables, tmp_path, short=name != "alice")
 
 
 @pytest.mark.parametrize("counted", [False, True], ids=["plain", "weighted and evaluated"])
@@ -126,13 +127,18 @@ def test_so_they_do_on_tables_that_were_aligned(
         change |= {"evaluation": {"held_out": 0.4, "minimum": 2}}
         change["training"] |= {"class_weight": {"0": 0.3, "1": 7.5}}
     job = AlignedJob.of(small_job(protocol, **change), Sizes(alice=20, bob=90, common=11))
-    descend(job, aligned_tables(job, np.random.default_rng(5)), tmp_path)
+    descend(job, aligned_tables(job, np.random.default_rng(5)), tmp_path, short=True)
 
 
-def descend(job: Job, tables: dict[int, Any], tmp_path: Path) -> None:
+def descend(job: Job, tables: dict[int, Any], tmp_path: Path, short: bool) -> None:
     """A whole descent, by the schedules and by the uncut graphs."""
+    with plans.shortened() if short else nullcontext():
+        _descend(job, tables, tmp_path, short)
+
+
+def _descend(job: Job, tables: dict[int, Any], tmp_path: Path, short: bool) -> None:
     parameters = PlanParameters.of(job)
-    whole, layout = Uncut(parameters), parameters.layout
+    whole, layout = Uncut(parameters, short), parameters.layout
     parties = scheduled(with_injected_seeds(whole.plan), tmp_path)
     state, number = whole.fresh_state(), 0
     for stretch in model_of(job.parameters).course(job, layout):
