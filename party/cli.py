@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,6 +82,7 @@ class Options:
     checkpoint_every: float
     rejoin_limit: float
     label_key: Path | None = None
+    start: Path | None = None
 
 
 JobOption = Annotated[
@@ -131,6 +132,10 @@ LabelKeyOption = Annotated[
     Path | None,
     typer.Option("--label-key", metavar="FILE", help="Its key, where the job has privacy.labels."),
 ]
+StartOption = Annotated[
+    Path | None,
+    typer.Option("--start", metavar="FILE", help="A former model.json, for training.start."),
+]
 ImageOption = Annotated[
     str | None,
     typer.Option("--image", metavar="DIGEST", help="Of the image that this is, for approvals."),
@@ -172,6 +177,7 @@ def _holder(party: Party, summary: str) -> None:
         checkpoint_every: EveryOption = 5.0,
         rejoin_limit: RejoinOption = 600.0,
         label_key: LabelKeyOption = None,
+        start: StartOption = None,
     ) -> None:
         options = Options(
             job,
@@ -192,6 +198,7 @@ def _holder(party: Party, summary: str) -> None:
             checkpoint_every,
             rejoin_limit,
             label_key,
+            start,
         )
         play(party, options)
 
@@ -459,6 +466,7 @@ def _load(
     options: Options, job: Job, party: Party, status: Status
 ) -> tuple[Table, Identifiers | None]:
     from party.alignment import load_for
+    from party.scoring.former import start_of
     from party.table import by_training_rows, with_private_labels
 
     assert options.table is not None
@@ -467,7 +475,8 @@ def _load(
     table, identifiers = load_for(options.table, job, party)
     table = by_training_rows(table, job, party)
     named = None if identifiers is None else identifiers.by_row
-    return with_private_labels(table, job, party, options.label_key, named), identifiers
+    table = with_private_labels(table, job, party, options.label_key, named)
+    return replace(table, start=start_of(options.start, job, party, table)), identifiers
 
 
 def _write_report(

@@ -57,6 +57,12 @@ def run(
             metavar="FILE", help="Of the label's holder, if labels are private.", show_default=False
         ),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Output of a former run, if training.start.", show_default=False
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print what each party would run, and run nothing.")
     ] = False,
@@ -94,6 +100,7 @@ def run(
             time_limit,
             approve,
             label_key,
+            start,
         )
     except Stop:
         raise JobError("stopped") from None

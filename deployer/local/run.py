@@ -81,14 +81,16 @@ def run_local(
     time_limit_s: float | None = None,
     approve: bool = False,
     label_key: Path | None = None,
+    start: Path | None = None,
 ) -> Result:
     """Train on this machine and return what its receivers got.
 
     ``tables`` maps "alice" and "bob" to the files of their tables. Each party writes into a
     directory of its name in ``output``, which has the job as it was run, too; the keys live in a
     private directory for as long as the run does. ``label_key`` is the file of the label's holder,
-    where the job keeps labels private. With ``approve`` all three approve the job first: it then
-    has their pins, and the approvals are left in ``output``.
+    where the job keeps labels private. ``start`` is the output of a former run, from whose models
+    the training begins, where the job says so. With ``approve`` all three approve the job first: it
+    then has their pins, and the approvals are left in ``output``.
 
     Raises InputError or JobError as the party that failed first did; the others are ended.
     """
@@ -108,6 +110,7 @@ def run_local(
         private_room() as private,
         free_ports(len(PARTIES)) as ports,
     ):
+        starts = _starts(job, start, private)
         _clear(output)
         authority.make_all(job.name, private / "keys", days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
         if approve:
@@ -118,7 +121,7 @@ def run_local(
         hosts = tuple(Address("127.0.0.1", port) for port in ports)
         (private / "config.json").write_text(format_hosts(hosts))  # type: ignore[arg-type]
         parties = _Parties(
-            job, private, tables, output, runtime, cache, time_limit_s, progress, label_key
+            job, private, tables, output, runtime, cache, time_limit_s, progress, label_key, starts
         )
         with parties:
             parties.follow()
@@ -134,6 +137,33 @@ def run_local(
         merged = Receipt.merged([(Envelope.read(path), str(path)) for path in own])
         files.replace(output / RECEIPT, merged.text(), 0o644)
     return Result(models, report, output)
+
+
+def _starts(job: Job, former: Path | None, private: Path) -> dict[Party, Path]:
+    """Copies of the former models that a job begins from, by party: ``output`` may be theirs."""
+    if former is None:
+        if job.starts:
+            hint = "give the --output of the run that made it with --start"
+            raise InputError("the job begins from a former model", "training.start", hint)
+        return {}
+    if not job.starts:
+        what, hint = "the job takes no former model", "leave it out, or say training.start"
+        raise InputError(what, "--start", hint)
+    found: dict[Party, Path] = {}
+    for party in (one for one in job.holders if job.features_of(one)):
+        model, copy = former / party / ModelDocument.NAME, private / f"{party}.start.json"
+        try:
+            copy.write_bytes(model.read_bytes())
+        except FileNotFoundError:
+            raise InputError(
+                f"{party} received no model there, and the job begins from {party}'s",
+                str(model),
+                "each holder of features needs its own weights: train with result own or both",
+            ) from None
+        except OSError as error:
+            raise files.unreadable(error, "the former model", model) from None
+        found[party] = copy
+    return found
 
 
 def _clear(output: Path) -> None:
@@ -160,8 +190,9 @@ class _Parties:
         time_limit_s: float | None,
         progress: Progress,
         label_key: Path | None,
+        starts: dict[Party, Path],
     ) -> None:
-        self.progress, self.label_key = progress, label_key
+        self.progress, self.label_key, self.starts = progress, label_key, starts
         self.job, self.private, self.output = job, private, output
         self.tables, self.runtime, self.cache = tables, runtime, cache
         self.time_limit_s = time_limit_s
@@ -200,7 +231,7 @@ class _Parties:
         self.job = job
         self.building.close()
 
-    def _start_one(self, party: str) -> None:
+    def _start_one(self, party: Party) -> None:
         own = self.output / party
         try:
             own.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -220,6 +251,8 @@ class _Parties:
             command += ["--table", str(self.tables[party].absolute())]
         if party == self.job.label_holder and self.label_key is not None:
             command += ["--label-key", str(self.label_key.absolute())]
+        if party in self.starts:
+            command += ["--start", str(self.starts[party])]
         if self.time_limit_s is not None:
             command += ["--time-limit", str(self.time_limit_s)]
         self.processes[party] = subprocess.Popen(

@@ -129,6 +129,17 @@ class Facts:
         return "alice" if isinstance(label, Mapping) and label.get("alice") else "bob"
 
     @cached_property
+    def starting(self) -> tuple[str, ...]:
+        """Who begins from a former model: these pods look for it in a Secret."""
+        job = self.values["job"]
+        if not (job.get("training") or {}).get("start"):
+            return ()
+        features = job["features"]
+        if not isinstance(features, Mapping):
+            return ("alice",)
+        return tuple(holder for holder, columns in features.items() if columns)
+
+    @cached_property
     def hosts(self) -> dict[str, str]:
         """The hosts map."""
         return {key: party.address for key, party in zip(KEYS, self.parties, strict=True)}
@@ -314,6 +325,7 @@ def _render(template: str, facts: Facts, **more: Any) -> str:
         checksum=facts.checksum,
         approvals=facts.approvals,
         private_labels=facts.private_labels,
+        starting=facts.starting,
         selector=facts.selector,
         dashboard=_dashboard(),
         pull_secrets=[{"name": secret} for secret in facts.values["image"]["pullSecrets"]],

@@ -140,10 +140,20 @@ imagePullSecrets:
 {{- end -}}
 {{- end }}
 
+{{/* Who begins from a former model, and so looks for it in a Secret. */}}
+{{- define "kit.starting" -}}
+{{- if .Values.job.training.start -}}
+{{- if not (kindIs "map" .Values.job.features) -}}alice
+{{- else -}}
+{{- range $holder, $columns := .Values.job.features }}{{ if $columns }}{{ $holder }} {{ end }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* The job, as all parties have it: of two solvers' keys those that are no default's. */}}
 {{- define "kit.job" -}}
 {{- $training := .Values.job.training -}}
-{{- if or (hasKey $training "passes") (hasKey $training "tolerance") (hasKey $training "C") (hasKey $training "class_weight") (hasKey $training "rarest") -}}
+{{- if or (hasKey $training "passes") (hasKey $training "tolerance") (hasKey $training "C") (hasKey $training "class_weight") (hasKey $training "rarest") (hasKey $training "start") -}}
 {{- $training = omit $training "epochs" "batch_size" "learning_rate" "order_seed" -}}
 {{- end -}}
 {{- $job := set (deepCopy .Values.job) "training" $training -}}

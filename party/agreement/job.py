@@ -239,6 +239,11 @@ class Descent(_Strict):
         description="with class_weight: balanced, the share of the rows that the rarer class has "
         "at least; all parties know this bound, and no more",
     )
+    start: Literal["model"] | None = Field(
+        default=None,
+        description="model: each holder of features begins from the weights that a former model "
+        "of its own has for them, and keeps these to itself; left out, from zero",
+    )
 
     @property
     def largest_weight(self) -> float:
@@ -525,6 +530,11 @@ class Job(_Strict):
                 "privacy.labels: a class cannot be weighed where nobody may know a row's: take out "
                 "training.class_weight"
             )
+        if self.starts:
+            raise ValueError(
+                "privacy.labels: a former model may follow from labels that were not turned round: "
+                "take out training.start"
+            )
         if self.statistics is not None:
             raise ValueError(
                 "privacy.labels: standard errors would not know of the labels that were turned "
@@ -635,6 +645,11 @@ class Job(_Strict):
     def descent(self) -> Descent | None:
         """The solver's keys where it takes all rows in each pass."""
         return self.training if isinstance(self.training, Descent) else None
+
+    @property
+    def starts(self) -> bool:
+        """Whether the holders of features begin from a former model of theirs."""
+        return self.descent is not None and self.descent.start is not None
 
     @property
     def step_width(self) -> StepWidth:
@@ -820,8 +835,7 @@ class Job(_Strict):
     @cached_property
     def digest(self) -> str:
         """SHA-256, in hex, of the job as canonical JSON (defaults filled in, keys sorted)."""
-        fields = self.model_dump(mode="json")
-        return digest_of({name: value for name, value in fields.items() if value is not None})
+        return _digest_of_agreed(self.model_dump(mode="json"))
 
 
 class Sizes(_Strict):
@@ -871,8 +885,7 @@ class AlignedJob(Job):
 
     @cached_property
     def digest(self) -> str:
-        fields = self.model_dump(mode="json", exclude={"sizes"}) | {"rows": 0}
-        return digest_of({name: value for name, value in fields.items() if value is not None})
+        return _digest_of_agreed(self.model_dump(mode="json", exclude={"sizes"}) | {"rows": 0})
 
 
 def job_from_json(value: Any) -> Job:
@@ -896,6 +909,13 @@ def bound_of(alice: int, bob: int) -> int:
 def bits_more(alice: int, bob: int) -> int:
     """Bits that make up for the scale of columns whose table is the larger one."""
     return ((max(alice, bob) - 1) // bound_of(alice, bob)).bit_length() + 1 >> 1
+
+
+def _digest_of_agreed(fields: dict[str, Any]) -> str:
+    """Of a job, without the keys that it leaves out."""
+    if fields["training"].get("start", ...) is None:
+        del fields["training"]["start"]
+    return digest_of({name: value for name, value in fields.items() if value is not None})
 
 
 def digest_of(value: Any) -> str:

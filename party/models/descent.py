@@ -20,6 +20,10 @@ A pass is a run of ``gradient`` for each block of rows and one of ``update.i``, 
 of ``MOMENTA`` weighs the step before. ``prepare`` shares what ``finish`` and the penalty need: of
 each holder the matrix back to standardised columns, and the penalty on what is shared. After every
 eighth pass, and the last one, ``compare`` finds whether the step was small, and ``ask`` tells all.
+
+A holder of columns may begin from weights of its own, those of a former model. They lie behind its
+small matrices, as weights of what is shared, and ``prepare`` takes them for its share of the first
+point, to which the other one adds nothing.
 """
 
 from __future__ import annotations
@@ -82,6 +86,8 @@ MOMENTA = (0, 64, 128, 160, 192, 208, 224, 232)
 """The weights of the step before, in ``2**-MOMENTUM_BITS``: they grow as (k - 1) / (k + 2)."""
 
 _POINT_BITS = WEIGHT_BITS + MOMENTUM_BITS
+LARGEST_WEIGHT = 2.0**8
+"""Of a weight of what is shared, in magnitude."""
 _STEP_BITS = 54
 """Of a step before it is rescaled. With 62 bits of headroom a weight may be as large as 2**8."""
 
@@ -115,7 +121,7 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         blocks=job.blocks,
         warm_blocks=job.warm_blocks,
         block_rows=-(-job.trained_rows // job.blocks),
-        home_rows=_small_matrices(job) * max(block.columns for block in blocks),
+        home_rows=_small_matrices(job) * max(block.columns for block in blocks) + job.starts,
         feature_bits=feature_bits,
         error_bits=bits,
         gradient_factor=factor(),
@@ -123,6 +129,7 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         small=_small(job.descent, job.part_in_common),
         classes=_classes_of(job.descent),
         informed=tuple(HOLDERS.index(party) for party in job.informed),
+        starts=job.starts,
     )
 
 
@@ -174,7 +181,7 @@ COMPARE, ASK, SETTLED, CLASSES = "compare", "ask", "settled", "classes"
 ASK_EVERY = 8
 """Passes from one question whether to go on to the next."""
 ASK_OFTEN = 1
-"""The same where a pass is long, and the descent begins near the optimum."""
+"""The same where a pass is long, or the descent begins from a former model: near the optimum."""
 
 _SLOPE_BITS = 2
 """A gradient's step counts so many times two. Where the momentum turns round the iterate stands
@@ -244,14 +251,15 @@ def course(job: Job, descent: DescentLayout) -> Iterator[Stretch]:
             yield sampled()
             yield Stretch(f"{INNER}{momentum(done)}", 1, phase=name, rows=home)
 
+    first = ASK_OFTEN if descent.starts else ASK_EVERY
     everything = partial(rows, 0, descent.blocks)
     yield Stretch(SHARE, descent.blocks, counted=False, phase=None, rows=everything)
     yield Stretch(PREPARE, 1, counted=False, phase=None, rows=home)
     if descent.warm_blocks:
-        yield from phase("warming up", WARM, descent.warm_blocks, ASK_EVERY)
+        yield from phase("warming up", WARM, descent.warm_blocks, first)
         for _ in range(ANCHORS):
             yield from anchored("correcting")
-    every = ASK_OFTEN if descent.warm_blocks else ASK_EVERY
+    every = ASK_OFTEN if descent.warm_blocks else first
     yield from phase("training", UPDATE, descent.blocks, every)
     yield Stretch(FINISH, 1, counted=False, phase=None, rows=home)
 
@@ -313,6 +321,8 @@ def build(
         for block in layout.blocks:
             first = layout.first_column(block)
             keep_table(builder, "home", block.party, first, block.columns, HOME_BITS)
+            if _descent(layout).starts:
+                _start(layout, builder, block)
     elif program == GRADIENT:
         _gradient(layout, builder, predicted)
     elif program == COMPARE:
@@ -326,6 +336,22 @@ def build(
     else:
         kind, dot, index = program.partition(".")
         _update(layout, builder, kind + dot, MOMENTA[int(index)])
+
+
+def _start(layout: Layout, builder: ProgramBuilder, block: Block) -> None:
+    """What its holder gives as the first weights of a block: the other's share of them is zero."""
+    import tensorflow as tf
+
+    dealing, d, party = builder.dealing, block.columns, block.party
+    own = builder.own(party, layout.first_column(block), d, WEIGHT_BITS)
+    with dealing.at(party):
+        given = tf.reshape(own[-1:], [d, 1])
+    with dealing.at(1 - party):
+        nothing = tf.zeros([d, 1], tf.int64)
+    iterate = (given, nothing, None) if party == 0 else (nothing, given, None)
+    keep_sum(builder, name_of("iterate", party), iterate)
+    point = dealing.combined((1 << MOMENTUM_BITS, iterate))
+    builder.keep(name_of("point", party), dealing.spread(point))
 
 
 def _gradient(
@@ -645,6 +671,7 @@ def at_home(
     curvature: float,
     room: Matrix | None = None,
     after: Matrix | None = None,
+    start: Array | None = None,
 ) -> Matrix:
     """The rows that a party's programs read: its table's, transformed; zeros up to a whole block;
     the penalty on transformed weights, the way back from these, and what holds a sample back.
@@ -653,6 +680,7 @@ def at_home(
         room: for all of them, the matrix in the first; new memory if there is none.
         after: rows that follow, transformed as the table's are, which nothing is taken from; only
             in new memory.
+        start: the weights of standardised columns to begin from; zeros unless told.
 
     Raises:
         InputError: a row stands out so far that it does not fit into fixed point.
@@ -683,9 +711,24 @@ def at_home(
             # What both lack is at most as many times what each of them does.
             own[2 * columns : 3 * columns] = step_of(descent) * len(blocks_of(job)) * lacking
         if job.informed:
-            first = descent.home_rows - max(one.columns for one in blocks_of(job))
+            most = max(one.columns for one in blocks_of(job))
+            first = descent.home_rows - descent.starts - most
             own[first : first + columns] = np.linalg.inv(way).T
+        if start is not None:
+            own[-1] = _from_former(way, start, party)
     return room
+
+
+def _from_former(way: Array, weights: Array, party: Party) -> Array:
+    """The weights of what is shared that are those of standardised columns."""
+    found = np.linalg.solve(way, weights)
+    if np.abs(found).max() >= LARGEST_WEIGHT:
+        raise InputError(
+            "the former model's weights are too large for this table to begin from",
+            f"{party}'s model",
+            "take training.start out of the job, and begin from zero",
+        )
+    return np.asarray(found)
 
 
 def back_from_home(job: Job, party: Party, room: Matrix, curvature: float) -> None:
@@ -775,7 +818,13 @@ class OwnColumns:
     """
 
     def __init__(
-        self, job: AlignedJob, party: Party, matrix: Matrix, curvature: float, reserved: int = 0
+        self,
+        job: AlignedJob,
+        party: Party,
+        matrix: Matrix,
+        curvature: float,
+        reserved: int = 0,
+        start: Array | None = None,
     ) -> None:
         """Raises InputError for a row that does not fit into fixed point.
 
@@ -784,6 +833,7 @@ class OwnColumns:
             party: whose columns they are.
             matrix: all rows of the holder's standardised table.
             reserved: rows of zeros behind all others, for what is found out on the way.
+            start: the weights of standardised columns to begin from; zeros unless told.
         """
         assert job.descent is not None
         blocks = blocks_of(job)
@@ -792,11 +842,14 @@ class OwnColumns:
         self._label_bits = label_bits(self._layout, job.evaluation is not None)
         self._block = next((b for b in blocks if HOLDERS[b.party] == party), None)
         self._features = 0 if self._block is None else self._block.columns
+        self._start: Array | None = None
         if self._block is not None:
             self._penalty = penalties(job.descent, self._features, self._block.intercept)
             own = matrix[:, : self._features]
             steepest = curvature * job.descent.largest_weight
             self._way, _ = transform(own, self._penalty, steepest, len(blocks), rows=job.bound_rows)
+            if start is not None:
+                self._start = _from_former(self._way, start, party)
         if self._largest() > LIMIT:
             raise _stands_out(party)
 
@@ -842,6 +895,8 @@ class OwnColumns:
                 raise _stands_out(self._party)
             own[: self._features] = _ring(penalty, HOME_BITS)
             own[self._features : 2 * self._features] = _ring(way, HOME_BITS)
+            if self._start is not None:
+                own[layout.home_rows - 1] = _ring(self._start, WEIGHT_BITS)
         return found
 
 
@@ -850,9 +905,14 @@ def _ring(values: Array | Matrix, bits: int) -> NDArray[np.int64]:
 
 
 def fit(
-    job: Job, x: Matrix, y: Matrix, curvature: float, activated: Callable[[Array], Array]
+    job: Job,
+    x: Matrix,
+    y: Matrix,
+    curvature: float,
+    activated: Callable[[Array], Array],
+    start: Array | None = None,
 ) -> Array:
-    """The plaintext reference: the same passes in clear."""
+    """The plaintext reference: the same passes in clear, from given weights or from zero."""
     assert job.descent is not None
     features, labels = x.astype(np.float64), y.astype(np.float64)[:, 0]
     columns = features.shape[1]
@@ -874,7 +934,8 @@ def fit(
         weights = np.abs(balanced(job.descent, y[:, 0], job.label_holder)).astype(np.float64)
     elif isinstance(classes, dict):
         weights = np.where(labels == 1.0, classes["1"], classes["0"])
-    iterate = point = np.zeros(columns)
+    iterate = point = np.zeros(columns) if start is None else np.linalg.solve(way, start)
+    ask_every = ASK_OFTEN if job.starts else ASK_EVERY
     for done in range(job.descent.passes):
         error = weights * (activated(rows @ point) - labels)
         slope = step * (rows.T @ error + on_shared @ point)
@@ -882,6 +943,6 @@ def fit(
         change = iterate - before
         point = iterate + MOMENTA[momentum(done)] / 2**MOMENTUM_BITS * change
         length = np.linalg.norm([change, slope * 2**_SLOPE_BITS])
-        if (done + 1) % ASK_EVERY == 0 and length < job.descent.tolerance:
+        if (done + 1) % ask_every == 0 and length < job.descent.tolerance:
             break
     return np.asarray(way @ iterate)

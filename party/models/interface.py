@@ -79,6 +79,7 @@ class DescentLayout:
         small: below which the squared length of a step, in fixed point, is taken for none; 0 where
             that is never asked.
         informed: the parties to which the information matrix of all columns is opened.
+        starts: whether the last of a holder's own rows is what its weights begin from.
     """
 
     blocks: int
@@ -92,6 +93,7 @@ class DescentLayout:
     classes: tuple[int, ...] | None
     small: int
     informed: tuple[int, ...] = ()
+    starts: bool = False
 
     @property
     def rows(self) -> int:
@@ -293,10 +295,12 @@ class Model(ABC):
         party: Party,
         matrix: NDArray[np.float32],
         room: NDArray[np.float32] | None = None,
+        start: Array | None = None,
     ) -> NDArray[np.float32]:
         """What a party's programs read in the place of its standardised table: see ``Table``.
 
         Args:
+            start: see ``Table``; zeros unless told.
             room: ``rows_at_home`` of them, the matrix in the first, which are replaced; without it
                 new memory is taken.
         """
@@ -306,7 +310,13 @@ class Model(ABC):
         """Puts the standardised table back into the room, as near as float32 can bring it."""
 
     @abstractmethod
-    def to_align(self, job: AlignedJob, party: Party, matrix: NDArray[np.float32]) -> OwnColumns:
+    def to_align(
+        self,
+        job: AlignedJob,
+        party: Party,
+        matrix: NDArray[np.float32],
+        start: Array | None = None,
+    ) -> OwnColumns:
         """A party's standardised columns, as an alignment takes them."""
 
     @property
@@ -426,7 +436,13 @@ class Model(ABC):
         """
 
     @abstractmethod
-    def fit(self, job: Job, x: NDArray[np.float32], y: NDArray[np.float32]) -> Array:
+    def fit(
+        self,
+        job: Job,
+        x: NDArray[np.float32],
+        y: NDArray[np.float32],
+        start: Array | None = None,
+    ) -> Array:
         """The plaintext reference: trains in clear, with the same approximations.
 
         For tests, and for a check on data that one person holds: whoever runs it sees all columns.
@@ -436,6 +452,8 @@ class Model(ABC):
             x: standardised features of all holders, in order, and the column of ones at the place
                 of ``Layout``, [rows, columns].
             y: labels in the label's unit, [rows, 1].
+            start: weights that a job with ``training.start`` begins from, [columns]; zeros unless
+                told.
 
         Returns:
             The weights, [columns].

@@ -139,22 +139,29 @@ class LinearPredictor(Model):
         party: Party,
         matrix: NDArray[np.float32],
         room: NDArray[np.float32] | None = None,
+        start: Array | None = None,
     ) -> NDArray[np.float32]:
         if job.descent is None:
             return matrix
         if job.evaluation is None:
-            return descent.at_home(job, party, matrix, self.curvature, room)
+            return descent.at_home(job, party, matrix, self.curvature, room, start=start)
         after = evaluation.at_home(job, matrix)
         training = matrix[~job.held_out]
-        return descent.at_home(job, party, training, self.curvature, after=after)
+        return descent.at_home(job, party, training, self.curvature, after=after, start=start)
 
     def back_from_home(self, job: Job, party: Party, room: NDArray[np.float32]) -> None:
         if job.descent is not None and job.evaluation is None:
             descent.back_from_home(job, party, room, self.curvature)
 
-    def to_align(self, job: AlignedJob, party: Party, matrix: NDArray[np.float32]) -> OwnColumns:
+    def to_align(
+        self,
+        job: AlignedJob,
+        party: Party,
+        matrix: NDArray[np.float32],
+        start: Array | None = None,
+    ) -> OwnColumns:
         reserved = evaluation.reserved(job)
-        return descent.OwnColumns(job, party, matrix, self.curvature, reserved)
+        return descent.OwnColumns(job, party, matrix, self.curvature, reserved, start)
 
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         if layout.descent is not None:
@@ -295,8 +302,14 @@ class LinearPredictor(Model):
         own = next((known[holder] for holder in known if holder == party), None)
         return health if own is None else check_sums(health, x, own, self.sigmoid(job))
 
-    def fit(self, job: Job, x: NDArray[np.float32], y: NDArray[np.float32]) -> Array:
+    def fit(
+        self,
+        job: Job,
+        x: NDArray[np.float32],
+        y: NDArray[np.float32],
+        start: Array | None = None,
+    ) -> Array:
         predicted = partial(self.predicted_in_clear, job)
         if job.descent is None:
             return batches.fit(job, x, y, predicted)
-        return descent.fit(job, x, y, self.curvature, predicted)
+        return descent.fit(job, x, y, self.curvature, predicted, start)

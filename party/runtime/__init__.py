@@ -123,6 +123,9 @@ def train(name: Name, assignment: Assignment) -> Outcome:
         if assignment.job.identities is not None:
             what = "the tensorflow runtime knows nobody's key, and the job pins them"
             raise InputError(what, "--runtime", "leave it out: the sealed runtime checks the pins")
+        if assignment.job.starts:
+            what = "the tensorflow runtime shows Alice what Bob gives, and the job begins from that"
+            raise InputError(what, "--runtime", "leave it out: the sealed runtime shows nothing")
         if assignment.job.privacy is not None:
             what = "the tensorflow runtime shows Alice Bob's table, and the job keeps it private"
             raise InputError(what, "--runtime", "leave it out: the sealed runtime shows no table")

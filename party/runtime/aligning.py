@@ -63,8 +63,8 @@ def align(assignment: Assignment, run: str, exchange: Exchange) -> AlignedTables
     def own(alice: int, bob: int) -> OwnColumns:
         # How many rows are in common shapes nothing of what is sent.
         sizes = Sizes(alice=alice, bob=bob, common=min(alice, bob))
-        matrix = table.matrix
-        return model_of(job.parameters).to_align(AlignedJob.of(job, sizes), party, matrix)
+        aligned, model = AlignedJob.of(job, sizes), model_of(job.parameters)
+        return model.to_align(aligned, party, table.matrix, table.start)
 
     joined = join_as_holder(exchange, party, run, identifiers, own, widths, least)
     found = AlignedJob.of(job, joined.sizes)

@@ -105,7 +105,7 @@ class _Party:
         if not job.matches and assignment.table is not None:
             own = assignment.table
             self.table = model_of(job.parameters).at_home(
-                job, assignment.party, own.matrix, own.room
+                job, assignment.party, own.matrix, own.room, own.start
             )
         self.course = Course(assignment, job, self.found.schedule)
         self.course.take_up(self.points)

@@ -88,14 +88,11 @@ class Scorer:
         Raises InputError for a file that cannot be read, is no model, or is one of which another
         party has a part: rows then need that party too.
         """
-        return cls.of(_document(path), path)
+        return cls.of(read_document(path), path)
 
     @classmethod
     def of(cls, document: LinearDocument, path: Path) -> Scorer:
         """The model in a document; ``path`` names it in errors."""
-        lists = (document.holders, document.mean, document.scale, document.weights)
-        if any(len(one) != len(document.features) for one in lists):
-            raise InputError("the model's lists are not of one length", str(path), _AGAIN)
         lacking = [
             (name, holder)
             for name, holder, mean in zip(
@@ -183,7 +180,8 @@ def _sources(
     return schemas, tuple(fitted)
 
 
-def _document(path: Path) -> LinearDocument:
+def read_document(path: Path) -> LinearDocument:
+    """The document of a model; raises InputError for a file that is none."""
     try:
         with path.open("rb") as stream:
             text = stream.read(_LARGEST + 1)
@@ -200,4 +198,7 @@ def _document(path: Path) -> LinearDocument:
         ADAPTER.validate_python({"kind": document.model})
     except (ValidationError, ValueError, RecursionError):
         raise InputError("the file is no model of the kit's", str(path), _AGAIN) from None
+    lists = (document.holders, document.mean, document.scale, document.weights)
+    if any(len(one) != len(document.features) for one in lists):
+        raise InputError("the model's lists are not of one length", str(path), _AGAIN)
     return document

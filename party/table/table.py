@@ -39,6 +39,8 @@ class Table:
         room: float32, where the matrix and further rows behind it are, as many as the model takes;
             it works there (``Model.at_home``), so that a table is in memory once. None where there
             is no such room.
+        start: float64, what the weights of the matrix's features, and of the ones, begin from:
+            those of a former model of the party's. None where they begin from zero.
     """
 
     matrix: NDArray[np.float32]
@@ -49,6 +51,7 @@ class Table:
     fitted: tuple[Fitted, ...] = ()
     counts: tuple[Counts, ...] = ()
     room: NDArray[np.float32] | None = None
+    start: NDArray[np.float64] | None = None
 
     @property
     def notice(self) -> str | None:

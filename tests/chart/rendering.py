@@ -188,6 +188,14 @@ MATRIX: dict[str, Object] = {
     "a rate of one": OFF | {"job": {"training": {"learning_rate": 1}}},
     "a tiny rate": OFF | {"job": {"training": {"learning_rate": 1.25e-5}}},
     "balanced classes": OFF | {"job": {"training": {"class_weight": "balanced", "rarest": 0.1}}},
+    "former models at both": OFF
+    | {
+        "job": {
+            "features": {"alice": ["a"], "bob": ["b"]},
+            "label": {"bob": "d"},
+            "training": {"start": "model"},
+        }
+    },
     "alice alone, the others in her cluster": OFF
     | {
         "bob": {"enabled": False, "namespace": "police"},

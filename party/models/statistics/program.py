@@ -141,7 +141,7 @@ def unscale(layout: Layout, builder: ProgramBuilder, home_bits: int) -> None:
     bits = 2 * descent.feature_bits + _variance_bits(descent) + _rows_bits(descent)
     sums = [sum_of(builder.held(name_of(PRODUCTS, b.party))) for b in layout.blocks]
     parts = [dealing.rescaled(dealing.gathered(one), bits - _MATRIX_BITS) for one in sums]
-    first = descent.home_rows - max(block.columns for block in layout.blocks)
+    first = descent.home_rows - descent.starts - max(block.columns for block in layout.blocks)
     for _ in range(2):  # from the left, and from the right
         for i, block in enumerate(layout.blocks):
             d = block.columns

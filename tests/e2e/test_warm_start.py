@@ -1,0 +1,74 @@
+"""A training that begins from a former model ends at the same optimum, in fewer passes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deployer.local.run import Result, run_local
+from party.agreement.job import Job
+from party.process.errors import InputError
+from tests.harness import plaintext
+from tests.harness.plans import cached
+
+pytestmark = pytest.mark.slow
+
+ROWS = 900
+
+
+def tables(directory: Path, seed: int) -> dict[str, Path]:
+    """A sample of one population, in units of its own."""
+    draw = np.random.default_rng(seed)
+    x = draw.normal(size=(ROWS, 3))
+    labels = draw.random(ROWS) < 1 / (1 + np.exp(-(x @ [1.0, -0.5, 0.7] - 0.3)))
+    directory.mkdir()
+    files = {party: directory / f"{party}.csv" for party in ("alice", "bob")}
+    np.savetxt(files["alice"], 40.0 + 5.0 * x[:, :2], "%.9g", ",", header="p,q", comments="")
+    bobs = np.column_stack([labels, 0.01 * x[:, 2]])
+    np.savetxt(files["bob"], bobs, "%.9g", ",", header="y,r", comments="")
+    return files
+
+
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_a_warm_start_ends_at_the_same_optimum_in_fewer_passes(
+    protocol: str, tmp_path: Path
+) -> None:
+    agreed: dict[str, Any] = {"name": "a", "rows": ROWS, "protocol": protocol, "label": "y"}
+    agreed |= {"features": {"alice": ["p", "q"], "bob": ["r"]}, "result": "own"}
+    new, cache = tables(tmp_path / "new", 2), tmp_path / "cache"
+
+    def run(name: str, files: dict[str, Path], start: Path | None = None) -> Result:
+        training = {} if start is None else {"training": {"start": "model"}}
+        job = Job.model_validate_json(json.dumps(agreed | training))
+        cached(job, cache)
+        return run_local(job, files, tmp_path / name, cache=cache, start=start)
+
+    def weights(of: Result) -> dict[str, float]:
+        return plaintext.received(*(model.as_json() for model in of.models.values()))
+
+    former = run("former", tables(tmp_path / "old", 1))
+    cold = run("cold", new)
+    # Its own output may be what it begins from: both parts are read before it is replaced.
+    warm = run("former", new, former.output)
+    assert plaintext.distance(weights(warm), weights(cold)) < 2e-3
+    assert plaintext.distance(weights(former), weights(cold)) > 2e-2
+    assert warm.report.steps < cold.report.steps
+
+
+def test_a_start_that_is_not_there_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    files = tables(tmp_path / "new", 2)
+    agreed = {"name": "a", "rows": ROWS, "label": "y", "features": ["p", "q"]}
+    cold = Job.model_validate_json(json.dumps(agreed))
+    warm = Job.model_validate_json(json.dumps(agreed | {"training": {"start": "model"}}))
+    for job, start, told in (
+        (warm, None, "begins from a former model"),
+        (cold, tmp_path, "takes no former model"),
+        (warm, tmp_path, "alice received no model there"),
+    ):
+        with pytest.raises(InputError, match=told) as refused:
+            run_local(job, files, tmp_path / "out", start=start)
+        assert refused.value.hint

@@ -1,0 +1,133 @@
+"""A former model's weights say the same of a new table's rows as they said of the old one's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from party.agreement.job import Job
+from party.process.errors import InputError
+from party.reporting.result import columns_document
+from party.scoring.former import start_of
+from party.table import Table, read_table
+
+ROWS = 60
+AGREED: dict[str, Any] = {
+    "name": "again",
+    "rows": ROWS,
+    "features": {"alice": ["p", "q"], "bob": ["r"]},
+    "label": {"bob": "y"},
+    "columns": {"q": {"type": "category", "values": ["a"]}},
+    "training": {"start": "model"},
+    "result": "own",
+}
+
+
+def job(**change: Any) -> Job:
+    return Job.model_validate_json(json.dumps(AGREED | change))
+
+
+def table_of(agreed: Job, directory: Path) -> Table:
+    draw = np.random.default_rng(2)
+    words = draw.choice(["a", "b"], ROWS)
+    lines = [f"{p:.6g},{word}" for p, word in zip(draw.normal(7, 3, ROWS), words, strict=True)]
+    file = directory / "alice.csv"
+    file.write_text("\n".join(["p,q", *lines, ""]))
+    return read_table(file, agreed, "alice")
+
+
+def former(agreed: Job, table: Table, **change: Any) -> dict[str, Any]:
+    """The document of a model that Alice received of another table."""
+    return {
+        "model": "logistic-regression",
+        "job": "1" * 64,
+        "plan": "2" * 64,
+        "protocol": "pond",
+        "versions": {},
+        "health": None,
+        "columns": columns_document(agreed, "alice", table),
+        "features": ["q=a", "p"],  # in another order
+        "holders": ["alice", "alice"],
+        "mean": [0.4, 5.0],
+        "scale": [0.5, 2.0],
+        "weights": [0.75, -1.5],
+        "intercept": 0.25,
+    } | change
+
+
+def start(
+    directory: Path, agreed: Job | None = None, **change: Any
+) -> tuple[Table, np.ndarray[Any, Any]]:
+    trained = job()
+    table = table_of(trained, directory)
+    file = directory / "model.json"
+    file.write_text(json.dumps(former(trained, table, **change)))
+    found = start_of(file, agreed or trained, "alice", table)
+    assert found is not None
+    return table, found
+
+
+def test_every_row_has_the_weighted_sum_that_the_former_model_gives_it(tmp_path: Path) -> None:
+    table, found = start(tmp_path)
+    assert table.mean is not None and table.scale is not None
+    raw = table.matrix[:, :2] * table.scale + table.mean
+    names = job().derived_of("alice")
+    old = {"p": (5.0, 2.0, -1.5), "q=a": (0.4, 0.5, 0.75)}
+    before = 0.25 + sum(
+        old[name][2] * (raw[:, i] - old[name][0]) / old[name][1] for i, name in enumerate(names)
+    )
+    np.testing.assert_allclose(table.matrix @ found, before, atol=1e-5)
+
+
+def test_a_label_in_another_unit_is_the_same_label(tmp_path: Path) -> None:
+    agreed = job(model={"kind": "linear-regression", "unit": 10.0}, columns=AGREED["columns"])
+    _, in_ones = start(tmp_path, agreed, model="linear-regression", unit=1.0)
+    _, in_tens = start(tmp_path, agreed, model="linear-regression", unit=10.0)
+    np.testing.assert_allclose(in_tens, 10.0 * in_ones)
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ({"model": "linear-regression"}, "is a linear-regression, and the job trains"),
+        ({"features": ["q=a", "z"]}, "lacks the column 'p' of alice's that the job has"),
+        (
+            {
+                "features": ["q=a", "p", "z"],
+                "holders": ["alice"] * 3,
+                "mean": [0.0] * 3,
+                "scale": [1.0] * 3,
+                "weights": [0.0] * 3,
+            },
+            "has the column 'z' of alice's that the job has not",
+        ),
+        ({"columns": {}}, "reads the column 'q' of alice's in another way"),
+        ({"mean": [None, 5.0]}, "the model is another party's"),
+        ({"scale": [0.0, 2.0]}, "holds a number that is none"),
+        ({"weights": [0.75]}, "the model's lists are not of one length"),
+        ({"intercept": None}, "has no intercept, and alice begins with it"),
+        ({"mean": [0.4, 5000.0]}, "a training can begin from 60.5 at most"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused_with_what_differs(
+    tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        start(tmp_path, **change)
+    assert told in refused.value.what and refused.value.hint
+
+
+def test_a_model_is_given_exactly_where_the_job_begins_from_one(tmp_path: Path) -> None:
+    table = table_of(job(), tmp_path)
+    with pytest.raises(InputError, match="alice has given none"):
+        start_of(None, job(), "alice", table)
+    with pytest.raises(InputError, match="takes no former model of alice's"):
+        start_of(tmp_path, job(training={}), "alice", table)
+    assert start_of(None, job(training={}), "alice", table) is None
+    only_alices = job(features=["p"], columns={}, label={"bob": "y"}, result="alice")
+    with pytest.raises(InputError, match="takes no former model of bob's"):
+        start_of(tmp_path, only_alices, "bob", table)
