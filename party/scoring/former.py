@@ -65,7 +65,7 @@ def start_of(path: Path | None, job: Job, party: Party, table: Table) -> NDArray
     }
     mean, scale, weights = _numbers([own[name] for name in job.derived_of(party)], party, path)
     assert table.mean is not None and table.scale is not None
-    unit = document.unit / getattr(job.parameters, "unit", 1.0)
+    unit: float = document.unit / getattr(job.parameters, "unit", 1.0)
     found = unit * weights * table.scale / scale
     if party == job.intercept_holder:
         if document.intercept is None:
