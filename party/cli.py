@@ -22,7 +22,8 @@ from party.approval import Permit, permitted
 from party.approval.receipt import Statement
 from party.channel import listen as bind
 from party.channel import versions
-from party.checkpoints import Store
+from party.checkpoints import KeptModel, KeptModels, Store
+from party.checkpoints.kept import DIRECTORY
 from party.identity import CHECKPOINT_KEY, Keys, load_keys, read_checkpoint_key
 from party.models.health import Health, WrongModelError
 from party.process import children, files, streams
@@ -32,6 +33,7 @@ from party.process.hardening import harden_process
 from party.reporting import result
 from party.reporting.documents import (
     RECEIPT,
+    Kept,
     PartyReport,
     StatusDocument,
     Traffic,
@@ -99,7 +101,7 @@ OutputOption = Annotated[
     Path, typer.Option("--output", help="Directory for status and results.", show_default=False)
 ]
 TableOption = Annotated[
-    Path, typer.Option("--table", help="This party's private table.", show_default=False)
+    Path | None, typer.Option("--table", help="This party's private table.", show_default=False)
 ]
 ListenOption = Annotated[
     str | None,
@@ -163,7 +165,7 @@ def _holder(party: Party, summary: str) -> None:
         config: ConfigOption,
         keys: KeysOption,
         output: OutputOption,
-        table: TableOption,
+        table: TableOption = None,
         listen: ListenOption = None,
         status: StatusOption = None,
         runtime: RuntimeOption = "sealed",
@@ -349,8 +351,9 @@ def _do(
 ) -> None:
     started_s = result.process_age_s()
     store = _store(party, options, job, log)
-    keys, table, identifiers, permit, table_s = _ready(party, options, job, status, store)
-    doubts = job.doubts if table is None else result.doubts(job, party, table)
+    keys, table, identifiers, kept, permit, table_s = _ready(party, options, job, status, store)
+    trained = table is not None and kept is None
+    doubts = result.doubts(job, party, table) if trained and table is not None else job.doubts
     if table is not None and table.notice is not None:
         log.say(f"notice: {table.notice}")
     for doubt in doubts:
@@ -377,6 +380,7 @@ def _do(
             checkpoints=store,
             checkpoint_every_s=options.checkpoint_every,
             rejoin_s=options.rejoin_limit,
+            kept=kept,
         ),
     )
     job = outcome.job or job  # with the number of rows that an alignment has found
@@ -392,15 +396,28 @@ def _do(
             outcome.plan_digest,
             versions(),
             doubts,
-            outcome.steps or None,
-            outcome.settled,
+            (outcome.steps or None) if kept is None else kept.steps,
+            outcome.settled if kept is None else kept.settled,
         )
         log.say("the model is written, and its health with it", path=str(path))
-    if outcome.kept:
+    part = None
+    if job.result == "kept":
+        own = KeptModel.of(
+            job,
+            outcome.plan_digest,
+            outcome.run,
+            outcome.steps or job.steps,
+            outcome.settled,
+            outcome.kept,
+            table,
+        )
+        part = Kept(name=own.name, sha256=_kept_models(party, options).keep(own))
+        log.say("the model is kept on shares: this party's part is sealed", name=part.name)
+    elif outcome.kept:
         path = result.write_shares(options.output, job, outcome.kept, outcome.plan_digest)
         log.say("nobody gets the model: this party's shares of it are written", path=str(path))
     table_bytes = 0 if table is None else table.matrix.nbytes
-    report = _write_report(options, party, job, outcome, traffic, table_bytes)
+    report = _write_report(options, party, job, outcome, traffic, table_bytes, part)
     _write_receipt(options, party, job, outcome, permit, report)
     store.clear()
     status.enter("done", "done", step=outcome.steps or job.steps, epoch=job.epochs)
@@ -429,8 +446,9 @@ def _store(party: Party, options: Options, job: Job, log: Log) -> Store:
 
 def _ready(
     party: Party, options: Options, job: Job, status: Status, store: Store
-) -> tuple[Keys, Table | None, Identifiers | None, Permit, float]:
-    """The party's keys, table, identifiers and permit, and how long it took to read them.
+) -> tuple[Keys, Table | None, Identifiers | None, KeptModel | None, Permit, float]:
+    """The party's keys, table, identifiers, part of a model to open, and permit, and how long it
+    took to read them.
 
     A party that stays looks again until all are as they must be: on Kubernetes, Secrets may come
     after the pod, and are mended under it.
@@ -440,10 +458,19 @@ def _ready(
         begin = time.monotonic()
         try:
             keys = load_keys(options.keys, job.name, party, pins=job.identities)
-            table = identifiers = None
-            if options.table is not None:
+            table = identifiers = kept = None
+            if job.kept is not None:
+                kept = _kept_models(party, options).take(job.kept)
+                kept.see_to_fit(job, party)
+            elif job.result == "kept":
+                _kept_models(party, options)  # before any work is done
+            if kept is None and options.table is not None:
                 table, identifiers = _load(options, job, party, status)
+            elif kept is None and party in job.holders:
+                raise InputError(f"{party} holds a table in this job", "--table", "give its file")
             digest = None if table is None else table.digest
+            if kept is not None and party in job.holders:
+                table = kept.table()
             store.of_table(digest)
             about = versions()["kit"], options.image
             behind = [one.lineage for one in store.points() if one.opening]
@@ -452,7 +479,7 @@ def _ready(
             permit = permitted(
                 job, party, options.output, options.approvals, digest, *about, *behind[-1:]
             )
-            return keys, table, identifiers, permit, time.monotonic() - begin
+            return keys, table, identifiers, kept, permit, time.monotonic() - begin
         except InputError as error:
             if not options.stay:
                 raise
@@ -460,6 +487,10 @@ def _ready(
                 phase = status.snapshot().phase
                 status.enter(phase, error.what, where=error.where, hint=error.hint)
         time.sleep(_AGAIN_S)
+
+
+def _kept_models(party: Party, options: Options) -> KeptModels:
+    return KeptModels(options.output / DIRECTORY, read_checkpoint_key(options.keys), party)
 
 
 def _load(
@@ -486,6 +517,7 @@ def _write_report(
     outcome: Outcome,
     traffic: dict[str, int],
     table_bytes: int,
+    kept: Kept | None,
 ) -> Path:
     report = PartyReport(
         party=party,
@@ -502,6 +534,7 @@ def _write_report(
         table_bytes=table_bytes,
         peer_keys={party: key for party, (key, _) in outcome.peers.items()},
         alignment=outcome.alignment,
+        kept=kept,
         **outcome.figures.model_dump(),
     )
     return report.write(options.output)

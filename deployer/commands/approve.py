@@ -187,7 +187,7 @@ def _signer(job: Job, file: Path, party: Party, path: Path | None) -> PrivateKey
 
 
 def _table_digest(job: Job, party: Party, path: Path | None) -> str | None:
-    if party not in job.holders:
+    if party not in job.holders or job.kept is not None:
         if path is not None:
             raise InputError(f"{party} holds no table in this job", "--table", "leave it out")
         return None

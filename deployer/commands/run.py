@@ -63,6 +63,12 @@ def run(
             metavar="DIR", help="Output of a former run, if training.start.", show_default=False
         ),
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="The parties' keys, which stay.", show_default="new ones, that go"
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print what each party would run, and run nothing.")
     ] = False,
@@ -101,6 +107,7 @@ def run(
             approve,
             label_key,
             start,
+            keys,
         )
     except Stop:
         raise JobError("stopped") from None
@@ -176,5 +183,9 @@ def _print_result(result: Result, job: Job) -> None:
     )
     for party in result.models:
         print(f"{party.capitalize()}'s model: {result.output / party / ModelDocument.NAME}")
-    if not result.models:
+    kept = report.parties["alice"].kept
+    if kept is not None:
+        print(f"The model is kept on shares: {kept.name}")
+        print(f"Its parts, sealed: {result.output}/*/kept/{kept.name}.sealed")
+    elif not result.models:
         print(f"Nobody receives the model. Its shares: {result.output}/*/{SharesDocument.NAME}")

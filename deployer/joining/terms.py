@@ -8,6 +8,8 @@ from party.agreement.job import Job
 def computed(job: Job) -> list[str]:
     """What a job computes, and from which columns."""
     kind = job.parameters.kind.replace("-", " ")
+    if job.kept is not None:
+        return [f"nothing: the {kind} that was kept as {job.kept} is opened"]
     rows, steps = f"{job.rows} rows", f"{job.steps} steps"
     if job.matches:
         rows, steps = "the rows that both tables have", f"{job.epochs} passes"
@@ -25,6 +27,7 @@ def revealed(job: Job) -> list[str]:
         "both": "the whole model, to alice and bob",
         "own": "to each holder the weights of its own columns",
         "nobody": "no weights: each party keeps its shares",
+        "kept": "no weights: each party keeps its shares, sealed, for a later job to open",
     }
     lines = [model.get(job.result, f"the whole model, to {job.result}")]
     if job.evaluation is not None:
@@ -32,6 +35,6 @@ def revealed(job: Job) -> list[str]:
         lines.append(f"counts of held-out rows, by score and label, to {told}")
     if job.matches:
         lines.append("the numbers of rows of both tables and of those in common, to all three")
-    if job.descent is not None and job.descent.tolerance:
+    if job.descent is not None and job.descent.tolerance and job.kept is None:
         lines.append("after how many passes the training has settled, to all three")
     return lines

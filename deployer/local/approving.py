@@ -59,7 +59,7 @@ def approved(job: Job, private: Path, tables: dict[str, Path], output: Path, cac
             expires=moment(datetime.now(UTC) + _LIFE),
             runs=1,
         )
-        holds = party in job.holders
+        holds = party in job.holders and job.kept is None
         digest = load_for(tables[party], job, party)[0].digest if holds else None
         own = private / "approvals" / party
         write_approval(own, approval, digest, signers[party])

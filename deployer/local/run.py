@@ -82,6 +82,7 @@ def run_local(
     approve: bool = False,
     label_key: Path | None = None,
     start: Path | None = None,
+    keys: Path | None = None,
 ) -> Result:
     """Train on this machine and return what its receivers got.
 
@@ -89,13 +90,15 @@ def run_local(
     directory of its name in ``output``, which has the job as it was run, too; the keys live in a
     private directory for as long as the run does. ``label_key`` is the file of the label's holder,
     where the job keeps labels private. ``start`` is the output of a former run, from whose models
-    the training begins, where the job says so. With ``approve`` all three approve the job first: it
-    then has their pins, and the approvals are left in ``output``.
+    the training begins, where the job says so. ``keys`` is where the parties' keys stay, and are
+    made if they are not there. With ``approve`` all three approve the job first: it then has their
+    pins, and the approvals are left in ``output``.
 
     Raises InputError or JobError as the party that failed first did; the others are ended.
     """
     begin = time.monotonic()
-    for party in job.holders:
+    _see_to_keys(job, keys)
+    for party in job.holders if job.kept is None else ():
         try:
             tables[party].stat()
         except FileNotFoundError:
@@ -112,7 +115,11 @@ def run_local(
     ):
         starts = _starts(job, start, private)
         _clear(output)
-        authority.make_all(job.name, private / "keys", days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
+        if keys is not None:
+            (private / "keys").symlink_to(keys.absolute())
+        if keys is None or not keys.exists():
+            made = private / "keys" if keys is None else keys.absolute()
+            authority.make_all(job.name, made, days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
         if approve:
             job = approved(job, private, tables, output, cache)
         text = write_yaml(job.model_dump(mode="json")).encode()
@@ -137,6 +144,17 @@ def run_local(
         merged = Receipt.merged([(Envelope.read(path), str(path)) for path in own])
         files.replace(output / RECEIPT, merged.text(), 0o644)
     return Result(models, report, output)
+
+
+def _see_to_keys(job: Job, keys: Path | None) -> None:
+    """That what a job seals can be opened again."""
+    if keys is None and (job.result == "kept" or job.kept is not None):
+        raise InputError(
+            "a kept model is sealed by the parties' keys, and those of a run on this machine go "
+            "with it",
+            "--keys",
+            "name a directory with --keys DIR: they are made there once, and stay",
+        )
 
 
 def _starts(job: Job, former: Path | None, private: Path) -> dict[Party, Path]:
@@ -247,7 +265,7 @@ class _Parties:
         command += ["--rejoin-limit", "0"]  # whoever ends here is not started again
         if self.job.identities is not None and self.job.identities.approvals:
             command += ["--approvals", f"approvals/{party}"]
-        if party in self.job.holders:
+        if party in self.job.holders and self.job.kept is None:
             command += ["--table", str(self.tables[party].absolute())]
         if party == self.job.label_holder and self.label_key is not None:
             command += ["--label-key", str(self.label_key.absolute())]

@@ -562,6 +562,11 @@ class Values(_Strict):
         if batches is not None and batches.order_seed >= 2**53:
             # helm reads every number as a 64-bit float and would round it without a word
             raise ValueError("job.training.order_seed: must be less than 2**53")
+        if self.job.result == "kept" or self.job.kept is not None:
+            raise ValueError(
+                "job.result: a model is kept, and opened again, by parties that are started by "
+                "hand or by deployer run; on a cluster let somebody receive it"
+            )
         if self.ports.party == self.ports.status:
             raise ValueError("ports: party and status are the same")
         if self.demo.enabled and self.certificates.cert_manager.issuer_ref.name:

@@ -64,6 +64,9 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 
 {{/* The job's columns and rows. */}}
 {{- define "kit.checkJob" -}}
+{{- if or .kept (eq (toString .result) "kept") -}}
+{{- fail "job.result: a model is kept, and opened again, by parties that are started by hand or by deployer run; on a cluster let somebody receive it" -}}
+{{- end -}}
 {{- $features := .features -}}
 {{- if not (kindIs "map" $features) -}}{{- $features = dict "alice" $features -}}{{- end -}}
 {{- $label := .label -}}

@@ -49,7 +49,7 @@ Holder = Literal["alice", "bob"]
 HOLDERS: tuple[Holder, ...] = ("alice", "bob")
 """The parties that may hold columns. A seat that is none of them has no table."""
 
-Result = Literal["alice", "bob", "both", "own", "nobody"]
+Result = Literal["alice", "bob", "both", "own", "nobody", "kept"]
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=128, pattern=PRINTABLE)]
@@ -377,7 +377,12 @@ class Job(_Strict):
     result: Result = Field(
         default="alice",
         description="who receives the model: alice, bob, both, own (each holder the weights of its "
-        "own columns) or nobody (each party keeps its shares)",
+        "own columns), nobody (each party keeps its shares), or kept (each party keeps its shares "
+        "sealed, for a later job that opens them)",
+    )
+    kept: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
+        default=None,
+        description="the name of a model that was kept, which this job opens and does not train",
     )
     identities: Identities | None = Field(
         default=None,
@@ -447,6 +452,7 @@ class Job(_Strict):
         self._can_be_evaluated()
         standard_errors.check(self)
         self._can_be_private()
+        self._can_be_kept()
         return self
 
     def __hash__(self) -> int:
@@ -544,6 +550,21 @@ class Job(_Strict):
             raise ValueError(
                 "privacy.labels: where rows are matched one label serves training and evaluation, "
                 "and these need two: take out evaluation"
+            )
+
+    def _can_be_kept(self) -> None:
+        if self.result != "kept" and self.kept is None:
+            return
+        if self.align is not None:
+            raise ValueError("result: a model of matched rows cannot be kept; take out align")
+        if self.kept is None:
+            return
+        if not self.receivers:
+            raise ValueError("kept: nobody would receive the model; say who does with result")
+        if self.evaluation is not None or self.statistics is not None:
+            raise ValueError(
+                "kept: no row is looked at where a model is opened; take out evaluation and "
+                "statistics"
             )
 
     @property
@@ -649,7 +670,8 @@ class Job(_Strict):
     @property
     def starts(self) -> bool:
         """Whether the holders of features begin from a former model of theirs."""
-        return self.descent is not None and self.descent.start is not None
+        begins = self.descent is not None and self.descent.start is not None
+        return begins and self.kept is None
 
     @property
     def step_width(self) -> StepWidth:
@@ -783,6 +805,8 @@ class Job(_Strict):
     @property
     def steps(self) -> int:
         """Steps of the whole job."""
+        if self.kept is not None:  # it is opened
+            return 1
         steps = self.steps_per_epoch * self.epochs
         if self.descent is None or not self.warm_blocks:
             return steps
@@ -815,7 +839,7 @@ class Job(_Strict):
         alone, and so is the same for all."""
         found: list[str] = []
         batches = self.batches_of
-        if batches is None:
+        if batches is None or self.kept is not None:
             return ()
         if self.steps == 1:
             found.append(

@@ -141,6 +141,7 @@ class Layout:
         evaluation: where rows are held out.
         reach: the period of the sigmoid that no row's weighted sum may leave, as a power of two,
             where the parties see to that together; None where a receiver does, or there is none.
+        opening: whether the state is a kept model, which is opened and nothing else.
     """
 
     blocks: tuple[Block, ...]
@@ -155,6 +156,7 @@ class Layout:
     aligned: bool = False
     evaluation: EvaluationLayout | None = None
     reach: int | None = None
+    opening: bool = False
 
     @property
     def all_columns(self) -> int:

@@ -87,6 +87,8 @@ class LinearPredictor(Model):
         return evaluation.layout_of(job, descent.rows + descent.home_rows)
 
     def programs(self, layout: Layout) -> tuple[str, ...]:
+        if layout.opening:
+            return ("open",)
         training = batches.PROGRAMS if layout.descent is None else descent.programs(layout.descent)
         vouching = () if layout.reach is None else reach.PROGRAMS
         informing = () if layout.descent is None else information.programs(layout.descent)
@@ -114,6 +116,8 @@ class LinearPredictor(Model):
         return out_of_range(self.sigmoid(job), "some of the")
 
     def course(self, job: Job, layout: Layout) -> Iterator[Stretch]:
+        if layout.opening:
+            return
         if layout.descent is None:
             yield from batches.course(job, layout)
             shared = job.in_blocks(job.rows, layout.share_rows)
@@ -164,6 +168,9 @@ class LinearPredictor(Model):
         return descent.OwnColumns(job, party, matrix, self.curvature, reserved, start)
 
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
+        if layout.opening:
+            blocks = layout.blocks
+            return tuple(Value(weights_of(block.party), (block.columns, 1)) for block in blocks)
         if layout.descent is not None:
             values = (*descent.state(layout, protocol, weights_of), *reach.state(layout))
             informing = information.state(layout, protocol)
@@ -178,7 +185,9 @@ class LinearPredictor(Model):
         return weights + information.opened(layout) + evaluation.opened(layout.evaluation)
 
     def asked(self, layout: Layout) -> list[tuple[str, int]]:
-        return [] if layout.descent is None else descent.asked(layout.descent)
+        if layout.descent is None or layout.opening:
+            return []
+        return descent.asked(layout.descent)
 
     def told(self, layout: Layout) -> list[tuple[str, int]]:
         return evaluation.told(layout.evaluation)
@@ -300,6 +309,8 @@ class LinearPredictor(Model):
             all_columns=not any(job.features_of(p) for p in job.holders if p != party),
         )
         own = next((known[holder] for holder in known if holder == party), None)
+        if job.kept is not None:  # no rows are here; those of the training were looked at then
+            return health
         return health if own is None else check_sums(health, x, own, self.sigmoid(job))
 
     def fit(

@@ -69,7 +69,8 @@ class PlanParameters:
                 descent=descent,
                 aligned=job.matches,
                 evaluation=model.evaluation(job, descent),
-                reach=model.reach(job),
+                reach=None if job.kept else model.reach(job),
+                opening=job.kept is not None,
             ),
         )
 

@@ -277,6 +277,20 @@ class Aligned(BaseModel):
     bytes_received: int
 
 
+class Kept(BaseModel):
+    """A party's part of a model that is kept on shares.
+
+    Attributes:
+        name: of the model, by which a later job opens it.
+        sha256: of the party's own sealed file.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    sha256: str
+
+
 class PartyReport(Figures, Document):
     """``report.json`` of one party: what a run took.
 
@@ -307,6 +321,7 @@ class PartyReport(Figures, Document):
     table_bytes: int
     peer_keys: dict[Party, str] = {}
     alignment: Aligned | None = None
+    kept: Kept | None = None
 
 
 class RunTimes(BaseModel):

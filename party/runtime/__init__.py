@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from party.alignment import Identifiers
     from party.approval import Permit
-    from party.checkpoints import Store
+    from party.checkpoints import KeptModel, Store
     from party.table import Table
 
 Name = Literal["sealed", "tensorflow"]
@@ -60,6 +60,7 @@ class Assignment:
     checkpoints: Store
     checkpoint_every_s: float
     rejoin_s: float  # for a peer that was lost; 0: none
+    kept: KeptModel | None = None  # which the job opens
 
     @property
     def index(self) -> int:
@@ -123,6 +124,9 @@ def train(name: Name, assignment: Assignment) -> Outcome:
         if assignment.job.identities is not None:
             what = "the tensorflow runtime knows nobody's key, and the job pins them"
             raise InputError(what, "--runtime", "leave it out: the sealed runtime checks the pins")
+        if assignment.job.kept is not None or assignment.job.result == "kept":
+            what = "the tensorflow runtime keeps no model on shares, and opens none"
+            raise InputError(what, "--runtime", "leave it out: the sealed runtime does")
         if assignment.job.starts:
             what = "the tensorflow runtime shows Alice what Bob gives, and the job begins from that"
             raise InputError(what, "--runtime", "leave it out: the sealed runtime shows nothing")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from party.agreement.job import PARTIES, Job, Party
 from party.channel import Joined
-from party.checkpoints import Point, newest, pruned
+from party.checkpoints import KeptModel, Point, newest, pruned
 from party.models.interface import Stretch
 from party.models.registry import model_of
 from party.native import Executor, Kind, RunError
@@ -239,6 +239,8 @@ class Course:
 
     def _work(self, table: Rows | None, run: str) -> None:
         try:
+            if self.assignment.kept is not None:
+                self._take(self.assignment.kept)
             if self._shared:
                 self._set_out()
             index = self._opened = 0
@@ -256,6 +258,13 @@ class Course:
             self._failure = failure
         finally:
             self._ended.set()
+
+    def _take(self, model: KeptModel) -> None:
+        """Put the party's shares of a kept model where its programs read them."""
+        for held in self.schedule.state:
+            place = held.place
+            own = model.shares[f"{held.share.value}/{held.share.position}"]
+            self.room[place.offset : place.offset + place.bytes] = own.view(np.uint8)
 
     def _has_shared(self, run: str) -> None:
         """The tables are in the state now, of all three: from here on there are points."""

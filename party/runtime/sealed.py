@@ -102,7 +102,7 @@ class _Party:
         self.found = _prepared(job, assignment)
         if not job.matches:
             assignment.permit.check(self.found.schedule.plan_digest)
-        if not job.matches and assignment.table is not None:
+        if not job.matches and job.kept is None and assignment.table is not None:
             own = assignment.table
             self.table = model_of(job.parameters).at_home(
                 job, assignment.party, own.matrix, own.room, own.start

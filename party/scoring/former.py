@@ -66,7 +66,7 @@ def start_of(path: Path | None, job: Job, party: Party, table: Table) -> NDArray
     mean, scale, weights = _numbers([own[name] for name in job.derived_of(party)], party, path)
     assert table.mean is not None and table.scale is not None
     unit: float = document.unit / getattr(job.parameters, "unit", 1.0)
-    found = unit * weights * table.scale / scale
+    found: NDArray[np.float64] = unit * weights * table.scale / scale
     if party == job.intercept_holder:
         if document.intercept is None:
             what = f"the former model has no intercept, and {party} begins with it"

@@ -126,6 +126,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a label among the features": ({"job": {"label": "feature_1"}}, "also one of the features"),
     "a feature of both": ({"job": {"features": {"alice": ["a"], "bob": ["a"]}}}, "more than once"),
     "two labels": ({"job": {"label": {"alice": "a", "bob": "b"}}}, "of one holder"),
+    "a model that is kept": ({"job": {"result": "kept"}}, "on a cluster let somebody receive it"),
+    "a kept model": ({"job": {"kept": "0" * 64}}, "on a cluster let somebody receive it"),
     "a holder of nothing": ({"job": {"features": ["a"], "label": {"alice": "b"}}}, "train alone"),
 }
 
