@@ -208,6 +208,8 @@ class Model:
     def fitted(self, measured: dict[str, float]) -> Costs:
         """The costs with the time to wake up that explains the pace of the program that runs most:
         all the waiting, of a party for its core above all, that cannot be measured by itself."""
+        if self.job.kept is not None:  # an opening runs once, and has no pace
+            return self.costs
         name = self._main
 
         def pace_s(wake_s: float) -> float:
