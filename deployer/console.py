@@ -43,6 +43,7 @@ def lines(observations: Sequence[Observation], elsewhere: dict[str, str]) -> lis
     for one in observations:
         restarts = f" ({one.restarted})" if one.restarts else ""
         shown.append(f"{one.party:<7} {one.phase:<10} {one.sentence}{restarts}")
+        shown += [f"{'':<18} {one.jobs}"] if one.jobs else []
         shown += [f"{'':<18} do: {what}" for what in (one.do, one.expiring) if what]
     shown += [f"{party:<7} {'elsewhere':<10} at {at}" for party, at in elsewhere.items()]
     return shown
@@ -63,6 +64,8 @@ def table(observations: Sequence[Observation], elsewhere: dict[str, str]) -> Any
         says = Text(one.sentence)
         if one.restarts:
             says.append(f" ({one.restarted})", style="dim")
+        if one.jobs:
+            says.append(f"\n{one.jobs}", style="dim")
         for what in filter(None, (one.do, one.expiring)):
             says.append(f"\ndo: {what}", style="italic")
         grid.add_row(one.party, Text(one.phase, style=_COLOURS.get(one.phase, "cyan")), bar, says)
@@ -102,7 +105,8 @@ class Watch:
         for one in () if self._quiet else observations:
             # The sentence of a run changes with every step: each tenth is enough, until it stalls.
             tenth = f"{one.stands} {int(10 * (one.progress or 0.0))}"
-            line = f"{one.phase}: {tenth if one.phase == 'running' else one.says}"
+            states = [job.state for job in one.own.queue] if one.own else []
+            line = f"{one.phase}: {tenth if one.phase == 'running' else one.says} {states}"
             if self._shown.get(one.party) != line:
                 self._shown[one.party] = line
                 print("\n".join(lines([one], {})), flush=True)

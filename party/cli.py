@@ -7,9 +7,9 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ import typer
 
 from party.agreement.hosts import Address, Hosts, load_hosts
 from party.agreement.job import PARTIES, Holder, Job, Party, load_job
+from party.agreement.queue import load_queue
 from party.approval import Permit, permitted
 from party.approval.receipt import Statement
 from party.channel import listen as bind
@@ -40,6 +41,7 @@ from party.reporting.documents import (
     remove_results,
 )
 from party.reporting.expiry import Expiry
+from party.reporting.queue import Queue, ended
 from party.reporting.status import Log, Status
 from party.runtime import Assignment, Name, Outcome, default_cache, train
 
@@ -66,7 +68,7 @@ app = typer.Typer(
 class Options:
     """What the command line says, before any of it is checked."""
 
-    job: Path
+    jobs: list[Path]
     config: Path
     keys: Path
     output: Path
@@ -86,9 +88,26 @@ class Options:
     label_key: Path | None = None
     start: Path | None = None
 
+    def of(self, job: Job, output: Path) -> Options:
+        """For one job of several: each has its own files and approvals."""
+        return replace(
+            self,
+            output=output,
+            checkpoints=None if self.checkpoints is None else self.checkpoints / job.name,
+            approvals=None if self.approvals is None else self.approvals / job.name,
+        )
+
 
 JobOption = Annotated[
     Path, typer.Option("--job", help="The job, the same file for all.", show_default=False)
+]
+JobsOption = Annotated[
+    list[Path],
+    typer.Option(
+        "--job",
+        help="The job, the same file for all; several are done one after the other.",
+        show_default=False,
+    ),
 ]
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="The hosts map, config.json.", show_default=False)
@@ -161,7 +180,7 @@ def _holder(party: Party, summary: str) -> None:
 
     @app.command(party, help=summary)
     def command(
-        job: JobOption,
+        job: JobsOption,
         config: ConfigOption,
         keys: KeysOption,
         output: OutputOption,
@@ -211,7 +230,7 @@ _holder("bob", "Hold the labels.")
 
 @app.command()
 def server(
-    job: JobOption,
+    job: JobsOption,
     config: ConfigOption,
     keys: KeysOption,
     output: OutputOption,
@@ -314,24 +333,28 @@ def play(party: Party, options: Options) -> None:
     log = Log(party)
     if not unswapped:
         log.say(_SWAPS)
-    job = load_job(options.job)
+    jobs = load_queue(options.jobs)
+    if len(jobs) > 1 and options.runtime == "tensorflow":
+        what = "the tensorflow runtime does one job, and there are several"
+        raise InputError(what, "--runtime", "leave it out, or give one --job")
     hosts = load_hosts(options.config)
     listen = _address(options.listen, "--listen") or hosts[PARTIES.index(party)]
     probe = _address(options.status, "--status")
+    place = _Place(hosts, listen, log)
     with files.owned(options.output, "party"):
-        if options.stay and (former := _finished(options.output, job)) is not None:
+        if len(jobs) > 1:
+            _do_all(party, options, Queue(options.output, jobs, party), place, probe)
+            return
+        (job,) = jobs
+        if options.stay and (former := ended(options.output, job)) is not None:
             with _probed(probe, lambda: former, {}):
                 log.say(_ENDED[former.phase], ended=former.updated)
                 _stay()
             return
         status = Status(options.output, job, party, log)
-        status.watch_certificate(Expiry(options.keys))
-        remove_results(options.output)
-        traffic: dict[str, int] = {}
-        with _probed(probe, status.snapshot, traffic):
+        with _probed(probe, status.snapshot, place.traffic):
             try:
-                with _told(status):
-                    _do(party, options, job, hosts, listen, status, log, traffic)
+                _do(party, options, job, place, status)
             except WrongModelError:
                 if not options.stay:
                     raise
@@ -339,19 +362,73 @@ def play(party: Party, options: Options) -> None:
                 _stay()
 
 
-def _do(
-    party: Party,
-    options: Options,
-    job: Job,
-    hosts: Hosts,
-    listen: Address,
-    status: Status,
-    log: Log,
-    traffic: dict[str, int],
+@dataclass(frozen=True)
+class _Place:
+    """What a party has whatever its job.
+
+    Attributes:
+        queue: the jobs that it does one after the other; empty where there is one.
+        unread: those of them whose tables are to be looked at before the first begins.
+        begun_s: age of the process when the party came to the job at hand.
+    """
+
+    hosts: Hosts
+    listen: Address
+    log: Log
+    traffic: dict[str, int] = field(default_factory=dict)
+    queue: tuple[Job, ...] = ()
+    unread: tuple[Job, ...] = ()
+    begun_s: float = 0.0
+
+
+def _do_all(
+    party: Party, options: Options, queue: Queue, place: _Place, probe: Address | None
 ) -> None:
-    started_s = result.process_age_s()
+    """Several jobs, each in a directory of its own, from the first that is not done. One that fails
+    ends the party, as a single one does."""
+    log, failed = place.log, queue.snapshot().phase == "failed"
+    with _probed(probe, queue.snapshot, place.traffic):
+        for job in queue.jobs:
+            if job not in queue.left:
+                log.say(f"the job {job.name!r} was done before")
+        if failed and options.stay:
+            log.say(_ENDED["failed"], job=queue.left[0].name)
+        try:
+            for n, job in enumerate(() if failed and options.stay else queue.left):
+                log.job = job.name
+                place.traffic.clear()
+                own = options.of(job, queue.directory(job))
+                with files.owned(own.output, "party"):
+                    status = Status(own.output, job, party, log, queue.show)
+                    queue.follow(status.snapshot)
+                    here = replace(
+                        place,
+                        queue=queue.jobs,
+                        unread=() if n else queue.left[1:],
+                        begun_s=result.process_age_s() if n else 0.0,
+                    )
+                    _do(party, own, job, here, status)
+        except WrongModelError:
+            if not options.stay:
+                raise
+        if options.stay:
+            _stay()
+
+
+def _do(party: Party, options: Options, job: Job, place: _Place, status: Status) -> None:
+    status.watch_certificate(Expiry(options.keys))
+    remove_results(options.output)
+    with _told(status):
+        _train(party, options, job, place, status)
+
+
+def _train(party: Party, options: Options, job: Job, place: _Place, status: Status) -> None:
+    log, traffic = place.log, place.traffic
+    started_s = result.process_age_s() - place.begun_s
     store = _store(party, options, job, log)
-    keys, table, identifiers, kept, permit, table_s = _ready(party, options, job, status, store)
+    keys, table, identifiers, kept, permit, table_s = _ready(
+        party, options, job, status, store, place.unread
+    )
     trained = table is not None and kept is None
     doubts = result.doubts(job, party, table) if trained and table is not None else job.doubts
     if table is not None and table.notice is not None:
@@ -366,11 +443,11 @@ def _do(
         Assignment(
             job=job,
             party=party,
-            hosts=hosts,
+            hosts=place.hosts,
             keys=keys,
             table=table,
             identifiers=identifiers,
-            listen=listen,
+            listen=place.listen,
             cache=options.cache or default_cache(),
             wait_s=options.wait,
             time_limit_s=options.time_limit,
@@ -381,6 +458,7 @@ def _do(
             checkpoint_every_s=options.checkpoint_every,
             rejoin_s=options.rejoin_limit,
             kept=kept,
+            queue=place.queue,
         ),
     )
     job = outcome.job or job  # with the number of rows that an alignment has found
@@ -417,10 +495,11 @@ def _do(
         path = result.write_shares(options.output, job, outcome.kept, outcome.plan_digest)
         log.say("nobody gets the model: this party's shares of it are written", path=str(path))
     table_bytes = 0 if table is None else table.matrix.nbytes
-    report = _write_report(options, party, job, outcome, traffic, table_bytes, part)
+    report = _write_report(options, party, job, outcome, place, table_bytes, part)
     _write_receipt(options, party, job, outcome, permit, report)
-    store.clear()
+    # In this order: who is killed between the two is done, and does not look for the others.
     status.enter("done", "done", step=outcome.steps or job.steps, epoch=job.epochs)
+    store.clear()
     if outcome.opened and sys.stdout.isatty():
         # Only for eyes: whatever collects the output of processes is not to have the model.
         model = result.read_model(options.output)
@@ -445,25 +524,30 @@ def _store(party: Party, options: Options, job: Job, log: Log) -> Store:
 
 
 def _ready(
-    party: Party, options: Options, job: Job, status: Status, store: Store
+    party: Party, options: Options, job: Job, status: Status, store: Store, later: Sequence[Job]
 ) -> tuple[Keys, Table | None, Identifiers | None, KeptModel | None, Permit, float]:
     """The party's keys, table, identifiers, part of a model to open, and permit, and how long it
     took to read them.
 
-    A party that stays looks again until all are as they must be: on Kubernetes, Secrets may come
-    after the pod, and are mended under it.
+    The table must fit the ``later`` jobs of a queue too: nobody is to learn after hours that it
+    does not. A party that stays looks again until all are as they must be: on Kubernetes, Secrets
+    may come after the pod, and are mended under it.
     """
     said: str | None = None
     while True:
         begin = time.monotonic()
         try:
-            keys = load_keys(options.keys, job.name, party, pins=job.identities)
+            keys = load_keys(options.keys, job.domain, party, pins=job.identities)
             table = identifiers = kept = None
             if job.kept is not None:
                 kept = _kept_models(party, options).take(job.kept)
                 kept.see_to_fit(job, party)
             elif job.result == "kept":
                 _kept_models(party, options)  # before any work is done
+            if options.table is not None:
+                for one in later:
+                    if one.kept is None:
+                        _load(options, one, party, status)
             if kept is None and options.table is not None:
                 table, identifiers = _load(options, job, party, status)
             elif kept is None and party in job.holders:
@@ -515,7 +599,7 @@ def _write_report(
     party: Party,
     job: Job,
     outcome: Outcome,
-    traffic: dict[str, int],
+    place: _Place,
     table_bytes: int,
     kept: Kept | None,
 ) -> Path:
@@ -527,9 +611,9 @@ def _write_report(
         protocol=job.protocol,
         runtime=options.runtime,
         versions=versions(),
-        times=outcome.times.also(whole_s=result.process_age_s()),
+        times=outcome.times.also(whole_s=result.process_age_s() - place.begun_s),
         steps=outcome.steps or None,
-        traffic=Traffic.model_validate(traffic) if traffic else None,
+        traffic=Traffic.model_validate(place.traffic) if place.traffic else None,
         peak_bytes=result.peak_bytes(),
         table_bytes=table_bytes,
         peer_keys={party: key for party, (key, _) in outcome.peers.items()},
@@ -571,18 +655,6 @@ def _address(text: str | None, option: str) -> Address | None:
         return Address.parse(text)
     except ValueError as error:
         raise InputError(f"{text[:80]!r} {error}", option, "write it as host:port") from None
-
-
-def _finished(output: Path, job: Job) -> StatusDocument | None:
-    """The status of a former run of the same job after which there is nothing left to do: it is
-    done, or its model was none, which another run would find again."""
-    try:
-        status = StatusDocument.read(output)
-    except KitError:
-        return None
-    if status is None or status.job != job.digest:
-        return None
-    return status if status.phase == "done" or status.final else None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from deployer.cluster.client import Change, Object
 from deployer.cluster.secrets import TABLE_DIGEST, secret_of
 from deployer.cluster.target import Place, Target
 from deployer.manifests.values import VERSION, Values
-from party.agreement.job import PARTIES
+from party.agreement.job import PARTIES, Job
 from party.approval import approval_file, salt_file
 from party.approval.approval import salt_in
 from party.approval.envelope import read
@@ -19,7 +19,8 @@ from party.process.errors import InputError
 
 def approvals_secrets(target: Target, directory: Path) -> list[tuple[Place, Object]]:
     """For each party that is here, the Secret of its approvals: those of all three, and its own
-    salt, which is nobody else's.
+    salt, which is nobody else's. Of several jobs each has a Secret, and in the directory one of its
+    own, of its name.
 
     Raises InputError for approvals that its pod would refuse: see ``check_approvals``.
     """
@@ -31,28 +32,30 @@ def approvals_secrets(target: Target, directory: Path) -> list[tuple[Place, Obje
         )
     made = []
     for place in target.places:
-        wanted = [approval_file(directory, party) for party in PARTIES]
-        wanted.append(salt_file(directory, place.party))
-        files = {file.name: read(file) for file in wanted if file.exists()}
-        check_approvals(place, target.values, files, directory)
-        made.append((place, secret_of(place, place.approvals_secret, "Opaque", files)))
+        for job, name in zip(target.jobs, place.approvals_secrets, strict=True):
+            own = directory / job.name if place.queue else directory
+            wanted = [approval_file(own, party) for party in PARTIES]
+            wanted.append(salt_file(own, place.party))
+            files = {file.name: read(file) for file in wanted if file.exists()}
+            check_approvals(place, job, target.values, files, own)
+            made.append((place, secret_of(place, name, "Opaque", files)))
     return made
 
 
 def check_approvals(
-    place: Place, values: Values, files: Mapping[str, bytes], directory: Path
+    place: Place, job: Job, values: Values, files: Mapping[str, bytes], directory: Path
 ) -> str:
-    """Check a party's approvals, by the names of their files, as its pod does, but for how often
-    they were used, which its ledger knows; returns until when all of them hold.
+    """Check a party's approvals of a job, by the names of their files, as its pod does, but for how
+    often they were used, which its ledger knows; returns until when all of them hold.
 
     Raises InputError for the first that is missing, another's, for another job, image, version or
     table than is there, or expired.
     """
     image = values.image.digest or None
-    approvals, _ = checked_approvals(values.job, files, directory, VERSION, image)
+    approvals, _ = checked_approvals(job, files, directory, VERSION, image)
     check_expiry(approvals)
     own, file = approvals[place.party], salt_file(directory, place.party)
-    if place.party in values.job.holders:
+    if place.party in job.holders:
         if file.name not in files:
             hint = "put the file that deployer approve made beside the approval"
             raise InputError(f"the salt of {place.party}'s commitment is missing", str(file), hint)

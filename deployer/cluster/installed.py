@@ -87,6 +87,16 @@ def is_of(name: str, one: Object | None) -> bool:
     return labels.get(OURS) == "tfe-kit" and labels.get(_INSTANCE) == name
 
 
+def jobs_in(config: Object | None) -> tuple[Job, ...]:
+    """The jobs in a party's ConfigMap, in their order; none where one cannot be read."""
+    try:
+        data = (config or {})["data"]
+        names = [f"job-{n}.yaml" for n in range(1, len(data) + 1) if f"job-{n}.yaml" in data]
+        return tuple(parse_job(data[name], "") for name in names or ["job.yaml"])
+    except (InputError, KeyError, TypeError):
+        return ()
+
+
 @dataclass(frozen=True)
 class _Found:
     """A party's objects, as they are in a cluster; at least one of the two is there."""
@@ -96,12 +106,9 @@ class _Found:
     config: Object | None
 
     @property
-    def job(self) -> Job | None:
-        """What is installed; None for what this version cannot read."""
-        try:
-            return parse_job((self.config or {})["data"]["job.yaml"], "")
-        except (InputError, KeyError, TypeError):
-            return None
+    def jobs(self) -> tuple[Job, ...]:
+        """What is installed, in its order; nothing for what this version cannot read."""
+        return jobs_in(self.config)
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -134,9 +141,8 @@ class _Search:
                 self.elsewhere[party] = addresses[party]
             if party in self.clusters and party not in self.elsewhere:
                 places.append(self.place(party, found.get(party), namespace or self.namespace))
-        jobs = [one.job for one in found.values() if one.job is not None]
-        job = jobs[0] if jobs else None
-        return Release(self.name, self.namespace, tuple(places), self.elsewhere, job, bool(found))
+        jobs = next((one.jobs for one in found.values() if one.jobs), ())
+        return Release(self.name, self.namespace, tuple(places), self.elsewhere, jobs, bool(found))
 
     def look(self, party: str, cluster: Cluster, namespace: str) -> _Found | None:
         """A party's objects in a namespace, if they are there and this release's."""
@@ -160,7 +166,7 @@ class _Search:
     def place(self, party: Party, found: _Found | None, namespace: str) -> Place:
         name = f"{self.name}-{party}"
         owner = {} if found is None else found.owner or {}
-        job = None if found is None else found.job
+        jobs = () if found is None else found.jobs
         volumes = owner.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", [])
         named = {volume["name"]: volume for volume in volumes}
         sources = named.get("table", {}).get("projected", {}).get("sources", [])
@@ -172,7 +178,8 @@ class _Search:
             cluster=self.clusters[party],
             namespace=namespace if found is None else found.namespace,
             name=name,
-            job="" if job is None else job.digest,
+            job=" ".join(job.digest for job in jobs),
+            queue=tuple(job.name for job in jobs) if len(jobs) > 1 else (),
             keys_secret=_keys_secret(named.get("keys", {})) or f"{name}-keys",
             table_secrets=() if party == "server" or claim else tables or usual,
             table_claim=claim,

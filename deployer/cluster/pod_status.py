@@ -107,6 +107,21 @@ class Observation:
         return self.says
 
     @property
+    def jobs(self) -> str:
+        """How far each of several jobs is, and for how long; empty where there is one."""
+        own = self.own
+        if own is None or not own.queue:
+            return ""
+        said = []
+        for one in own.queue:
+            words = f"{one.name} {one.state}"
+            if one.since is not None:
+                age = duration(max(0.0, since_s(own, one.since, self.age_s)))
+                words += f" for {age}" if one.state == "running" else f" {age} ago"
+            said.append(words)
+        return f"jobs: {', '.join(said)}"
+
+    @property
     def progress(self) -> float | None:
         """Steps done, of all, between 0 and 1."""
         if self.own is None or self.own.steps < 1:
@@ -258,7 +273,8 @@ def _own_words(place: Place) -> tuple[str, str, str, StatusDocument | None, floa
         return STARTING, "its pod runs and does not say anything yet", "", None, None
     if status is None:
         return STARTING, "its pod runs and has not begun with the job", "", None, None
-    if place.job and status.job != place.job:
+    running = " ".join(one.job for one in status.queue) or status.job
+    if place.job and running != place.job:
         says, do = "its pod has not begun with the job that is installed", ""
         if place.of_values:
             says = "its pod runs another job than the values have"

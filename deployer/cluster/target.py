@@ -72,6 +72,12 @@ PartyOption = Annotated[
         show_default=False,
     ),
 ]
+JobNameOption = Annotated[
+    str,
+    typer.Option(
+        "--job", metavar="JOB", help="Which job, where there are several.", show_default=False
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
@@ -89,7 +95,9 @@ class Place:
             for the third server, nor where the table is on a volume.
         table_claim: the claim of the volume with its table; empty where it is in Secrets.
         labels: of all of its objects.
-        job: the digest of the job that it is to run; empty where that is not known.
+        job: the digest of the job that it is to run, of several all with blanks between them;
+            empty where that is not known.
+        queue: of several jobs the names, in their order.
         of_values: whether that job is the values' own, rather than the one that is installed.
     """
 
@@ -103,6 +111,7 @@ class Place:
     table_claim: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     of_values: bool = True
+    queue: tuple[str, ...] = ()
 
     @property
     def pod(self) -> str:
@@ -110,9 +119,11 @@ class Place:
         return f"{self.name}-0"
 
     @property
-    def approvals_secret(self) -> str:
-        """The Secret in which its pod looks for approvals."""
-        return f"{self.name}-approvals"
+    def approvals_secrets(self) -> tuple[str, ...]:
+        """The Secrets in which its pod looks for approvals: one, or one for each of several jobs,
+        in their order."""
+        usual = f"{self.name}-approvals"
+        return tuple(f"{usual}-{job}" for job in self.queue) or (usual,)
 
     @property
     def checkpoint_secret(self) -> str:
@@ -134,7 +145,7 @@ class Release:
         namespace: that of the parties that have none of their own, and of the demo.
         places: its parties that are installed, or to be, in clusters of the operator's.
         elsewhere: the other parties, and the addresses at which these reach them.
-        job: what they train; None if that cannot be known.
+        jobs: what they train, one after the other; none if that cannot be known.
         found: False if it was looked for in its clusters and nothing of it is there.
     """
 
@@ -142,8 +153,21 @@ class Release:
     namespace: str
     places: tuple[Place, ...]
     elsewhere: dict[str, str]
-    job: Job | None
+    jobs: tuple[Job, ...]
     found: bool
+
+    def job(self, name: str = "") -> Job:
+        """The job of a name; the only one without. Raises InputError if there is none, or where
+        there are several and none is named."""
+        if not self.jobs:
+            raise InputError("the job that is installed cannot be read", hint="name the --values")
+        names = ", ".join(job.name for job in self.jobs)
+        if not name and len(self.jobs) > 1:
+            raise InputError("there are several jobs", "--job", f"name one of {names}")
+        for job in self.jobs:
+            if job.name == (name or self.jobs[0].name):
+                return job
+        raise InputError(f"there is no job {name!r}", "--job", f"there are {names}")
 
     def place(self, party: str) -> Place:
         """Where a party is. Raises InputError if it is not installed here."""
@@ -193,28 +217,29 @@ def find(
         values = load_values(files or (), overrides)
         facts = Facts(values)
     places = tuple(
-        place_of(placed, clusters[placed.role], values.job.digest)
+        place_of(placed, clusters[placed.role], values.queue)
         for placed in facts.enabled
         if placed.role in wanted
     )
     elsewhere = {
         placed.role: placed.address for placed in facts.parties if not placed.settings["enabled"]
     }
-    return Target(facts.name, facts.namespace, places, elsewhere, values.job, True, values)
+    return Target(facts.name, facts.namespace, places, elsewhere, values.queue, True, values)
 
 
-def place_of(placed: Placed, cluster: Cluster, job: str = "") -> Place:
+def place_of(placed: Placed, cluster: Cluster, jobs: Sequence[Job] = ()) -> Place:
     """A party's names in a cluster."""
     return Place(
         party=placed.role,  # type: ignore[arg-type]
         cluster=cluster,
         namespace=placed.namespace,
         name=placed.name,
-        job=job,
+        job=" ".join(job.digest for job in jobs),
         keys_secret=placed.keys_secret,
         table_secrets=tuple(placed.table_secrets),
         table_claim=placed.table_claim,
         labels=placed.labels,
+        queue=tuple(job.name for job in jobs) if len(jobs) > 1 else (),
     )
 
 

@@ -78,7 +78,7 @@ def copy_table(
         volume = _role(target, place).table_volume
         path = posixpath.join(_MOUNT, volume.path)
         receiver = ["python", "-m", "party.table.receiving"]
-        command = [*receiver, path, target.values.job.name, place.party, digest]
+        command = [*receiver, path, target.values.job.domain, place.party, digest]
         with place.cluster.converse(pod, place.namespace, command, _SILENCE_S) as talk:
             return _sent(talk, packing, digest, progress)
 

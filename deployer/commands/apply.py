@@ -59,6 +59,13 @@ class Restart:
     owner: Object
     why: list[str]
 
+    def keeps(self, seen: Observation) -> bool:
+        """Whether the party's run is still one that it is to do: the job is the same, or, of
+        several, stays in the list."""
+        jobs = self.place.job.split()
+        at_hand = seen.own is not None and len(jobs) > 1 and seen.own.job in jobs
+        return JOB not in self.why or at_hand
+
 
 def rehearse(target: Target, force: bool = False) -> list[Restart]:
     """Let the clusters check every object before one is changed: namespaces, rights, quotas,
@@ -107,13 +114,13 @@ def foretold(restarted: Sequence[Restart], places: Sequence[Place]) -> tuple[lis
     for restart in restarted:
         one = seen[restart.place.party]
         says = f"{one.party} starts again, for other {', '.join(restart.why)}"
-        if JOB not in restart.why and not (gone := lost_with_pod(restart.owner, one)):
+        if restart.keeps(one) and not (gone := lost_with_pod(restart.owner, one)):
             age = checkpoint_age(one) if one.phase in AT_WORK else ""
             says += f"; its run goes on from a checkpoint of {age} ago" if age else ""
-        elif JOB not in restart.why:
+        elif restart.keeps(one):
             lost.append(f"{one.party}: {gone}")
         told.append(says)
-    if any(JOB in restart.why for restart in restarted):
+    if any(not restart.keeps(seen[restart.place.party]) for restart in restarted):
         lost += [_at_work(one) for one in seen.values() if one.phase in AT_WORK]
     return told, lost
 

@@ -81,7 +81,7 @@ def new(
 
     Example: deployer certs new --job job.yaml --output keys
     """
-    make_all(load_job(job).name, output, days, authority_days)
+    make_all(load_job(job).domain, output, days, authority_days)
     print(f"made {output}: authority, {', '.join(PARTIES)}")
     print("give each party its own directory, and keep the authority's where no party is")
 
@@ -94,7 +94,7 @@ def authority(
 
     Example: deployer certs authority --job job.yaml --output authority
     """
-    made = make_authority(load_job(job).name, authority_days)
+    made = make_authority(load_job(job).domain, authority_days)
     with new_directory(output) as directory:
         write_files(directory, authority_files(made))
     print(f"made {output}: keep {AUTHORITY_KEY} to yourself, {AUTHORITY} is for everybody")
@@ -111,7 +111,7 @@ def request(
 
     Example: deployer certs request bob --job job.yaml --output keys
     """
-    _make_request(load_job(job).name, party, output)
+    _make_request(load_job(job).domain, party, output)
 
 
 @app.command()
@@ -255,7 +255,7 @@ def put(
     target = find(values, name, namespace, context, [party])
     place = target.place(party)
     job = target.values.job
-    change = put_keys(place, directory, job.name, force, job.identities)
+    change = put_keys(place, directory, job.domain, force, job.identities)
     print(f"Secret {place.keys_secret} in namespace {place.namespace}, {place.cluster}: {change}")
 
 

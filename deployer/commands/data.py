@@ -22,6 +22,7 @@ from deployer.cli import new_app
 from deployer.cluster import secrets
 from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
 from deployer.cluster.volume import copy_table
+from deployer.manifests.values import Values
 from party.agreement.columns import CategoryColumn, ColumnSchema
 from party.agreement.job import Job, load_job
 from party.agreement.limits import LIMIT
@@ -188,6 +189,7 @@ def put_command(
         what = f"{party}'s table is on a volume, claim {place.table_claim}"
         raise InputError(what, "the values", hint)
     manifest, parts = split(table_file, target.values.job, party, _notice)
+    _fit_all(table_file, target.values, party)
     change = secrets.put_table(place, manifest, parts, force)
     names = f"Secret{'s' * (len(parts) != 1)} {', '.join(place.table_secrets[: len(parts)])}"
     print(f"{names} in namespace {place.namespace}, {place.cluster}: {change}")
@@ -220,7 +222,8 @@ def copy_command(
         raise InputError(f"{party}'s table is not on a volume", "the values", hint)
     job = target.values.job
     table = _fit(table_file, job, party, _notice)
-    packing = Packing(_taken(table_file, job, party), job.name, party.value)
+    _fit_all(table_file, target.values, party)
+    packing = Packing(_taken(table_file, job, party), job.domain, party.value)
     with console.transfer(f"{party}'s table") as progress:
         copied = copy_table(target, place, packing, table.digest, progress)
     what = "unchanged"
@@ -287,7 +290,7 @@ def split(
         InputError: the table does not fit the job.
     """
     table = _fit(path, job, party, notice)
-    manifest, parts = packed(_taken(path, job, party), job.name, party.value)
+    manifest, parts = packed(_taken(path, job, party), job.domain, party.value)
     if manifest.sha256 != table.digest:
         raise _changed(path)
     return manifest, parts
@@ -302,6 +305,12 @@ def _fit(path: Path, job: Job, party: Owner, notice: Callable[[str], None]) -> T
     if table.notice is not None:
         notice(table.notice)
     return table
+
+
+def _fit_all(path: Path, values: Values, party: Owner) -> None:
+    """Of several jobs, that the table fits each."""
+    for job in values.queue if values.jobs else ():
+        _fit(path, job, party, lambda text: None)
 
 
 def _taken(path: Path, job: Job, party: Owner) -> Iterator[bytes]:

@@ -83,7 +83,7 @@ def doomed(release: Release, whole: bool, volumes: bool, secrets: bool) -> list[
         table = _at(place, "v1", "PersistentVolumeClaim", f"{place.name}-table").found()
         if volumes and table is not None and is_of(release.name, table.one):
             found.append(table)
-        secret = (place.keys_secret, place.checkpoint_secret, place.approvals_secret)
+        secret = (place.keys_secret, place.checkpoint_secret, *place.approvals_secrets)
         named = (*secret, *place.table_secrets)
         own += [("Secret", name) for name in named if secrets]
         found += [there for kind, name in own if (there := _at(place, "v1", kind, name).found())]

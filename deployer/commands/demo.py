@@ -63,7 +63,7 @@ def give_back(places: Sequence[Place]) -> None:
 
 
 def _keys(places: Sequence[Place], job: Job) -> list[Object]:
-    authority = make_authority(job.name)
+    authority = make_authority(job.domain)
     return [
         _of_release(place, keys_secret(place, make_party(authority, place.party)))
         for place in places

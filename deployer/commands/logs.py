@@ -17,6 +17,7 @@ from deployer.cli import new_app
 from deployer.cluster.installed import locate
 from deployer.cluster.target import (
     ContextOption,
+    JobNameOption,
     NameOption,
     NamespaceOption,
     PartyOption,
@@ -36,6 +37,7 @@ def logs(
     namespace: NamespaceOption = "",
     context: ContextOption = None,
     party: PartyOption = None,
+    job_name: JobNameOption = "",
     follow: Annotated[
         bool, typer.Option("--follow", help="Go on with what is written from now on.")
     ] = False,
@@ -58,13 +60,16 @@ def logs(
     """
     release = locate(values, name, namespace, context, party)
     check_there(release)
+    if job_name:
+        release.job(job_name)
+    only = job_name if len(release.jobs) > 1 else ""
     places = release.places
     if not follow:
         missing: list[KitError] = []
         written: list[Iterator[_Line]] = []
         for place in places:
             try:
-                written.append(_timed(place, list(_lines(place, False, previous, tail))))
+                written.append(_timed(place, list(_lines(place, False, previous, tail, only))))
             except KitError as error:
                 missing.append(error)
         for moment in heapq.merge(*written, key=lambda one: one.time):
@@ -76,7 +81,7 @@ def logs(
     threads = [
         Thread(
             target=_follow,
-            args=(place, previous, tail, len(places) > 1),
+            args=(place, previous, tail, only, len(places) > 1),
             daemon=True,
             name=place.pod,
         )
@@ -88,12 +93,13 @@ def logs(
         thread.join()
 
 
-def _lines(place: Place, follow: bool, previous: bool, tail: int | None) -> Iterator[str]:
+def _lines(place: Place, follow: bool, previous: bool, tail: int | None, job: str) -> Iterator[str]:
     if place.cluster.read("v1", "Pod", place.pod, place.namespace) is None:
         raise InputError(
             f"{place.party} has no pod", f"namespace {place.namespace}", "see deployer status"
         )
-    return place.cluster.logs(place.pod, place.namespace, follow, previous, tail)
+    lines = place.cluster.logs(place.pod, place.namespace, follow, previous, tail)
+    return (line for line in lines if not job or f'"job": {json.dumps(job)}' in line)
 
 
 @dataclass(frozen=True)
@@ -120,8 +126,8 @@ def _show(place: Place, lines: Iterator[str], named: bool) -> None:
         sys.stdout.flush()
 
 
-def _follow(place: Place, previous: bool, tail: int | None, named: bool) -> None:
+def _follow(place: Place, previous: bool, tail: int | None, job: str, named: bool) -> None:
     try:
-        _show(place, _lines(place, True, previous, tail), named)
+        _show(place, _lines(place, True, previous, tail, job), named)
     except KitError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ from deployer.cluster.installed import locate
 from deployer.cluster.target import (
     OUTPUT,
     ContextOption,
+    JobNameOption,
     JsonOption,
     NameOption,
     NamespaceOption,
@@ -25,20 +26,28 @@ from deployer.cluster.target import (
     ValuesOption,
 )
 from deployer.commands.status import check_there
+from party.agreement.job import Job
 from party.process.errors import AS_JSON, ErrorDocument, InputError, JobError
 
 app = new_app()
 
 
-def model_of(place: Place) -> dict[str, Any]:
-    """The model that a party got.
+def model_of(place: Place, job: str = "") -> dict[str, Any]:
+    """The model that a party got; of several jobs, by that one.
 
     Raises JobError while there is none, or if it cannot be had from the pod.
     """
     where = f"pod {place.pod}, namespace {place.namespace}, {place.cluster}"
     if place.cluster.read("v1", "Pod", place.pod, place.namespace) is None:
         raise JobError(f"{place.party} has no pod", where, "see deployer status")
-    command = ["env", f"{AS_JSON}=1", "party", "result", "--output", OUTPUT]
+    command = [
+        "env",
+        f"{AS_JSON}=1",
+        "party",
+        "result",
+        "--output",
+        f"{OUTPUT}/{job}" if job else OUTPUT,
+    ]
     ran = place.cluster.execute(place.pod, place.namespace, command, timeout_s=60)
     if ran.exit_code != 0:
         told = ErrorDocument.in_text(ran.stderr)
@@ -50,16 +59,14 @@ def model_of(place: Place) -> dict[str, Any]:
         raise JobError("the result is damaged", where) from None
 
 
-def receiver(release: Release, only: Sequence[str] | None) -> Place:
+def receiver(release: Release, only: Sequence[str] | None, job: Job) -> Place:
     """Where to get the model: at the first party that receives one and is here, of those named.
 
     Raises InputError if there is none.
     """
-    if release.job is None:
-        raise InputError("the job that is installed cannot be read", hint="name the --values")
-    receivers = [one for one in release.job.receivers if not only or one in only]
+    receivers = [one for one in job.receivers if not only or one in only]
     if not receivers:
-        who = " and ".join(release.job.receivers) or "nobody: each party keeps its shares"
+        who = " and ".join(job.receivers) or "nobody: each party keeps its shares"
         raise InputError("no model is to be had there", "--party", f"the job gives it to {who}")
     here = [place for place in release.places if place.party in receivers]
     return here[0] if here else release.place(receivers[0])
@@ -72,6 +79,7 @@ def result(
     namespace: NamespaceOption = "",
     context: ContextOption = None,
     party: PartyOption = None,
+    job_name: JobNameOption = "",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write the model to this file, for the owner alone."),
@@ -80,7 +88,8 @@ def result(
 ) -> None:
     """Show the model's weights, or write the whole model as JSON.
 
-    Where several parties receive it, that of the first one here; --party chooses.
+    Where several parties receive it, that of the first one here; --party chooses. Of several jobs,
+    --job names one.
 
     Examples:
 
@@ -90,9 +99,10 @@ def result(
     """
     release = locate(values, name, namespace, context, [])
     check_there(release)
-    place = receiver(release, party)
+    job = release.job(job_name)
+    place = receiver(release, party, job)
     try:
-        model = model_of(place)
+        model = model_of(place, job.name if place.queue else "")
     except NotAllowedError as error:
         what = f"the model is {place.party}'s, and only who may enter its pod gets it"
         raise InputError(what, error.where, f"ask who runs {place.party}") from None
@@ -100,8 +110,7 @@ def result(
         from party.process.files import replace_json
 
         replace_json(output, model)
-        assert release.job is not None
-        print(f"{output}: the model of the job {release.job.name!r}")
+        print(f"{output}: the model of the job {job.name!r}")
     elif as_json:
         console.print_json(model)
     elif console.on_terminal():

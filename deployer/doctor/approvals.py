@@ -9,6 +9,7 @@ from deployer.cluster.approvals import check_approvals
 from deployer.cluster.secrets import files_of
 from deployer.cluster.target import Place, Target
 from deployer.doctor.check import Check, Outcome
+from party.agreement.job import Job
 from party.process.errors import InputError, KitError
 
 
@@ -16,15 +17,20 @@ def of_approvals(place: Place, target: Target) -> Iterator[Check]:
     """Of all three, for this job, image and table, and not expired."""
     if not target.facts.approvals:
         return
+    for job, name in zip(target.jobs, place.approvals_secrets, strict=True):
+        yield from _of_job(place, target, job, name)
+
+
+def _of_job(place: Place, target: Target, job: Job, name: str) -> Iterator[Check]:
     put = f"deployer apply --party {place.party} --approvals DIR"
     try:
-        secret = place.cluster.read("v1", "Secret", place.approvals_secret, place.namespace)
+        secret = place.cluster.read("v1", "Secret", name, place.namespace)
         if secret is None:
-            says = f"there is no Secret {place.approvals_secret} in namespace {place.namespace}"
+            says = f"there is no Secret {name} in namespace {place.namespace}"
             yield Check(place.party, "approvals", Outcome.WRONG, says, put)
             return
-        where = Path(f"Secret {place.approvals_secret}")
-        expires = check_approvals(place, target.values, files_of(secret), where)
+        where = Path(f"Secret {name}")
+        expires = check_approvals(place, job, target.values, files_of(secret), where)
     except InputError as error:
         yield Check.of_error(place.party, "approvals", error, put)
     except KitError as error:

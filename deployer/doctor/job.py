@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from deployer.cluster.installed import jobs_in
 from deployer.cluster.target import Place, Target
 from deployer.doctor.check import Check, Outcome
-from party.agreement.job import parse_job
-from party.process.errors import InputError, KitError
+from party.process.errors import KitError
 
 
 def of_job(place: Place, target: Target) -> Iterator[Check]:
@@ -21,13 +21,15 @@ def of_job(place: Place, target: Target) -> Iterator[Check]:
         do = "install it: deployer apply, or helm install"
         yield Check(place.party, "job", Outcome.UNKNOWN, "not installed yet", do)
         return
-    try:
-        digest = parse_job(config["data"]["job.yaml"], f"ConfigMap {place.name}").digest
-    except (InputError, KeyError, TypeError):
-        digest = ""
-    if digest != target.values.job.digest:
+    digests = [job.digest for job in jobs_in(config)]
+    if digests != [job.digest for job in target.jobs]:
         says = "the job that is installed is not the one in the values"
         do = "install the same job at all parties: deployer apply, or helm upgrade"
         yield Check(place.party, "job", Outcome.WRONG, says, do)
     else:
-        yield Check(place.party, "job", Outcome.OK, f"digest {digest[:16]}…")
+        yield Check(
+            place.party,
+            "job",
+            Outcome.OK,
+            ", ".join(f"digest {digest[:16]}…" for digest in digests),
+        )

@@ -111,4 +111,4 @@ def _checked_keys(place: Place, secret: Object, job: Job) -> Keys:
     for name in (AUTHORITY, CERTIFICATE, KEY):
         if name not in files:
             raise InputError(f"there is no {name} in it", str(where), "put all three files there")
-    return check_keys(files, where, job.name, place.party, pins=job.identities)
+    return check_keys(files, where, job.domain, place.party, pins=job.identities)

@@ -35,7 +35,7 @@ def of_table(place: Place, target: Target) -> Iterator[Check]:
         yield Check(place.party, "table", Outcome.WRONG, says, put)
         return
     try:
-        manifest = _checked_table(place, secrets, target.values.job.name)
+        manifest = _checked_table(place, secrets, target.values.job.domain)
     except InputError as error:
         yield Check.of_error(place.party, "table", error, put)
         return

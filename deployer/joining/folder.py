@@ -58,7 +58,7 @@ class Folder:
     ) -> Folder:
         """A new one: an authority, a key for approvals, a key by that authority, and the
         introduction. ``place`` is an address or a namespace. Without an invitation, it is one."""
-        authority, approver = make_authority(job.name), make_approver()
+        authority, approver = make_authority(job.domain), make_approver()
         keys = make_party(authority, party, PARTY_DAYS)
         terms = job.model_dump(mode="json", exclude_none=True)
         introduction = Introduction(

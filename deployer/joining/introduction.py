@@ -128,7 +128,7 @@ class Introduced:
         """The introduction in a text. Raises InputError where it was changed, or does not hold."""
         envelope = Envelope.parse(text, where)
         found = Introduction.of(envelope, where)
-        job_name = None if found.terms is None else _job_in(found, where).name
+        job_name = None if found.terms is None else _job_in(found, where).domain
         authority = _checked(found, job_name, where)
         return cls(found, envelope, where, Pin(authority=authority, approval=envelope.keyid))
 
@@ -146,7 +146,7 @@ class Introduced:
                 self.where,
                 f"let {self.party} join by the same file as the others, with a new folder",
             )
-        _checked(self.introduction, invitation.job().name, self.where)
+        _checked(self.introduction, invitation.job().domain, self.where)
 
     def check_time(self) -> None:
         """That an invitation can still be joined. Raises InputError."""

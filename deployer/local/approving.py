@@ -37,7 +37,7 @@ def approved(job: Job, private: Path, tables: dict[str, Path], output: Path, cac
     signers = {p: private_key(make_approver()[APPROVAL_KEY], "approval") for p in PARTIES}
     pins = {
         party: Pin(
-            key=load_keys(private / "keys" / party, job.name, party).key_digest,
+            key=load_keys(private / "keys" / party, job.domain, party).key_digest,
             approval=public_digest(signers[party]),
         )
         for party in PARTIES

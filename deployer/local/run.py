@@ -119,7 +119,7 @@ def run_local(
             (private / "keys").symlink_to(keys.absolute())
         if keys is None or not keys.exists():
             made = private / "keys" if keys is None else keys.absolute()
-            authority.make_all(job.name, made, days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
+            authority.make_all(job.domain, made, days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
         if approve:
             job = approved(job, private, tables, output, cache)
         text = write_yaml(job.model_dump(mode="json")).encode()

@@ -10,6 +10,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -19,7 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from deployer.cli import new_app
-from deployer.manifests.values import Values
+from deployer.manifests.values import QUEUED, Values
 from party.process.errors import InputError
 from party.process.exit import guarded
 
@@ -52,6 +53,7 @@ def values_schema() -> str:
         section["required"] = [
             key for key, of in section["properties"].items() if of.get("default", key) is not None
         ]
+    schema["properties"]["jobs"] |= {"items": _queued_job(schema["$defs"])}
     # Helm lays one solver's keys over the defaults, which are another's: ``kit.job`` parts them.
     batches, descent = schema["$defs"]["Training"], schema["$defs"].pop("Descent")
     batches["properties"] |= descent["properties"]
@@ -65,6 +67,25 @@ def values_schema() -> str:
     schema["$defs"]["Job"]["properties"]["features"]["uniqueItems"] = True
     schema = {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _queued_job(definitions: dict[str, Any]) -> dict[str, Any]:
+    """A job of a queue: no default is laid under its keys, so that a solver is one or the other."""
+    for name in ("Training", "Descent"):
+        definitions[f"Queued{name}"] = deepcopy(definitions[name])
+    definitions["QueuedTraining"]["properties"]["order_seed"]["exclusiveMaximum"] = 2**53
+    properties = {name: deepcopy(definitions["Job"]["properties"][name]) for name in QUEUED}
+    for own in properties.values():
+        own.pop("default", None)
+    properties["training"] = {
+        "anyOf": [{"$ref": f"#/$defs/Queued{name}"} for name in ("Training", "Descent")]
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": ["name"],
+        "additionalProperties": False,
+    }
 
 
 def values_table() -> str:

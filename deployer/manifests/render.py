@@ -22,7 +22,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from deployer.cli import new_app
-from deployer.manifests.values import Values, load_values
+from deployer.manifests.values import Values, load_values, queued
 from party.agreement.hosts import KEYS, Address
 from party.agreement.job import PARTIES
 from party.process.errors import InputError
@@ -122,10 +122,9 @@ class Facts:
     @cached_property
     def private_labels(self) -> str:
         """Whose labels the job keeps private: that pod looks for its label key in a Secret."""
-        job = self.values["job"]
-        if not job.get("privacy"):
+        if not any(job.get("privacy") for job in queued(self.values)):
             return ""
-        label = job["label"]
+        label = self.values["job"]["label"]
         return "alice" if isinstance(label, Mapping) and label.get("alice") else "bob"
 
     @cached_property
@@ -147,12 +146,26 @@ class Facts:
     @cached_property
     def settled(self) -> dict[str, Any]:
         """The values with name and namespace filled in, from which anybody gets the same facts."""
-        return self.values | {"name": self.name, "namespace": self.namespace}
+        settled = self.values | {"name": self.name, "namespace": self.namespace}
+        return settled if self.jobs else {key: of for key, of in settled.items() if key != "jobs"}
+
+    @cached_property
+    def jobs(self) -> list[str]:
+        """The names of the jobs of a queue; none where there is one job."""
+        return [job["name"] for job in self.values["jobs"]]
+
+    @cached_property
+    def job_files(self) -> dict[str, dict[str, Any]]:
+        """The job of each file that the parties are given, in their order."""
+        if not self.jobs:
+            return {"job.yaml": self.values["job"]}
+        return {f"job-{n}.yaml": job for n, job in enumerate(queued(self.values), 1)}
 
     @cached_property
     def checksum(self) -> str:
-        """Of the job and the hosts map, as texts."""
-        return _sha256(f"{pretty_json(self.values['job'])}\n{pretty_json(self.hosts)}")
+        """Of the jobs and the hosts map, as texts."""
+        texts = [*self.job_files.values(), self.hosts]
+        return _sha256("\n".join(pretty_json(text) for text in texts))
 
     def selector(self, component: str) -> dict[str, str]:
         """The labels that select a component's objects."""
@@ -324,6 +337,8 @@ def _render(template: str, facts: Facts, **more: Any) -> str:
         settled=facts.settled,
         checksum=facts.checksum,
         approvals=facts.approvals,
+        jobs=facts.jobs,
+        job_files=facts.job_files,
         private_labels=facts.private_labels,
         starting=facts.starting,
         selector=facts.selector,

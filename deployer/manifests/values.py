@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -31,7 +32,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import core_schema
 
 from party.agreement.hosts import Address
-from party.agreement.job import PARTIES, Descent, Job, Training
+from party.agreement.job import HOLDERS, PARTIES, Descent, Job, Training
 from party.agreement.yaml12 import Document, load_yaml, refused
 from party.process.errors import InputError, printable
 
@@ -503,6 +504,23 @@ DEMO_JOB = Job.model_validate(
 """The example's job, as in ``examples/fraud/job.yaml``."""
 
 
+QUEUED = (
+    "name",
+    "protocol",
+    "features",
+    "columns",
+    "model",
+    "training",
+    "result",
+    "evaluation",
+    "tls",
+    "statistics",
+    "privacy",
+)
+"""The keys of ``job`` that a job of a queue may have otherwise. What it has in common with the
+others is the table: rows, label, identifier; and whose keys are shown."""
+
+
 class Values(_Strict):
     """All values of a deployment."""
 
@@ -521,6 +539,12 @@ class Values(_Strict):
     job: Job = Field(
         default=DEMO_JOB,
         description="What is trained, the same at all parties: the job file, key by key.",
+    )
+    jobs: tuple[Object, ...] = Field(
+        default=(),
+        description="Several jobs, done one after the other: each is `job` with a `name` and other "
+        "keys of its own. `job` then says what they have in common, the columns of the tables and "
+        "the name in certificates, and is not itself done. Empty: `job` alone.",
     )
     demo: Demo = Demo()
     test: Test = Test()
@@ -558,15 +582,16 @@ class Values(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Values:
-        batches = self.job.batches_of
-        if batches is not None and batches.order_seed >= 2**53:
-            # helm reads every number as a 64-bit float and would round it without a word
-            raise ValueError("job.training.order_seed: must be less than 2**53")
-        if self.job.result == "kept" or self.job.kept is not None:
-            raise ValueError(
-                "job.result: a model is kept, and opened again, by parties that are started by "
-                "hand or by deployer run; on a cluster let somebody receive it"
-            )
+        for job in {self.job, *self.queue}:
+            batches = job.batches_of
+            if batches is not None and batches.order_seed >= 2**53:
+                # helm reads every number as a 64-bit float and would round it without a word
+                raise ValueError("job.training.order_seed: must be less than 2**53")
+            if job.result == "kept" or job.kept is not None:
+                raise ValueError(
+                    "job.result: a model is kept, and opened again, by parties that are started by "
+                    "hand or by deployer run; on a cluster let somebody receive it"
+                )
         if self.ports.party == self.ports.status:
             raise ValueError("ports: party and status are the same")
         if self.demo.enabled and self.certificates.cert_manager.issuer_ref.name:
@@ -603,6 +628,35 @@ class Values(_Strict):
                     "volume; set demo.enabled to false"
                 )
 
+    @cached_property
+    def queue(self) -> tuple[Job, ...]:
+        """What is done, in order: ``job``, or ``jobs``. Raises ValueError for wrong ones."""
+        if not self.jobs:
+            return (self.job,)
+        found: list[Job] = []
+        for n, written in enumerate(queued(self.document())):
+            for key in self.jobs[n].keys() - set(QUEUED):
+                says = f"is no key of a job of several; there are {', '.join(QUEUED)}"
+                raise ValueError(f"jobs.{n}.{key}: {says}")
+            if "name" not in self.jobs[n]:
+                raise ValueError(f"jobs.{n}.name: is missing")
+            try:
+                job = Job.model_validate_json(json.dumps(written))
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                path = ".".join(map(str, ("jobs", n, *first["loc"])))
+                raise ValueError(f"{path}: {first['msg'].removeprefix('Value error, ')}") from None
+            if job.name in [one.name for one in found]:
+                raise ValueError(f"jobs: two have the name {job.name!r}")
+            for holder in HOLDERS:
+                for column in set(job.features_of(holder)) - set(self.job.features_of(holder)):
+                    raise ValueError(
+                        f"jobs.{n}.features: {column!r} is not among the columns that job says "
+                        f"{holder}'s table has; name it in job.features too"
+                    )
+            found.append(job)
+        return tuple(found)
+
     def role(self, party: str) -> Role:
         """The values of one party."""
         role = getattr(self, party)
@@ -615,6 +669,14 @@ class Values(_Strict):
         # As it was written, since helm writes it so: of a key's long form only what is there.
         job = self.job.model_dump(mode="json", exclude_unset=True, exclude_none=True)
         return document | {"job": job}
+
+
+def queued(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The jobs of values, as they are written into job files: of ``job`` what a job does not have
+    otherwise, as the chart's ``kit.queue`` has it."""
+    job = document["job"]
+    domain = {"trust_domain": job.get("trust_domain") or job["name"]}
+    return [{**job, **one, **domain} for one in document["jobs"]] or [job]
 
 
 def load_values(paths: Sequence[Path] = (), overrides: Mapping[str, Any] | None = None) -> Values:

@@ -23,6 +23,26 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- include "kit.checkVolume" (list $values $party) -}}
 {{- end -}}
 {{- include "kit.checkJob" $values.job -}}
+{{- $names := list -}}
+{{- range $n, $job := include "kit.queue" (first .) | fromJsonArray -}}
+{{- if has $job.name $names -}}{{- fail (printf "jobs: two have the name %q" $job.name) -}}{{- end -}}
+{{- $names = append $names $job.name -}}
+{{- include "kit.checkJob" $job -}}
+{{- range $holder := list "alice" "bob" -}}
+{{- range $column := get (include "kit.features" $job | fromJson) $holder -}}
+{{- if not (has $column (get (include "kit.features" $values.job | fromJson) $holder)) -}}
+{{- fail (printf "jobs.%d.features: %q is not among the columns that job says %s's table has; name it in job.features too" $n $column $holder) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* The features of a job, by holder. */}}
+{{- define "kit.features" -}}
+{{- $features := .features -}}
+{{- if not (kindIs "map" $features) -}}{{- $features = dict "alice" $features -}}{{- end -}}
+{{- dict "alice" ($features.alice | default list) "bob" ($features.bob | default list) | toJson -}}
 {{- end }}
 
 {{/* An address in one spelling: an IPv6 one with all of its eight groups, without leading zeros. */}}

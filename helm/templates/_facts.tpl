@@ -131,7 +131,9 @@ imagePullSecrets:
 
 {{/* Whose labels the job keeps private: that pod looks for its label key in a Secret. */}}
 {{- define "kit.privateLabels" -}}
-{{- if .Values.job.privacy -}}
+{{- $private := list -}}
+{{- range include "kit.queue" . | fromJsonArray -}}{{- if .privacy -}}{{- $private = append $private .name -}}{{- end -}}{{- end -}}
+{{- if $private -}}
 {{- $label := .Values.job.label -}}
 {{- if not (kindIs "map" $label) -}}bob
 {{- else if $label.alice -}}alice
@@ -161,4 +163,30 @@ imagePullSecrets:
 {{- $job = omit $job "rows" -}}
 {{- end -}}
 {{- toPrettyJson $job -}}
+{{- end }}
+
+{{/* What is done, in order, as JSON: the job, or those of a queue, each with what it has otherwise. */}}
+{{- define "kit.queue" -}}
+{{- $common := include "kit.job" . | fromJson -}}
+{{- $jobs := list -}}
+{{- range $own := .Values.jobs -}}
+{{- $job := deepCopy $common -}}
+{{- range $key, $value := $own -}}{{- $_ := set $job $key $value -}}{{- end -}}
+{{- $_ := set $job "trust_domain" ($common.trust_domain | default $common.name) -}}
+{{- $jobs = append $jobs $job -}}
+{{- end -}}
+{{- $jobs | default (list $common) | toJson -}}
+{{- end }}
+
+{{/* The file of a job of these: (list $ number), from 0. */}}
+{{- define "kit.jobFile" -}}
+{{- if (first .).Values.jobs -}}job-{{ add1 (last .) }}.yaml{{- else -}}job.yaml{{- end -}}
+{{- end }}
+
+{{/* The jobs and the hosts map, as texts. */}}
+{{- define "kit.agreed" -}}
+{{- range include "kit.queue" . | fromJsonArray -}}
+{{ toPrettyJson . }}
+{{ end -}}
+{{- include "kit.hosts" . -}}
 {{- end }}

@@ -404,6 +404,11 @@ class Job(_Strict):
     privacy: Privacy | None = Field(
         default=None, description="keep single labels from whoever receives the model"
     )
+    trust_domain: Name | None = Field(
+        default=None,
+        description="whose keys and tables it takes: the name in the parties' certificates and in "
+        "their tables' manifests; left out, the job's own",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Job:
@@ -566,6 +571,11 @@ class Job(_Strict):
                 "kept: no row is looked at where a model is opened; take out evaluation and "
                 "statistics"
             )
+
+    @property
+    def domain(self) -> str:
+        """The trust domain of its identities, and the name that its tables are packed under."""
+        return self.trust_domain or self.name
 
     @property
     def label_privacy(self) -> LabelPrivacy | None:

@@ -123,7 +123,7 @@ class Statement(BaseModel):
 
     @property
     def job_name(self) -> str:
-        """The job's name, by the party's certificate."""
+        """The job's trust domain, by the party's certificate."""
         leaf = certificates_in(self.certificates.encode(), Path(_CERTIFICATES))[0]
         return "".join(identities_in(leaf)).removeprefix("spiffe://").partition("/")[0]
 
@@ -203,7 +203,7 @@ class Receipt:
             raise InputError(what, where, "give the job that was run")
         for party, statement in zip(PARTIES, self.statements, strict=True):
             broken = None
-            if statement.job_name != job.name:
+            if statement.job_name != job.domain:
                 broken = f"it is for {identity(statement.job_name, party)}"
             elif job.identities is not None:
                 digests = first.keys[party], first.authorities[party]

@@ -8,7 +8,16 @@ something is to be said before, those of ``exchange``. Its parts:
 
 from party.channel.agreement import PROTOCOL_VERSION, versions
 from party.channel.exchange import Messages, PeerError
-from party.channel.join import Joined, join
+from party.channel.join import AheadError, Joined, join
 from party.channel.sockets import listen
 
-__all__ = ["PROTOCOL_VERSION", "Joined", "Messages", "PeerError", "join", "listen", "versions"]
+__all__ = [
+    "PROTOCOL_VERSION",
+    "AheadError",
+    "Joined",
+    "Messages",
+    "PeerError",
+    "join",
+    "listen",
+    "versions",
+]

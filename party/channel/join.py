@@ -67,6 +67,10 @@ Report = Callable[[str, Sequence[Party]], None]
 begins with "waiting", or news."""
 
 
+class AheadError(JobError):
+    """A peer is at a later job of the queue: it has done this one, and will not come back to it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Joined:
     """Three parties that agree, until it is closed.
@@ -108,17 +112,20 @@ def join(
     wait_s: float,
     report: Report,
     reload: Reload = lambda _: None,
+    queue: Sequence[Job] = (),
 ) -> Joined:
     """Connect to both other parties and agree with them.
 
     ``listener`` is where higher parties find this one, see ``listen``; the third server needs none.
-    It is closed on return. ``reload`` is asked for new keys about once a second.
+    It is closed on return. ``reload`` is asked for new keys about once a second. ``queue`` are the
+    jobs that this party does one after the other, ``job`` among them: a peer that is at an earlier
+    one is waited for.
 
-    Raises JobError when the parties disagree, or when one is missing after ``wait_s`` seconds;
-    InputError when the keys are wrong.
+    Raises JobError when the parties disagree, or when one is missing after ``wait_s`` seconds, and
+    AheadError when one is at a later job of the queue; InputError when the keys are wrong.
     """
     own_hello = hello(job, party, plan_digest)
-    attempt = _Join(job, party, hosts, own_hello, keys, listener, report, reload)
+    attempt = _Join(job, party, hosts, own_hello, keys, listener, report, reload, queue)
     try:
         return attempt.run(wait_s)
     finally:
@@ -204,6 +211,7 @@ class _Join:
         listener: socket.socket | None,
         report: Report,
         reload: Reload,
+        queue: Sequence[Job],
     ) -> None:
         self.job, self.party, self.hosts = job, party, hosts
         self.hello, self.report, self.reload = own_hello, report, reload
@@ -226,6 +234,10 @@ class _Join:
         self.refusal_ends = 0.0
         self.told: set[Party] = set()
         self.left: dict[Party, float] = {}  # when it was last said that a party went away
+        at = [one.digest for one in queue].index(job.digest) if queue else 0
+        self.earlier = {one.digest: one.name for one in queue[:at]}
+        self.later = {one.digest: one.name for one in queue[at + 1 :]}
+        self.behind: dict[Party, str] = {}  # the earlier jobs that peers were last seen at
 
     # The loop.
 
@@ -337,7 +349,7 @@ class _Join:
         elif problem.ours_is_refused:
             whose = None
         else:
-            whose = party_of(problem.claim, self.job.name)
+            whose = party_of(problem.claim, self.job.domain)
             if whose not in self._expected(link):
                 return str(problem)
         if problem.ours_is_refused:
@@ -448,7 +460,7 @@ class _Join:
         if want is not Want.DONE:
             return
         name = link.connection.peer_identity()
-        party = party_of(name, self.job.name)
+        party = party_of(name, self.job.domain)
         expected = self._expected(link)
         if party is None or party not in expected:
             raise LinkError(
@@ -512,6 +524,8 @@ class _Join:
             theirs = checked_hello(message)
             if theirs is None or theirs["party"] != link.party:
                 raise LinkError("its hello is malformed")
+            if self._is_at_another_job(link, theirs):
+                return
             if unlike := difference(self.hello, theirs):
                 self._refuse(unlike, unlike.what)
                 return
@@ -519,6 +533,7 @@ class _Join:
             if link.dialled:
                 link.dialled.delay = _FIRST_RETRY_S
             self.mismatches.pop(link.party, None)
+            self.behind.pop(link.party, None)
             self._name_run()
         elif link.stage is _Stage.AGREED and (run := checked_ready(message)) is not None:
             link.ready = run
@@ -527,6 +542,30 @@ class _Join:
                 raise LinkError("it said ready too often")
         else:
             raise LinkError("it said what has no place here")
+
+    def _is_at_another_job(self, link: _Link, theirs: dict[str, Any]) -> bool:
+        """Whether a peer of the same software is at an earlier job of the queue: it will come to
+        this one, and is let go until then. Raises AheadError for one that is at a later job."""
+        same = ("protocol_version", "versions")
+        if link.party is None or any(theirs[name] != self.hello[name] for name in same):
+            return False
+        if (name := self.later.get(theirs["job"])) is not None:
+            raise AheadError(
+                f"{link.party} is at the job {name!r} and has done {self.job.name!r}, of which "
+                "this party has no result",
+                hint="give all three the same jobs in the same order; if they have them, remove "
+                f"the output of {self.job.name!r} and of all jobs behind it at all three, and "
+                "start again",
+                cause="refused",
+            )
+        if (name := self.earlier.get(theirs["job"])) is None:
+            return False
+        self.behind[link.party] = name
+        del self.peers[link.party]
+        if link.dialled is not None:
+            self._later(link.dialled, f"is still at the job {name!r}")
+        self._start_leaving(link)
+        return True
 
     def _name_run(self) -> None:
         """Say ready for the run of the three hellos at hand, if there are three."""
@@ -664,6 +703,8 @@ class _Join:
             own = self.hosts[PARTIES.index(self.party)]
             if party in self.peers:
                 where.append(f"{party} is connected, but waits for somebody itself")
+            elif party in self.behind:
+                where.append(f"{party} was last seen at the job {self.behind[party]!r}")
             elif dial is not None:
                 where.append(f"{party} at {dial.address}: {dial.problem}")
             elif (mismatch := self._mismatch_of(party)) is not None:
@@ -712,6 +753,9 @@ class _Join:
         awaited = self._awaited()
         since = time.monotonic() - _RECENT_S
         what = [one.words for one in self.mismatches.values() if one.seen > since]
+        what += [
+            f"{party} was last seen at the job {name!r}" for party, name in self.behind.items()
+        ]
         what = [f"waiting for {', '.join(awaited)} ({waited_s:.0f} s of {wait_s:.0f})", *what]
         self.report("; ".join([*what, *filter(None, [self.keys_problem])]), awaited)
         if (news := self.refusals.news(time.monotonic())) is not None:

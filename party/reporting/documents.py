@@ -108,11 +108,29 @@ class PublicStatus(Document):
     steps: int
 
 
+class Queued(BaseModel):
+    """A job of several that a party does one after the other.
+
+    Attributes:
+        name, job: its name and digest.
+        state: how far it is.
+        since: the moment at which it came to that; None for one that waits.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    job: str
+    state: Literal["waiting", "running", "done", "failed"] = "waiting"
+    since: str | None = None
+
+
 class StatusDocument(PublicStatus):
     """``status.json``: what a party is doing. Nothing in it comes from anybody's data.
 
     Attributes:
         job: the job's digest.
+        queue: the jobs of which this is one, in their order, where there are several.
         epoch, step: how far the training is.
         rate: steps a second, by the last few seconds.
         remaining_s: seconds left at this rate.
@@ -138,6 +156,7 @@ class StatusDocument(PublicStatus):
 
     party: Party
     job: str
+    queue: tuple[Queued, ...] = ()
     phase: Phase = "starting"
     epoch: int = 0
     step: int = 0

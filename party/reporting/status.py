@@ -30,6 +30,7 @@ class Log:
         self._party = party
         self._stream = stream or sys.stdout
         self.terminal = self._stream.isatty()
+        self.job = ""  # which of several the events are of
         self._escaped = not streams.takes_unicode(self._stream)
         self._open_line = False
 
@@ -40,6 +41,7 @@ class Log:
         else:
             moment = datetime.now(UTC).isoformat(timespec="milliseconds")
             known = {"time": moment, "party": self._party, "event": message}
+            known |= {"job": self.job} if self.job else {}
             self._print(json.dumps(known | fields, ensure_ascii=self._escaped) + "\n")
 
     def progress(self, message: str, **fields: object) -> None:
@@ -61,11 +63,19 @@ class Log:
 class Status:
     """A party's present state, kept in ``status.json`` and told to the log.
 
-    Written by the party's main thread; read by any through ``snapshot``.
+    Written by the party's main thread; read by any through ``snapshot``. ``also`` is given each
+    state that is written.
     """
 
-    def __init__(self, output: Path, job: Job, party: Party, log: Log) -> None:
-        self._output = output
+    def __init__(
+        self,
+        output: Path,
+        job: Job,
+        party: Party,
+        log: Log,
+        also: Callable[[StatusDocument], None] = lambda _: None,
+    ) -> None:
+        self._output, self._also = output, also
         self._log = log
         self._lock = threading.Lock()
         self._written = self._logged = 0.0
@@ -88,7 +98,9 @@ class Status:
 
     def enter(self, phase: Phase, message: str, **fields: object) -> None:
         """A new phase."""
+        moment = now() if phase != self._state.phase else self._state.since
         said: dict[str, object] = {
+            "since": moment,
             "message": message,
             "waiting_for": (),
             "where": None,
@@ -153,7 +165,9 @@ class Status:
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        self.snapshot().write(self._output, 0o644)
+        state = self.snapshot()
+        state.write(self._output, 0o644)
+        self._also(state)
 
 
 def _pace(done: int, of: int, rate: float | None) -> dict[str, float | None]:

@@ -61,6 +61,7 @@ class Assignment:
     checkpoint_every_s: float
     rejoin_s: float  # for a peer that was lost; 0: none
     kept: KeptModel | None = None  # which the job opens
+    queue: tuple[Job, ...] = ()  # of several jobs all, in their order
 
     @property
     def index(self) -> int:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from party.agreement.job import PARTIES, AlignedJob, Job, Party
-from party.channel import Joined, Messages, PeerError, join, listen
+from party.channel import AheadError, Joined, Messages, PeerError, join, listen
 from party.checkpoints import AlignedRows, Point
 from party.compiler import Prepared, prepared
 from party.identity import reloaded
@@ -52,6 +52,10 @@ def train(assignment: Assignment) -> Outcome:
                 return party.outcome()
         except (LostError, PeerError) as error:
             wait_s = party.after(error)
+        except AheadError:
+            if party.has_all:  # and so has whoever is at the next job
+                return party.outcome()
+            raise
         except JobError as error:
             if error.cause == "peer-unreachable" and party.has_all:
                 return party.outcome()
@@ -308,6 +312,7 @@ def _join(assignment: Assignment, plan_digest: str, wait_s: float, again: bool) 
         wait_s,
         assignment.status.waiting,
         reload=reloaded,
+        queue=assignment.queue,
     )
 
 

@@ -20,7 +20,7 @@ class Expected:
     """A table that fits the job.
 
     Attributes:
-        job: the job's name.
+        job: the name that the table is packed under: the job's trust domain.
         party: whose table it is.
         rows: as many as the job says.
         columns: names in the table's order: the label, if the party holds it, then the features.
@@ -56,7 +56,7 @@ class Expected:
         columns = (*(() if label is None else (label,)), *job.features_of(party))
         schemas = tuple(job.schema_of(name) for name in columns)
         return cls(
-            job=job.name,
+            job=job.domain,
             party=party,
             rows=job.rows,
             columns=columns,

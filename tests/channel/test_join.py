@@ -15,7 +15,7 @@ import pytest
 
 from party.agreement.hosts import Address
 from party.agreement.job import PARTIES, Job
-from party.channel import listen
+from party.channel import AheadError, listen
 from party.process.errors import InputError, JobError
 from tests.harness.joins import JOB, PLAN, Joins
 from tests.harness.links import LIMIT_S, descriptors
@@ -85,6 +85,36 @@ def test_a_party_that_went_away_before_the_start_may_come_again(joins: Joins) ->
     joins.started.pop()
     alice.says("bob went away before the start; waiting")
     joins.everybody_joins()
+
+
+NEXT = changed(name="next", trust_domain=JOB.name)
+QUEUE = (JOB, NEXT)
+
+
+@pytest.mark.parametrize("late", PARTIES)
+def test_who_is_at_the_next_job_waits_for_one_that_is_not(joins: Joins, late: str) -> None:
+    ahead = [joins.start(party, NEXT, queue=QUEUE) for party in PARTIES if party != late]
+    behind = joins.start(late, queue=QUEUE)
+    with pytest.raises(AheadError) as caught:
+        behind.outcome()
+    assert caught.value.what.endswith(
+        "is at the job 'next' and has done 'fraud', of which this party has no result"
+    )
+    seen = re.match("alice|bob|server", caught.value.what)
+    assert seen is not None
+    (witness,) = (one for one in ahead if one.party == seen[0])
+    witness.says(f"{late} was last seen at the job 'fraud'")
+    joins.started.remove(behind)
+    joins.start(late, NEXT, queue=QUEUE)
+    joins.everybody_joins()
+
+
+def test_a_job_of_no_queue_is_refused_as_ever(joins: Joins) -> None:
+    joins.start("alice", NEXT, queue=QUEUE)
+    joins.start("bob", changed(rows=9))
+    for one in joins.started:
+        with pytest.raises(JobError, match="alice and bob disagree: name: "):
+            one.outcome()
 
 
 @pytest.mark.parametrize("odd", PARTIES)

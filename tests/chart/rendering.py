@@ -151,6 +151,31 @@ MATRIX: dict[str, Object] = {
             }
         },
     },
+    "a queue": {"jobs": [{"name": "first"}, {"name": "second", "result": "both"}]},
+    "a queue of all kinds": OFF
+    | {
+        "certificates": {"certManager": {"issuerRef": {"name": "issuer"}}},
+        "image": {"digest": f"sha256:{'9' * 64}"},
+        "job": {
+            "name": "tables",
+            "trust_domain": "others",
+            "features": {"alice": ["a<b", "b"], "bob": ["c"]},
+            "label": {"bob": "d"},
+            "identities": {
+                party: {"key": f"sha256:{n:064x}", "approval": f"sha256:{n + 8:064x}"}
+                for n, party in enumerate(("alice", "bob", "server"))
+            },
+        },
+        "jobs": [
+            {"name": "few", "features": ["b"], "training": {"passes": 30, "C": 0.5}},
+            {"name": "0-private", "privacy": {"labels": {"epsilon": 3}}, "protocol": "aby3"},
+            {
+                "name": "batches",
+                "features": {"alice": ["a<b"]},
+                "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.00002},
+            },
+        ],
+    },
     "a job with private labels": OFF | {"job": {"privacy": {"labels": {"epsilon": 3}}}},
     "a job with private labels at Alice": OFF
     | {

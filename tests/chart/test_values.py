@@ -77,6 +77,24 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "is neither a feature nor the label",
     ),
     "features twice": ({"job": {"features": ["a", "a"]}}, "features"),
+    "two jobs of one name": ({"jobs": [{"name": "a"}, {"name": "a"}]}, "two have the name"),
+    "a job of several without a name": ({"jobs": [{"protocol": "aby3"}]}, "name"),
+    "a job of several with a table of its own": (
+        {"jobs": [{"name": "a", "rows": 5}]},
+        "is no key of a job of several",
+    ),
+    "a column that the table of several jobs does not have": (
+        {"jobs": [{"name": "a", "features": ["feature_1", "height"]}]},
+        "is not among the columns that job says",
+    ),
+    "a column of the other holder's table": (
+        {"jobs": [{"name": "a", "features": {"alice": ["feature_2"], "bob": ["feature_1"]}}]},
+        "is not among the columns that job says",
+    ),
+    "a job of several with two solvers": (
+        {"jobs": [{"name": "a", "training": {"passes": 3, "epochs": 2}}]},
+        "jobs.0.training",
+    ),
     "a digest that is none": ({"image": {"digest": "sha256:abc"}}, "image.digest"),
     "a tag in the image's name": ({"image": {"repository": "foo:1.0"}}, "without its tag"),
     "an empty tag": ({"image": {"tag": ""}}, "image.tag"),

@@ -32,8 +32,17 @@ PLAN = "7" * 64
 class Joining(Task):
     """One party's attempt to join."""
 
-    def __init__(self, joins: Joins, party: Any, job: Job, plan: str, wait_s: float) -> None:
+    def __init__(
+        self,
+        joins: Joins,
+        party: Any,
+        job: Job,
+        plan: str,
+        wait_s: float,
+        queue: Sequence[Job],
+    ) -> None:
         self.joins, self.party, self.job, self.plan = joins, party, job, plan
+        self.queue = queue
         self.wait_s = wait_s
         self.joined: Joined | None = None
         self.cancelled = False
@@ -53,6 +62,7 @@ class Joining(Task):
             self.wait_s,
             self._heard,
             reload=reloaded,
+            queue=self.queue,
         )
 
     def _heard(self, text: str, awaited: Sequence[str]) -> None:
@@ -89,9 +99,16 @@ class Joins:
         self.hosts: Hosts = (alice, bob, server)
         self.started: list[Joining] = []
 
-    def start(self, party: str, job: Job = JOB, plan: str = PLAN, wait_s: float = 20.0) -> Joining:
+    def start(
+        self,
+        party: str,
+        job: Job = JOB,
+        plan: str = PLAN,
+        wait_s: float = 20.0,
+        queue: Sequence[Job] = (),
+    ) -> Joining:
         """Let a party join, in a thread."""
-        joining = Joining(self, party, job, plan, wait_s)
+        joining = Joining(self, party, job, plan, wait_s, queue)
         self.started.append(joining)
         return joining
 

@@ -115,7 +115,7 @@ class Processes:
         self.hosts = (alice, bob, server)
         (directory / "config.json").write_text(format_hosts(self.hosts))
 
-    def write_job(self, name: str, **change: Any) -> Path:
+    def write_job(self, name: str, /, **change: Any) -> Path:
         """A job file that differs from the usual one."""
         path = self.directory / name
         path.write_text(yaml.safe_dump(JOB | change))

@@ -49,7 +49,7 @@ class Volume:
         self.place = self.release.place("alice")
         self.cluster.volumes[self.place.namespace, "fraud-alice-table"] = root
         values = self.release.values
-        self.target = Target("fraud", "default", (self.place,), {}, values.job, True, values)
+        self.target = Target("fraud", "default", (self.place,), {}, values.queue, True, values)
 
     def copy(self, text: bytes, digest: str | None = None) -> Copied:
         packing = Packing([text], "fraud", "alice")
@@ -170,7 +170,7 @@ def test_the_pod_is_as_restricted_as_a_partys_and_goes_to_its_node(tmp_path: Pat
 def test_on_openshift_the_cluster_gives_out_its_user(tmp_path: Path) -> None:
     volume = Volume(tmp_path)
     values = load_values((), ON_VOLUME | {"security": {"user": 0}})
-    target = Target("fraud", "default", (volume.place,), {}, values.job, True, values)
+    target = Target("fraud", "default", (volume.place,), {}, values.queue, True, values)
     context = copying_pod(target, volume.place)["spec"]["securityContext"]
     assert context.keys() == {"runAsNonRoot", "seccompProfile"}
 

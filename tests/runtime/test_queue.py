@@ -1,0 +1,125 @@
+"""Several jobs one after the other: each is done once, whoever is killed within or between them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from party.agreement.job import PARTIES, load_job
+from party.agreement.queue import load_queue
+from party.process.errors import InputError
+from tests.harness import plaintext
+from tests.harness.processes import JOB, PATIENCE_S, Processes, Running
+
+LONG = JOB["training"] | {"epochs": 150}
+"""Of the same plan, and some seconds long, in which a party can be killed."""
+
+
+def write_jobs(processes: Processes) -> None:
+    """Two jobs with the keys and tables of the usual one."""
+    processes.write_job("first.yaml", name="first", trust_domain=JOB["name"], training=LONG)
+    processes.write_job("second.yaml", name="second", trust_domain=JOB["name"])
+
+
+def start(processes: Processes, party: str, *more: str) -> Running:
+    return processes.start(
+        party,
+        *more,
+        "--job",
+        "first.yaml",
+        job="second.yaml",
+        rejoin_limit="100",
+        checkpoint_every="0.05",
+    )
+
+
+def states(running: Running) -> list[str]:
+    return [one["state"] for one in running.status().get("queue", [])]
+
+
+def comes_to(running: Running, *wanted: str) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while (found := states(running)) != list(wanted):
+        assert running.process.poll() is None, running.words.read_text()
+        assert time.monotonic() < end, found
+        time.sleep(0.01)
+
+
+def model_of(processes: Processes, name: str) -> dict[str, Any]:
+    file = processes.directory / "out/alice" / name / "model.json"
+    model: dict[str, Any] = json.loads(file.read_text())
+    job = load_job(processes.directory / f"{name}.yaml")
+    assert model["job"] == job.digest
+    clear = plaintext.fit(job, plaintext.read_all(job, processes.directory))
+    assert plaintext.distance(plaintext.received(model), clear) < 1e-2
+    return model
+
+
+@pytest.mark.slow
+def test_a_queue_is_done_in_order_whoever_is_killed_within_or_between(
+    processes: Processes,
+) -> None:
+    write_jobs(processes)
+    now = {party: start(processes, party) for party in PARTIES}
+    now["bob"].reaches("running")
+    assert states(now["bob"]) == ["running", "waiting"]
+    now["bob"].signal(signal.SIGKILL)
+    now["bob"].ends()
+    now["bob"] = start(processes, "bob")
+    comes_to(now["server"], "done", "running")
+    now["server"].signal(signal.SIGKILL)
+    now["server"].ends()
+    now["server"] = start(processes, "server")
+    for one in now.values():
+        assert one.ends() == (0, ""), one.party
+        assert states(one) == ["done", "done"] and one.status()["phase"] == "done"
+        reports = [
+            json.loads((one.output / name / "report.json").read_text())
+            for name in ("first", "second")
+        ]
+        assert reports[0]["run"] != reports[1]["run"]
+    assert now["alice"].status()["queue"][0]["name"] == "first"
+    first, second = (model_of(processes, name) for name in ("first", "second"))
+    assert first["weights"] != second["weights"]
+    assert not (processes.directory / "out/alice/model.json").exists()
+
+    # Done is done, by hand too.
+    again = start(processes, "alice")
+    assert again.ends() == (0, "")
+    assert [event["event"] for event in again.events()] == [
+        "the job 'first' was done before",
+        "the job 'second' was done before",
+    ]
+    assert model_of(processes, "first") == first
+
+
+def test_a_table_that_does_not_fit_a_later_job_is_refused_before_the_first(
+    processes: Processes,
+) -> None:
+    write_jobs(processes)
+    processes.write_job(
+        "second.yaml", name="second", trust_domain=JOB["name"], features=["age", "height"]
+    )
+    code, words = start(processes, "alice").ends()
+    assert code == 2 and "height" in words
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "first", "trust_domain": "tiny"}, "two jobs have the name 'first'"),
+        ({"name": "second"}, "is for other keys than 'first'"),
+    ],
+)
+def test_jobs_that_cannot_follow_each_other_are_refused(
+    processes: Processes, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    write_jobs(processes)
+    processes.write_job("second.yaml", **change)
+    with pytest.raises(InputError, match=words):
+        load_queue([tmp_path / "first.yaml", tmp_path / "second.yaml"])
