@@ -25,7 +25,8 @@ def lost_with_pod(owner: Object, seen: Observation) -> str:
     """What is lost if the pod of a party that was seen like this ends now; empty if nothing is."""
     if seen.phase in AT_WORK and not (has_volume(owner) and checkpoint_age(seen)):
         return f"the run at work ({seen.sentence}) starts again at all parties"
-    if seen.phase == DONE and not has_volume(owner):
+    done = [] if seen.own is None else [one for one in seen.own.queue if one.state == "done"]
+    if (seen.phase == DONE or done) and not has_volume(owner):
         return "its result and its ledger go, since it has no volume"
     return ""
 

@@ -56,7 +56,8 @@ class Queue:
         """The state of the job at hand, and of all others; done is who has done all."""
         state = self._now()
         queue = tuple(self._known.values())
-        if state.phase == "done" and (waiting := [one for one in queue if one.state != "done"]):
+        waiting = [one for one in queue if one.state != "done" and one.job != state.job]
+        if state.phase == "done" and waiting:
             done, following = self._known[state.job].name, waiting[0].name
             words = f"the job {done!r} is done, and {following!r} comes next"
             state = state.model_copy(update={"phase": "starting", "message": words})

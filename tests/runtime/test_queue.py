@@ -34,7 +34,7 @@ def start(processes: Processes, party: str, *more: str) -> Running:
         "first.yaml",
         job="second.yaml",
         rejoin_limit="100",
-        checkpoint_every="0.05",
+        checkpoint_every="0.5",
     )
 
 
