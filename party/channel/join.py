@@ -117,9 +117,9 @@ def join(
     """Connect to both other parties and agree with them.
 
     ``listener`` is where higher parties find this one, see ``listen``; the third server needs none.
-    It is closed on return. ``reload`` is asked for new keys about once a second. ``queue`` are the
-    jobs that this party does one after the other, ``job`` among them: a peer that is at an earlier
-    one is waited for.
+    It is closed on return. ``reload`` is asked for new keys first, and about once a second.
+    ``queue`` are the jobs that this party does one after the other, ``job`` among them: a peer that
+    is at an earlier one is waited for.
 
     Raises JobError when the parties disagree, or when one is missing after ``wait_s`` seconds, and
     AheadError when one is at a later job of the queue; InputError when the keys are wrong.
@@ -242,6 +242,7 @@ class _Join:
     # The loop.
 
     def run(self, wait_s: float) -> Joined:
+        self._take_up_new_keys()  # those at hand are of when the party started
         started = now = time.monotonic()
         next_report = started + 1.0
         while True:

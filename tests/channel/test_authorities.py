@@ -12,7 +12,7 @@ import pytest
 
 from deployer.certs import authority as certs
 from party.agreement.job import PARTIES
-from party.identity import identity
+from party.identity import identity, load_keys
 from party.process.errors import JobError
 from tests.channel.test_strangers import is_refused
 from tests.harness.joins import JOB, Joins
@@ -60,6 +60,23 @@ def test_a_party_of_another_authority_is_named_and_taken_up_once_its_keys_are_ri
     put(keys / "bob", joins.keys / "bob")
     bob.says("the keys were replaced, and the new ones are in use")
     joins.everybody_joins()
+
+
+def test_keys_that_were_renewed_since_the_last_join_are_shown_in_the_next(
+    joins: Joins, tmp_path: Path
+) -> None:
+    authority = certs.make_authority(JOB.name)
+    for party in PARTIES:
+        (tmp_path / "made" / party).mkdir(mode=0o700, parents=True)
+        certs.write_files(tmp_path / "made" / party, certs.make_party(authority, party))
+        put(tmp_path / "made" / party, joins.keys / party)
+    former = joins.loaded["alice"] = load_keys(joins.keys / "alice", JOB.name, "alice")
+    certs.write_files(tmp_path / "renewed", certs.make_party(authority, "alice"))
+    put(tmp_path / "renewed", joins.keys / "alice")
+    renewed = load_keys(joins.keys / "alice", JOB.name, "alice")
+    joins.everybody_joins()
+    for one in joins.started[1:]:
+        assert one.outcome().peers["alice"][0] == renewed.key_digest != former.key_digest
 
 
 def test_a_wait_for_a_party_of_another_authority_ends_with_that(joins: Joins, others: Path) -> None:

@@ -14,7 +14,7 @@ from deployer.local.run import free_ports
 from party.agreement.hosts import Address, Hosts
 from party.agreement.job import PARTIES, Job, Training
 from party.channel import Joined, join, listen
-from party.identity import load_keys, reloaded
+from party.identity import Keys, load_keys, reloaded
 from party.process.errors import JobError
 from tests.harness.links import LIMIT_S
 from tests.harness.tasks import Task
@@ -56,7 +56,10 @@ class Joining(Task):
             self.job,
             self.party,
             self.joins.hosts,
-            load_keys(self.joins.keys / self.party, JOB.name, self.party, pins=self.job.identities),
+            self.joins.loaded.get(self.party)
+            or load_keys(
+                self.joins.keys / self.party, JOB.name, self.party, pins=self.job.identities
+            ),
             self.plan,
             self.listener,
             self.wait_s,
@@ -98,6 +101,7 @@ class Joins:
         alice, bob, server = (Address("127.0.0.1", port) for port in ports)
         self.hosts: Hosts = (alice, bob, server)
         self.started: list[Joining] = []
+        self.loaded: dict[str, Keys] = {}  # by who began before its directory had others
 
     def start(
         self,

@@ -1,0 +1,46 @@
+"""A certificate that is renewed within a run is shown when the party has to join again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+
+import pytest
+
+from deployer.certs import authority as certs
+from party.agreement.job import PARTIES
+from party.identity import load_keys
+from tests.harness.processes import JOB, Processes
+
+LONG = JOB["training"] | {"epochs": 150}
+
+
+@pytest.mark.slow
+def test_a_renewed_certificate_is_taken_without_a_restart(processes: Processes) -> None:
+    processes.write_job("job.yaml", training=LONG)
+    keys = processes.directory / "keys"
+    # A directory that is replaced in one moment, as Kubernetes does with a Secret's.
+    shutil.move(keys / "alice", keys / "alice-1")
+    (keys / "alice").symlink_to("alice-1")
+    authority = certs.read_authority(keys / "authority")
+    certs.write_files(keys / "alice-2", certs.make_party(authority, "alice"))
+    shutil.copy2(keys / "alice-1/checkpoint.key", keys / "alice-2/checkpoint.key")
+    former, renewed = (load_keys(keys / f"alice-{n}", JOB["name"], "alice") for n in (1, 2))
+
+    options = {"rejoin_limit": "100", "checkpoint_every": "0.5"}
+    now = {party: processes.start(party, **options) for party in PARTIES}
+    for one in now.values():
+        one.reaches("running")
+    (keys / "coming").symlink_to("alice-2")
+    (keys / "coming").replace(keys / "alice")
+    now["bob"].signal(signal.SIGKILL)
+    now["bob"].ends()
+    now["bob"] = processes.start("bob", **options)
+    for one in now.values():
+        assert one.ends() == (0, ""), one.party
+    for party in ("bob", "server"):
+        report = json.loads((now[party].output / "report.json").read_text())
+        assert report["peer_keys"]["alice"] == renewed.key_digest != former.key_digest
+    assert "the keys were replaced, and the new ones are in use" in now["alice"].log.read_text()
+    processes.is_right()
