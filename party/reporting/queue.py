@@ -77,7 +77,5 @@ class Queue:
         how = phase if phase in ("done", "failed") else "running"
         since = state.started if how == "running" else state.updated
         name = self._known[state.job].name
-        known = self._known | {
-            state.job: Queued(name=name, job=state.job, state=how, since=since)  # type: ignore[arg-type]
-        }
-        self._known = known  # in one step: the probes' thread reads it
+        one = Queued(name=name, job=state.job, state=how, since=since)
+        self._known = self._known | {state.job: one}  # at once: the probes' thread reads it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,31 @@ def test_a_queue_is_done_in_order_whoever_is_killed_within_or_between(
         "the job 'second' was done before",
     ]
     assert model_of(processes, "first") == first
+
+
+DIES = (
+    "import os, sys; from party import cli; cli._write_report = lambda *_: os._exit(9); "
+    "sys.argv = sys.argv[3:]; cli.main()"
+)
+"""In place of Python itself: a party that is killed when it has all, and before it has said so."""
+
+
+@pytest.mark.slow
+def test_who_has_all_of_a_job_ends_it_while_the_others_are_at_the_next(
+    processes: Processes,
+) -> None:
+    write_jobs(processes)
+    processes.write_job("first.yaml", name="first", trust_domain=JOB["name"])
+    processes.before = (sys.executable, "-c", DIES)
+    bob = start(processes, "bob")
+    processes.before = ()
+    others = start(processes, "alice"), start(processes, "server")
+    assert bob.ends()[0] == 9
+    comes_to(others[0], "done", "running")
+    for one in (start(processes, "bob"), *others):
+        assert one.ends() == (0, ""), one.party
+        assert states(one) == ["done", "done"]
+    model_of(processes, "second")
 
 
 def test_a_table_that_does_not_fit_a_later_job_is_refused_before_the_first(
