@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from tests.deployer.conftest import Deployer
 from tests.deployer.memory import MemoryCluster
 from tests.deployer.release import MODEL, Release, moment
 
-JOBS = {"jobs": [{"name": "first"}, {"name": "second", "result": "bob"}]}
+JOBS: dict[str, Any] = {"jobs": [{"name": "first"}, {"name": "second", "result": "bob"}]}
 
 
 @pytest.fixture
@@ -51,6 +53,28 @@ def test_a_result_is_that_of_the_job_that_is_named(queue: Release, deployer: Dep
     assert [command[-1] for command in asked["bob"]] == ["/state/output/second"]
     ran = deployer("result", "--job", "third")
     assert ran.code == 2 and "there is no job 'third'" in ran.err
+
+
+def test_a_longer_list_does_not_end_the_job_at_work(
+    memory: MemoryCluster, deployer: Deployer, tmp_path: Path
+) -> None:
+    document = {"demo": {"enabled": False}, "namespace": "work"}
+    release = Release(memory, document | JOBS, managed_by="deployer")
+    _, second = release.values.queue
+    queue = tuple({"name": job.name, "job": job.digest} for job in release.values.queue)
+    for party in PARTIES:
+        more = {"job": second.digest, "queue": queue, "checkpoint": moment(20)}
+        release.says(party, "running", **more)
+    values = tmp_path / "values.yaml"
+    jobs = [*JOBS["jobs"], {"name": "third"}]
+    values.write_text(json.dumps(document | {"jobs": jobs}))
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 0 and "the run at work ends" not in ran.err
+    assert ran.err.count("its run goes on from a checkpoint of 20 s ago") == len(PARTIES)
+
+    values.write_text(json.dumps(document | {"jobs": [{"name": "other"}]}))
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 2 and "the run at work ends at alice" in ran.err
 
 
 def test_a_log_can_be_that_of_one_job(queue: Release, deployer: Deployer) -> None:
