@@ -188,9 +188,12 @@ def apply(
         _ask(lost, yes)
     document: dict[str, Any] = {"changes": {}}
     for place, secret in brought or ():
-        document.setdefault("approvals", {})[place.party] = change = put(place, secret, force)
+        job = secret["metadata"]["name"].removeprefix(f"{place.name}-approvals").lstrip("-")
+        whose = f"{place.party}/{job}" if job else place.party
+        document.setdefault("approvals", {})[whose] = change = put(place, secret, force)
         if not as_json:
-            print(f"{place.party:<7} approvals {change}", flush=True)
+            of = f"of {job} " if job else ""
+            print(f"{place.party:<7} approvals {of}{change}", flush=True)
     for who, changes in apply_all(target, force):
         document["changes"][who] = dict(changes)
         if not as_json:

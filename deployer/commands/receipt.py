@@ -12,6 +12,7 @@ from deployer.cluster.installed import locate
 from deployer.cluster.target import (
     OUTPUT,
     ContextOption,
+    JobNameOption,
     NameOption,
     NamespaceOption,
     PartyOption,
@@ -38,6 +39,7 @@ def fetch(
     namespace: NamespaceOption = "",
     context: ContextOption = None,
     party: PartyOption = None,
+    job_name: JobNameOption = "",
 ) -> None:
     """Fetch what a party has signed of its run, and its ledger, from its pod; both are checked.
 
@@ -49,9 +51,14 @@ def fetch(
         raise InputError(what, "--party", "say whose receipt, with a directory for each")
     (place,) = release.places
     where = f"pod {place.pod}, namespace {place.namespace}, {place.cluster}"
+    directory = OUTPUT
+    if len(release.jobs) > 1:
+        directory += f"/{release.job(job_name).name}"
+    elif job_name:
+        release.job(job_name)
     found = {}
     for file in (RECEIPT, LEDGER):
-        ran = place.cluster.execute(place.pod, place.namespace, ["cat", f"{OUTPUT}/{file}"])
+        ran = place.cluster.execute(place.pod, place.namespace, ["cat", f"{directory}/{file}"])
         if ran.exit_code != 0:
             raise JobError(f"{place.party} has no {file}", where, "see deployer status")
         found[file] = ran.stdout.encode()

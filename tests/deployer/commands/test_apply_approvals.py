@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from deployer.cluster.secrets import TABLE_DIGEST
+from deployer.manifests.values import load_values
 from party.agreement.job import PARTIES
 from tests.approval.conftest import TABLE, Approved
 from tests.deployer.conftest import Deployer
@@ -59,6 +61,32 @@ def test_a_pod_is_given_all_three_and_its_own_salt(
     assert again.document["approvals"] == {"bob": "changed"}
     deployer("delete", "-f", values, "--secrets", "--yes")
     assert SECRET not in memory.secrets()
+
+
+def test_each_job_of_several_has_approvals_of_its_own(
+    memory: MemoryCluster, deployer: Deployer, approved: Approved, values: Path, tmp_path: Path
+) -> None:
+    document = yaml.safe_load(values.read_text()) | {"jobs": [{"name": "one"}, {"name": "two"}]}
+    values.write_text(yaml.safe_dump(document))
+    one, two = load_values([values]).queue
+    both = tmp_path / "both"
+    both.mkdir()
+    for job in (one, two):
+        for party in PARTIES:
+            approved.approve(party, job=job.digest)
+        shutil.copytree(approved.directory, both / job.name)
+    words = ("apply", "-f", values, "--approvals", both, "--no-wait")
+    assert deployer(*words, "--json").document["approvals"] == {
+        "bob/one": "created",
+        "bob/two": "created",
+    }
+    assert {f"{SECRET}-one", f"{SECRET}-two"} <= memory.secrets().keys()
+    shutil.rmtree(both / "two")
+    shutil.copytree(both / "one", both / "two")
+    ran = deployer(*words)
+    assert ran.code == 2 and "it is for another job" in ran.err
+    deployer("delete", "-f", values, "--secrets", "--yes")
+    assert not [name for name in memory.secrets() if "approvals" in name]
 
 
 @pytest.mark.parametrize(

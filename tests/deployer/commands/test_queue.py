@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployer.cluster.client import Execution
 from party.agreement.job import PARTIES
 from tests.deployer.conftest import Deployer
 from tests.deployer.memory import MemoryCluster
@@ -83,6 +85,22 @@ def test_a_log_can_be_that_of_one_job(queue: Release, deployer: Deployer) -> Non
     queue.cluster.logs_of[place.namespace, place.pod] = "\n".join(lines)
     assert deployer("logs", "--party", "bob", "--job", "second").out.splitlines() == lines[1:]
     assert deployer("logs", "--party", "bob").out.splitlines() == lines
+
+
+def test_a_receipt_is_that_of_the_job_that_is_named(
+    queue: Release, deployer: Deployer, tmp_path: Path
+) -> None:
+    place, asked = queue.place("bob"), list[Sequence[str]]()
+
+    def lacks(command: Sequence[str]) -> Execution:
+        asked.append(command)
+        return Execution(1, "", "")
+
+    queue.cluster.programs[place.namespace, place.pod, "cat"] = lacks
+    words = ("receipt", "fetch", "--party", "bob", "--output", tmp_path / "bob")
+    assert deployer(*words).code == 2 and not asked
+    assert deployer(*words, "--job", "second").code == 1
+    assert asked[0][-1] == "/state/output/second/receipt.json"
 
 
 def test_a_pod_runs_the_jobs_in_their_order(queue: Release, memory: MemoryCluster) -> None:
