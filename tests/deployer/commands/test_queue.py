@@ -65,8 +65,7 @@ def test_a_longer_list_does_not_end_the_job_at_work(
     _, second = release.values.queue
     queue = tuple({"name": job.name, "job": job.digest} for job in release.values.queue)
     for party in PARTIES:
-        more = {"job": second.digest, "queue": queue, "checkpoint": moment(20)}
-        release.says(party, "running", **more)
+        release.says(party, "running", job=second.digest, queue=queue, checkpoint=moment(20))
     values = tmp_path / "values.yaml"
     jobs = [*JOBS["jobs"], {"name": "third"}]
     values.write_text(json.dumps(document | {"jobs": jobs}))
