@@ -25,7 +25,7 @@ from setuptools.command.build_ext import build_ext
 
 NATIVE = Path("party/native")
 SOURCES = {
-    "_executor": ("executor.c", "arithmetic.c", "channel.c", "random.c", "bits.c"),
+    "_executor": ("executor.c", "arithmetic.c", "channel.c", "random.c", "bits.c", "spill.c"),
     "_kernels": ("kernels.c", "random.c", "bits.c"),
 }
 LIBRARIES = {

@@ -85,6 +85,8 @@ class Options:
     checkpoints: Path | None
     checkpoint_every: float
     rejoin_limit: float
+    memory_limit: int | None
+    spill: Path | None
     label_key: Path | None = None
     start: Path | None = None
 
@@ -173,6 +175,14 @@ RejoinOption = Annotated[
     float,
     typer.Option("--rejoin-limit", min=0, metavar="SECONDS", help="For a lost party; 0: none."),
 ]
+MemoryOption = Annotated[
+    int | None,
+    typer.Option("--memory-limit", min=1, metavar="MIB", help="Shares beyond it go to a file."),
+]
+SpillOption = Annotated[
+    Path | None,
+    typer.Option("--spill", help="Directory of that file, on a disk. Default: --output."),
+]
 
 
 def _holder(party: Party, summary: str) -> None:
@@ -197,6 +207,8 @@ def _holder(party: Party, summary: str) -> None:
         checkpoints: CheckpointsOption = None,
         checkpoint_every: EveryOption = 5.0,
         rejoin_limit: RejoinOption = 600.0,
+        memory_limit: MemoryOption = None,
+        spill: SpillOption = None,
         label_key: LabelKeyOption = None,
         start: StartOption = None,
     ) -> None:
@@ -218,6 +230,8 @@ def _holder(party: Party, summary: str) -> None:
             checkpoints,
             checkpoint_every,
             rejoin_limit,
+            memory_limit,
+            spill,
             label_key,
             start,
         )
@@ -246,6 +260,8 @@ def server(
     checkpoints: CheckpointsOption = None,
     checkpoint_every: EveryOption = 5.0,
     rejoin_limit: RejoinOption = 600.0,
+    memory_limit: MemoryOption = None,
+    spill: SpillOption = None,
 ) -> None:
     """Help to compute, and hold nothing."""
     options = Options(
@@ -266,6 +282,8 @@ def server(
         checkpoints,
         checkpoint_every,
         rejoin_limit,
+        memory_limit,
+        spill,
     )
     play("server", options)
 
@@ -340,6 +358,9 @@ def play(party: Party, options: Options) -> None:
     hosts = load_hosts(options.config)
     listen = _address(options.listen, "--listen") or hosts[PARTIES.index(party)]
     probe = _address(options.status, "--status")
+    if options.spill is not None and options.memory_limit is None:
+        hint = "say --memory-limit, or leave it out"
+        raise InputError("without a limit no share goes to a file", "--spill", hint)
     place = _Place(hosts, listen, log)
     with files.owned(options.output, "party"):
         if len(jobs) > 1:
@@ -459,6 +480,8 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
             rejoin_s=options.rejoin_limit,
             kept=kept,
             queue=place.queue,
+            memory_limit_bytes=None if options.memory_limit is None else options.memory_limit << 20,
+            spill=options.spill or options.output,
         ),
     )
     job = outcome.job or job  # with the number of rows that an alignment has found

@@ -21,7 +21,6 @@ from deployer.estimate.measuring import (
     table_type,
     works,
 )
-from deployer.estimate.moves import queues, rings
 from deployer.estimate.simulation import Costs, Network, Timed, simulate
 from party.agreement.job import PARTIES, Job
 from party.compiler import build_schedules, is_cached, prepared
@@ -40,6 +39,7 @@ from party.reporting.documents import (
 from party.runtime import BUILDING
 from party.runtime.opening import messages as messages_of_opening
 from party.schedule import HEADER_BYTES, ROW_INSTRUCTIONS, Schedule
+from party.schedule.memory import queues, rings
 
 _MOST_RUNS = 64
 """Of each program are simulated. The rest keeps the pace of the second half of these, when whoever

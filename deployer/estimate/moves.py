@@ -9,10 +9,9 @@ import numpy.typing as npt
 
 from party.agreement.job import PARTIES
 from party.native.instructions import Op
-from party.schedule import HEADER_BYTES, Code, Schedule
+from party.schedule import HEADER_BYTES, Code
 
 _MESSAGES = (Op.SEND, Op.FLUSH, Op.RECV)
-_SMALLEST_RING = 1 << 16  # bytes; as the executor has it
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,23 +55,3 @@ def moves(code: Code) -> list[Move]:
 def computing(instructions: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     """Those of the instructions that no peer has to do with."""
     return np.ascontiguousarray(instructions[~np.isin(instructions["op"], _MESSAGES)])
-
-
-def rings(schedule: Schedule) -> dict[int, int]:
-    """Bytes of the ring for what each peer sends, as the executor makes it."""
-    found = {}
-    for peer in schedule.peers:
-        found[peer] = _SMALLEST_RING
-        while found[peer] < schedule.window[peer]:
-            found[peer] *= 2
-    return found
-
-
-def queues(schedule: Schedule) -> dict[int, int]:
-    """Bytes of the queue for each peer: the most that leaves in one write, and a last word."""
-    largest = dict.fromkeys(schedule.peers, 0)
-    for code in schedule.programs:
-        for move in moves(code):
-            if move.op is Op.FLUSH:
-                largest[move.peer] = max(largest[move.peer], move.bytes)
-    return {peer: size + HEADER_BYTES for peer, size in largest.items()}

@@ -411,6 +411,13 @@ class Role(_Strict):
     resources: Resources = Field(
         default=_RESOURCES, description="Requests and limits of its container."
     )
+    memory_limit_mib: int = Field(
+        default=0,
+        ge=0,
+        le=1 << 24,
+        description="MiB that the party itself keeps to: shares of tables beyond it lie, "
+        "encrypted, in a file on its state volume. 0: no limit.",
+    )
     node_selector: Labels = Field(default={}, description="Labels of the nodes that it may run on.")
     tolerations: tuple[Object, ...] = Field(default=(), description="Taints that it tolerates.")
     affinity: Object = Field(

@@ -1,8 +1,9 @@
 """The native executor and its channel, as Python sees them. Nothing here needs TensorFlow."""
 
 from party.native.channel import AuthorityError, ChannelError, Connection, Context, Want
-from party.native.executor import Executor, Kind, RunError
+from party.native.executor import Executor, Kind, RunError, wipe
 from party.native.library import variant
+from party.native.spill import Spill
 
 __all__ = [
     "AuthorityError",
@@ -12,6 +13,8 @@ __all__ = [
     "Executor",
     "Kind",
     "RunError",
+    "Spill",
     "Want",
     "variant",
+    "wipe",
 ]

@@ -16,6 +16,7 @@
 #include "arithmetic.h"
 #include "bits.h"
 #include "random.h"
+#include "spill.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are little-endian");
 _Static_assert(sizeof(kit_frame) == 16, "a frame's header has no padding");
@@ -71,6 +72,7 @@ struct kit_executor {
     atomic_int stopped;
     int over;
     kit_random *random;
+    kit_spill *spill; /* NULL: all shares lie in the arena */
     kit_counters counters;
     /* of the present run */
     int64_t step;
@@ -498,17 +500,33 @@ static void input(kit_executor *e, const kit_program *program, const kit_instruc
     }
 }
 
+static int in_or_out_of_file(kit_executor *e, const kit_instruction *i, int64_t share,
+                             const int32_t *rows) {
+    const char *failed = i->op == KIT_PUT
+                             ? kit_spill_put(e->spill, share, rows, i->p[0], e->arena + i->input[0])
+                             : kit_spill_take(e->spill, share, rows, i->p[0], e->arena + i->out);
+    if (!failed)
+        return 0;
+    char text[KIT_TEXT_BYTES];
+    snprintf(text, sizeof text, errno ? "%s: %s" : "%s", failed, strerror(errno));
+    return fail(e, KIT_ERROR_SYSTEM, -1, text);
+}
+
 /* Between a batch and the rows of what lives from step to step. */
-static void take_or_put(kit_executor *e, const kit_program *program, const kit_instruction *i) {
+static int take_or_put(kit_executor *e, const kit_program *program, const kit_instruction *i) {
     const int32_t *rows = rows_of_step(e, program, i);
     const size_t width = (size_t)(i->p[1] * kit_type_size(i->type));
     const int put = i->op == KIT_PUT;
+    const int64_t in_file = e->spill ? kit_spill_at(e->spill, put ? i->out : i->input[0], 0) : -1;
+    if (in_file >= 0)
+        return in_or_out_of_file(e, i, in_file, rows);
     uint8_t *batch = e->arena + (put ? i->input[0] : i->out);
     uint8_t *whole = e->arena + (put ? i->out : i->input[0]);
     for (int64_t r = 0; r < i->p[0]; r++) {
         uint8_t *one = batch + (size_t)r * width, *row = whole + (size_t)rows[r] * width;
         memcpy(put ? row : one, put ? one : row, width);
     }
+    return 0;
 }
 
 static int execute(kit_executor *e, const kit_program *program, const kit_instruction *i) {
@@ -529,8 +547,7 @@ static int execute(kit_executor *e, const kit_program *program, const kit_instru
         return 0;
     case KIT_TAKE:
     case KIT_PUT:
-        take_or_put(e, program, i);
-        return 0;
+        return take_or_put(e, program, i);
     case KIT_SEED:
         if (kit_seed(o))
             return fail(e, KIT_ERROR_SYSTEM, -1, "the system has no randomness to give");
@@ -643,8 +660,27 @@ static int check_rows(kit_executor *e, const kit_program *program) {
     return 0;
 }
 
+/* What lies in a file is taken and put by rows, and touched by nothing else. */
+static int check_spilled(kit_executor *e, const kit_program *program) {
+    for (int64_t k = 0; k < program->count && e->spill; k++) {
+        const kit_instruction *i = &program->code[k];
+        const int64_t touched[] = {i->out, i->input[0], i->input[1], i->input[2]};
+        const int64_t by_rows = i->op == KIT_PUT ? i->out : i->op == KIT_TAKE ? i->input[0] : -1;
+        for (int t = 0; t < 4; t++) {
+            const int64_t at = kit_spill_at(e->spill, touched[t], 1);
+            if (at < 0)
+                continue;
+            const kit_spilled *share = kit_spill_share(e->spill, at);
+            if (touched[t] != by_rows || by_rows != share->place || i->p[2] != share->rows ||
+                i->p[1] * kit_type_size(i->type) != share->width)
+                return fail(e, KIT_ERROR_SYSTEM, -1, "a share in the file is not read by rows");
+        }
+    }
+    return 0;
+}
+
 static int go(kit_executor *e, const kit_program *program) {
-    if (prepare(e, program) || check_rows(e, program))
+    if (prepare(e, program) || check_rows(e, program) || check_spilled(e, program))
         return -1;
     for (int64_t s = 0; s < program->steps; s++) {
         e->step = program->first_step + s;
@@ -824,7 +860,7 @@ int kit_executor_finish(kit_executor *e, double time_limit, double silence_limit
 
 kit_executor *kit_executor_new(uint8_t *arena, const int32_t *index,
                                kit_connection *const connections[KIT_PARTIES], int me,
-                               const int64_t window[KIT_PARTIES], int spin) {
+                               const int64_t window[KIT_PARTIES], int spin, kit_spill *spill) {
     kit_executor *e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
@@ -832,6 +868,7 @@ kit_executor *kit_executor_new(uint8_t *arena, const int32_t *index,
     e->index = index;
     e->me = me;
     e->spin = spin;
+    e->spill = spill;
     e->random = kit_random_new();
     e->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int complete = e->random && e->stop_event >= 0;

@@ -8,6 +8,7 @@
 
 #include "channel.h"
 #include "instructions.h"
+#include "spill.h"
 
 #pragma GCC visibility push(default)
 
@@ -59,11 +60,12 @@ typedef struct {
 
 typedef struct kit_executor kit_executor;
 
-/* Connections by party, NULL where there is none; window in bytes. The arena, the index pool and
- * the connections stay the caller's and outlive the executor. NULL when out of memory. */
+/* Connections by party, NULL where there is none; window in bytes; spill: the shares that lie in a
+ * file and not in the arena, or NULL. The arena, the index pool, the connections and the spill stay
+ * the caller's and outlive the executor. NULL when out of memory. */
 kit_executor *kit_executor_new(uint8_t *arena, const int32_t *index,
                                kit_connection *const connections[KIT_PARTIES], int me,
-                               const int64_t window[KIT_PARTIES], int spin);
+                               const int64_t window[KIT_PARTIES], int spin, kit_spill *spill);
 void kit_executor_free(kit_executor *executor);
 
 typedef struct {

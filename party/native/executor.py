@@ -13,6 +13,7 @@ import numpy.typing as npt
 from party.native.channel import Connection
 from party.native.instructions import INSTRUCTION, Op
 from party.native.library import PARTY_COUNT, ErrorRecord, Frame, Program, library
+from party.native.spill import Spill
 from party.process.errors import TIME_IS_UP, Cause, JobError
 
 SPIN = 50
@@ -107,6 +108,8 @@ class Executor:
         sends in one step.
     spin
         Reads tried before the thread sleeps.
+    spill
+        The shares that lie in a file and not in the arena, if there are any.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class Executor:
         me: int,
         window: Sequence[int],
         spin: int = SPIN,
+        spill: Spill | None = None,
     ) -> None:
         self._handle: int | None = None
         if arena.dtype != np.uint8 or not arena.flags.c_contiguous or not arena.flags.writeable:
@@ -132,7 +136,7 @@ class Executor:
         ):
             raise ValueError("there are three parties")
         self._library = library()
-        self._kept = (arena, index, tuple(connections))  # what the native side points into
+        self._kept = (arena, index, tuple(connections), spill)  # what the native side points into
         self._running = Lock()
         handles = (c.handle if c is not None else None for c in connections)
         self._handle = self._library.kit_executor_new(
@@ -142,6 +146,7 @@ class Executor:
             me,
             (ctypes.c_int64 * PARTY_COUNT)(*window),
             spin,
+            None if spill is None else spill.handle,
         )
         if not self._handle:
             raise RunError(Kind.SYSTEM, None, 0, NO_MEMORY)
@@ -160,8 +165,8 @@ class Executor:
         with self._running:
             self._final = self.counters, self.progress
             self.__del__()
-            arena, _, _ = self._kept
-            arena.fill(0)
+            arena, _, _, spill = self._kept
+            wipe(arena, spill)
 
     def run(
         self,
@@ -317,6 +322,15 @@ class Executor:
         if culprit == peer:
             return ""
         return " because of " + ("us" if culprit == self._me else _NAMES[culprit])
+
+
+def wipe(arena: npt.NDArray[np.uint8], spill: Spill | None) -> None:
+    """Zeros all of an arena but what lies in a file, where no memory is."""
+    begin = 0
+    for share in sorted(() if spill is None else spill.shares, key=lambda one: one.place):
+        arena[begin : share.place] = 0
+        begin = share.place + share.rows * share.width
+    arena[begin:] = 0
 
 
 def _bad_frame(who: str, expected: Frame, got: Frame) -> str:

@@ -101,6 +101,12 @@ class Program(ctypes.Structure):
     )
 
 
+class Spilled(ctypes.Structure):
+    """A share that lies in a file (``kit_spilled``)."""
+
+    _fields_ = tuple((name, c_int64) for name in ("place", "rows", "width", "capacity"))
+
+
 _FUNCTIONS = {
     "kit_cpu_level": (c_int, ()),
     "kit_context_new": (c_void_p, (POINTER(Keys), c_int64, c_char_p)),
@@ -119,7 +125,7 @@ _FUNCTIONS = {
     "kit_connection_error": (c_char_p, (c_void_p,)),
     "kit_executor_new": (
         c_void_p,
-        (c_void_p, c_void_p, POINTER(c_void_p), c_int, POINTER(c_int64), c_int),
+        (c_void_p, c_void_p, POINTER(c_void_p), c_int, POINTER(c_int64), c_int, c_void_p),
     ),
     "kit_executor_free": (None, (c_void_p,)),
     "kit_executor_run": (c_int, (c_void_p, POINTER(Program), POINTER(ErrorRecord))),
@@ -138,6 +144,10 @@ _FUNCTIONS = {
     "kit_executor_finish": (c_int, (c_void_p, c_double, c_double, POINTER(ErrorRecord))),
     "kit_executor_stop": (None, (c_void_p,)),
     "kit_executor_counters": (POINTER(Counters), (c_void_p,)),
+    "kit_spill_new": (c_void_p, (c_int, POINTER(Spilled), c_int64)),
+    "kit_spill_free": (None, (c_void_p,)),
+    "kit_spill_bytes": (c_int64, (POINTER(Spilled), c_int64)),
+    "kit_spill_renew": (c_int, (c_void_p,)),
 }
 
 

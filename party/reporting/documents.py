@@ -255,6 +255,7 @@ class Figures(BaseModel):
         plan_from_cache: whether the schedule was there already.
         rounds, messages_per_step, instructions: of one step.
         arena_bytes: the memory of the run.
+        file_bytes: what of it was in a file, by the party's own limit.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -264,6 +265,7 @@ class Figures(BaseModel):
     messages_per_step: int | None = None
     instructions: int | None = None
     arena_bytes: int | None = None
+    file_bytes: int | None = None
 
 
 class Traffic(BaseModel):

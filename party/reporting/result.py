@@ -189,10 +189,20 @@ def _columns(headings: list[str], rows: list[list[str]]) -> str:
 
 def peak_bytes() -> int:
     """Most memory that this process has had resident so far (``VmHWM``)."""
+    found = _memory("VmHWM")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if found is None else found
+
+
+def resident_bytes() -> int:
+    """Memory that this process has resident now (``VmRSS``)."""
+    return _memory("VmRSS") or 0
+
+
+def _memory(field: str) -> int | None:
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return None
 
 
 def process_age_s() -> float:

@@ -60,6 +60,8 @@ class Assignment:
     checkpoints: Store
     checkpoint_every_s: float
     rejoin_s: float  # for a peer that was lost; 0: none
+    memory_limit_bytes: int | None  # None: none
+    spill: Path  # where shares go that are beyond it
     kept: KeptModel | None = None  # which the job opens
     queue: tuple[Job, ...] = ()  # of several jobs all, in their order
 
@@ -122,6 +124,9 @@ def train(name: Name, assignment: Assignment) -> Outcome:
     Raises JobError when it fails, InputError when something is wrong before it starts.
     """
     if name == "tensorflow":
+        if assignment.memory_limit_bytes is not None:
+            what = "the tensorflow runtime keeps all shares in memory"
+            raise InputError(what, "--memory-limit", "leave out --runtime, or the limit")
         if assignment.job.identities is not None:
             what = "the tensorflow runtime knows nobody's key, and the job pins them"
             raise InputError(what, "--runtime", "leave it out: the sealed runtime checks the pins")

@@ -19,13 +19,14 @@ from party.channel import Joined
 from party.checkpoints import KeptModel, Point, newest, pruned
 from party.models.interface import Stretch
 from party.models.registry import model_of
-from party.native import Executor, Kind, RunError
+from party.native import Executor, Kind, RunError, wipe
 from party.plan.parameters import PlanParameters
 from party.process.errors import JobError
 from party.process.exit import Stop
 from party.runtime import Assignment, opening
 from party.runtime.aligning import Rows
 from party.runtime.meeting import Common, Holding
+from party.runtime.memory import spilled
 from party.schedule import (
     ROW_INSTRUCTIONS,
     Schedule,
@@ -106,9 +107,10 @@ class Course:
 
     def __init__(self, assignment: Assignment, job: Job, schedule: Schedule) -> None:
         self.assignment, self.job, self.schedule = assignment, job, schedule
-        self.room = arena(schedule, opening.ROOM)
         setup = list(takewhile(lambda one: one.phase is None and not one.counted, self._course()))
         self._setup = len(setup)
+        self.spill = spilled(assignment, schedule, setup)
+        self.room = arena(schedule, opening.ROOM, sparse=self.spill is not None)
         later = {code.name for code in schedule.programs} - {one.program for one in setup}
         self._changing = changed_by(schedule, later)
         self.points: list[Point] = []
@@ -141,8 +143,10 @@ class Course:
     def begin(self, lineage: str) -> None:
         """Start at the start."""
         if self.lineage:
+            in_file = () if self.spill is None else self.spill.shares
             for held in self.schedule.state:
-                self.room[held.place.offset : held.place.offset + held.place.bytes] = 0
+                if held.place.offset not in {share.place for share in in_file}:
+                    self.room[held.place.offset : held.place.offset + held.place.bytes] = 0
         self.lineage, self._shared, self.points = lineage, "", []
         self._restore(None)
 
@@ -194,7 +198,9 @@ class Course:
 
     def forget(self) -> None:
         """Shares and batches, of which a party that stays has no more need."""
-        self.room.fill(0)
+        wipe(self.room, self.spill)
+        if self.spill is not None:
+            self.spill.close()
         for point in (*self.points, *([] if self._from is None else [self._from])):
             for share in point.state.values():
                 share.fill(0)
@@ -209,8 +215,15 @@ class Course:
         if limit is not None and self._deadline is None:  # once, whatever is lost on the way
             self._deadline = time.monotonic() + limit
         made = self.schedule
+        if self.spill is not None and not self._shared:
+            self.spill.renew()
         self._executor = Executor(
-            self.room, made.index, joined.connections, self.assignment.index, made.window
+            self.room,
+            made.index,
+            joined.connections,
+            self.assignment.index,
+            made.window,
+            spill=self.spill,
         )
         self._before, self.peers = dict(self._traffic), joined.peers
         self.at = _Position(0, self._done, 0, None, 0, self.steps)

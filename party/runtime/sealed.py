@@ -283,6 +283,7 @@ class _Party:
                 messages_per_step=len(main.messages),
                 instructions=len(main.instructions),
                 arena_bytes=schedule.arena_bytes,
+                file_bytes=None if course.spill is None else course.spill.bytes,
             ),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,9 @@ WINDOW_STEPS = 8
 
 WINDOW_BYTES = 4 << 20
 """What those steps may take a connection; a window always holds at least one whole step."""
+
+_NO_RESERVE = 0x4000
+"""``MAP_NORESERVE`` of Linux, which the module has from Python 3.13 on."""
 
 
 @dataclass(frozen=True)
@@ -393,11 +397,18 @@ def _own(messages: tuple[Message, ...], party: int) -> tuple[Message, ...]:
     return tuple(m for m in messages if party in (m.sender, m.receiver))
 
 
-def arena(of: Schedule, more: int = 0) -> npt.NDArray[np.uint8]:
+def arena(of: Schedule, more: int = 0, *, sparse: bool = False) -> npt.NDArray[np.uint8]:
     """A fresh arena with the schedule's constants in place; aligned as instructions expect. Behind
-    what the schedule needs are so many bytes more."""
+    what the schedule needs are so many bytes more.
+
+    ``sparse``: what is never touched takes no memory, whatever its size, and is not asked for."""
     size = of.arena_bytes + more
-    room: Any = np.zeros(size + 63, np.uint8)
+    room: Any
+    if sparse:
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
+        room = np.frombuffer(mmap.mmap(-1, size + 63, flags), np.uint8)
+    else:
+        room = np.zeros(size + 63, np.uint8)
     skip = -room.ctypes.data % 64
     aligned: npt.NDArray[np.uint8] = room[skip : skip + size]
     aligned[: of.constants.size] = of.constants

@@ -365,6 +365,7 @@ MATRIX: dict[str, Object] = {
         },
         "waitSeconds": 31_536_000,
         "timeLimitSeconds": 1_000_000,
+        "server": {"memoryLimitMib": 1_000_000},
     },
 }
 """What values may say, in as few sets of values as it takes."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from party.agreement.order import blocks
-from party.native import Context, Executor
+from party.native import Context, Executor, Spill
 from party.schedule import Region, Schedule, arena
 from tests.harness.keys import contexts
 from tests.harness.links import LIMIT_S, Links
@@ -60,9 +60,10 @@ class Parties(Links):
         pool: npt.NDArray[np.int32],
         windows: Sequence[int],
         peers: Sequence[int] = (0, 1, 2),
+        spill: Spill | None = None,
     ) -> Executor:
         links = [c if k in peers else None for k, c in enumerate(self.connections[party])]
-        made = Executor(memory, pool, links, party, windows)
+        made = Executor(memory, pool, links, party, windows, spill=spill)
         self.arenas[party], self.executors[party] = memory, made
         return made
 
@@ -104,13 +105,18 @@ class ScheduledParties(Parties):
 
     Attributes:
         schedules: by party.
+        spills: by party, the shares that lie in a file.
     """
 
-    def __init__(self, schedules: list[Schedule], directory: Path) -> None:
+    def __init__(
+        self, schedules: list[Schedule], directory: Path, spills: dict[int, Spill] | None = None
+    ) -> None:
         super().__init__(contexts(directory))
-        self.schedules = schedules
+        self.schedules, self.spills = schedules, spills or {}
         for party, made in enumerate(schedules):
-            self._seat(party, arena(made), made.index, made.window)
+            spill = self.spills.get(party)
+            room = arena(made, sparse=spill is not None)
+            self._seat(party, room, made.index, made.window, spill=spill)
 
     def program(
         self,

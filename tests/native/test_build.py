@@ -138,7 +138,9 @@ def test_the_library_is_clean_under_the_sanitizers(project: Path) -> None:
         TFE_KIT_WERROR="1",
     )
     assert done.returncode == 0, done.stderr
-    tests = [f"tests/native/test_{name}.py" for name in ("instructions", "exchange", "tls")]
+    tests = [
+        f"tests/native/test_{name}.py" for name in ("instructions", "exchange", "spill", "tls")
+    ]
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests],
         cwd=project,

@@ -235,6 +235,24 @@ int kit_uniform(kit_random *random, const uint8_t seed[KIT_SEED_BYTES], int type
     (void)random, (void)seed, (void)type, (void)low, (void)range, (void)n, (void)out;
     return -1;
 }
+int64_t kit_spill_at(const kit_spill *spill, int64_t place, int inside) {
+    (void)spill, (void)place, (void)inside;
+    return -1;
+}
+const kit_spilled *kit_spill_share(const kit_spill *spill, int64_t share) {
+    (void)spill, (void)share;
+    return NULL;
+}
+const char *kit_spill_put(kit_spill *spill, int64_t share, const int32_t *rows, int64_t n,
+                          const uint8_t *batch) {
+    (void)spill, (void)share, (void)rows, (void)n, (void)batch;
+    return "no";
+}
+const char *kit_spill_take(kit_spill *spill, int64_t share, const int32_t *rows, int64_t n,
+                           uint8_t *batch) {
+    (void)spill, (void)share, (void)rows, (void)n, (void)batch;
+    return "no";
+}
 int kit_type_size(int type) {
     (void)type;
     return 1;
@@ -664,7 +682,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (int64_t k = 0; k < counts[p]; k++)
             longest += FRAME + (size_t)code[p][k].p[2];
 
-    executor = kit_executor_new(arena, NULL, links, me, window, 1 + (int)(size % 3));
+    executor = kit_executor_new(arena, NULL, links, me, window, 1 + (int)(size % 3), NULL);
     CLAIM(executor);
     int failed = 0;
     for (int p = 0; p < 2 && !failed; p++) {

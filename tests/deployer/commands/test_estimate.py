@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from deployer.estimate import Apart
 from deployer.estimate.estimate import Model
-from deployer.estimate.moves import moves, rings
+from deployer.estimate.moves import moves
 from deployer.estimate.simulation import Costs, Timed
 from deployer.local.run import run_local
 from party.agreement.job import PARTIES, Job, load_job
 from party.compiler import prepared
 from party.reporting.documents import EstimateDocument
+from party.schedule.memory import rings
 from tests.deployer.conftest import Deployer
 from tests.harness.alignments import write_table
 from tests.harness.processes import JOB, Processes
