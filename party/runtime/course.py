@@ -27,6 +27,7 @@ from party.runtime import Assignment, opening
 from party.runtime.aligning import Rows
 from party.runtime.meeting import Common, Holding
 from party.runtime.memory import spilled
+from party.runtime.pace import Heard, Pace, said
 from party.schedule import (
     ROW_INSTRUCTIONS,
     Schedule,
@@ -118,6 +119,7 @@ class Course:
         self.peers: dict[Party, tuple[str, str]] = {}
         self._deadline: float | None = None
         self._traffic: dict[str, int] = {}
+        self._wrote_us = 0
         self._restore(None)
 
     def _course(self) -> Iterator[Stretch]:
@@ -292,7 +294,8 @@ class Course:
             self._put_back(self._from)
         else:
             self._keep(self._setup, 0, durable=False)
-        self._met, self._met_at, self._since = self._done, time.monotonic(), 0
+        self._met, self._met_at = self._done, time.monotonic()
+        self._pace = Pace(self._every_us)
         self._meeting = self._done + _FIRST_RUNS
 
     def _put_back(self, point: Point) -> None:
@@ -437,24 +440,19 @@ class Course:
 
     def _meet_if_due(self, stretch: int, runs: int) -> None:
         if self._done >= self._meeting:
-            slowest = self._meet()
-            self._since += slowest
-            durable = 5 * self._since >= 3 * self._every_us
-            self._keep(stretch, runs, durable)
-            if durable:
-                self._since = 0
+            heard = self._meet()
+            self._keep(stretch, runs, self._pace.is_due(heard))
             behind = max(self._done - self._met, 1)
-            coming = behind * self._every_us // max(slowest, 1)
+            coming = behind * self._every_us // max(heard.took_us, 1)
             coming = min(max(coming, behind // _GROWTH, 1), behind * _GROWTH)
             self._met, self._meeting = self._done, self._done + coming
 
-    def _meet(self) -> int:
-        """Until all three are here; how long the slowest took since the last time, in
-        microseconds."""
-        took = int((time.monotonic() - self._met_at) * 1e6)
-        heard = self._executor.meet(self._done, took, self._left(), SILENCE_LIMIT_S)
+    def _meet(self) -> Heard:
+        """Until all three are here; what they say of the time since the last time."""
+        number = said(int((time.monotonic() - self._met_at) * 1e6), self._wrote_us)
+        heard = self._executor.meet(self._done, number, self._left(), SILENCE_LIMIT_S)
         self._met_at = time.monotonic()
-        return max(heard)
+        return Heard.of(heard)
 
     def _keep(self, stretch: int, runs: int, durable: bool, final: bool = False) -> None:
         state = {
@@ -480,8 +478,13 @@ class Course:
             told=dict(self.told),
         )
         self.points = pruned([*self.points, point])
-        if durable and self.assignment.checkpoints.keep(point):
+        if not durable:
+            return
+        self._pace.kept()
+        begin = time.monotonic()
+        if self.assignment.checkpoints.keep(point):
             self.assignment.status.kept()
+        self._wrote_us = int((time.monotonic() - begin) * 1e6)
 
     # What is seen of it.
 
