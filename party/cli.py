@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from party.agreement.hosts import Address, Hosts, load_hosts
-from party.agreement.job import PARTIES, Holder, Job, Party, load_job
+from party.agreement.job import HOLDERS, PARTIES, Holder, Job, Party, load_job
 from party.agreement.queue import load_queue
 from party.approval import Permit, permitted
 from party.approval.receipt import Statement
@@ -89,6 +89,7 @@ class Options:
     spill: Path | None
     label_key: Path | None = None
     start: Path | None = None
+    model: Path | None = None
 
     def of(self, job: Job, output: Path) -> Options:
         """For one job of several: each has its own files and approvals."""
@@ -159,6 +160,14 @@ StartOption = Annotated[
     Path | None,
     typer.Option("--start", metavar="FILE", help="A former model.json, for training.start."),
 ]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="FILE",
+        help="Of a job that scores: model.json at the model's holder, columns.json at the other.",
+    ),
+]
 ImageOption = Annotated[
     str | None,
     typer.Option("--image", metavar="DIGEST", help="Of the image that this is, for approvals."),
@@ -211,6 +220,7 @@ def _holder(party: Party, summary: str) -> None:
         spill: SpillOption = None,
         label_key: LabelKeyOption = None,
         start: StartOption = None,
+        model: ModelOption = None,
     ) -> None:
         options = Options(
             job,
@@ -234,6 +244,7 @@ def _holder(party: Party, summary: str) -> None:
             spill,
             label_key,
             start,
+            model,
         )
         play(party, options)
 
@@ -361,6 +372,9 @@ def play(party: Party, options: Options) -> None:
     if options.spill is not None and options.memory_limit is None:
         hint = "say --memory-limit, or leave it out"
         raise InputError("without a limit no share goes to a file", "--spill", hint)
+    if options.model is not None and options.model.absolute().parent == options.output.absolute():
+        what = "what is in this directory makes room for results, the model among it"
+        raise InputError(what, "--output", "name another directory than the one of --model")
     place = _Place(hosts, listen, log)
     with files.owned(options.output, "party"):
         if len(jobs) > 1:
@@ -486,7 +500,15 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
     )
     job = outcome.job or job  # with the number of rows that an alignment has found
     outcome.times = outcome.times.also(start_s=started_s, table_s=table_s)
-    if outcome.opened:
+    if job.scores is None and table is not None and table.mean is not None:
+        result.write_columns(options.output, job, HOLDERS[PARTIES.index(party)], table)
+    if outcome.opened and job.scores is not None:
+        from party.scoring.joint import write_scores
+
+        log.say(
+            "the scores are written", path=str(write_scores(options.output, job, outcome.opened))
+        )
+    elif outcome.opened:
         assert table is not None
         path = result.write_model(
             options.output,
@@ -517,13 +539,13 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
     elif outcome.kept:
         path = result.write_shares(options.output, job, outcome.kept, outcome.plan_digest)
         log.say("nobody gets the model: this party's shares of it are written", path=str(path))
-    table_bytes = 0 if table is None else table.matrix.nbytes
+    table_bytes = 0 if table is None else table.nbytes
     report = _write_report(options, party, job, outcome, place, table_bytes, part)
     _write_receipt(options, party, job, outcome, permit, report)
     # In this order: who is killed between the two is done, and does not look for the others.
     status.enter("done", "done", step=outcome.steps or job.steps, epoch=job.epochs)
     store.clear()
-    if outcome.opened and sys.stdout.isatty():
+    if outcome.opened and job.scores is None and sys.stdout.isatty():
         # Only for eyes: whatever collects the output of processes is not to have the model.
         model = result.read_model(options.output)
         print(result.weights_table(model))
@@ -610,6 +632,15 @@ def _load(
     assert options.table is not None
     if status.snapshot().phase != "table":
         status.enter("table", "reading the table")
+    if job.scores is not None:
+        from party.scoring.joint import load
+
+        if options.label_key is not None:
+            raise InputError("the job has no label", "--label-key", "leave it out")
+        return load(options.table, options.model, job, party), None
+    if options.model is not None:
+        what = "the job trains a model, and takes none"
+        raise InputError(what, "--model", "leave it out, or give a job of the model joint-scores")
     table, identifiers = load_for(options.table, job, party)
     table = by_training_rows(table, job, party)
     named = None if identifiers is None else identifiers.by_row

@@ -39,6 +39,10 @@ def approve(
     table: Annotated[
         Path | None, typer.Option(help="Its table, which it commits to.", show_default=False)
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Of a job that scores: as for the party.", show_default=False),
+    ] = None,
     output: Annotated[Path, typer.Option(help="Directory for the approval.")] = Path("approvals"),
     days: Annotated[
         float, typer.Option(min=0.001, max=365, help="Until when the result may be opened.")
@@ -72,7 +76,7 @@ def approve(
     kit = versions()["kit"]
     if party is not None:
         signer = _signer(agreed, job, party, key)
-        digest = _table_digest(agreed, party, table)
+        digest = _table_digest(agreed, party, table, model)
         if policy is not None:
             _check_policy(policy, agreed, kit, image, runs)
     cost = None if agreed.matches else estimate(agreed, place, None)
@@ -136,7 +140,10 @@ _WHEN = {
     "vouch": "after the training: whether every row lies in the range of the sigmoid",
 }
 
-_SAYS = {"information": ": how all columns vary and hang together, as sums over all rows"}
+_SAYS = {
+    "information": ": how all columns vary and hang together, as sums over all rows",
+    "sums": ": the weighted sum of each row, and so its score",
+}
 
 
 def _revealed(job: Job, cache: Path) -> list[str]:
@@ -186,16 +193,16 @@ def _signer(job: Job, file: Path, party: Party, path: Path | None) -> PrivateKey
     return key
 
 
-def _table_digest(job: Job, party: Party, path: Path | None) -> str | None:
+def _table_digest(job: Job, party: Party, path: Path | None, model: Path | None) -> str | None:
     if party not in job.holders or job.kept is not None:
         if path is not None:
             raise InputError(f"{party} holds no table in this job", "--table", "leave it out")
         return None
     if path is None:
         raise InputError(f"{party} commits to its table", "--table", f"give {party}'s CSV file")
-    from party.alignment import load_for
+    from party.scoring.joint import digest_of_rows
 
-    return load_for(path, job, party)[0].digest
+    return digest_of_rows(path, model, job, party)
 
 
 def _check_policy(path: Path, job: Job, kit: str, image: str | None, runs: int) -> None:

@@ -24,7 +24,7 @@ from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, 
 from deployer.cluster.volume import copy_table
 from deployer.manifests.values import Values
 from party.agreement.columns import CategoryColumn, ColumnSchema
-from party.agreement.job import Job, load_job
+from party.agreement.job import Job, load_training
 from party.agreement.limits import LIMIT
 from party.agreement.yaml12 import write_yaml
 from party.process.errors import InputError, printable
@@ -109,7 +109,7 @@ def check_command(
 
     Example: deployer data check examples/fraud/job.yaml alice examples/fraud/alice.csv
     """
-    job = load_job(job_file)
+    job = load_training(job_file)
     if as_json:
         found = checked(table_file, job, party)
         print(json.dumps(found.as_json(), indent=2, ensure_ascii=not takes_unicode(sys.stdout)))
@@ -139,7 +139,7 @@ def split_command(
 
     Example: deployer data split examples/fraud/job.yaml alice examples/fraud/alice.csv -o parts
     """
-    manifest, parts = split(table_file, load_job(job_file), party, _notice)
+    manifest, parts = split(table_file, load_training(job_file), party, _notice)
     write(output, manifest, parts)
     print(f"{output}: {MANIFEST} and {len(parts)} part{'s' * (len(parts) != 1)} of {party}'s table")
 

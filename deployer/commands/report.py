@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from deployer.cli import new_app
-from party.agreement.job import load_job
+from party.agreement.job import load_training
 from party.process import files
 from party.runtime import default_cache
 
@@ -57,7 +57,7 @@ def report(
     from deployer.report import Run, page
     from deployer.report.page import check_comparable
 
-    agreed = load_job(job)
+    agreed = load_training(job)
     run = Run.read(agreed, results)
     other = None if beside is None else Run.with_its_job(beside)
     if other is not None:

@@ -16,7 +16,7 @@ from party.process import files, streams
 from party.process.errors import JobError
 from party.process.exit import Stop, stop_on_signals
 from party.protocols.registry import ProtocolName
-from party.reporting.documents import ModelDocument, SharesDocument, StatusDocument
+from party.reporting.documents import SCORES, ModelDocument, SharesDocument, StatusDocument
 from party.reporting.result import weights_table
 from party.runtime import BUILDING, WARNING, Name, default_cache
 
@@ -69,6 +69,14 @@ def run(
             metavar="DIR", help="The parties' keys, which stay.", show_default="new ones, that go"
         ),
     ] = None,
+    trained: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Of a job that scores: the --output of the run that trained the model.",
+            show_default=False,
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print what each party would run, and run nothing.")
     ] = False,
@@ -108,6 +116,7 @@ def run(
             label_key,
             start,
             keys,
+            trained,
         )
     except Stop:
         raise JobError("stopped") from None
@@ -187,5 +196,8 @@ def _print_result(result: Result, job: Job) -> None:
     if kept is not None:
         print(f"The model is kept on shares: {kept.name}")
         print(f"Its parts, sealed: {result.output}/*/kept/{kept.name}.sealed")
+    elif job.scores is not None:
+        for party in job.receivers:
+            print(f"{party.capitalize()}'s scores: {result.output / party / SCORES}")
     elif not result.models:
         print(f"Nobody receives the model. Its shares: {result.output}/*/{SharesDocument.NAME}")

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from party.agreement.job import Job
+from party.models.joint_scores.parameters import JointScoresParameters
 
 
 def computed(job: Job) -> list[str]:
     """What a job computes, and from which columns."""
+    if (wanted := job.scores) is not None:
+        lines = [f"scores of {job.rows} rows, by {job.protocol}", _given(wanted)]
+        for holder in job.holders:
+            lines.append(f"of {holder}'s columns {', '.join(job.features_of(holder))}")
+        return lines
     kind = job.parameters.kind.replace("-", " ")
     if job.kept is not None:
         return [f"nothing: the {kind} that was kept as {job.kept} is opened"]
@@ -21,8 +27,18 @@ def computed(job: Job) -> list[str]:
     return lines
 
 
+def _given(wanted: JointScoresParameters) -> str:
+    return (
+        f"by the {wanted.predicts.replace('-', ' ')} that {wanted.holder} has from the training "
+        f"{wanted.trained_by[:16]}"
+    )
+
+
 def revealed(job: Job) -> list[str]:
     """What a job reveals, and to whom; the schedules say the same value by value."""
+    if job.scores is not None:
+        to = "alice and bob" if job.result == "both" else job.result
+        return [f"the weighted sum of each row, and so its score, to {to}"]
     model = {
         "both": "the whole model, to alice and bob",
         "own": "to each holder the weights of its own columns",

@@ -20,13 +20,20 @@ from party.runtime import BUILDING
 _LIFE = timedelta(days=30)
 
 
-def approved(job: Job, private: Path, tables: dict[str, Path], output: Path, cache: Path) -> Job:
+def approved(
+    job: Job,
+    private: Path,
+    tables: dict[str, Path],
+    output: Path,
+    cache: Path,
+    parts: dict[str, Path],
+) -> Job:
     """The job with pins for the keys in ``private/keys``, approved by all three.
 
     ``private/approvals`` then has a directory for each party, ``output`` the approvals without
     salts. Raises InputError for a job that has pins of its own: their keys are not here.
     """
-    from party.alignment import load_for
+    from party.scoring.joint import digest_of_rows
 
     if job.identities is not None:
         raise InputError(
@@ -60,7 +67,7 @@ def approved(job: Job, private: Path, tables: dict[str, Path], output: Path, cac
             runs=1,
         )
         holds = party in job.holders and job.kept is None
-        digest = load_for(tables[party], job, party)[0].digest if holds else None
+        digest = digest_of_rows(tables[party], parts.get(party), job, party) if holds else None
         own = private / "approvals" / party
         write_approval(own, approval, digest, signers[party])
         made[party] = approval_file(own, party).read_bytes()

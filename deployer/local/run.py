@@ -38,6 +38,7 @@ from party.process.errors import (
 from party.process.exit import undisturbed
 from party.reporting.documents import (
     RECEIPT,
+    ColumnsDocument,
     ModelDocument,
     PartyReport,
     RunReport,
@@ -83,6 +84,7 @@ def run_local(
     label_key: Path | None = None,
     start: Path | None = None,
     keys: Path | None = None,
+    trained: Path | None = None,
 ) -> Result:
     """Train on this machine and return what its receivers got.
 
@@ -90,9 +92,10 @@ def run_local(
     directory of its name in ``output``, which has the job as it was run, too; the keys live in a
     private directory for as long as the run does. ``label_key`` is the file of the label's holder,
     where the job keeps labels private. ``start`` is the output of a former run, from whose models
-    the training begins, where the job says so. ``keys`` is where the parties' keys stay, and are
-    made if they are not there. With ``approve`` all three approve the job first: it then has their
-    pins, and the approvals are left in ``output``.
+    the training begins, where the job says so. ``trained`` is the output of the run that trained
+    the model, where the job scores. ``keys`` is where the parties' keys stay, and are made if they
+    are not there. With ``approve`` all three approve the job first: it then has their pins, and the
+    approvals are left in ``output``.
 
     Raises InputError or JobError as the party that failed first did; the others are ended.
     """
@@ -106,6 +109,9 @@ def run_local(
             raise InputError(f"there is no table for {party}", str(tables[party]), hint) from None
         except OSError as error:
             raise files.unreadable(error, f"the table of {party}", tables[party]) from None
+    parts = _parts(job, trained, output)
+    if job.label is None and label_key is not None:
+        raise InputError("the job has no label", "--label-key", "leave it out")
     cache = (cache or default_cache()).absolute()
     output = output.absolute()
     with (
@@ -121,19 +127,20 @@ def run_local(
             made = private / "keys" if keys is None else keys.absolute()
             authority.make_all(job.domain, made, days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
         if approve:
-            job = approved(job, private, tables, output, cache)
+            job = approved(job, private, tables, output, cache, parts)
         text = write_yaml(job.model_dump(mode="json")).encode()
         (private / JOB).write_bytes(text)
         files.replace(output / JOB, text)
         hosts = tuple(Address("127.0.0.1", port) for port in ports)
         (private / "config.json").write_text(format_hosts(hosts))  # type: ignore[arg-type]
         parties = _Parties(
-            job, private, tables, output, runtime, cache, time_limit_s, progress, label_key, starts
+            *(job, private, tables, output, runtime, cache, time_limit_s, progress),
+            *(label_key, starts, parts),
         )
         with parties:
             parties.follow()
     models: dict[str, ModelDocument] = {}
-    for party in job.receivers:
+    for party in () if job.scores is not None else job.receivers:
         model = ModelDocument.read(output / party)
         assert model is not None, "a party that ended well has written its result"
         models[party] = model
@@ -184,6 +191,31 @@ def _starts(job: Job, former: Path | None, private: Path) -> dict[Party, Path]:
     return found
 
 
+def _parts(job: Job, trained: Path | None, output: Path) -> dict[str, Path]:
+    """What each holder has of the model by which the job scores."""
+    if job.scores is None:
+        if trained is None:
+            return {}
+        hint = "leave it out, or give a job of the model joint-scores"
+        raise InputError("the job trains a model, and takes none", "--trained", hint)
+    if trained is None:
+        hint = "name the --output of the run that trained the model"
+        raise InputError("a job that scores takes a model", "--trained", hint)
+    if trained.absolute().resolve() == output.absolute().resolve():
+        what = "the run would remove the model that it is to take"
+        raise InputError(what, "--output", "name another directory than --trained")
+    parts: dict[str, Path] = {
+        job.scores.holder: trained / job.scores.holder / ModelDocument.NAME,
+        job.scores.other: trained / job.scores.other / ColumnsDocument.NAME,
+    }
+    for path in parts.values():
+        try:
+            path.stat()
+        except OSError as error:
+            raise files.unreadable(error, "what the training left", path) from None
+    return parts
+
+
 def _clear(output: Path) -> None:
     """No file of an earlier run is to be taken for one of this run, however that ends."""
     for party in PARTIES:
@@ -209,8 +241,10 @@ class _Parties:
         progress: Progress,
         label_key: Path | None,
         starts: dict[Party, Path],
+        parts: dict[str, Path],
     ) -> None:
         self.progress, self.label_key, self.starts = progress, label_key, starts
+        self.parts = parts
         self.job, self.private, self.output = job, private, output
         self.tables, self.runtime, self.cache = tables, runtime, cache
         self.time_limit_s = time_limit_s
@@ -267,10 +301,12 @@ class _Parties:
             command += ["--approvals", f"approvals/{party}"]
         if party in self.job.holders and self.job.kept is None:
             command += ["--table", str(self.tables[party].absolute())]
-        if party == self.job.label_holder and self.label_key is not None:
+        if self.label_key is not None and party == self.job.label_holder:
             command += ["--label-key", str(self.label_key.absolute())]
         if party in self.starts:
             command += ["--start", str(self.starts[party])]
+        if party in self.parts:
+            command += ["--model", str(self.parts[party].absolute())]
         if self.time_limit_s is not None:
             command += ["--time-limit", str(self.time_limit_s)]
         self.processes[party] = subprocess.Popen(

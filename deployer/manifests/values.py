@@ -590,6 +590,11 @@ class Values(_Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Values:
         for job in {self.job, *self.queue}:
+            if job.scores is not None:
+                raise ValueError(
+                    "job.model: a job that scores rows does not run on a cluster yet; score on "
+                    "three machines, as docs/scoring.md says"
+                )
             batches = job.batches_of
             if batches is not None and batches.order_seed >= 2**53:
                 # helm reads every number as a 64-bit float and would round it without a word

@@ -32,6 +32,7 @@ from party.agreement.limits import ANCHOR_PASSES, ANCHORS, BALANCED
 from party.agreement.pins import Identities, Pin
 from party.agreement.privacy import LabelPrivacy, Privacy
 from party.agreement.yaml12 import Document, load_yaml, read_yaml, refused
+from party.models.joint_scores.parameters import JointScoresParameters
 from party.models.registry import ModelName, ModelParameters, parameters_of
 from party.process.errors import InputError, printable
 from party.protocols.registry import ProtocolName
@@ -160,6 +161,10 @@ _MANY = 0.01
 BLOCK_ROWS = 8192
 """Rows of one run of a program that goes through all rows in blocks, at most: enough that its
 messages are few, few enough that its memory is small."""
+
+SHARE_ROWS = 1024
+"""Rows of one run of a program that shares tables to batches, or scores: enough that its messages
+are few, few enough that its memory is small."""
 
 WARM_PART = 32
 """Of so many blocks one is the sample on which a descent begins; fewer are all taken at once."""
@@ -359,8 +364,10 @@ class Job(_Strict):
     features: Features = Field(
         description="the columns to learn from: a list of Alice's, or a list for each holder"
     )
-    label: LabelColumn = Field(
-        description="the column to predict: Bob's, or the one of the holder that is named"
+    label: LabelColumn | None = Field(
+        default=None,
+        description="the column to predict: Bob's, or the one of the holder that is named; left "
+        "out where rows are scored",
     )
     columns: dict[ColumnName, ColumnChoice] = Field(
         default={},
@@ -418,6 +425,9 @@ class Job(_Strict):
             raise ValueError("features: no holder has any")
         if repeated:
             raise ValueError(f"features: {min(repeated)!r} stands more than once")
+        if self.scores is not None:
+            self._can_score(self.scores)
+            return self
         labels = [holder for holder in HOLDERS if self.label_of(holder) is not None]
         if len(labels) != 1:
             raise ValueError("label: it is the column of one holder, alice or bob")
@@ -462,6 +472,37 @@ class Job(_Strict):
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+    def _can_score(self, wanted: JointScoresParameters) -> None:
+        if self.label is not None:
+            raise ValueError("label: rows are scored without one; take it out")
+        for holder in HOLDERS:
+            if not self.features_of(holder):
+                raise ValueError(
+                    f"features: {holder} has none, and {_other(holder)} all: who has the model and "
+                    "all of its columns scores alone, by deployer score"
+                )
+        if self.align is not None:
+            raise ValueError(
+                "align: rows to score are in the same order at both; put them in order, and take "
+                "it out"
+            )
+        if not self.receivers or self.result == "own":
+            raise ValueError(f"result: {self.result}: scores go to alice, bob or both")
+        if wanted.unit != 1.0 and wanted.predicts != "linear-regression":
+            raise ValueError("model.unit: linear regression alone has one")
+        of_trainings = {
+            "training": self.training != Descent(),
+            "evaluation": self.evaluation is not None,
+            "statistics": self.statistics is not None,
+            "privacy": self.privacy is not None,
+        }
+        for key, said in of_trainings.items():
+            if said:
+                raise ValueError(f"{key}: nothing is trained where rows are scored; take it out")
+        names = [name for holder in HOLDERS for name in self.features_of(holder)]
+        self._check_columns(names, None)
+        self._check_rows()
 
     def _check_rows(self) -> None:
         if not self.matches and not self.rows:
@@ -601,7 +642,7 @@ class Job(_Strict):
         for name in self.columns:
             if name not in features and name != label:
                 raise ValueError(f"columns: {name!r} is neither a feature nor the label")
-        if label in self.columns:
+        if label is not None and label in self.columns:
             schema = schema_of(self.columns[label])
             if schema.type != "boolean" or schema.takes_gaps or self.parameters.kind != _CLASSES:
                 raise ValueError(
@@ -645,6 +686,12 @@ class Job(_Strict):
         return tuple(p for p in HOLDERS if self.features_of(p) or self.label_of(p) is not None)
 
     @property
+    def scores(self) -> JointScoresParameters | None:
+        """By whose model the rows are scored; None for a job that trains one."""
+        parameters = self.parameters
+        return parameters if isinstance(parameters, JointScoresParameters) else None
+
+    @property
     def label_holder(self) -> Holder:
         """The party that holds the label."""
         return next(party for party in HOLDERS if self.label_of(party) is not None)
@@ -674,8 +721,9 @@ class Job(_Strict):
 
     @property
     def descent(self) -> Descent | None:
-        """The solver's keys where it takes all rows in each pass."""
-        return self.training if isinstance(self.training, Descent) else None
+        """The solver's keys where it takes all rows in each pass; None where nothing is trained."""
+        training = self.training
+        return training if isinstance(training, Descent) and self.scores is None else None
 
     @property
     def starts(self) -> bool:
@@ -782,6 +830,8 @@ class Job(_Strict):
     @property
     def epochs(self) -> int:
         """Passes over the rows."""
+        if self.scores is not None:
+            return 1
         training = self.training
         return training.epochs if isinstance(training, Training) else training.passes
 
@@ -796,6 +846,8 @@ class Job(_Strict):
         """Blocks of the sample on which a descent over many rows begins; 0 where it has none."""
         if self.matches:  # which rows a sample has, and how they curve the loss, nobody knows
             return 0
+        if self.scores is not None:
+            return 0
         blocks = -(-self.trained_rows // BLOCK_ROWS)
         columns = sum(len(self.features_of(holder)) for holder in HOLDERS)
         sample = max(blocks // WARM_PART, -(-SAMPLED_ROWS * columns // BLOCK_ROWS))
@@ -808,6 +860,8 @@ class Job(_Strict):
         The rows left over by the last, partial batch sit that epoch out; the order changes with
         each epoch, so that no row sits out for long."""
         training = self.training
+        if self.scores is not None:
+            return -(-self.rows // SHARE_ROWS)
         if isinstance(training, Training):
             return self.rows // training.batch_size
         return self.blocks + 1
@@ -952,6 +1006,10 @@ def _digest_of_agreed(fields: dict[str, Any]) -> str:
     return digest_of({name: value for name, value in fields.items() if value is not None})
 
 
+def _other(holder: Holder) -> Holder:
+    return "bob" if holder == "alice" else "alice"
+
+
 def digest_of(value: Any) -> str:
     """SHA-256, in hex, of a JSON value in its canonical form: sorted keys, no white space."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -1002,6 +1060,15 @@ def _nearest_key(path: Sequence[int | str]) -> str | None:
     keys = [key for model in models for key in model.model_fields]
     near = get_close_matches(str(path[-1])[:80], keys, n=1)
     return near[0] if near else None
+
+
+def load_training(path: Path) -> Job:
+    """The job in a YAML file, if it trains a model; see ``parse_job``."""
+    job = load_job(path)
+    if job.scores is not None:
+        hint = "give the job that trained the model; rows to score are checked when they are read"
+        raise InputError("the job scores rows, and trains no model", str(path), hint)
+    return job
 
 
 def load_job(path: Path) -> Job:

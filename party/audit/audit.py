@@ -194,7 +194,7 @@ def _placed(program: Program) -> None:
 def _read_by_rows(plan: Plan, program: Program) -> None:
     """Each batch is so many rows of a table as the job says, of columns that are there."""
     layout = plan.parameters.layout
-    dtype = np.dtype(np.int64 if layout.aligned else np.float32)
+    dtype = np.dtype(np.int64 if layout.in_ring else np.float32)
     for private in program.inputs:
         batch = program.by_name[private.operation]
         rows, columns = batch.shape if len(batch.shape) == 2 else (None, 0)
@@ -313,7 +313,8 @@ def _revealed(plan: Plan, program: Program) -> list[Revealed]:
             raise _refused(result, "it is opened to no party")
         receiver = result.party
         values = {value.name: value for value in plan.state}
-        if opening.value not in values or values[opening.value].by_rows:
+        whole = opening.value in values and result.shape == values[opening.value].shape
+        if not whole:  # of one by rows, all of them
             raise _refused(result, f"{opening.value!r} is nothing that may be opened")
         if values[opening.value].shape != _shapes(plan).get(opening.value):
             # A larger one has room for what nobody agreed to reveal.

@@ -78,7 +78,7 @@ def build_program(parameters: PlanParameters, name: str) -> BuiltProgram:
             protocol.dealing(device, _drawn),
             model.state(layout, protocol),
             model.rows_of(name, layout),
-            layout.aligned,
+            layout.in_ring,
         )
         model.build(name, layout, built)
     return built
@@ -103,11 +103,11 @@ class BuiltProgram(ProgramBuilder):
         dealing: Dealing,
         state: tuple[Value, ...],
         rows: int,
-        aligned: bool = False,
+        in_ring: bool = False,
     ) -> None:
         self.name, self.graph, self.dealing = name, graph, dealing
         self._protocols_parts = parts
-        self._aligned = aligned
+        self._in_ring = in_ring
         self._state = {value.name: value for value in state}
         self._rows = rows
         self._held: dict[str, list[list[Any]]] = {}
@@ -120,10 +120,10 @@ class BuiltProgram(ProgramBuilder):
         import tensorflow as tf
 
         with self.dealing.at(party):
-            kind = tf.int64 if self._aligned else tf.float32
+            kind = tf.int64 if self._in_ring else tf.float32
             placeholder = tf.compat.v1.placeholder(kind, (self._rows, columns))
         self.inputs.append((placeholder, party, first))
-        return placeholder if self._aligned else self.dealing.encoded(placeholder, party, bits)
+        return placeholder if self._in_ring else self.dealing.encoded(placeholder, party, bits)
 
     def held(self, name: str) -> list[list[Any]]:
         import tensorflow as tf

@@ -28,6 +28,9 @@ Array = NDArray[np.float64]
 HOLDERS: tuple[Holder, ...] = ("alice", "bob")
 """The seats that may hold columns, by index."""
 
+NO_LABEL = -1
+"""No party's index."""
+
 Opened = Mapping[str, Array]
 """What a party was given at the end: arrays by the name of the value."""
 
@@ -53,7 +56,13 @@ class Block:
 
 
 def blocks_of(job: Job) -> tuple[Block, ...]:
-    """The features of a job by holder, in the order of the seats."""
+    """The features of a job by holder, in the order of the seats; of a model's holder in a job that
+    scores, one column: what its own add up to."""
+    if job.scores is not None:
+        return tuple(
+            Block(index, 1 if holder == job.scores.holder else len(job.derived_of(holder)), False)
+            for index, holder in enumerate(HOLDERS)
+        )
     return tuple(
         Block(index, len(job.derived_of(holder)), holder == job.intercept_holder)
         for index, holder in enumerate(HOLDERS)
@@ -130,7 +139,7 @@ class Layout:
 
     Attributes:
         blocks: the holders with features, in order.
-        label: the index of the party that holds the label.
+        label: the index of the party that holds the label; ``NO_LABEL`` where rows are scored.
         rows: of every holder's table.
         batch_size: rows of one step over a mini-batch.
         share_rows: rows of one run of the program that shares.
@@ -157,6 +166,11 @@ class Layout:
     evaluation: EvaluationLayout | None = None
     reach: int | None = None
     opening: bool = False
+
+    @property
+    def in_ring(self) -> bool:
+        """Whether what programs read are numbers of the ring already."""
+        return self.aligned or self.label == NO_LABEL
 
     @property
     def all_columns(self) -> int:
@@ -238,7 +252,7 @@ class ProgramBuilder(ABC):
     def own(self, party: int, first: int, columns: int, bits: int) -> Any:
         """The batch's rows of some columns of a party's own table, in fixed point, not shared.
 
-        Where tables have been aligned they are numbers of the ring already."""
+        Where tables have been aligned, or rows are scored, they are numbers of the ring already."""
 
     @abstractmethod
     def held(self, name: str) -> list[list[Any]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from party.models.joint_scores.parameters import JointScoresParameters
 from party.models.linear_regression.parameters import LinearRegressionParameters
 from party.models.logistic_regression.parameters import LogisticRegressionParameters
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 ModelName = Literal["logistic-regression", "linear-regression"]
 ModelParameters = Annotated[
-    LogisticRegressionParameters | LinearRegressionParameters, Field(discriminator="kind")
+    LogisticRegressionParameters | LinearRegressionParameters | JointScoresParameters,
+    Field(discriminator="kind"),
 ]
 
 ADAPTER: TypeAdapter[ModelParameters] = TypeAdapter(ModelParameters)
@@ -31,8 +33,12 @@ def parameters_of(name: ModelName) -> LogisticRegressionParameters | LinearRegre
     return LogisticRegressionParameters()
 
 
-def model_of(parameters: LogisticRegressionParameters | LinearRegressionParameters) -> Model:
+def model_of(parameters: ModelParameters) -> Model:
     """The model of some parameters."""
+    if isinstance(parameters, JointScoresParameters):
+        from party.models.joint_scores.model import JointScores
+
+        return JointScores(parameters)
     if isinstance(parameters, LinearRegressionParameters):
         from party.models.linear_regression.model import LinearRegression
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from party.agreement.job import PARTIES, Job, digest_of
-from party.models.interface import Layout, Model, blocks_of
+from party.agreement.job import PARTIES, SHARE_ROWS, Job, digest_of
+from party.models.interface import NO_LABEL, Layout, Model, blocks_of
 from party.models.registry import ADAPTER, model_of
 from party.protocols.registry import ProtocolName
 
@@ -21,10 +21,6 @@ TELL = "tell"
 
 VOUCH = "vouch"
 """The program that runs once, after the training, and opens whether there is a model."""
-
-SHARE_ROWS = 1024
-"""Rows of one run of the program that shares the tables: enough that its messages are few, few
-enough that its memory is small."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ class PlanParameters:
             model=tuple(sorted(job.parameters.model_dump().items())),
             layout=Layout(
                 blocks=blocks,
-                label=PARTIES.index(job.label_holder),
+                label=PARTIES.index(job.label_holder) if job.scores is None else NO_LABEL,
                 rows=job.plan_rows,
                 batch_size=0 if batches is None else batches.batch_size,
                 share_rows=min(job.plan_rows, SHARE_ROWS),

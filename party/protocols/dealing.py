@@ -170,6 +170,23 @@ class Dealing(ABC):
         """Some rows of a value."""
         return self._each(lambda shares: shares[0][first : first + count], value)
 
+    def divided(self, own: Any, holder: int) -> Sum:
+        """What Alice or Bob knows as fresh shares at both, without a message between them."""
+        other = BOB if holder == ALICE else ALICE
+        mask = self.uniform(own.shape.as_list())
+        shares: list[Any] = [None, None, None]
+        with self.at(holder):
+            shares[holder] = own - mask
+        with self.at(other):
+            shares[other] = tf.identity(mask)
+        return shares[0], shares[1], None
+
+    def plus(self, value: Sum, number: Any, party: int) -> Sum:
+        """A value and what a party knows, one with a share of it."""
+        with self.at(party):
+            own = value[party] + number
+        return _replaced(value, party, own)
+
     def minus(self, value: Sum, number: Any, party: int) -> Sum:
         """A value less what a party knows, one with a share of it."""
         with self.at(party):

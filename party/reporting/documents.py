@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from party.agreement.job import Job, Party, Sizes
+from party.agreement.job import Holder, Job, Party, Sizes
 from party.agreement.limits import LIMIT
 from party.models.evaluation.figures import Evaluation
 from party.models.health import Health
@@ -23,6 +23,9 @@ from party.table.findings import Finding
 RECEIPT = "receipt.json"
 """What a party signs of its run, and in ``deployer run``'s output what all three have signed: see
 ``party.approval.receipt``, which is not imported for a name."""
+
+SCORES = "scores.csv"
+"""The scores of a job that scores, at who receives them."""
 
 Phase = Literal[
     "starting",
@@ -405,6 +408,40 @@ class ModelDocument(Document):
     statistics: Statistics | None = None
 
 
+class ColumnsDocument(Document):
+    """``columns.json``: how a training has read its holder's own columns, for that party's eyes.
+    Rows that it is to score together with another party are read in the same way.
+
+    Attributes:
+        features: names of the model's columns that its own became; ``mean`` and ``scale`` are of
+            these.
+        columns: as in ``ModelDocument``, of its own alone.
+    """
+
+    NAME = "columns.json"
+
+    job: str
+    party: Holder
+    features: tuple[str, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    columns: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    def load(cls, path: Path) -> ColumnsDocument:
+        """The document in a file. Raises InputError for a file that cannot be read, or is none."""
+        hint = "give the columns.json that the training left at this party"
+        try:
+            document = cls.parse(path.read_bytes())
+        except OSError as error:
+            raise files.unreadable(error, "the columns", path) from None
+        except (ValidationError, ValueError, RecursionError):
+            raise InputError(f"the file is no {cls.NAME} of the kit's", str(path), hint) from None
+        if not len(document.features) == len(document.mean) == len(document.scale):
+            raise InputError("the file's lists are not of one length", str(path), hint)
+        return document
+
+
 class SharesDocument(Document):
     """``shares.json``: a party's shares of a model that nobody gets, each a flat ring matrix."""
 
@@ -598,7 +635,8 @@ def remove_results(directory: Path) -> None:
     Raises InputError where that is not allowed.
     """
     try:
-        for name in (ModelDocument.NAME, SharesDocument.NAME, PartyReport.NAME, RECEIPT):
+        results = (ModelDocument.NAME, SharesDocument.NAME, ColumnsDocument.NAME, SCORES)
+        for name in (*results, PartyReport.NAME, RECEIPT):
             (directory / name).unlink(missing_ok=True)
     except OSError as error:
         what = f"cannot remove what an earlier run left: {error.strerror}"

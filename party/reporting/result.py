@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from party.agreement.job import Job, Party
+from party.agreement.job import Holder, Job, Party
 from party.models.evaluation.figures import Evaluation
 from party.models.registry import model_of
 from party.models.statistics.figures import Statistics
 from party.process.errors import JobError
-from party.reporting.documents import ModelDocument, SharesDocument, StatusDocument
+from party.reporting.documents import ColumnsDocument, ModelDocument, SharesDocument, StatusDocument
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +90,20 @@ def columns_document(job: Job, party: Party, table: Table) -> dict[str, Any]:
                     "fitted": own,
                 }
     return found
+
+
+def write_columns(output: Path, job: Job, holder: Holder, table: Table) -> Path:
+    """Write ``columns.json``, for its holder's eyes only: how its own columns were read."""
+    assert table.mean is not None and table.scale is not None
+    of_all = columns_document(job, holder, table)
+    return ColumnsDocument(
+        job=job.digest,
+        party=holder,
+        features=job.derived_of(holder),
+        mean=tuple(map(float, table.mean)),
+        scale=tuple(map(float, table.scale)),
+        columns={name: one for name, one in of_all.items() if one["holder"] == holder},
+    ).write(output)
 
 
 def doubts(job: Job, party: Party, table: Table) -> tuple[str, ...]:

@@ -127,6 +127,9 @@ def train(name: Name, assignment: Assignment) -> Outcome:
         if assignment.memory_limit_bytes is not None:
             what = "the tensorflow runtime keeps all shares in memory"
             raise InputError(what, "--memory-limit", "leave out --runtime, or the limit")
+        if assignment.job.scores is not None:
+            what = "the tensorflow runtime trains models, and scores nothing"
+            raise InputError(what, "--runtime", "leave it out")
         if assignment.job.identities is not None:
             what = "the tensorflow runtime knows nobody's key, and the job pins them"
             raise InputError(what, "--runtime", "leave it out: the sealed runtime checks the pins")

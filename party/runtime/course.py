@@ -20,7 +20,7 @@ from party.checkpoints import KeptModel, Point, newest, pruned
 from party.models.interface import Stretch
 from party.models.registry import model_of
 from party.native import Executor, Kind, RunError, wipe
-from party.plan.parameters import PlanParameters
+from party.plan.parameters import OPEN, PlanParameters
 from party.process.errors import JobError
 from party.process.exit import Stop
 from party.runtime import Assignment, opening
@@ -352,18 +352,27 @@ class Course:
         self.revealing = True
         if self.job.receivers:
             self._before_opening(end)
-            self._run(None, "open", 0, 1, None, None)
+            self._run(None, OPEN, 0, 1, self._all_rows(OPEN), None)
             copies = opening.Comparison(self.job, self.assignment.index, self.schedule, self.room)
             opening.compare(
                 copies, self._executor, self._done, self.lineage, self._left(), SILENCE_LIMIT_S
             )
-            self.told |= opened_values(self.schedule, self.room, "open")
+            self.told |= opened_values(self.schedule, self.room, OPEN)
         else:
             self._done += 1  # so that the last point has a number of its own
         self._keep(end, 0, durable=True, final=True)
         self.has_all = True
         self._meet()
         self.all_have_all = True
+
+    def _all_rows(self, program: str) -> npt.NDArray[np.int32] | None:
+        """Those of one run of a program that takes all of them; None where it takes none."""
+        codes = self.schedule.program(program).instructions["op"]
+        if not any(op in ROW_INSTRUCTIONS for op in codes):
+            return None
+        layout = PlanParameters.of(self.job).layout
+        rows = model_of(self.job.parameters).rows_of(program, layout)
+        return np.arange(rows, dtype=np.int32)
 
     def _before_opening(self, index: int) -> None:
         """Whatever happens from here on, the parties go on from no point before this one, and what
@@ -514,7 +523,8 @@ class Course:
             self._count()
             if self.revealing and not said:
                 said = True
-                status.enter("revealing", "opening the model")
+                what_for = "the model" if self.job.scores is None else "the scores"
+                status.enter("revealing", f"opening {what_for}")
 
     def _step(self) -> int:
         return self.at.steps_by(self._executor.progress - self.at.before)

@@ -108,9 +108,11 @@ class _Party:
             assignment.permit.check(self.found.schedule.plan_digest)
         if not job.matches and job.kept is None and assignment.table is not None:
             own = assignment.table
-            self.table = model_of(job.parameters).at_home(
-                job, assignment.party, own.matrix, own.room, own.start
-            )
+            self.table = own.ring
+            if own.ring is None:
+                self.table = model_of(job.parameters).at_home(
+                    job, assignment.party, own.matrix, own.room, own.start
+                )
         self.course = Course(assignment, job, self.found.schedule)
         self.course.take_up(self.points)
         self.plan_s += self.clock.lap()

@@ -1,6 +1,6 @@
-"""What a party does with a model that it has whole: scores of rows, a service, other tools' files.
+"""What a party does with a model that it has: scores of rows, a service, other tools' files.
 
-Nothing here needs another party, a cluster or TensorFlow.
+Nothing here needs a cluster or TensorFlow; ``joint`` is what two parties do of it together.
 """
 
 from party.scoring.scorer import LinearDocument, Scorer

@@ -11,7 +11,7 @@ model reads. Of these it takes ``z = (x - mean) / scale``, and
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ class Scorer:
         numbers = np.concatenate([mean, scale, weights, [document.intercept, document.unit]])
         if not (np.isfinite(numbers).all() and (scale > 0).all() and document.unit > 0):
             raise InputError("the model holds a number that is none", str(path), _AGAIN)
-        schemas, fitted = _sources(document, path)
+        schemas, fitted = sources(document.features, document.columns, path)
         return cls(
             kind=document.model,
             schemas=schemas,
@@ -130,8 +130,7 @@ class Scorer:
 
     def standardised(self, codes: Matrix) -> Matrix:
         """The columns that the model reads, [rows, features]; see ``predict``."""
-        derived = derive(codes.T, list(self.schemas.values()), self.fitted)
-        return (derived.T - self.mean) / self.scale
+        return standardised(codes, self.schemas, self.fitted, self.mean, self.scale)
 
     def predict(self, codes: Matrix) -> Matrix:
         """What the model says of rows.
@@ -151,10 +150,27 @@ class Scorer:
         return model.predict(np.append(self.weights, self.intercept), rows)
 
 
-def _sources(
-    document: LinearDocument, path: Path
+def standardised(
+    codes: Matrix,
+    schemas: Mapping[str, ColumnSchema | None],
+    fitted: tuple[Fitted, ...],
+    mean: Matrix,
+    scale: Matrix,
+) -> Matrix:
+    """The columns that a model reads, [rows, features]; see ``Scorer`` and its ``predict``."""
+    derived = derive(codes.T, list(schemas.values()), fitted)
+    return (derived.T - mean) / scale
+
+
+def sources(
+    features: Sequence[str], columns: Mapping[str, dict[str, Any]], path: Path
 ) -> tuple[dict[str, ColumnSchema | None], tuple[Fitted, ...]]:
     """The table's columns that the model's own are derived of, and what was learnt from them.
+
+    Args:
+        features: names of the model's own.
+        columns: of its document.
+        path: the document's, for an error.
 
     Raises InputError where the two do not belong together.
     """
@@ -163,10 +179,10 @@ def _sources(
     fitted: list[Fitted] = []
     derived: list[str] = []
     try:
-        for name, column in document.columns.items():
+        for name, column in columns.items():
             source |= dict.fromkeys(column["derived"], name)
-        for name in dict.fromkeys(source.get(feature, feature) for feature in document.features):
-            column = document.columns.get(name, {})
+        for name in dict.fromkeys(source.get(feature, feature) for feature in features):
+            column = columns.get(name, {})
             schemas[name] = None
             if column:
                 plain = {k: v for k, v in column.items() if k not in _NOT_OF_THE_SCHEMA}
@@ -175,13 +191,13 @@ def _sources(
             derived += column.get("derived", [name])
     except (KeyError, TypeError, ValueError):
         derived = []
-    if tuple(derived) != document.features:
+    if derived != list(features):
         raise InputError("the model's columns are not those it was trained on", str(path), _AGAIN)
     return schemas, tuple(fitted)
 
 
 def read_document(path: Path) -> LinearDocument:
-    """The document of a model; raises InputError for a file that is none."""
+    """The model in a file. Raises InputError for a file that cannot be read, or is none."""
     try:
         with path.open("rb") as stream:
             text = stream.read(_LARGEST + 1)

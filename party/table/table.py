@@ -41,6 +41,8 @@ class Table:
             is no such room.
         start: float64, what the weights of the matrix's features, and of the ones, begin from:
             those of a former model of the party's. None where they begin from zero.
+        ring: int64, C order: what the programs read of rows that are scored, for which the matrix
+            is empty; None where the matrix is read.
     """
 
     matrix: NDArray[np.float32]
@@ -52,6 +54,12 @@ class Table:
     counts: tuple[Counts, ...] = ()
     room: NDArray[np.float32] | None = None
     start: NDArray[np.float64] | None = None
+    ring: NDArray[np.int64] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Of what the programs read."""
+        return self.matrix.nbytes if self.ring is None else self.ring.nbytes
 
     @property
     def notice(self) -> str | None:
@@ -68,7 +76,7 @@ class Table:
 
     def __repr__(self) -> str:
         # Never the values: representations find their way into logs.
-        rows, columns = self.matrix.shape
+        rows, columns = (self.matrix if self.ring is None else self.ring).shape
         return f"<Table of {rows} rows, {columns} columns>"
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from party.agreement.job import Job
 from party.models.batches import FEATURE_BITS
+from party.models.interface import NO_LABEL
 from party.plan import Plan, Program, Share, Shared, Slot
 from party.plan.cut import cut
 from party.plan.graph import Operation
@@ -215,6 +216,8 @@ class Theatre:
 
     def _first(self, name: str) -> int:
         layout = self.plan.parameters.layout
+        if layout.label == NO_LABEL:
+            return layout.rows if name == "share" else 0
         assert layout.descent is not None
         if layout.evaluation is not None and name in EVALUATION:
             return layout.evaluation.first + (layout.evaluation.rows if name == "join" else 0)
@@ -240,7 +243,7 @@ class Theatre:
                     told = self.parties.opened(self.runs - 1, stretch.program)
                     for (party, value), counts in told.items():
                         stretch.told({value: counts / self.plan.scale}, tables[party])
-        run("open", None)
+        run("open", np.arange(layout.rows, dtype=np.int32) if layout.label == NO_LABEL else None)
         return [{what: np.array(them) for what, them in seen.items()} for seen in found]
 
     def _look(self, places: list[list[tuple[str, Operation, Region]]], rooms: list[Array]) -> None:

@@ -149,10 +149,10 @@ class ScheduledParties(Parties):
         return len(over)
 
     def opened(
-        self, step: int, program: str = "open"
+        self, step: int, program: str = "open", rows: npt.NDArray[np.int32] | None = None
     ) -> dict[tuple[int, str], npt.NDArray[np.int64]]:
         """What each party is given by a program, in fixed point, by party and value."""
-        self.program(program, step)
+        self.program(program, step, rows=rows)
         return {
             (party, name): self.read(party, place).view(np.int64)
             for party, made in enumerate(self.schedules)

@@ -156,6 +156,29 @@ def small_job(protocol: str, columns: int = 2, batch: int = 4, **change: Any) ->
     return Job.model_validate_json(json.dumps(agreed | change))
 
 
+def scoring_job(protocol: str, rows: int, holder: str = "alice", result: str = "alice") -> Job:
+    """A job that scores rows of two columns at each holder."""
+    agreed = {
+        "name": "scores",
+        "protocol": protocol,
+        "rows": rows,
+        "features": {"alice": ["x0", "x1"], "bob": ["z0", "z1"]},
+        "model": {"kind": "joint-scores", "holder": holder, "trained_by": "0" * 64},
+        "result": result,
+    }
+    return Job.model_validate_json(json.dumps(agreed))
+
+
+def shapes_of_tables(job: Job) -> dict[int, tuple[int, int]]:
+    """What the programs of a job that scores read at each holder: the sums of its own columns and
+    the weights of the other's, or its rows."""
+    layout = PlanParameters.of(job).layout
+    assert job.scores is not None
+    holder = PARTIES.index(job.scores.holder)
+    (columns,) = (block.features for block in layout.blocks if block.party != holder)
+    return {holder: (layout.rows + columns, 1), 1 - holder: (layout.rows, columns)}
+
+
 def small_plan(protocol: str, columns: int = 2, batch: int = 4, **change: Any) -> Plan:
     """The plan of a job of a few rows and columns."""
     return plan(PlanParameters.of(small_job(protocol, columns, batch, **change)))

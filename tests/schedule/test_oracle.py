@@ -22,7 +22,7 @@ from party.schedule import schedule, verify
 from tests.harness import plans
 from tests.harness.alignments import aligned_tables
 from tests.harness.executors import ScheduledParties
-from tests.harness.plans import small_job
+from tests.harness.plans import scoring_job, shapes_of_tables, small_job
 from tests.schedule.oracle import State, Uncut, with_injected_seeds
 
 pytestmark = pytest.mark.slow
@@ -130,6 +130,22 @@ def test_so_they_do_on_tables_that_were_aligned(
     descend(job, aligned_tables(job, np.random.default_rng(5)), tmp_path, short=True)
 
 
+@pytest.mark.parametrize("holder", ["alice", "bob"])
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_so_they_do_where_rows_are_scored(
+    protocol: str, holder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In blocks of which the last takes rows of the one before."""
+    monkeypatch.setattr("party.plan.parameters.SHARE_ROWS", 4)
+    job = scoring_job(protocol, rows=11, holder=holder, result="both")
+    draw = np.random.default_rng(5)
+    tables = {
+        party: draw.integers(-(2**30), 2**30, shape)
+        for party, shape in shapes_of_tables(job).items()
+    }
+    descend(job, tables, tmp_path, short=False)
+
+
 def descend(job: Job, tables: dict[int, Any], tmp_path: Path, short: bool) -> None:
     """A whole descent, by the schedules and by the uncut graphs."""
     with plans.shortened() if short else nullcontext():
@@ -159,8 +175,9 @@ def _descend(job: Job, tables: dict[int, Any], tmp_path: Path, short: bool) -> N
             parties.program(program, number, 1, tables, rows)
             assert_same_state(parties, state)
             number += 1
-    _, opened = whole.run("open", state, tables, None, {})
-    assert_equal(parties.opened(number), opened)
+    all_rows = np.arange(layout.rows, dtype=np.int32) if job.scores is not None else None
+    _, opened = whole.run("open", state, tables, all_rows, {})
+    assert_equal(parties.opened(number, rows=all_rows), opened)
 
 
 def assert_same_state(parties: ScheduledParties, state: State) -> None:

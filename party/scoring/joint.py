@@ -1,0 +1,198 @@
+"""Rows that two parties score together: what each makes of its own, and the scores in the end.
+
+The model's holder has ``model.json``. How the other's columns were standardised is no part of that:
+it is in the other's own ``columns.json``, which its training left, and never leaves it. Each reads
+its rows by the code that scores alone (``party.scoring.rows``, ``scorer``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from party.agreement.columns import ColumnSchema
+from party.agreement.job import HOLDERS, Holder, Job, Party
+from party.agreement.limits import LIMIT
+from party.alignment import load_for
+from party.models.interface import Opened
+from party.models.joint_scores.model import SUMS, JointScores
+from party.models.registry import model_of
+from party.process import files
+from party.process.errors import InputError
+from party.reporting.documents import SCORES, ColumnsDocument
+from party.scoring.rows import batches
+from party.scoring.scorer import LinearDocument, Matrix, read_document, sources, standardised
+from party.table import Table
+from party.table.columns.deriving import Fitted
+
+SCORE = "score"
+"""The name of the column of scores."""
+
+_MOST_ROWS = 5
+_SAME_COLUMNS = "name the columns of each holder, and how to read them, as the training's job does"
+
+
+@dataclass(frozen=True, eq=False)
+class _Own:
+    """A party's columns, as they were read for the training."""
+
+    schemas: Mapping[str, ColumnSchema | None]
+    fitted: tuple[Fitted, ...]
+    mean: Matrix
+    scale: Matrix
+
+
+def load(path: Path, part: Path | None, job: Job, party: Party) -> Table:
+    """What a party's programs read: its rows, as the model reads them.
+
+    Args:
+        path: the rows, in any form of a table.
+        part: the party's part of the training: ``model.json`` at the model's holder,
+            ``columns.json`` at the other.
+        job: a job that scores.
+        party: one with columns.
+
+    Raises InputError for whatever does not fit: the part is of another training or of other
+    columns, a cell cannot be read, a value lies too far from those of the training, or there are
+    more or fewer rows than the job says.
+    """
+    wanted, model = job.scores, model_of(job.parameters)
+    assert wanted is not None and isinstance(model, JointScores)
+    holds = party == wanted.holder
+    name = "model.json" if holds else ColumnsDocument.NAME
+    if part is None:
+        what = f"{party} gives no {name} of the training"
+        raise InputError(what, "--model", f"name the {name} that the training left at {party}")
+    if not holds:
+        rows = np.concatenate(list(_rows(path, _columns_of(part, job, party), job)))
+        return _table(model.others_table(rows))
+    document = _model_of(part, job, wanted.holder)
+    own = _own(part, job, wanted.holder, document)
+    weights = {
+        holder: np.array(
+            [w for w, h in zip(document.weights, document.holders, strict=True) if h == holder]
+        )
+        for holder in HOLDERS
+    }
+    assert document.intercept is not None
+    sums = np.concatenate([some @ weights[wanted.holder] for some in _rows(path, own, job)])
+    sums += document.intercept
+    return _table(model.holders_table(sums, weights[wanted.other], str(part)))
+
+
+def digest_of_rows(path: Path, part: Path | None, job: Job, party: Party) -> str:
+    """Of what a party takes part with: its table, or the rows that it scores by its part of the
+    training. Raises as ``load`` or ``load_for`` does."""
+    if job.scores is not None:
+        return load(path, part, job, party).digest
+    return load_for(path, job, party)[0].digest
+
+
+def write_scores(output: Path, job: Job, opened: Opened) -> Path:
+    """Write ``scores.csv``: as ``deployer score`` does, a line for each row, in their order."""
+    model = model_of(job.parameters)
+    assert isinstance(model, JointScores)
+    lines = [SCORE, *(repr(float(one)) for one in model.scores(opened[SUMS].reshape(-1)))]
+    path = output / SCORES
+    files.replace(path, "".join(f"{line}\n" for line in lines).encode())
+    return path
+
+
+def _table(ring: NDArray[np.int64]) -> Table:
+    digest = hashlib.sha256(repr(ring.shape).encode() + ring.tobytes()).hexdigest()
+    return Table(np.zeros((0, 0), np.float32), None, None, digest, ring=np.ascontiguousarray(ring))
+
+
+def _model_of(path: Path, job: Job, holder: Holder) -> LinearDocument:
+    """The holder's document, which has all weights."""
+    wanted, document = job.scores, read_document(path)
+    assert wanted is not None
+    _check_training(document.job, job, path)
+    if (document.model, document.unit) != (wanted.predicts, wanted.unit):
+        what = f"the model is a {document.model} of unit {document.unit:g}"
+        said = f"{wanted.predicts} of unit {wanted.unit:g}"
+        raise InputError(f"{what}, and the job says {said}", str(path), "see model in the job")
+    names = [(name, party) for party in HOLDERS for name in job.derived_of(party)]
+    found = list(zip(document.features, document.holders, strict=False))
+    lists = (document.holders, document.mean, document.scale, document.weights)
+    if found != names or any(len(one) != len(names) for one in lists):
+        raise InputError("the model is of other columns than the job's", str(path), _SAME_COLUMNS)
+    if document.intercept is None or not np.isfinite([*document.weights, document.intercept]).all():
+        raise _damaged(path)
+    return document
+
+
+def _columns_of(path: Path, job: Job, party: Party) -> _Own:
+    """How the columns of the party that has no model were read."""
+    document = ColumnsDocument.load(path)
+    _check_training(document.job, job, path)
+    if document.party != party:
+        what = f"the file is of {document.party}'s columns"
+        raise InputError(what, str(path), f"name the {ColumnsDocument.NAME} of {party}'s training")
+    if document.features != job.derived_of(party):
+        raise _of_others(path)
+    return _own(path, job, document.party, document)
+
+
+def _own(path: Path, job: Job, party: Holder, document: LinearDocument | ColumnsDocument) -> _Own:
+    """The party's columns in a document."""
+    names = job.derived_of(party)
+    of = dict(zip(document.features, zip(document.mean, document.scale, strict=True), strict=True))
+    try:
+        numbers = np.array([of[name] for name in names], np.float64)
+        taken = {
+            name: column for name, column in document.columns.items() if column["holder"] == party
+        }
+    except (KeyError, TypeError, ValueError):
+        raise _of_others(path) from None
+    schemas, fitted = sources(names, taken, path)
+    if {**schemas} != {name: job.schema_of(name) for name in job.features_of(party)}:
+        raise _of_others(path)
+    mean, scale = numbers.T
+    if not (np.isfinite(numbers).all() and (scale > 0).all()):
+        raise _damaged(path)
+    return _Own(schemas, fitted, mean, scale)
+
+
+def _rows(path: Path, own: _Own, job: Job) -> Iterator[Matrix]:
+    """The rows of a table, standardised, some at a time; as many as the job says."""
+    count, far = 0, 0
+    named: list[int] = []
+    for batch in batches(path, own.schemas):
+        with np.errstate(over="ignore", invalid="ignore"):
+            some = standardised(batch.codes, own.schemas, own.fitted, own.mean, own.scale)
+        wrong = np.flatnonzero(~(np.abs(some) <= LIMIT).all(axis=1))
+        named += [int(row) + count + 1 for row in wrong[: _MOST_ROWS - len(named)]]
+        far, count = far + len(wrong), count + len(some)
+        yield some
+    if far:
+        rows = ", ".join(map(str, named)) + f" and {far - len(named)} more" * (far > len(named))
+        what = (
+            f"a value lies more than {LIMIT:g} deviations from the training's mean: in row {rows}"
+        )
+        raise InputError(f"{what} (from 1, behind the header)", str(path), "correct these rows")
+    if count != job.rows:
+        what = f"the table has {count} rows, and the job says {job.rows}"
+        hint = "agree on the number; the rows are the same in the same order at both holders"
+        raise InputError(what, str(path), hint)
+
+
+def _check_training(digest: str, job: Job, path: Path) -> None:
+    assert job.scores is not None
+    if digest != job.scores.trained_by:
+        what = f"the file is of the training {digest[:16]}, not {job.scores.trained_by[:16]}"
+        hint = "give the file of that training, or agree on model.trained_by"
+        raise InputError(what, str(path), hint)
+
+
+def _of_others(path: Path) -> InputError:
+    return InputError("the file is of other columns than the job's", str(path), _SAME_COLUMNS)
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError("the file is damaged", str(path), "give the one that the training left")

@@ -1,0 +1,171 @@
+"""Rows that are scored together: who is told the scores learns these, and nobody anything else."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from party.agreement.job import Job
+from party.audit import audit
+from party.plan import Plan
+from party.plan.parameters import PlanParameters
+from party.process.errors import JobError
+from tests.attacks import distinguishers
+from tests.attacks.conftest import Tried
+from tests.attacks.test_no_mask_twice import _masks, _once
+from tests.attacks.transcripts import (
+    DescentWorld,
+    Theatre,
+    blocks_of_bytes,
+    messages,
+    together,
+    tossed,
+)
+from tests.audit.judge import Judge
+from tests.audit.mutants import KINDS, Mutator, with_program
+from tests.harness.plans import plan, scoring_job, shapes_of_tables
+
+PROTOCOLS = ("pond", "aby3", "securenn")
+PLAYED = ("share", "score", "open")
+STEPS = 1200
+LEVEL = 1e-8
+NAMES = ("alice", "bob")
+
+
+@pytest.mark.parametrize("result", ["alice", "bob", "both"])
+@pytest.mark.parametrize("holder", ["alice", "bob"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_audit_names_the_sums_and_whom_they_go_to(
+    protocol: str, holder: str, result: str
+) -> None:
+    agreed = scoring_job(protocol, rows=6, holder=holder, result=result)
+    report = audit(plan(PlanParameters.of(agreed)), agreed)
+    receivers = NAMES if result == "both" else (result,)
+    assert [(one.what, one.to) for one in report.revealed] == [("sums", to) for to in receivers]
+
+
+def test_sums_for_another_party_or_of_fewer_rows_are_refused() -> None:
+    agreed = scoring_job("pond", rows=6)
+    made = plan(PlanParameters.of(agreed))
+    for_bob = scoring_job("pond", rows=6, result="bob")
+    told = made.by_name["open"]
+    others = plan(PlanParameters.of(for_bob)).by_name["open"]
+    with pytest.raises(JobError, match="opens something else than the job says"):
+        audit(with_program(made, others), agreed)
+    fewer = replace(
+        told, operations=tuple(replace(o, shape=(5, *o.shape[1:])) for o in told.operations)
+    )
+    with pytest.raises(JobError, match="refused"):
+        audit(with_program(made, fewer), agreed)
+
+
+def worlds(observer: int, holder: int) -> tuple[DescentWorld, DescentWorld]:
+    """Two of the same scores, which the observer is told, and of its own table: the other's rows
+    differ, or its weights and what its own columns add up to. All of it does in the lowest bits."""
+    rows, weights = np.array([[3, 5], [-7, 2]]), np.array([[9], [9]])
+    sums = np.array([[4], [11]])
+    change = np.array([[1, -1], [2, -2]])
+    if observer == holder:
+        pair = [(sums, weights, rows), (sums, weights, rows + 2**40 * change + change)]
+    else:
+        rows = np.array([[3, 3], [-7, -7]])
+        away = 2**40 + 1
+        pair = [
+            (sums, weights, rows),
+            (sums - away * rows[:, :1], weights + np.array([[away], [0]]), rows),
+        ]
+    return tuple(  # type: ignore[return-value]
+        DescentWorld({holder: np.concatenate([own, w]), 1 - holder: other}, 0)
+        for own, w, other in pair
+    )
+
+
+@pytest.mark.parametrize("observer", [0, 1], ids=lambda party: NAMES[party])
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_who_is_told_the_scores_sees_no_more(
+    protocol: str, observer: int, tmp_path: Path, tried: Tried
+) -> None:
+    """Neither who has the model nor who has the other columns tells worlds of the same scores from
+    each other. SecureNN's programs are Pond's."""
+    agreed, coins = scoring_job(protocol, rows=2, result="both"), tossed(STEPS)
+    here = Theatre(plan(PlanParameters.of(agreed)), tmp_path, played=PLAYED)
+    assert here.received(2) == []
+    pair = worlds(observer, 0)
+    t = [w.tables[0][:2] + w.tables[1] @ w.tables[0][2:] for w in pair]
+    np.testing.assert_array_equal(*t)
+    views = here.descend(pair, coins)
+    np.testing.assert_array_equal(here.total("sums"), t[0])
+    found = distinguishers.evidence(messages(views[observer]), coins)
+    assert distinguishers.rejected(found, LEVEL) == []
+    right, of = distinguishers.guessed(views[observer], coins)
+    assert distinguishers.by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
+    bits, _, telling = distinguishers.relations(views[observer], coins)
+    assert telling == 0
+    _, _, telling = distinguishers.relations(together([views[observer], views[2]]), coins)
+    assert telling > 0, "with the server it can"
+    who = f"{NAMES[observer]}, scores by {protocol}"
+    tried(of, f"worlds of the same scores guessed by a trained classifier, {right} rightly ({who})")
+    tried(bits, f"lowest bits, of which no sum tells one world from the other ({who})")
+
+
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_no_mask_is_used_twice(
+    protocol: str, tmp_path: Path, tried: Tried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same rows are scored twice by the same weights, in blocks of which the last takes rows of
+    the one before."""
+    monkeypatch.setattr("party.plan.parameters.SHARE_ROWS", 8)
+    agreed = scoring_job(protocol, rows=60)
+    made = plan(PlanParameters.of(agreed))
+    draw = np.random.default_rng(3)
+    tables = {p: draw.integers(-9, 9, shape) for p, shape in shapes_of_tables(agreed).items()}
+    views = []
+    for number in range(2):
+        directory = tmp_path / f"run{number}"
+        directory.mkdir()
+        here = Theatre(made, directory, played=PLAYED[:2], kinds=("KitUniform",))
+        views.append(here.whole(agreed, tables))
+        x = tables[1] @ tables[0][60:] + tables[0][:60]
+        np.testing.assert_array_equal(here.total("sums"), x)
+    sent = blocks_of_bytes([_once(run) for run in views])
+    assert sent.count and not sent.odd and not sent.twice
+    for party in range(3):
+        grown = blocks_of_bytes([_masks(made, run[party]) for run in views])
+        assert not grown.odd and not grown.twice
+    tried(sent.count, f"blocks of 16 bytes sent in two runs that score ({protocol})")
+
+
+FEW = 12
+"""Of the mutants of one kind."""
+
+
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_mutants_are_refused_or_harmless(protocol: str, tried: Tried) -> None:
+    agreed = scoring_job(protocol, rows=6)
+    made = plan(PlanParameters.of(agreed))
+    judged = cache(lambda name: Judge(made, name))
+    tally: Counter[str] = Counter()
+    for kind in KINDS:
+        some = [m for program in made.programs for m in Mutator(made, program.name).of_kind(kind)]
+        for mutant in random.Random(kind).sample(some, min(FEW, len(some))):
+            if _is_refused(mutant.plan, agreed):
+                tally["refused"] += 1
+                continue
+            assert judged(mutant.program).harmless(mutant.plan), f"{kind} passes: {mutant.what}"
+            tally["harmless"] += 1
+    assert tally["refused"] > tally["harmless"] > 0
+    tried(tally.total(), f"mutants of a plan that scores, refused or harmless ({protocol})")
+
+
+def _is_refused(mutant: Plan, agreed: Job) -> bool:
+    try:
+        audit(mutant, agreed)
+    except JobError:
+        return True
+    return False

@@ -1,0 +1,145 @@
+"""A model of columns at both, used on rows that were not in its training: three real parties."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deployer.local.run import run_local
+from party.agreement.job import Job
+from party.process.errors import InputError
+from party.reporting.documents import ColumnsDocument
+from party.scoring import Scorer
+
+ROWS, NEW = 80, 30
+NAMES = {"alice": ["a0", "a1"], "bob": ["b0", "word"]}
+WORD = {"word": {"type": "category", "values": ["x", "y"], "missing": "column"}}
+
+
+def agreed(**change: Any) -> Job:
+    keys = {"name": "joint", "rows": ROWS, "features": NAMES, "columns": WORD}
+    return Job.model_validate_json(json.dumps(keys | change))
+
+
+def tables(directory: Path, first: int, count: int, label: bool) -> dict[str, Path]:
+    """Some rows of a population, at each holder its own columns."""
+    draw = np.random.default_rng(7)
+    numbers = draw.normal(2, 3, (ROWS + NEW, 3)).round(3)
+    words = draw.choice(["x", "y", ""], ROWS + NEW)
+    y = (numbers.sum(1) + 2 * (words == "x") + draw.normal(size=ROWS + NEW) > 6).astype(int)
+    found = {party: directory / f"{party}.csv" for party in NAMES}
+    columns: dict[str, dict[str, Any]] = {
+        "alice": dict(zip(NAMES["alice"], numbers[:, :2].T, strict=True)),
+        "bob": {"b0": numbers[:, 2], "word": words} | ({"fraud": y} if label else {}),
+    }
+    for party, own in columns.items():
+        lines = zip(*(column[first : first + count] for column in own.values()), strict=True)
+        text = [",".join(own), *(",".join(map(str, line)) for line in lines)]
+        found[party].write_text("\n".join(text) + "\n")
+    return found
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run that trained, new rows, and a cache."""
+    names = ("trained", "old", "new", "cache")
+    made = {name: tmp_path_factory.mktemp(name) for name in names}
+    job = agreed(label={"bob": "fraud"}, training={"passes": 24})
+    run_local(job, tables(made["old"], 0, ROWS, label=True), made["trained"], cache=made["cache"])
+    tables(made["new"], ROWS, NEW, label=False)
+    return made
+
+
+def scoring(trained: Path, **change: Any) -> Job:
+    digest = json.loads((trained / "alice/model.json").read_text())["job"]
+    model = {"kind": "joint-scores", "holder": "alice", "trained_by": digest}
+    return agreed(**{"name": "scores", "rows": NEW, "model": model} | change)
+
+
+def alone(trained: Path, new: Path, directory: Path) -> Any:
+    """The scores of one table with all columns, by what both parties have of the training."""
+    model = json.loads((trained / "alice/model.json").read_text())
+    own = ColumnsDocument.load(trained / "bob/columns.json")
+    for name, mean, scale in zip(own.features, own.mean, own.scale, strict=True):
+        at = model["features"].index(name)
+        assert model["mean"][at] is model["scale"][at] is None, "its receiver does not know them"
+        model["mean"][at], model["scale"][at] = mean, scale
+    model["columns"] |= own.columns
+    model["health"]["all_columns"] = True
+    (directory / "whole.json").write_text(json.dumps(model))
+    sides = [(new / f"{party}.csv").read_text().splitlines() for party in NAMES]
+    whole = "\n".join(",".join(line) for line in zip(*sides, strict=True)) + "\n"
+    (directory / "whole.csv").write_text(whole)
+    from party.scoring.rows import batches
+
+    scorer = Scorer.read(directory / "whole.json")
+    (batch,) = batches(directory / "whole.csv", scorer.schemas)
+    return scorer.predict(batch.codes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("protocol", "result"),
+    [("pond", "both"), ("aby3", "alice"), ("aby3", "bob"), ("securenn", "bob")],
+)
+def test_scores_are_those_of_one_table_and_go_to_whom_the_job_says(
+    protocol: str, result: str, places: dict[str, Path], tmp_path: Path
+) -> None:
+    trained, new = places["trained"], places["new"]
+    job = scoring(trained, protocol=protocol, result=result)
+    files = {party: new / f"{party}.csv" for party in NAMES}
+    output = tmp_path / "out"
+    run = run_local(job, files, output, cache=places["cache"], trained=trained)
+    assert not run.models
+    receivers = ["alice", "bob"] if result == "both" else [result]
+    for party in ("alice", "bob", "server"):
+        assert (output / party / "scores.csv").exists() is (party in receivers)
+        assert not (output / party / "model.json").exists()
+    expected = alone(trained, new, tmp_path)
+    for party in receivers:
+        head, *lines = (output / party / "scores.csv").read_text().splitlines()
+        assert head == "score"
+        np.testing.assert_allclose(np.array(lines, float), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", ["rows", "digest", "swapped"])
+def test_wrong_input_of_one_party_ends_all_before_anything_is_opened(
+    wrong: str, places: dict[str, Path], tmp_path: Path
+) -> None:
+    trained, new = places["trained"], places["new"]
+    job, files = scoring(trained), {party: new / f"{party}.csv" for party in NAMES}
+    if wrong == "rows":
+        files["bob"] = tmp_path / "fewer.csv"
+        files["bob"].write_text("\n".join((new / "bob.csv").read_text().splitlines()[:-1]) + "\n")
+        words = f"bob: the table has {NEW - 1} rows, and the job says {NEW}"
+    elif wrong == "digest":
+        job = scoring(trained, model=job.model.model_dump() | {"trained_by": "f" * 64})  # type: ignore[union-attr]
+        words = "the file is of the training"
+    else:
+        files = {"alice": new / "bob.csv", "bob": new / "alice.csv"}
+        words = "the table has no column"
+    with pytest.raises(InputError, match=words):
+        run_local(job, files, tmp_path / "out", cache=places["cache"], trained=trained)
+    assert not list(tmp_path.glob("out/*/scores.csv"))
+
+
+def test_a_run_does_not_remove_the_model_that_it_takes(
+    places: dict[str, Path], tmp_path: Path
+) -> None:
+    trained, files = places["trained"], {party: places["new"] / f"{party}.csv" for party in NAMES}
+    for job, given, words in (
+        (scoring(trained), {"trained": trained}, "would remove the model"),
+        (scoring(trained), {}, "a job that scores takes a model"),
+        (agreed(label={"bob": "fraud"}), {"trained": trained}, "trains a model, and takes none"),
+        (scoring(trained), {"trained": tmp_path}, "cannot read what the training left"),
+    ):
+        former = given.get("trained")
+        output = trained if former == trained else tmp_path / "out"
+        with pytest.raises(InputError, match=words):
+            run_local(job, files, output, trained=former)
+    assert (trained / "alice/model.json").exists()
