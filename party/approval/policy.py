@@ -15,12 +15,14 @@ from party.process.errors import InputError, printable
 
 
 class Policy(BaseModel):
-    """What is left out allows everything, but for receivers: these are named.
+    """What is left out allows everything, but for receivers, of weights and of scores: these are
+    named.
 
     Attributes:
         receivers: the parties that may receive weights.
-        rows_per_feature: the least rows for each feature, of all holders, of a job; where rows are
-            matched, the job's own least.
+        scores: those that may receive the scores of rows that both score together; left out, none.
+        rows_per_feature: the least rows for each feature, of all holders, of a job that trains;
+            where rows are matched, the job's own least.
         kits: the versions of the kit that may run.
         images: the digests of the images that may run.
         most_runs: how many times a result may be opened by one approval.
@@ -29,6 +31,7 @@ class Policy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     receivers: tuple[Holder, ...]
+    scores: tuple[Holder, ...] = ()
     rows_per_feature: Annotated[int, Field(ge=0)] = 0
     kits: tuple[str, ...] | None = None
     images: tuple[Digest, ...] | None = None
@@ -49,11 +52,14 @@ class Policy(BaseModel):
     def objections(self, job: Job, kit: str, image: str | None, runs: int) -> list[str]:
         """Why the policy does not allow a job; none where it does."""
         found = []
-        if others := [one for one in job.receivers if one not in self.receivers]:
-            found.append(f"receivers: {' and '.join(others)} would receive weights")
+        key, what, allowed = "receivers", "weights", self.receivers
+        if job.scores is not None:
+            key, what, allowed = "scores", "scores of rows", self.scores
+        if others := [one for one in job.receivers if one not in allowed]:
+            found.append(f"{key}: {' and '.join(others)} would receive {what}")
         rows = job.align.minimum if job.align is not None and job.matches else job.rows
         features = sum(len(job.features_of(holder)) for holder in job.holders)
-        if rows < self.rows_per_feature * features:
+        if job.scores is None and rows < self.rows_per_feature * features:
             found.append(
                 f"rows_per_feature: {rows} rows are less than {self.rows_per_feature} for each "
                 f"of {features} features"

@@ -8,15 +8,18 @@ its rows by the code that scores alone (``party.scoring.rows``, ``scorer``).
 from __future__ import annotations
 
 import hashlib
+import mmap
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from party.agreement.columns import ColumnSchema
-from party.agreement.job import HOLDERS, Holder, Job, Party
+from party.agreement.job import HOLDERS, Holder, Job, Party, job_from_json
 from party.agreement.limits import LIMIT
 from party.alignment import load_for
 from party.models.interface import Opened
@@ -28,6 +31,7 @@ from party.reporting.documents import SCORES, ColumnsDocument
 from party.scoring.rows import batches
 from party.scoring.scorer import LinearDocument, Matrix, read_document, sources, standardised
 from party.table import Table
+from party.table.apart import answer, ask
 from party.table.columns.deriving import Fitted
 
 SCORE = "score"
@@ -48,6 +52,35 @@ class _Own:
 
 
 def load(path: Path, part: Path | None, job: Job, party: Party) -> Table:
+    """As ``read``, in a child process, as tables are read.
+
+    Raises:
+        InputError: as ``read``.
+        JobError: the child died, for want of memory perhaps.
+    """
+    question = {"part": None if part is None else str(part), "party": party}
+    memory = os.memfd_create("rows", os.MFD_CLOEXEC)
+    try:
+        plain = job.model_dump(mode="json")
+        found = ask("party.scoring.joint", "the rows", path, memory, job=plain, **question)
+        ring = np.frombuffer(mmap.mmap(memory, 0), np.int64).reshape(found["shape"])
+    finally:
+        os.close(memory)
+    return _table(ring, found["digest"])
+
+
+def _answer(question: dict[str, Any]) -> dict[str, Any]:
+    """The child's side."""
+    part = None if question["part"] is None else Path(question["part"])
+    job = job_from_json(question["job"])
+    table = read(Path(question["path"]), part, job, question["party"])
+    assert table.ring is not None
+    os.ftruncate(question["memory"], table.ring.nbytes)
+    np.frombuffer(mmap.mmap(question["memory"], 0), np.int64)[:] = table.ring.reshape(-1)
+    return {"shape": table.ring.shape, "digest": table.digest}
+
+
+def read(path: Path, part: Path | None, job: Job, party: Party) -> Table:
     """What a party's programs read: its rows, as the model reads them.
 
     Args:
@@ -70,7 +103,7 @@ def load(path: Path, part: Path | None, job: Job, party: Party) -> Table:
         raise InputError(what, "--model", f"name the {name} that the training left at {party}")
     if not holds:
         rows = np.concatenate(list(_rows(path, _columns_of(part, job, party), job)))
-        return _table(model.others_table(rows))
+        return _of(model.others_table(rows))
     document = _model_of(part, job, wanted.holder)
     own = _own(part, job, wanted.holder, document)
     weights = {
@@ -82,7 +115,7 @@ def load(path: Path, part: Path | None, job: Job, party: Party) -> Table:
     assert document.intercept is not None
     sums = np.concatenate([some @ weights[wanted.holder] for some in _rows(path, own, job)])
     sums += document.intercept
-    return _table(model.holders_table(sums, weights[wanted.other], str(part)))
+    return _of(model.holders_table(sums, weights[wanted.other], str(part)))
 
 
 def digest_of_rows(path: Path, part: Path | None, job: Job, party: Party) -> str:
@@ -103,9 +136,13 @@ def write_scores(output: Path, job: Job, opened: Opened) -> Path:
     return path
 
 
-def _table(ring: NDArray[np.int64]) -> Table:
-    digest = hashlib.sha256(repr(ring.shape).encode() + ring.tobytes()).hexdigest()
-    return Table(np.zeros((0, 0), np.float32), None, None, digest, ring=np.ascontiguousarray(ring))
+def _of(ring: NDArray[np.int64]) -> Table:
+    own = np.ascontiguousarray(ring)
+    return _table(own, hashlib.sha256(repr(own.shape).encode() + own.tobytes()).hexdigest())
+
+
+def _table(ring: NDArray[np.int64], digest: str) -> Table:
+    return Table(np.zeros((0, 0), np.float32), None, None, digest, ring=ring)
 
 
 def _model_of(path: Path, job: Job, holder: Holder) -> LinearDocument:
@@ -196,3 +233,7 @@ def _of_others(path: Path) -> InputError:
 
 def _damaged(path: Path) -> InputError:
     return InputError("the file is damaged", str(path), "give the one that the training left")
+
+
+if __name__ == "__main__":
+    answer("the rows", _answer)

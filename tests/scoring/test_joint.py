@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from party.agreement.job import HOLDERS, Job, Party, parse_job
+from party.approval.policy import Policy
 from party.models.joint_scores.model import (
     FEATURE_BITS,
     SUM_BITS,
@@ -23,7 +24,7 @@ from party.models.registry import model_of
 from party.process.errors import InputError
 from party.process.files import replace_json
 from party.scoring import Scorer
-from party.scoring.joint import load, write_scores
+from party.scoring.joint import load, read, write_scores
 from tests.scoring.models import document, rows
 
 DIGEST = "0" * 64
@@ -84,7 +85,7 @@ def test_both_parts_together_are_the_scores_of_the_joined_table(
     files, parts = tables(here, numbers), trained(here, holder, model=kind, unit=unit)
     wanted = {"kind": "joint-scores", "holder": holder, "trained_by": DIGEST, "predicts": kind}
     agreed = job(model=wanted | ({"unit": unit} if unit != 1 else {}))
-    own: dict[Any, Any] = {p: load(files[p], parts[p], agreed, p).ring for p in HOLDERS}
+    own: dict[Any, Any] = {p: read(files[p], parts[p], agreed, p).ring for p in HOLDERS}
     model = model_of(agreed.parameters)
     assert isinstance(model, JointScores)
     sums, weights = np.split(own.pop(holder)[:, 0], [30])
@@ -113,7 +114,7 @@ def refused(words: str, directory: Path, party: Party = "bob", **change: Any) ->
     for name, text in change.pop("files", {}).items():
         (directory / name).write_text(text)
     with pytest.raises(InputError, match=words) as caught:
-        load(files[party], change.get("part", parts[party]), job(**change.get("job", {})), party)
+        read(files[party], change.get("part", parts[party]), job(**change.get("job", {})), party)
     assert caught.value.hint
     return caught.value
 
@@ -178,15 +179,25 @@ def test_a_row_beyond_fixed_point_is_named_without_its_value(tmp_path: Path) -> 
     assert "4711" not in str(error)
 
 
+def test_a_child_reads_the_same_and_says_the_same(tmp_path: Path) -> None:
+    files, parts = tables(tmp_path, rows(30, 5)), trained(tmp_path)
+    for party in HOLDERS:
+        here, there = (way(files[party], parts[party], job(), party) for way in (read, load))
+        assert here.digest == there.digest
+        np.testing.assert_array_equal(here.ring, there.ring)
+    with pytest.raises(InputError, match="has 30 rows, and the job says 31"):
+        load(files["bob"], parts["bob"], job(rows=31), "bob")
+
+
 def test_a_changed_model_file_is_seen(tmp_path: Path) -> None:
     """Numbers that are none are refused; others give another digest, by which an approval no longer
     holds and no checkpoint is taken up."""
     files, parts = tables(tmp_path, rows(30, 5)), trained(tmp_path)
-    before = load(files["alice"], parts["alice"], job(), "alice").digest
+    before = read(files["alice"], parts["alice"], job(), "alice").digest
     whole = json.loads(parts["alice"].read_text())
     whole["weights"][3] += 1e-3
     replace_json(parts["alice"], whole)
-    assert load(files["alice"], parts["alice"], job(), "alice").digest != before
+    assert read(files["alice"], parts["alice"], job(), "alice").digest != before
     for weight, words in (
         (1e6, "so large that scores would not fit"),
         (float("nan"), "damaged|no model"),
@@ -194,7 +205,7 @@ def test_a_changed_model_file_is_seen(tmp_path: Path) -> None:
         whole["weights"][3] = weight
         parts["alice"].write_text(json.dumps(whole))
         with pytest.raises(InputError, match=words):
-            load(files["alice"], parts["alice"], job(), "alice")
+            read(files["alice"], parts["alice"], job(), "alice")
 
 
 @pytest.mark.parametrize(
@@ -214,3 +225,11 @@ def test_a_changed_model_file_is_seen(tmp_path: Path) -> None:
 def test_what_only_a_training_has_is_refused(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         job(**change)
+
+
+def test_who_may_have_weights_may_not_have_scores_unless_a_policy_says_so() -> None:
+    for policy, objections in (
+        (Policy(receivers=("alice", "bob")), ["scores: alice would receive scores of rows"]),
+        (Policy(receivers=(), scores=("alice",), rows_per_feature=100), []),
+    ):
+        assert policy.objections(job(), "0.1.0", None, 1) == objections
