@@ -313,8 +313,10 @@ def _revealed(plan: Plan, program: Program) -> list[Revealed]:
             raise _refused(result, "it is opened to no party")
         receiver = result.party
         values = {value.name: value for value in plan.state}
-        whole = opening.value in values and result.shape == values[opening.value].shape
-        if not whole:  # of one by rows, all of them
+        value = values.get(opening.value)
+        # Of one by rows all of them, at the end: what a run opens of some tells of its batch.
+        all_rows = program.name == OPEN and value is not None and result.shape == value.shape
+        if value is None or (value.by_rows and not all_rows):
             raise _refused(result, f"{opening.value!r} is nothing that may be opened")
         if values[opening.value].shape != _shapes(plan).get(opening.value):
             # A larger one has room for what nobody agreed to reveal.
