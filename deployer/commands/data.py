@@ -31,7 +31,7 @@ from party.process.errors import InputError, printable
 from party.process.files import replace, unwritable
 from party.process.streams import takes_unicode
 from party.reporting.documents import TableCheck, TableFault, Treatment
-from party.reporting.result import doubts
+from party.reporting.result import collinearity, doubts
 from party.table.expected import Expected
 from party.table.findings import UnfitTableError
 from party.table.parts import MANIFEST, Manifest, Packing, packed
@@ -39,6 +39,7 @@ from party.table.text import Text
 
 if TYPE_CHECKING:  # arrays are imported by those who read a table
     from party.alignment import Identifiers
+    from party.models.statistics.figures import Inflation
     from party.table import Table
     from party.table.describing import Description
 
@@ -250,6 +251,7 @@ def checked(path: Path, job: Job, party: Owner) -> TableCheck:
     try:
         table, identifiers = load_for(path, job, party.value)
         warnings = doubts(job, party.value, table)
+        alike = collinearity(job, party.value, table)
     except UnfitTableError as error:
         return check.model_copy(update={"findings": error.findings})
     except InputError as error:
@@ -266,7 +268,8 @@ def checked(path: Path, job: Job, party: Owner) -> TableCheck:
         "sha256": table.digest,
         "ignored": table.ignored,
         "columns": tuple(_treatments(job, party, table)),
-        "warnings": warnings,
+        "inflation": alike.factors,
+        "warnings": (*warnings, *alike.warnings),
     }
     return check.model_copy(update={"fits": True} | found)
 
@@ -395,10 +398,24 @@ def _show(
     width = max((len(one.name) for one in treatments), default=0)
     for one in treatments:
         print(f"  {printable(one.name):<{width}}  {one.text}")
+    alike = collinearity(job, party.value, table)
+    if alike.factors:
+        print(f"  vif     {_inflation(alike.factors)}")
     if table.notice is not None:
         _notice(table.notice)
-    for warning in warnings:
-        print(f"  warning: {warning}")
+    for warning in (*warnings, *alike.warnings):
+        print(f"  warning: {printable(warning, 2000)}")
+
+
+def _inflation(factors: Sequence[Inflation]) -> str:
+    """Variance inflation factors, the largest first."""
+    most = sorted(factors, key=lambda one: -(math.inf if one.factor is None else one.factor))
+    shown = [
+        f"{printable(one.feature)} {'none' if one.factor is None else format(one.factor, '.3g')}"
+        for one in most[:_SHOWN]
+    ]
+    more = len(most) - len(shown)
+    return ", ".join(shown) + f", and {more} smaller" * (more > 0)
 
 
 def _used(job: Job) -> str:

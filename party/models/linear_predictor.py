@@ -35,6 +35,7 @@ from party.models.interface import (
     blocks_of,
 )
 from party.models.statistics import program as information
+from party.models.statistics.collinearity import collinearity_of
 from party.models.statistics.inference import Fit, information_of, statistics_of
 from party.process.errors import InputError
 
@@ -263,14 +264,25 @@ class LinearPredictor(Model):
             scaled += [*own, *([None] if block.intercept else [])]
         penalty = [descent.penalties(job.descent, b.columns, b.intercept) for b in blocks]
         weights = np.concatenate([opened[weights_of(b.party)].reshape(-1) for b in blocks])
-        fit = Fit(names, weights, np.concatenate(penalty), scaled, job.training_rows, job.descent.C)
+        own_names = job.derived_of(party)
+        alike = collinearity_of(own_names, x[:, : len(own_names)])
+        fit = Fit(
+            names,
+            weights,
+            np.concatenate(penalty),
+            scaled,
+            job.training_rows,
+            job.descent.C,
+            {one.feature: one.factor for one in alike.factors},
+        )
         if party in job.informed:
             told, sizes = opened[information.INFORMATION], self.descent(job, blocks)
             assert sizes is not None
             found = information.matrix_of(sizes, told, descent.WEIGHT_BITS)
         else:
             found = information_of(x, weights)
-        return statistics_of(fit, found, job.statistics_level)
+        told = statistics_of(fit, found, job.statistics_level)
+        return told.model_copy(update={"warnings": told.warnings + alike.warnings})
 
     def check_steps(self, job: Job, party: Party, x: NDArray[np.float32]) -> tuple[str, ...]:
         training = job.batches_of

@@ -15,7 +15,7 @@ from party.agreement.job import Holder, Job, Party, Sizes
 from party.agreement.limits import LIMIT
 from party.models.evaluation.figures import Evaluation
 from party.models.health import Health
-from party.models.statistics.figures import Statistics
+from party.models.statistics.figures import Inflation, Statistics
 from party.process import files
 from party.process.errors import Cause, InputError
 from party.table.findings import Finding
@@ -498,6 +498,8 @@ class TableCheck(Document):
         sha256: of the CSV text, as far as the job takes it; None for a table that does not fit.
         ignored: the positions, from 1, of columns that the job does not name.
         columns: what training does with features that are not plain numbers.
+        inflation: how far each of its columns says what the others do, by variance inflation
+            factors.
         warnings: what is allowed and can hardly be meant.
         findings: all that does not fit.
         fault: what else is wrong, for instance that the file cannot be read; then there are no
@@ -520,6 +522,7 @@ class TableCheck(Document):
     sha256: str | None = None
     ignored: tuple[int, ...] = ()
     columns: tuple[Treatment, ...] = ()
+    inflation: tuple[Inflation, ...] = ()
     warnings: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     fault: TableFault | None = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from party.models.interface import Opened
+    from party.models.statistics.collinearity import Collinearity
     from party.table import Table
 
 
@@ -118,6 +119,14 @@ def doubts(job: Job, party: Party, table: Table) -> tuple[str, ...]:
     return (*job.doubts, *model.check_steps(job, party, own))
 
 
+def collinearity(job: Job, party: Party, table: Table) -> Collinearity:
+    """How far the party's own columns say the same, for its own eyes."""
+    from party.models.statistics.collinearity import collinearity_of
+
+    names = job.derived_of(party)
+    return collinearity_of(names, own_columns(job, party, table)[:, : len(names)])
+
+
 def own_columns(job: Job, party: Party, table: Table) -> npt.NDArray[np.float32]:
     """The party's features of the training's rows, standardised, and the ones where it has them:
     no label."""
@@ -177,14 +186,15 @@ def statistics_of(model: dict[str, Any]) -> Statistics | None:
 def statistics_rows(found: Statistics) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row of texts for each weight and the intercept."""
     level = f"{found.level * 100:g}%"
-    headings = ["", "weight", "std. error", "z", "p", f"{level} from", "to", "odds ratio"]
+    headings = ["", "weight", "std. error", "z", "p", f"{level} from", "to", "odds ratio", "vif"]
     rows = []
     for one in (*found.weights, *([found.intercept] if found.intercept else [])):
         odds = "-" if one.odds_ratio is None else f"{one.odds_ratio:.4g}"
         p = f"{one.p_value:.4f}" if one.p_value >= 0.0001 else "<0.0001"
         numbers = [f"{one.weight:+.6f}", f"{one.standard_error:.6f}", f"{one.z:+.2f}", p]
         bounds = [f"{bound:+.4f}" for bound in one.interval]
-        rows.append([one.feature or "intercept", *numbers, *bounds, odds])
+        vif = "-" if one.inflation is None else f"{one.inflation:.3g}"
+        rows.append([one.feature or "intercept", *numbers, *bounds, odds, vif])
     return headings, rows
 
 

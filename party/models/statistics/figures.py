@@ -13,6 +13,18 @@ class _Plain(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class Inflation(_Plain):
+    """How far a column says what others of its holder do.
+
+    Attributes:
+        feature: the column.
+        factor: by which its weight's variance is larger for that; None where it depends on them.
+    """
+
+    feature: str
+    factor: float | None
+
+
 class PerUnit(_Plain):
     """A weight and what is around it.
 
@@ -36,6 +48,8 @@ class Estimate(PerUnit):
         weight: as ``weights`` and ``intercept`` have it.
         z: the weight by its standard error.
         p_value: the chance of a z so far from zero, either way, where the weight is none.
+        inflation: by which its variance is larger, since its holder's other columns say what this
+            one does; None where it depends on them, of another holder's, and of the intercept.
         per_unit: the same by one of the column's own units; None where another holder alone knows
             its scale, and of the intercept.
     """
@@ -43,6 +57,7 @@ class Estimate(PerUnit):
     feature: str | None
     z: float
     p_value: float
+    inflation: float | None = None
     per_unit: PerUnit | None
 
 

@@ -14,8 +14,8 @@ one of the column's own units.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import erfc, exp, isfinite, sqrt
 from statistics import NormalDist
 
@@ -45,6 +45,7 @@ class Fit:
         weights: of the standardised columns, [columns].
         penalty: on each squared weight, [columns].
         scales: by which a column was divided; None where it is another's.
+        inflation: of the columns, by name; see ``collinearity``.
         rows: that the training took.
         C: the inverse strength of the penalty.
     """
@@ -55,6 +56,7 @@ class Fit:
     scales: Sequence[float | None]
     rows: int
     C: float
+    inflation: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def information_of(x: NDArray[np.float32], weights: Array) -> Array:
@@ -85,7 +87,9 @@ def statistics_of(fit: Fit, information: Array, level: float) -> Statistics:
         )
     wide = NormalDist().inv_cdf(0.5 + level / 2)
     found = [
-        _estimate(name, float(weight), float(error), wide, scale)
+        _estimate(name, float(weight), float(error), wide, scale).model_copy(
+            update={"inflation": None if name is None else fit.inflation.get(name)}
+        )
         for name, weight, error, scale in zip(
             fit.names, fit.weights, errors, fit.scales, strict=True
         )

@@ -48,6 +48,20 @@ def test_check_says_that_a_table_fits() -> None:
     assert "fits alice in the job 'fraud'" in done.stdout
     assert "7000, 16 features" in done.stdout and DIGEST in done.stdout
     assert "used    all rows" in done.stdout and "within 32 standard deviations" in done.stdout
+    assert "vif     feature_15 7.99, " in done.stdout and "and 4 smaller" in done.stdout
+
+
+def test_check_names_columns_that_say_the_same(tmp_path: Path) -> None:
+    rows = [f"{i},{i + i % 2 * 0.1},{i * i % 7}" for i in range(60)]
+    (tmp_path / "alice.csv").write_text("\n".join(rows))
+    (tmp_path / "job.yaml").write_text("name: alike\nrows: 60\nfeatures: [x, z, u]\nlabel: y\n")
+    table = ("alice", tmp_path / "alice.csv")
+    said = "columns x, z nearly coincide"
+    done = deployer_data("check", tmp_path / "job.yaml", *table)
+    assert done.returncode == 0 and f"warning: {said}" in done.stdout
+    check = TableCheck.parse(deployer_data("check", tmp_path / "job.yaml", *table, "--json").stdout)
+    assert [warning.startswith(said) for warning in check.warnings] == [True]
+    assert [(one.factor or 0) > 1000 for one in check.inflation] == [True, True, False]
 
 
 @pytest.mark.parametrize(
