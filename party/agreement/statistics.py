@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from party.agreement.limits import BALANCED
+
 if TYPE_CHECKING:
     from party.agreement.job import Holder, Job
 
@@ -63,10 +65,16 @@ def check(job: Job) -> None:
             "statistics: mini-batches end beside the optimum, by more than a standard error; leave "
             "out training.epochs, training.batch_size and training.learning_rate"
         )
-    if job.descent.class_weight is not None:
+    if job.descent.class_weight == BALANCED:
         raise ValueError(
-            "statistics: with training.class_weight predictions are no chances of this sample, and "
-            "errors that rest on them would be wrong; leave one of the two out"
+            "statistics: with training.class_weight: balanced the label's holder alone knows the "
+            "weights that errors rest on; give both classes weights of their own"
+        )
+    if job.descent.class_weight is not None and informed(job):
+        raise ValueError(
+            "statistics: with training.class_weight they are of a receiver that has all columns; "
+            f"{', '.join(informed(job))} lacks some: leave one of the two keys out, or name others "
+            "under statistics.to"
         )
     if not _whole(job):
         raise ValueError("statistics: nobody receives all weights, which they are of")

@@ -36,7 +36,12 @@ from party.models.interface import (
 )
 from party.models.statistics import program as information
 from party.models.statistics.collinearity import collinearity_of
-from party.models.statistics.inference import Fit, information_of, statistics_of
+from party.models.statistics.inference import (
+    Fit,
+    information_of,
+    statistics_of,
+    weighed_information_of,
+)
 from party.process.errors import InputError
 
 if TYPE_CHECKING:
@@ -275,13 +280,16 @@ class LinearPredictor(Model):
             job.descent.C,
             {one.feature: one.factor for one in alike.factors},
         )
+        gradient, classes = None, job.descent.class_weight
         if party in job.informed:
-            told, sizes = opened[information.INFORMATION], self.descent(job, blocks)
+            shown, sizes = opened[information.INFORMATION], self.descent(job, blocks)
             assert sizes is not None
-            found = information.matrix_of(sizes, told, descent.WEIGHT_BITS)
+            found = information.matrix_of(sizes, shown, descent.WEIGHT_BITS)
+        elif isinstance(classes, dict):
+            found, gradient = weighed_information_of(x, weights, classes["0"], classes["1"])
         else:
             found = information_of(x, weights)
-        told = statistics_of(fit, found, job.statistics_level)
+        told = statistics_of(fit, found, job.statistics_level, gradient)
         return told.model_copy(update={"warnings": told.warnings + alike.warnings})
 
     def check_steps(self, job: Job, party: Party, x: NDArray[np.float32]) -> tuple[str, ...]:

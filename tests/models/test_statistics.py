@@ -18,6 +18,7 @@ from party.models.registry import model_of
 from party.models.statistics.figures import Statistics
 from party.models.statistics.inference import Fit, information_of, statistics_of
 from party.models.statistics.program import check
+from party.plan.parameters import PlanParameters
 from party.process.errors import InputError
 from tests.harness.optimum import logistic_optimum
 
@@ -89,6 +90,50 @@ def test_by_the_columns_own_units_it_is_the_fit_of_the_columns_as_they_are() -> 
         assert one.per_unit is not None
         assert one.per_unit.weight == pytest.approx(weights[i], rel=1e-3)
         assert one.per_unit.standard_error == pytest.approx(errors[i], rel=1e-3)
+
+
+def weighed(x: Any, y: Array, zero: float, one: float) -> tuple[Array, Array]:
+    """Weights and robust standard errors, as statsmodels' ``GLM(..., var_weights=c)`` has them with
+    ``cov_type="HC0"``: the sandwich of what the labels came to."""
+    rows, weights, c = x.astype(np.float64), np.zeros(x.shape[1]), np.where(y > 0, one, zero)
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-rows @ weights))
+        hessian = (rows * (c * p * (1 - p))[:, None]).T @ rows
+        weights = weights + np.linalg.solve(hessian, rows.T @ (c * (y - p)))
+    bread = np.linalg.inv(hessian)
+    score = rows * (c * (y - p))[:, None]
+    return weights, np.sqrt(np.diag(bread @ (score.T @ score) @ bread))
+
+
+@pytest.mark.parametrize("classes", [(1.0, 12.0), (0.3, 1.0), (5.0, 5.0)])
+def test_where_classes_are_weighed_they_are_the_robust_ones(classes: tuple[float, float]) -> None:
+    """And stay what they are where all weights are multiplied, but for the penalty."""
+    x, y, _ = table(rows=200_000)
+    weights, errors = weighed(x, y, *classes)
+    for times in (1.0, 4.0):
+        given = {"0": times * classes[0], "1": times * classes[1]}
+        found = told(job_of(rows=len(x), training={"C": 1e5, "class_weight": given}), x, weights)
+        assert found.intercept is not None and found.estimator == "sandwich of weighed classes"
+        rows = (*found.weights, found.intercept)
+        assert [one.standard_error for one in rows] == pytest.approx(errors, rel=0.01)
+        p = 2 * norm.sf(np.abs(weights / errors))
+        assert [one.p_value for one in rows] == pytest.approx(p, abs=0.01)
+
+
+def test_nothing_more_is_opened_for_that() -> None:
+    training = {"class_weight": {"0": 1.0, "1": 12.0}}
+    asked, not_asked = (job_of(training=training, statistics=one) for one in (True, None))
+    assert PlanParameters.of(asked) == PlanParameters.of(not_asked)
+
+
+def test_equal_weights_of_one_change_nothing() -> None:
+    x, y, _ = table()
+    weights = logistic_optimum(x, y, 0.01, 4)
+    ones = job_of(training={"C": 0.01, "class_weight": {"0": 1.0, "1": 1.0}})
+    plain, same = told(job_of(training={"C": 0.01}), x, weights), told(ones, x, weights)
+    for one, other in zip(plain.weights, same.weights, strict=True):
+        assert one.standard_error == pytest.approx(other.standard_error, rel=1e-9)
+    assert plain.shift == pytest.approx(same.shift)
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
@@ -169,7 +214,8 @@ def test_who_is_given_them_follows_from_the_job() -> None:
     [
         ({"model": "linear-regression"}, "none of a linear-regression"),
         ({"training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1}}, "mini-batches"),
-        ({"training": {"class_weight": {"0": 1.0, "1": 2.0}}}, "class_weight"),
+        ({"training": {"class_weight": "balanced", "rarest": 0.2}}, "class_weight: balanced"),
+        ({"training": {"class_weight": {"0": 1.0, "1": 2.0}}, "result": "both"}, "bob lacks some"),
         ({"result": "nobody"}, "nobody receives all weights"),
         ({"features": {"alice": ("a",), "bob": ("b",)}, "result": "own"}, "nobody receives all"),
         ({"rows": 0, "align": {"key": "id"}}, "nobody knows which rows are in common"),

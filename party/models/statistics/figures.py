@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Interval = tuple[float, float]
+Estimator = Literal["inverse of the penalised Hessian", "sandwich of weighed classes"]
 
 
 class _Plain(BaseModel):
@@ -77,7 +78,7 @@ class Statistics(_Plain):
     """
 
     version: Literal[1] = 1
-    estimator: Literal["inverse of the penalised Hessian"] = "inverse of the penalised Hessian"
+    estimator: Estimator = "inverse of the penalised Hessian"
     level: float
     rows: int
     C: float

@@ -7,6 +7,18 @@ posterior's where the penalty is a prior (Nychka, JASA 1988, on how its interval
 It is never less than the other usual choice, ``(I + P)^-1 I (I + P)^-1``, and both are the inverse
 information, that of an unpenalised fit, where C is large.
 
+Where losses are weighed by their rows' classes, by a for label 0 and b for label 1, the inverse
+Hessian is no covariance any more: weights ten times as large would make it a tenth. It is taken
+for the sandwich ``(H + P)^-1 (M + P) (H + P)^-1`` of the Hessian H and the covariance M of the
+gradient (Huber 1967; White, Econometrica 1982), both as the model expects them of its rows. Where
+it holds, a row's chance of label 1 has a/b times the odds of s, so that with
+``d = a s + b (1 - s)``
+
+    H = X' diag(a b s (1 - s) / d) X    and    M = X' diag(a b s (1 - s)) X
+
+have no label in them. With a = b = 1 that is the covariance above, and so it is with any weights
+that are the same, of a penalty that has grown with them.
+
 All columns are standardised, as the weights are reported: a weight is the change in log odds by one
 standard deviation of its column. Where the receiver knows the column's scale, the same is told by
 one of the column's own units.
@@ -69,16 +81,47 @@ def information_of(x: NDArray[np.float32], weights: Array) -> Array:
     return total
 
 
-def statistics_of(fit: Fit, information: Array, level: float) -> Statistics:
-    """What follows from the information matrix, [columns, columns] in the order of the weights."""
-    hessian = information + np.diag(fit.penalty)
+def weighed_information_of(
+    x: NDArray[np.float32], weights: Array, zero: float, one: float
+) -> tuple[Array, Array]:
+    """The Hessian and the gradient's covariance where losses are weighed by classes, each [columns,
+    columns], of standardised rows and the ones.
+
+    Args:
+        zero, one: by which rows of label 0 and of label 1 are weighed.
+    """
+    hessian, gradient = np.zeros((2, x.shape[1], x.shape[1]))
+    for begin in range(0, len(x), _CHUNK):
+        part = x[begin : begin + _CHUNK].astype(np.float64)
+        half = np.tanh(0.5 * (part @ weights))
+        variance = zero * one * 0.25 * (1.0 - half * half)
+        gradient += part.T @ (variance[:, np.newaxis] * part)
+        expected = variance / (0.5 * (zero * (1.0 + half) + one * (1.0 - half)))
+        hessian += part.T @ (expected[:, np.newaxis] * part)
+    return hessian, gradient
+
+
+def statistics_of(
+    fit: Fit, information: Array, level: float, gradient: Array | None = None
+) -> Statistics:
+    """What follows from the information matrix, [columns, columns] in the order of the weights.
+
+    Args:
+        gradient: the covariance of the gradient where it is another matrix, as where classes are
+            weighed.
+    """
     told = Statistics(level=level, rows=fit.rows, C=fit.C)
-    covariance = _inverse(hessian)
-    if covariance is None:
+    bread = _inverse(information + np.diag(fit.penalty))
+    if gradient is not None:
+        told = told.model_copy(update={"estimator": "sandwich of weighed classes"})
+    if bread is None:
         why = "columns depend on each other, so that no weight has a standard error: leave one out"
         return told.model_copy(update={"warnings": (why,)})
+    covariance = bread
+    if gradient is not None:
+        covariance = bread @ (gradient + np.diag(fit.penalty)) @ bread
     errors = np.sqrt(np.diag(covariance))
-    shift = float(np.max(np.abs(covariance @ (fit.penalty * fit.weights)) / errors))
+    shift = float(np.max(np.abs(bread @ (fit.penalty * fit.weights)) / errors))
     warnings: tuple[str, ...] = ()
     if shift > SHIFTED:
         warnings = (
