@@ -143,6 +143,7 @@ _WHEN = {
 _SAYS = {
     "information": ": how all columns vary and hang together, as sums over all rows",
     "sums": ": the weighted sum of each row, and so its score",
+    "residual": ": how far the model is from the labels, as one sum over all rows",
 }
 
 

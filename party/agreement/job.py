@@ -797,6 +797,11 @@ class Job(_Strict):
         return standard_errors.informed(self)
 
     @property
+    def told_residuals(self) -> tuple[Holder, ...]:
+        """To whom the square sum of all residuals is opened for that."""
+        return standard_errors.told_residuals(self)
+
+    @property
     def statistics_level(self) -> float:
         """Of the intervals around the weights."""
         return (standard_errors.wanted_of(self) or standard_errors.Statistics()).level

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from party.agreement.job import Holder, Job
 
 
+_FEWEST_DEGREES = 10
+"""Rows that linear regression must have beyond its columns, so that the sum of residuals that is
+opened is one of many."""
+
+
 class Statistics(BaseModel):
     """Standard errors of the weights, and what follows from them."""
 
@@ -47,6 +52,12 @@ def informed(job: Job) -> tuple[Holder, ...]:
     )
 
 
+def told_residuals(job: Job) -> tuple[Holder, ...]:
+    """Who of these is told the square sum of all residuals, which linear regression's errors take:
+    rows and labels are never at one party."""
+    return given_to(job) if job.parameters.kind == "linear-regression" else ()
+
+
 def _whole(job: Job) -> tuple[Holder, ...]:
     """Who receives all weights: without them there is no covariance of any."""
     others = {p: [o for o in job.holders if o != p and job.features_of(o)] for p in job.receivers}
@@ -58,8 +69,13 @@ def check(job: Job) -> None:
     wanted = wanted_of(job)
     if wanted is None:
         return
-    if job.parameters.kind != "logistic-regression":
-        raise ValueError(f"statistics: there are none of a {job.parameters.kind} yet")
+    columns = 1 + sum(len(job.derived_of(holder)) for holder in job.holders)
+    linear = job.parameters.kind == "linear-regression"
+    if linear and not job.matches and job.training_rows < columns + _FEWEST_DEGREES:
+        raise ValueError(
+            f"statistics: {job.training_rows} rows are too few for the residuals of {columns} "
+            f"columns, the ones among them: take {_FEWEST_DEGREES} more at least, or leave it out"
+        )
     if job.descent is None:
         raise ValueError(
             "statistics: mini-batches end beside the optimum, by more than a standard error; leave "

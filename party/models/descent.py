@@ -130,6 +130,7 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         classes=_classes_of(job.descent),
         informed=tuple(HOLDERS.index(party) for party in job.informed),
         starts=job.starts,
+        told_residuals=tuple(HOLDERS.index(party) for party in job.told_residuals),
     )
 
 

@@ -89,6 +89,7 @@ class DescentLayout:
             that is never asked.
         informed: the parties to which the information matrix of all columns is opened.
         starts: whether the last of a holder's own rows is what its weights begin from.
+        told_residuals: those to which the square sum of all residuals is.
     """
 
     blocks: int
@@ -103,6 +104,7 @@ class DescentLayout:
     small: int
     informed: tuple[int, ...] = ()
     starts: bool = False
+    told_residuals: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:

@@ -39,6 +39,7 @@ from party.models.statistics.collinearity import collinearity_of
 from party.models.statistics.inference import (
     Fit,
     information_of,
+    moments_of,
     statistics_of,
     weighed_information_of,
 )
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from party.models.descent import OwnColumns
     from party.models.evaluation.figures import Evaluation
     from party.models.statistics.figures import Statistics
+    from party.models.statistics.inference import Residuals
     from party.protocols.dealing import Dealing, Sum
     from party.protocols.interface import Protocol
 
@@ -73,6 +75,9 @@ class LinearPredictor(Model):
     widest: ClassVar[float]
     """Steps wider than those that settle, by this factor, are refused. (Where the error is bounded,
     a training on classes that are easy to tell apart bears somewhat wider ones.)"""
+
+    homoscedastic: ClassVar[bool] = False
+    """Whether the label varies by as much in all rows, which only its residuals tell."""
 
     @abstractmethod
     def predicted(self, layout: Layout, dealing: Dealing, t: Sum, bits: int, out: int) -> Sum:
@@ -217,8 +222,10 @@ class LinearPredictor(Model):
         elif program == evaluation.JOIN:
             evaluation.join(layout, builder)
         elif layout.descent is not None and program == information.INFORM:
-            score = partial(self.predicted, layout)
+            score = None if self.homoscedastic else partial(self.predicted, layout)
             information.inform(layout, builder, descent.WEIGHT_BITS, score)
+        elif layout.descent is not None and program == information.RESIDUALS:
+            information.residuals(layout, builder, *descent.sums(layout, builder, weights_of))
         elif layout.descent is not None and program == information.UNSCALE:
             information.unscale(layout, builder, descent.HOME_BITS)
         else:
@@ -285,12 +292,20 @@ class LinearPredictor(Model):
             shown, sizes = opened[information.INFORMATION], self.descent(job, blocks)
             assert sizes is not None
             found = information.matrix_of(sizes, shown, descent.WEIGHT_BITS)
+            found *= 4.0 if self.homoscedastic else 1.0
+        elif self.homoscedastic:
+            found = moments_of(x)
         elif isinstance(classes, dict):
             found, gradient = weighed_information_of(x, weights, classes["0"], classes["1"])
         else:
             found = information_of(x, weights)
-        told = statistics_of(fit, found, job.statistics_level, gradient)
+        residuals = self.residuals(job, opened)
+        told = statistics_of(fit, found, job.statistics_level, gradient, residuals)
         return told.model_copy(update={"warnings": told.warnings + alike.warnings})
+
+    def residuals(self, job: Job, opened: Opened) -> Residuals | None:
+        """What the columns leave of the label; None where that says nothing more."""
+        return None
 
     def check_steps(self, job: Job, party: Party, x: NDArray[np.float32]) -> tuple[str, ...]:
         training = job.batches_of

@@ -186,7 +186,9 @@ def statistics_of(model: dict[str, Any]) -> Statistics | None:
 def statistics_rows(found: Statistics) -> tuple[list[str], list[list[str]]]:
     """Headings, and a row of texts for each weight and the intercept."""
     level = f"{found.level * 100:g}%"
-    headings = ["", "weight", "std. error", "z", "p", f"{level} from", "to", "odds ratio", "vif"]
+    linear = found.degrees_of_freedom is not None
+    test, ratio = ("t", []) if linear else ("z", ["odds ratio"])
+    headings = ["", "weight", "std. error", test, "p", f"{level} from", "to", *ratio, "vif"]
     rows = []
     for one in (*found.weights, *([found.intercept] if found.intercept else [])):
         odds = "-" if one.odds_ratio is None else f"{one.odds_ratio:.4g}"
@@ -194,7 +196,8 @@ def statistics_rows(found: Statistics) -> tuple[list[str], list[list[str]]]:
         numbers = [f"{one.weight:+.6f}", f"{one.standard_error:.6f}", f"{one.z:+.2f}", p]
         bounds = [f"{bound:+.4f}" for bound in one.interval]
         vif = "-" if one.inflation is None else f"{one.inflation:.3g}"
-        rows.append([one.feature or "intercept", *numbers, *bounds, odds, vif])
+        ratio = [] if linear else [odds]
+        rows.append([one.feature or "intercept", *numbers, *bounds, *ratio, vif])
     return headings, rows
 
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from tests.attacks.transcripts import (
     DESCENT,
     EVALUATION,
     INFORMATION,
+    RESIDUALS,
     SAMPLED,
     Array,
     Seen,
@@ -243,11 +245,32 @@ def test_nor_can_one_that_makes_the_information_matrix(
     protocol: str, observer: int, tmp_path: Path, tried: Tried
 ) -> None:
     """Other columns at other weights: only what is opened at the end is not the same."""
+    _matrices_look_alike(protocol, observer, tmp_path, tried, INFORMATION)
+
+
+@pytest.mark.parametrize("observer", [0, 1], ids=named)
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_nor_can_one_that_adds_up_what_a_model_leaves_of_labels(
+    protocol: str, observer: int, tmp_path: Path, tried: Tried
+) -> None:
+    """Other columns and labels at other weights, in linear regression."""
+    _matrices_look_alike(protocol, observer, tmp_path, tried, RESIDUALS, model="linear-regression")
+
+
+def _matrices_look_alike(
+    protocol: str,
+    observer: int,
+    tmp_path: Path,
+    tried: Tried,
+    programs: tuple[str, ...],
+    **change: Any,
+) -> None:
     columns = SPLIT | {"features": {"alice": ("x",), "bob": ("z",)}, "result": "both"}
-    job = descent_job(protocol, 2, **columns, statistics=True)
+    with patch("party.agreement.statistics._FEWEST_DEGREES", -9):  # for so few rows
+        job = descent_job(protocol, 2, **columns, statistics=True, **change)
     plan, coins = short_plan(PlanParameters.of(job)), tossed(DESCENTS)
     audit(plan, job)
-    here = Theatre(plan, tmp_path, played=("share", "prepare", *INFORMATION))
+    here = Theatre(plan, tmp_path, played=("share", "prepare", *programs))
     assert here.received(2) == []
     views = here.descend(worlds_of_descents(plan, observer), coins)
     told = both_worlds_look_alike(views, observer, coins)

@@ -48,6 +48,9 @@ EVALUATION = ("score", "join")
 INFORMATION = ("inform", "unscale")
 """Those of the information matrix of all columns."""
 
+RESIDUALS = (*INFORMATION, "residuals")
+"""Those of linear regression's standard errors."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -221,7 +224,7 @@ class Theatre:
         assert layout.descent is not None
         if layout.evaluation is not None and name in EVALUATION:
             return layout.evaluation.first + (layout.evaluation.rows if name == "join" else 0)
-        return 0 if name in ("share", "gradient", "inform") else layout.descent.rows
+        return 0 if name in ("share", "gradient", "inform", "residuals") else layout.descent.rows
 
     def whole(self, job: Job, tables: dict[int, Array]) -> list[Seen]:
         """What each party saw of a whole descent that never settles: each program's messages as

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from party.agreement.job import Job
 from party.agreement.statistics import Statistics as Wanted
+from party.models.descent import WEIGHT_BITS
 from party.models.interface import Scales
 from party.models.linear_predictor import weights_of
 from party.models.registry import model_of
 from party.models.statistics.figures import Statistics
 from party.models.statistics.inference import Fit, information_of, statistics_of
-from party.models.statistics.program import check
+from party.models.statistics.program import RESIDUAL, _residual_bits, check
+from party.models.statistics.student import NORMAL, beyond, quantile
 from party.plan.parameters import PlanParameters
 from party.process.errors import InputError
 from tests.harness.optimum import logistic_optimum
@@ -136,6 +139,53 @@ def test_equal_weights_of_one_change_nothing() -> None:
     assert plain.shift == pytest.approx(same.shift)
 
 
+def least_squares(x: Any, y: Array) -> tuple[Array, Array, float]:
+    """Weights, their standard errors and the residual variance, as statsmodels' OLS has them."""
+    rows = x.astype(np.float64)
+    weights = np.linalg.lstsq(rows, y, rcond=None)[0]
+    variance = float(np.sum((y - rows @ weights) ** 2) / (len(y) - x.shape[1]))
+    return weights, np.sqrt(variance * np.diag(np.linalg.inv(rows.T @ rows))), variance
+
+
+def test_those_of_linear_regression_are_those_of_least_squares() -> None:
+    """Of few rows, where Student's distribution is not the normal one."""
+    x, _, scale = table(rows=30)
+    y = x @ np.array([0.1, -0.05, 0.0, 0.02, 2.0]) + np.random.default_rng(2).normal(size=30) * 0.1
+    weights, errors, variance = least_squares(x, y)
+    unit = {"kind": "linear-regression", "unit": 50.0}
+    job = job_of(rows=30, model=unit, training={"C": 1e5})
+    own = _residual_bits(PlanParameters.of(job).layout.descent)  # type: ignore[arg-type]
+    squares = np.array([[variance * 25 * 4.0**own / 2**WEIGHT_BITS]])
+    opened = {weights_of(0): weights[:, None], RESIDUAL: squares}
+    scales = Scales(np.zeros_like(scale), scale)
+    found = model_of(job.parameters).statistics(job, "alice", opened, scales, x)
+    assert found is not None and found.intercept is not None and found.degrees_of_freedom == 25
+    assert found.residual_deviation == pytest.approx(50.0 * variance**0.5, rel=1e-6)
+    rows = (*found.weights, found.intercept)
+    assert [one.standard_error for one in rows] == pytest.approx(errors, rel=1e-4)
+    p = 2 * student.sf(np.abs(weights / errors), 25)
+    assert [one.p_value for one in rows] == pytest.approx(p, abs=1e-4)
+    for one, weight, error in zip(rows, weights, errors, strict=True):
+        around = student.interval(0.95, 25, weight, error)
+        assert one.interval == pytest.approx(around, abs=1e-4)
+        assert one.odds_ratio is None and one.odds_ratio_interval == (None, None)
+    exact = model_of(job.parameters).statistics(
+        job, "alice", opened | {RESIDUAL: squares * 0}, scales, x
+    )
+    assert exact is not None and exact.weights == ()
+    assert "leave nothing of the label" in exact.warnings[0]
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 10, 37, 500, 9_999, 20_000])
+def test_students_distribution_is_scipys(degrees: int) -> None:
+    for t in (0.0, 0.3, 1.0, 2.0, 4.0):
+        assert beyond(t, degrees) == pytest.approx(2 * student.sf(t, degrees), abs=5e-5)
+        assert beyond(-t, degrees) == beyond(t, degrees)
+    if degrees <= NORMAL:
+        assert beyond(3.0, degrees) == pytest.approx(2 * student.sf(3.0, degrees), rel=1e-9)
+        assert quantile(0.95, degrees) == pytest.approx(student.ppf(0.975, degrees), rel=1e-9)
+
+
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     """Labels that are drawn again and again."""
     x, _, _ = table(rows=1500)
@@ -212,7 +262,7 @@ def test_who_is_given_them_follows_from_the_job() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"model": "linear-regression"}, "none of a linear-regression"),
+        ({"model": "linear-regression", "rows": 14}, "14 rows are too few for the residuals of 5"),
         ({"training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1}}, "mini-batches"),
         ({"training": {"class_weight": "balanced", "rarest": 0.2}}, "class_weight: balanced"),
         ({"training": {"class_weight": {"0": 1.0, "1": 2.0}}, "result": "both"}, "bob lacks some"),

@@ -84,12 +84,15 @@ DESCENTS: dict[str, dict[str, Any]] = {
     "kept": SPLIT | {"label": {"alice": "y"}, "result": "nobody"},
     "evaluated": SPLIT | {"evaluation": {"held_out": 0.4, "minimum": 2}},
     "informed": SPLIT | {"result": "both", "statistics": True, "rows": 11},
+    "residuals": SPLIT
+    | {"model": "linear-regression", "result": "both", "statistics": True, "rows": 17},
 }
 
 
 DESCENDED = [
     *(("pond", name) for name in DESCENTS),
     *(("aby3", name) for name in ("alice", "split", "sample", "weighted", "evaluated", "informed")),
+    ("aby3", "residuals"),
     ("securenn", "alice"),
 ]
 

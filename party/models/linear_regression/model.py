@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from party.models.interface import Array, Layout, Opened, Scales
+from party.models import descent
+from party.models.interface import Array, Layout, Opened, Scales, blocks_of
 from party.models.label import LabelRule
 from party.models.linear_predictor import LinearPredictor
 from party.models.linear_regression.parameters import LinearRegressionParameters
+from party.models.statistics import program as information
 
 if TYPE_CHECKING:
     from party.agreement.job import Job, Party
+    from party.models.statistics.inference import Residuals
     from party.protocols.dealing import Dealing, Sum
 
 MOST = 16.0
@@ -26,6 +29,7 @@ class LinearRegression(LinearPredictor):
     name: ClassVar[str] = "linear-regression"
     curvature: ClassVar[float] = 1.0
     widest: ClassVar[float] = 1.5
+    homoscedastic: ClassVar[bool] = True
 
     def __init__(self, parameters: LinearRegressionParameters) -> None:
         self.parameters: LinearRegressionParameters = parameters
@@ -47,6 +51,12 @@ class LinearRegression(LinearPredictor):
 
     def predicted_in_clear(self, job: Job, t: Array) -> Array:
         return t
+
+    def residuals(self, job: Job, opened: Opened) -> Residuals | None:
+        sizes = self.descent(job, blocks_of(job))
+        assert sizes is not None
+        told, unit = opened[information.RESIDUAL], self.parameters.unit
+        return information.residuals_of(sizes, told, descent.WEIGHT_BITS, unit)
 
     def document(self, job: Job, party: Party, opened: Opened, scales: Scales) -> dict[str, Any]:
         own = super().document(job, party, opened, scales)

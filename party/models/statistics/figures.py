@@ -7,7 +7,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Interval = tuple[float, float]
-Estimator = Literal["inverse of the penalised Hessian", "sandwich of weighed classes"]
+Estimator = Literal[
+    "inverse of the penalised Hessian",
+    "sandwich of weighed classes",
+    "residual variance times the inverse of the penalised Hessian",
+]
 
 
 class _Plain(BaseModel):
@@ -30,8 +34,10 @@ class PerUnit(_Plain):
     """A weight and what is around it.
 
     Attributes:
-        weight, standard_error, interval: of the log odds.
-        odds_ratio, odds_ratio_interval: by which the odds are multiplied; None beyond all numbers.
+        weight, standard_error, interval: of the log odds; in linear regression of the label, in
+            the job's unit.
+        odds_ratio, odds_ratio_interval: by which the odds are multiplied; None beyond all numbers,
+            and in linear regression.
     """
 
     weight: float
@@ -47,7 +53,7 @@ class Estimate(PerUnit):
     Attributes:
         feature: the column; None of the intercept, which is that of a row of mean columns.
         weight: as ``weights`` and ``intercept`` have it.
-        z: the weight by its standard error.
+        z: the weight by its standard error; in linear regression Student's t.
         p_value: the chance of a z so far from zero, either way, where the weight is none.
         inflation: by which its variance is larger, since its holder's other columns say what this
             one does; None where it depends on them, of another holder's, and of the intercept.
@@ -72,6 +78,8 @@ class Statistics(_Plain):
         rows: that the training took.
         C: the inverse strength of the penalty.
         shift: by how many standard errors the penalty moves a weight, at most.
+        degrees_of_freedom: of linear regression's t: the rows less the columns.
+        residual_deviation: what linear regression leaves of the label: the standard deviation.
         weights: in the order of the model's features; empty where columns depend on each other.
         intercept: None where there is none in ``weights`` either.
         warnings: what is worth a look.
@@ -83,6 +91,8 @@ class Statistics(_Plain):
     rows: int
     C: float
     shift: float | None = None
+    degrees_of_freedom: int | None = None
+    residual_deviation: float | None = None
     weights: tuple[Estimate, ...] = ()
     intercept: Estimate | None = None
     warnings: tuple[str, ...] = ()

@@ -19,6 +19,11 @@ it holds, a row's chance of label 1 has a/b times the odds of s, so that with
 have no label in them. With a = b = 1 that is the covariance above, and so it is with any weights
 that are the same, of a penalty that has grown with them.
 
+Of linear regression the information is ``X' X``, and the covariance is ``v (X' X + P)^-1`` with the
+residual variance ``v``: the sum of squared residuals by the rows less the columns, the ones among
+them. That is the posterior's covariance of a prior by ``P / v``, and least squares' own where C is
+large. Its intervals and p-values are Student's.
+
 All columns are standardised, as the weights are reported: a weight is the change in log odds by one
 standard deviation of its column. Where the receiver knows the column's scale, the same is told by
 one of the column's own units.
@@ -34,6 +39,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from party.models.statistics import student
 from party.models.statistics.figures import Estimate, PerUnit, Statistics
 
 Array = NDArray[np.float64]
@@ -71,6 +77,30 @@ class Fit:
     inflation: Mapping[str, float | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Residuals:
+    """What the columns leave of the label, in linear regression.
+
+    Attributes:
+        squares: their sum over all rows.
+        rounding: by which one may be off.
+        unit: by which the label was divided.
+    """
+
+    squares: float
+    rounding: float
+    unit: float
+
+
+def moments_of(x: NDArray[np.float32]) -> Array:
+    """``X' X``, [columns, columns], of standardised rows and the ones."""
+    total = np.zeros((x.shape[1], x.shape[1]))
+    for begin in range(0, len(x), _CHUNK):
+        part = x[begin : begin + _CHUNK].astype(np.float64)
+        total += part.T @ part
+    return total
+
+
 def information_of(x: NDArray[np.float32], weights: Array) -> Array:
     """``X' diag(s (1 - s)) X``, [columns, columns], of standardised rows and the ones."""
     total = np.zeros((x.shape[1], x.shape[1]))
@@ -102,13 +132,18 @@ def weighed_information_of(
 
 
 def statistics_of(
-    fit: Fit, information: Array, level: float, gradient: Array | None = None
+    fit: Fit,
+    information: Array,
+    level: float,
+    gradient: Array | None = None,
+    residuals: Residuals | None = None,
 ) -> Statistics:
     """What follows from the information matrix, [columns, columns] in the order of the weights.
 
     Args:
         gradient: the covariance of the gradient where it is another matrix, as where classes are
             weighed.
+        residuals: of linear regression.
     """
     told = Statistics(level=level, rows=fit.rows, C=fit.C)
     bread = _inverse(information + np.diag(fit.penalty))
@@ -117,9 +152,23 @@ def statistics_of(
     if bread is None:
         why = "columns depend on each other, so that no weight has a standard error: leave one out"
         return told.model_copy(update={"warnings": (why,)})
-    covariance = bread
+    covariance, degrees = bread, None
     if gradient is not None:
         covariance = bread @ (gradient + np.diag(fit.penalty)) @ bread
+    if residuals is not None:
+        degrees = fit.rows - len(fit.weights)
+        variance = residuals.squares / degrees
+        told = told.model_copy(
+            update={
+                "estimator": "residual variance times the inverse of the penalised Hessian",
+                "degrees_of_freedom": degrees,
+                "residual_deviation": residuals.unit * sqrt(max(variance, 0.0)),
+            }
+        )
+        if variance <= residuals.rounding**2:
+            why = "the columns leave nothing of the label, so that no weight has a standard error"
+            return told.model_copy(update={"warnings": (why,)})
+        covariance = variance * bread
     errors = np.sqrt(np.diag(covariance))
     shift = float(np.max(np.abs(bread @ (fit.penalty * fit.weights)) / errors))
     warnings: tuple[str, ...] = ()
@@ -128,9 +177,8 @@ def statistics_of(
             f"the penalty moves a weight by {shift:.2g} of its standard error: raise training.C "
             "for intervals around what an unpenalised fit would give",
         )
-    wide = NormalDist().inv_cdf(0.5 + level / 2)
     found = [
-        _estimate(name, float(weight), float(error), wide, scale).model_copy(
+        _estimate(name, float(weight), float(error), level, degrees, scale).model_copy(
             update={"inflation": None if name is None else fit.inflation.get(name)}
         )
         for name, weight, error, scale in zip(
@@ -160,26 +208,36 @@ def _inverse(hessian: Array) -> Array | None:
 
 
 def _estimate(
-    name: str | None, weight: float, error: float, wide: float, scale: float | None
+    name: str | None,
+    weight: float,
+    error: float,
+    level: float,
+    degrees: int | None,
+    scale: float | None,
 ) -> Estimate:
-    z, own = weight / error, _around(weight, error, wide)
+    """``degrees`` of freedom are linear regression's; its weights are of no odds."""
+    if degrees is None:
+        wide, ratios = NormalDist().inv_cdf(0.5 + level / 2), True
+    else:
+        wide, ratios = student.quantile(level, degrees), False
+    z, own = weight / error, _around(weight, error, wide, ratios)
     return Estimate(
         **own.model_dump(),
         feature=name,
         z=z,
-        p_value=erfc(abs(z) / sqrt(2.0)),
-        per_unit=None if scale is None else _around(weight / scale, error / scale, wide),
+        p_value=erfc(abs(z) / sqrt(2.0)) if degrees is None else student.beyond(z, degrees),
+        per_unit=None if scale is None else _around(weight / scale, error / scale, wide, ratios),
     )
 
 
-def _around(weight: float, error: float, wide: float) -> PerUnit:
+def _around(weight: float, error: float, wide: float, ratios: bool) -> PerUnit:
     low, high = weight - wide * error, weight + wide * error
     return PerUnit(
         weight=weight,
         standard_error=error,
         interval=(low, high),
-        odds_ratio=_exp(weight),
-        odds_ratio_interval=(_exp(low), _exp(high)),
+        odds_ratio=_exp(weight) if ratios else None,
+        odds_ratio_interval=(_exp(low), _exp(high)) if ratios else (None, None),
     )
 
 

@@ -1,11 +1,17 @@
-"""The information matrix of columns that no receiver holds together, on shares.
+"""What standard errors rest on and no receiver can compute at home, on shares.
+
+**The information matrix** of columns that no receiver holds together.
 
 A descent shares each holder's columns X as ``X T``, with a T that its holder alone knows.
 ``inform`` goes once over all rows when the training is over, and adds up
 ``(X T)' diag(v) (X T)`` with ``v = s (1 - s)`` at the final weights. ``unscale`` takes it back to
 standardised columns by the inverse of each holder's T, which ``prepare`` shares with its other
 small matrices. What is opened is the upper triangle, once, at the end: d (d + 1) / 2 numbers for
-d columns, the ones among them.
+d columns, the ones among them. In linear regression all rows count alike: v is a quarter.
+
+**The residuals' square sum** of linear regression, which needs rows and labels. ``residuals`` goes
+once over all rows and adds up the squares of weighted sums less labels; one number is opened at the
+end.
 """
 
 from __future__ import annotations
@@ -18,18 +24,22 @@ from numpy.typing import NDArray
 
 from party.models.interface import DescentLayout, Layout, ProgramBuilder, Stretch, Value
 from party.models.kept import keep_sum, name_of, sum_of, table_of
-from party.models.statistics.inference import Array
+from party.models.statistics.inference import Array, Residuals
 from party.process.errors import InputError
+from party.protocols.interface import ADDITIVE
 
 if TYPE_CHECKING:
     from party.agreement.job import Party
     from party.protocols.dealing import Dealing, Sum
     from party.protocols.interface import Protocol
 
-INFORM, UNSCALE = "inform", "unscale"
+INFORM, UNSCALE, RESIDUALS = "inform", "unscale", "residuals"
 
 INFORMATION, PRODUCTS = "information", "products"
 """What is opened, and what is added up: a block's rows of it."""
+
+RESIDUAL = "residual"
+"""The square sum of residuals, which is opened."""
 
 FEWEST = 10
 """No row may weigh more in a holder's columns than one of so many: see ``check``."""
@@ -41,19 +51,24 @@ _SUM_BITS = 63
 """Of a sum over all rows: a variance is at most 1/4, and squares add up to the rows at most."""
 _MATRIX_BITS = 26
 """Of the matrix, by the number of rows rounded up to a power of two."""
+_MOST_RESIDUAL_BITS = 20
+_RESIDUAL_SUM_BITS = 54
+"""Of squared residuals over all rows: no label is beyond 16, and with all weights zero they are
+the labels' own, so that at most 256 by the number of rows are left, in 62 bits."""
 _WIDEST = 2.0**5.5
 """The largest singular value of a T's inverse with which products keep to what can be divided."""
 _CHUNK = 1 << 14
 
 
 def programs(descent: DescentLayout) -> tuple[str, ...]:
-    """Those of the information matrix, in their order."""
-    return (INFORM, UNSCALE) if descent.informed else ()
+    """The programs, in their order."""
+    matrix = (INFORM, UNSCALE) if descent.informed else ()
+    return (*matrix, RESIDUALS) if descent.told_residuals else matrix
 
 
 def rows_of(program: str, descent: DescentLayout) -> int:
     """The rows that one run of a program takes."""
-    return descent.block_rows if program == INFORM else descent.home_rows
+    return descent.home_rows if program == UNSCALE else descent.block_rows
 
 
 def course(descent: DescentLayout) -> Iterator[Stretch]:
@@ -68,37 +83,45 @@ def course(descent: DescentLayout) -> Iterator[Stretch]:
     if descent.informed:
         yield Stretch(INFORM, descent.blocks, counted=False, phase=None, rows=everything)
         yield Stretch(UNSCALE, 1, counted=False, phase=None, rows=home)
+    if descent.told_residuals:
+        yield Stretch(RESIDUALS, descent.blocks, counted=False, phase=None, rows=everything)
 
 
 def state(layout: Layout, protocol: Protocol) -> list[Value]:
     """What stays shared between the programs."""
-    if layout.descent is None or not layout.descent.informed:
+    if layout.descent is None:
         return []
+    residual = [Value(RESIDUAL, (1, 1), parts=ADDITIVE)] if layout.descent.told_residuals else []
+    if not layout.descent.informed:
+        return residual
     whole = layout.all_columns
     sums = [
         Value(name_of(PRODUCTS, block.party), (block.columns, whole), parts=protocol.sums)
         for block in layout.blocks
     ]
-    return [*sums, Value(INFORMATION, (whole * (whole + 1) // 2, 1))]
+    return [*sums, Value(INFORMATION, (whole * (whole + 1) // 2, 1)), *residual]
 
 
 def opened(layout: Layout) -> list[tuple[str, int]]:
     """What is opened at the end."""
-    informed = () if layout.descent is None else layout.descent.informed
-    return [(INFORMATION, to) for to in informed]
+    if (descent := layout.descent) is None:
+        return []
+    matrix = [(INFORMATION, to) for to in descent.informed]
+    return [*matrix, *((RESIDUAL, to) for to in descent.told_residuals)]
 
 
 def inform(
     layout: Layout,
     builder: ProgramBuilder,
     weight_bits: int,
-    predicted: Callable[[Dealing, Sum, int, int], Sum],
+    predicted: Callable[[Dealing, Sum, int, int], Sum] | None,
 ) -> None:
     """Adds up the products of a block's rows.
 
     Args:
         weight_bits: after the point of the weights of a table's columns.
-        predicted: scores of weighted sums, from their bits after the point to so many.
+        predicted: scores of weighted sums, from their bits after the point to so many; None where
+            all rows count alike, by a quarter.
     """
     import tensorflow as tf
 
@@ -109,15 +132,18 @@ def inform(
         table_of(builder, "table", block.party, 0, block.columns, feature_bits)
         for block in layout.blocks
     ]
-    iterates = [
-        dealing.spread(sum_of(builder.held(name_of("iterate", b.party)))) for b in layout.blocks
-    ]
-    products = [dealing.product(*each) for each in zip(tables, iterates, strict=True)]
-    t = dealing.combined(*((1, product) for product in products))
-    score = predicted(dealing, t, feature_bits + weight_bits, _SCORE_BITS)
-    variance = dealing.combined((1 << _SCORE_BITS, score), (-1, dealing.squared(score)))
-    drop = 2 * _SCORE_BITS - _variance_bits(descent)
-    spread = dealing.spread(dealing.rescaled(variance, drop))
+    if predicted is None:
+        spread = dealing.spread(_quarters(dealing, descent))
+    else:
+        iterates = [
+            dealing.spread(sum_of(builder.held(name_of("iterate", b.party)))) for b in layout.blocks
+        ]
+        products = [dealing.product(*each) for each in zip(tables, iterates, strict=True)]
+        t = dealing.combined(*((1, product) for product in products))
+        score = predicted(dealing, t, feature_bits + weight_bits, _SCORE_BITS)
+        variance = dealing.combined((1 << _SCORE_BITS, score), (-1, dealing.squared(score)))
+        drop = 2 * _SCORE_BITS - _variance_bits(descent)
+        spread = dealing.spread(dealing.rescaled(variance, drop))
 
     def weighted(x: Any, v: Any) -> Any:
         return tf.transpose(x) * tf.reshape(v, [1, int(x.shape[0])])
@@ -132,6 +158,33 @@ def inform(
         before = sum_of(builder.held(name))
         found = dealing.product(table, rows, crossed)
         keep_sum(builder, name, dealing.combined((1, before), (1, found)))
+
+
+def _quarters(dealing: Dealing, descent: DescentLayout) -> Sum:
+    """A quarter for each row: Alice's share is all of it."""
+    import tensorflow as tf
+
+    shares = []
+    for party, number in enumerate((1 << (_variance_bits(descent) - 2), 0)):
+        with dealing.at(party):
+            shares.append(tf.fill([descent.block_rows, 1], tf.constant(number, tf.int64)))
+    return shares[0], shares[1], None
+
+
+def residuals(layout: Layout, builder: ProgramBuilder, t: Sum, bits: int) -> None:
+    """Adds up the squared residuals of a block's rows.
+
+    Args:
+        t, bits: the weighted sums of the rows, and their bits after the point.
+    """
+    dealing, descent = builder.dealing, layout.descent
+    assert descent is not None
+    out = _residual_bits(descent)
+    predicted = dealing.rescaled(t, bits - out)
+    label = builder.own(layout.label, layout.label_column(), 1, out)
+    left = dealing.square_sum(dealing.minus(predicted, label, layout.label))
+    before = sum_of(builder.held(RESIDUAL))
+    keep_sum(builder, RESIDUAL, dealing.combined((1, before), (1, left)))
 
 
 def unscale(layout: Layout, builder: ProgramBuilder, home_bits: int) -> None:
@@ -184,6 +237,10 @@ def _variance_bits(descent: DescentLayout) -> int:
     return min(_MOST_VARIANCE_BITS, left)
 
 
+def _residual_bits(descent: DescentLayout) -> int:
+    return min(_MOST_RESIDUAL_BITS, (_RESIDUAL_SUM_BITS - _rows_bits(descent)) // 2)
+
+
 def _rows_bits(descent: DescentLayout) -> int:
     return (descent.rows - 1).bit_length()
 
@@ -202,6 +259,17 @@ def matrix_of(descent: DescentLayout, opened: Array, bits: int) -> Array:
     found[np.triu_indices(whole)] = opened.reshape(-1)
     found = found + found.T - np.diag(np.diag(found))
     return found * 2.0 ** (bits - _MATRIX_BITS + _rows_bits(descent))
+
+
+def residuals_of(descent: DescentLayout, opened: Array, bits: int, unit: float) -> Residuals:
+    """What linear regression leaves of the label.
+
+    Args:
+        opened: what the receiver was given, as a number of ``bits`` after the point.
+        unit: by which the label was divided.
+    """
+    own = _residual_bits(descent)
+    return Residuals(float(opened.reshape(-1)[0]) * 2.0 ** (bits - 2 * own), 2.0**-own, unit)
 
 
 def check(party: Party, x: NDArray[np.float32]) -> None:
