@@ -90,11 +90,14 @@ class Options:
     label_key: Path | None = None
     start: Path | None = None
     model: Path | None = None
+    queue: bool = False
+    several: bool = False
 
     def of(self, job: Job, output: Path) -> Options:
         """For one job of several: each has its own files and approvals."""
         return replace(
             self,
+            several=True,
             output=output,
             checkpoints=None if self.checkpoints is None else self.checkpoints / job.name,
             approvals=None if self.approvals is None else self.approvals / job.name,
@@ -147,6 +150,12 @@ LimitOption = Annotated[
 StayOption = Annotated[
     bool,
     typer.Option("--stay", help="Stay up when done, until SIGTERM; run no job that is done again."),
+]
+QueueOption = Annotated[
+    bool,
+    typer.Option(
+        "--queue", help="Each job has a directory of its own, if it is the only one, too."
+    ),
 ]
 ApprovalsOption = Annotated[
     Path | None,
@@ -221,6 +230,7 @@ def _holder(party: Party, summary: str) -> None:
         label_key: LabelKeyOption = None,
         start: StartOption = None,
         model: ModelOption = None,
+        queue: QueueOption = False,
     ) -> None:
         options = Options(
             job,
@@ -245,6 +255,7 @@ def _holder(party: Party, summary: str) -> None:
             label_key,
             start,
             model,
+            queue,
         )
         play(party, options)
 
@@ -273,6 +284,7 @@ def server(
     rejoin_limit: RejoinOption = 600.0,
     memory_limit: MemoryOption = None,
     spill: SpillOption = None,
+    queue: QueueOption = False,
 ) -> None:
     """Help to compute, and hold nothing."""
     options = Options(
@@ -295,6 +307,7 @@ def server(
         rejoin_limit,
         memory_limit,
         spill,
+        queue=queue,
     )
     play("server", options)
 
@@ -339,7 +352,7 @@ def serve_scores(
     if scorer.job != agreed.digest:
         hint = "give the job that the model was trained by"
         raise InputError("the model is not of this job", str(model), hint)
-    own = load_keys(keys, agreed.name, party)
+    own = load_keys(keys, agreed.domain, party)
     service = Service(bind(address, or_everywhere=False), scorer, own)
     harden_process()  # the keys are in place
     Log(party).say(f"serving scores at {address.host}:{service.port}")
@@ -372,12 +385,9 @@ def play(party: Party, options: Options) -> None:
     if options.spill is not None and options.memory_limit is None:
         hint = "say --memory-limit, or leave it out"
         raise InputError("without a limit no share goes to a file", "--spill", hint)
-    if options.model is not None and options.model.absolute().parent == options.output.absolute():
-        what = "what is in this directory makes room for results, the model among it"
-        raise InputError(what, "--output", "name another directory than the one of --model")
     place = _Place(hosts, listen, log)
     with files.owned(options.output, "party"):
-        if len(jobs) > 1:
+        if len(jobs) > 1 or options.queue:
             _do_all(party, options, Queue(options.output, jobs, party), place, probe)
             return
         (job,) = jobs
@@ -422,6 +432,7 @@ def _do_all(
     """Several jobs, each in a directory of its own, from the first that is not done. One that fails
     ends the party, as a single one does."""
     log, failed = place.log, queue.snapshot().phase == "failed"
+    queue.snapshot().write(options.output, 0o644)  # of this list, which may be another than it was
     with _probed(probe, queue.snapshot, place.traffic):
         for job in queue.jobs:
             if job not in queue.left:
@@ -452,6 +463,10 @@ def _do_all(
 
 def _do(party: Party, options: Options, job: Job, place: _Place, status: Status) -> None:
     status.watch_certificate(Expiry(options.keys))
+    for path, option in ((options.start, "--start"), (options.model, "--model")):
+        if path is not None and path.resolve().parent == options.output.resolve():
+            what = "what is in this directory makes room for results, the model among it"
+            raise InputError(what, "--output", f"name another directory than that of {option}")
     remove_results(options.output)
     with _told(status):
         _train(party, options, job, place, status)
@@ -629,23 +644,29 @@ def _load(
     from party.scoring.former import start_of
     from party.table import by_training_rows, with_private_labels
 
+    def mine(path: Path | None, taken: bool) -> Path | None:
+        """What a job takes. One that takes nothing refuses it, if no other job can be meant."""
+        return path if taken or not options.several else None
+
     assert options.table is not None
     if status.snapshot().phase != "table":
         status.enter("table", "reading the table")
+    label_key = mine(options.label_key, job.privacy is not None)
     if job.scores is not None:
         from party.scoring.joint import load
 
-        if options.label_key is not None:
+        if label_key is not None:
             raise InputError("the job has no label", "--label-key", "leave it out")
         return load(options.table, options.model, job, party), None
-    if options.model is not None:
+    if mine(options.model, False) is not None:
         what = "the job trains a model, and takes none"
         raise InputError(what, "--model", "leave it out, or give a job of the model joint-scores")
     table, identifiers = load_for(options.table, job, party)
     table = by_training_rows(table, job, party)
     named = None if identifiers is None else identifiers.by_row
-    table = with_private_labels(table, job, party, options.label_key, named)
-    return replace(table, start=start_of(options.start, job, party, table)), identifiers
+    table = with_private_labels(table, job, party, label_key, named)
+    start = mine(options.start, job.starts and bool(job.features_of(party)))
+    return replace(table, start=start_of(start, job, party, table)), identifiers
 
 
 def _write_report(

@@ -34,11 +34,19 @@ def approvals_secrets(target: Target, directory: Path) -> list[tuple[Place, Obje
     for place in target.places:
         for job, name in zip(target.jobs, place.approvals_secrets, strict=True):
             own = directory / job.name if place.queue else directory
+            if place.queue and not own.is_dir():
+                continue  # it was done before, or waits for its approvals
             wanted = [approval_file(own, party) for party in PARTIES]
             wanted.append(salt_file(own, place.party))
             files = {file.name: read(file) for file in wanted if file.exists()}
             check_approvals(place, job, target.values, files, own)
             made.append((place, secret_of(place, name, "Opaque", files)))
+    if not made:
+        what, hint = (
+            "there are no approvals of any job",
+            "put those of a job into a directory of its name",
+        )
+        raise InputError(what, str(directory), hint)
     return made
 
 

@@ -167,7 +167,9 @@ class _Search:
         name = f"{self.name}-{party}"
         owner = {} if found is None else found.owner or {}
         jobs = () if found is None else found.jobs
-        volumes = owner.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", [])
+        pod = owner.get("spec", {}).get("template", {}).get("spec", {})
+        volumes = pod.get("volumes", [])
+        command = [word for one in pod.get("containers", []) for word in one.get("command", [])]
         named = {volume["name"]: volume for volume in volumes}
         sources = named.get("table", {}).get("projected", {}).get("sources", [])
         claim = named.get("table", {}).get("persistentVolumeClaim", {}).get("claimName", "")
@@ -179,7 +181,7 @@ class _Search:
             namespace=namespace if found is None else found.namespace,
             name=name,
             job=" ".join(job.digest for job in jobs),
-            queue=tuple(job.name for job in jobs) if len(jobs) > 1 else (),
+            queue=tuple(job.name for job in jobs) if "--queue" in command else (),
             keys_secret=_keys_secret(named.get("keys", {})) or f"{name}-keys",
             table_secrets=() if party == "server" or claim else tables or usual,
             table_claim=claim,

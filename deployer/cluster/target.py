@@ -217,7 +217,7 @@ def find(
         values = load_values(files or (), overrides)
         facts = Facts(values)
     places = tuple(
-        place_of(placed, clusters[placed.role], values.queue)
+        place_of(placed, clusters[placed.role], values.queue, bool(values.jobs))
         for placed in facts.enabled
         if placed.role in wanted
     )
@@ -227,8 +227,10 @@ def find(
     return Target(facts.name, facts.namespace, places, elsewhere, values.queue, True, values)
 
 
-def place_of(placed: Placed, cluster: Cluster, jobs: Sequence[Job] = ()) -> Place:
-    """A party's names in a cluster."""
+def place_of(
+    placed: Placed, cluster: Cluster, jobs: Sequence[Job] = (), queued: bool = False
+) -> Place:
+    """A party's names in a cluster, of one job or of a queue of them."""
     return Place(
         party=placed.role,  # type: ignore[arg-type]
         cluster=cluster,
@@ -239,7 +241,7 @@ def place_of(placed: Placed, cluster: Cluster, jobs: Sequence[Job] = ()) -> Plac
         table_secrets=tuple(placed.table_secrets),
         table_claim=placed.table_claim,
         labels=placed.labels,
-        queue=tuple(job.name for job in jobs) if len(jobs) > 1 else (),
+        queue=tuple(job.name for job in jobs) if queued else (),
     )
 
 

@@ -604,6 +604,11 @@ class Values(_Strict):
                     "job.result: a model is kept, and opened again, by parties that are started by "
                     "hand or by deployer run; on a cluster let somebody receive it"
                 )
+            if self.jobs and job.starts:
+                raise ValueError(
+                    "jobs: a job that begins from a former model (training.start) is not done in a "
+                    "queue; put it alone under job"
+                )
         if self.ports.party == self.ports.status:
             raise ValueError("ports: party and status are the same")
         if self.demo.enabled and self.certificates.cert_manager.issuer_ref.name:

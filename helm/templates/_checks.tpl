@@ -27,6 +27,9 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- range $n, $job := include "kit.queue" (first .) | fromJsonArray -}}
 {{- if has $job.name $names -}}{{- fail (printf "jobs: two have the name %q" $job.name) -}}{{- end -}}
 {{- $names = append $names $job.name -}}
+{{- if and $values.jobs (dig "training" "start" "" $job) -}}
+{{- fail "jobs: a job that begins from a former model (training.start) is not done in a queue; put it alone under job" -}}
+{{- end -}}
 {{- include "kit.checkJob" $job -}}
 {{- range $holder := list "alice" "bob" -}}
 {{- range $column := get (include "kit.features" $job | fromJson) $holder -}}
