@@ -159,7 +159,14 @@ def refused(errors: Sequence[ErrorDetails], document: Document) -> Refused:
     if first["type"] != "extra_forbidden" and first["loc"]:
         alike = [error for error in errors if error["loc"][:1] == first["loc"][:1]]
         first = max(alike, key=lambda error: len(path_of(error)))
-    return Refused(path_of(first), *_words(first))
+    message, hint = _words(first)
+    if first["type"] == "value_error" and not first["loc"]:
+        # What keys say together is refused in the name of one of them, which has a place.
+        key, _, rest = message.partition(": ")
+        parts = tuple(key.split("."))
+        if rest and document.path(parts) == parts:
+            return Refused(parts, rest, hint)
+    return Refused(path_of(first), message, hint)
 
 
 _HINTS = {

@@ -217,7 +217,7 @@ def test_merge_keys_are_taken_where_helm_reads_too() -> None:
         ("[a, b]", "[null, b]", "features.0: null", "line 3, column 12", "into quotes"),
         ("[a, b]", "{alice: [a], bob: [true]}", "bob.0: a boolean", "line 3", "into quotes"),
         ("label: y", "label: 1", "label: a number", "line 4, column 1", "into quotes"),
-        ("label: y", "label:", "label: null", "line 4, column 1", "into quotes"),
+        ("label: y", "label:", "label: it is the column", "line 4, column 1", "change it"),
         ("name: fraud", "name: true", "name: a boolean", "line 1, column 1", "into quotes"),
         ("100", "1:20", "rows: ", "line 2, column 1", "without quotes"),
         ("100", "7_000", "rows: ", "line 2, column 1", "without quotes"),
