@@ -42,6 +42,7 @@ def train(assignment: Assignment) -> Outcome:
     party = _Party(assignment)
     if assignment.job.matches:
         assignment.permit.check(None)
+        party.take_up_end()
     else:
         party.prepare(assignment.job)
     wait_s = LINGER_S if party.has_all else assignment.wait_s
@@ -117,6 +118,18 @@ class _Party:
         self.course.take_up(self.points)
         self.plan_s += self.clock.lap()
 
+    def take_up_end(self) -> None:
+        """Whoever has all of a job of matched rows needs nobody to say so, and no alignment."""
+        rows, last = self.rows, self.points[-1] if self.points else None
+        if rows is not None and last is not None and last.final and last.lineage == rows.lineage:
+            self._take_up_rows(rows)
+
+    def _take_up_rows(self, rows: AlignedRows) -> None:
+        made = AlignedJob.of(self.assignment.job, rows.sizes)
+        self.table = rows.table
+        self.assignment.status.aligned(made)
+        self.prepare(made)
+
     @contextmanager
     def joined(self, wait_s: float) -> Iterator[Joined]:
         """Connections to both others, who agree."""
@@ -172,10 +185,7 @@ class _Party:
         if common.lineage:
             assert self.rows is not None
             if self.course is None:
-                made = AlignedJob.of(assignment.job, self.rows.sizes)
-                self.table = self.rows.table
-                assignment.status.aligned(made)
-                self.prepare(made)
+                self._take_up_rows(self.rows)
         else:
             self.points = []
             assignment.checkpoints.clear()

@@ -151,6 +151,7 @@ MATRIX: dict[str, Object] = {
             }
         },
     },
+    "a queue of one": {"jobs": [{"name": "first"}]},
     "a queue": {"jobs": [{"name": "first"}, {"name": "second", "result": "both"}]},
     "a queue of all kinds": OFF
     | {

@@ -95,6 +95,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"jobs": [{"name": "a", "training": {"passes": 3, "epochs": 2}}]},
         "jobs.0.training",
     ),
+    "a job of several that begins from a former model": (
+        {"jobs": [{"name": "a"}, {"name": "b", "training": {"start": "model"}}]},
+        "is not done in a queue",
+    ),
     "a digest that is none": ({"image": {"digest": "sha256:abc"}}, "image.digest"),
     "a tag in the image's name": ({"image": {"repository": "foo:1.0"}}, "without its tag"),
     "an empty tag": ({"image": {"tag": ""}}, "image.tag"),

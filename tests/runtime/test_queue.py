@@ -14,6 +14,7 @@ import pytest
 from party.agreement.job import PARTIES, load_job
 from party.agreement.queue import load_queue
 from party.process.errors import InputError
+from party.table import LabelKey
 from tests.harness import plaintext
 from tests.harness.processes import JOB, PATIENCE_S, Processes, Running
 
@@ -124,6 +125,31 @@ def test_who_has_all_of_a_job_ends_it_while_the_others_are_at_the_next(
     model_of(processes, "second")
 
 
+@pytest.mark.slow
+def test_who_has_all_of_a_job_of_matched_rows_needs_nobody_to_say_so(processes: Processes) -> None:
+    kept = {key: value for key, value in JOB.items() if key not in ("rows", "training")}
+    agreed = kept | {
+        "align": {"key": "who", "minimum": 20},
+        "training": {"passes": 8, "tolerance": 0},
+    }
+    (processes.directory / "job.yaml").write_text(json.dumps(agreed))
+    for holder in ("alice", "bob"):
+        table = processes.directory / f"{holder}.csv"
+        names, *rows = table.read_text().splitlines()
+        lines = [f"who,{names}", *(f"w{i},{row}" for i, row in enumerate(rows))]
+        table.write_text("\n".join(lines))
+    processes.before = (sys.executable, "-c", DIES)
+    bob = processes.start("bob", rejoin_limit="100")
+    processes.before = ()
+    others = [processes.start(party, rejoin_limit="100") for party in ("alice", "server")]
+    code, words = bob.ends()
+    assert code == 9, words
+    assert [one.ends() for one in others] == [(0, ""), (0, "")]
+    again = processes.start("bob", rejoin_limit="0", wait="1")
+    assert again.ends() == (0, "")
+    assert (again.output / "report.json").exists() and again.status()["phase"] == "done"
+
+
 def test_a_table_that_does_not_fit_a_later_job_is_refused_before_the_first(
     processes: Processes,
 ) -> None:
@@ -133,6 +159,45 @@ def test_a_table_that_does_not_fit_a_later_job_is_refused_before_the_first(
     )
     code, words = start(processes, "alice").ends()
     assert code == 2 and "height" in words
+
+
+def test_what_one_job_takes_is_not_held_against_the_others(processes: Processes) -> None:
+    """A key of labels, here; a single job that has no use for one refuses it."""
+    write_jobs(processes)
+    private = {"labels": {"epsilon": 3}}
+    processes.write_job("second.yaml", name="second", trust_domain=JOB["name"], privacy=private)
+    key = processes.directory / "label.key"
+    key.write_text(LabelKey.drawn().text())
+    key.chmod(0o600)
+    bob = start(processes, "bob", "--label-key", "label.key")
+    bob.reaches("joining")
+    bob.signal(signal.SIGTERM)
+    bob.ends()
+    code, words = processes.start("bob", label_key="label.key").ends()
+    assert code == 2 and "--label-key" in words
+
+
+def test_a_list_that_has_become_shorter_is_told_of_as_it_is(processes: Processes) -> None:
+    write_jobs(processes)
+    running = start(processes, "bob")
+    running.reaches("joining")
+    assert states(running) == ["running", "waiting"]
+    running.signal(signal.SIGTERM)
+    running.ends()
+    again = processes.start("bob", "--queue", job="second.yaml")
+    again.reaches("joining")
+    assert states(again) == ["running"]
+
+
+def test_a_model_that_is_given_is_not_removed_by_the_run_that_takes_it(
+    processes: Processes,
+) -> None:
+    model = processes.directory / "out/alice/model.json"
+    model.parent.mkdir(parents=True)
+    model.write_text("{}")
+    code, words = processes.start("alice", start="out/../out/alice/model.json").ends()
+    assert code == 2 and "another directory than that of --start" in words
+    assert model.read_text() == "{}"
 
 
 @pytest.mark.parametrize(
