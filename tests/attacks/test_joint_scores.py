@@ -13,6 +13,12 @@ import pytest
 
 from party.agreement.job import Job
 from party.audit import audit
+from party.models.joint_scores.model import (
+    FEATURE_BITS,
+    OPENED_BITS,
+    SUM_BITS,
+    WEIGHT_BITS,
+)
 from party.plan import Plan
 from party.plan.parameters import PlanParameters
 from party.process.errors import JobError
@@ -20,6 +26,7 @@ from tests.attacks import distinguishers
 from tests.attacks.conftest import Tried
 from tests.attacks.test_no_mask_twice import _masks, _once
 from tests.attacks.transcripts import (
+    Array,
     DescentWorld,
     Theatre,
     blocks_of_bytes,
@@ -35,6 +42,8 @@ PROTOCOLS = ("pond", "aby3", "securenn")
 PLAYED = ("share", "score", "open")
 STEPS = 1200
 LEVEL = 1e-8
+DROPPED = SUM_BITS - OPENED_BITS
+"""Bits of a sum that are not opened."""
 NAMES = ("alice", "bob")
 
 
@@ -66,19 +75,22 @@ def test_sums_for_another_party_or_of_fewer_rows_are_refused() -> None:
 
 
 def worlds(observer: int, holder: int) -> tuple[DescentWorld, DescentWorld]:
-    """Two of the same scores, which the observer is told, and of its own table: the other's rows
-    differ, or its weights and what its own columns add up to. All of it does in the lowest bits."""
+    """Two of scores that differ in their lowest bits alone, which the observer is not told, and of
+    its own table: the other's rows differ, or its weights and what its own columns add up to. All
+    of it does in the lowest bits too."""
     rows, weights = np.array([[3, 5], [-7, 2]]), np.array([[9], [9]])
     sums = np.array([[4], [11]])
     change = np.array([[1, -1], [2, -2]])
     if observer == holder:
-        pair = [(sums, weights, rows), (sums, weights, rows + 2**40 * change + change)]
+        low = change + np.array([[0, 1], [0, 3]])
+        pair = [(sums, weights, rows), (sums, weights, rows + 2**40 * change + low)]
     else:
         rows = np.array([[3, 3], [-7, -7]])
         away = 2**40 + 1
+        low = np.array([[1], [-3]])
         pair = [
             (sums, weights, rows),
-            (sums - away * rows[:, :1], weights + np.array([[away], [0]]), rows),
+            (sums - away * rows[:, :1] + low, weights + np.array([[away], [0]]), rows),
         ]
     return tuple(  # type: ignore[return-value]
         DescentWorld({holder: np.concatenate([own, w]), 1 - holder: other}, 0)
@@ -86,21 +98,28 @@ def worlds(observer: int, holder: int) -> tuple[DescentWorld, DescentWorld]:
     )
 
 
+def assert_rounded(found: Array, t: Array) -> None:
+    """Down or up: sums that are opened, of those with all bits."""
+    assert (abs(found * 2**DROPPED - t) < 2**DROPPED).all()
+
+
 @pytest.mark.parametrize("observer", [0, 1], ids=lambda party: NAMES[party])
 @pytest.mark.parametrize("protocol", ["pond", "aby3"])
 def test_who_is_told_the_scores_sees_no_more(
     protocol: str, observer: int, tmp_path: Path, tried: Tried
 ) -> None:
-    """Neither who has the model nor who has the other columns tells worlds of the same scores from
-    each other. SecureNN's programs are Pond's."""
+    """Neither who has the model nor who has the other columns tells worlds apart whose scores
+    differ in no bit that is opened: of all roundings none comes out another way, but for a chance
+    of one in hundreds. SecureNN's programs are Pond's."""
     agreed, coins = scoring_job(protocol, rows=2, result="both"), tossed(STEPS)
     here = Theatre(plan(PlanParameters.of(agreed)), tmp_path, played=PLAYED)
     assert here.received(2) == []
     pair = worlds(observer, 0)
     t = [w.tables[0][:2] + w.tables[1] @ w.tables[0][2:] for w in pair]
-    np.testing.assert_array_equal(*t)
+    assert (abs(t[0] - t[1]) % 2 == 1).all(), "exact sums would tell by their last bit"
+    assert (abs(t[0] - t[1]) < 2.0**DROPPED / STEPS / 1000).all()
     views = here.descend(pair, coins)
-    np.testing.assert_array_equal(here.total("sums"), t[0])
+    assert_rounded(here.total("sums"), t[0])
     found = distinguishers.evidence(messages(views[observer]), coins)
     assert distinguishers.rejected(found, LEVEL) == []
     right, of = distinguishers.guessed(views[observer], coins)
@@ -112,6 +131,43 @@ def test_who_is_told_the_scores_sees_no_more(
     who = f"{NAMES[observer]}, scores by {protocol}"
     tried(of, f"worlds of the same scores guessed by a trained classifier, {right} rightly ({who})")
     tried(bits, f"lowest bits, of which no sum tells one world from the other ({who})")
+
+
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_of_two_columns_a_score_leaves_more_than_can_be_guessed(
+    protocol: str, tmp_path: Path, tried: Tried
+) -> None:
+    """To who has the model, of all pairs of values within four deviations; while a handful would
+    fit the exact sum."""
+    largest = 4 << FEATURE_BITS
+    x = np.random.default_rng(5).normal(size=(2, 2)).clip(-4, 4)
+    rows = np.rint(x * 2.0**FEATURE_BITS).astype(np.int64)
+    made = plan(PlanParameters.of(scoring_job(protocol, rows=2)))
+    for number, wanted in enumerate([(0.5, 0.4), (1.2, 0.8), (-0.337, 2.91)]):
+        weights = np.rint(np.array(wanted) * 2.0**WEIGHT_BITS).astype(np.int64)
+        place = tmp_path / str(number)
+        place.mkdir()
+        here = Theatre(made, place, played=())
+        tables = {0: np.concatenate([[[0], [0]], weights[:, None]]), 1: rows}
+        for name, begin in (("share", 2), ("score", 0)):
+            here.run(name, tables, begin + np.arange(2, dtype=np.int32))
+        exact, one = (rows @ weights)[0], here.total("sums")[0]
+        assert_rounded(one, exact)
+        assert solutions(weights, int(exact), 1, largest, every=1) < 100, "the exact sum leaves few"
+        # Whoever sees how it was rounded knows an interval of one unit that holds the sum.
+        lowest = (int(one[0]) << DROPPED) - (1 << DROPPED - 1)
+        left = 256 * solutions(weights, lowest, 1 << DROPPED, largest, every=256)
+        assert left > 2**27
+        tried(left, f"pairs of values that fit one score by weights {wanted} ({protocol})")
+
+
+def solutions(weights: Array, low: int, count: int, largest: int, every: int) -> int:
+    """How many pairs of whole numbers of at most ``largest`` in magnitude, times the weights, give
+    one of ``count`` sums from ``low`` on. Of the first number, every so manieth is tried."""
+    a, b = weights.tolist()
+    rest = low - a * np.arange(-largest, largest + 1, every)
+    least, most = np.maximum(-(-rest // b), -largest), np.minimum((rest + count - 1) // b, largest)
+    return int(np.maximum(most - least + 1, 0).sum())
 
 
 @pytest.mark.parametrize("protocol", ["pond", "aby3"])
@@ -132,7 +188,7 @@ def test_no_mask_is_used_twice(
         here = Theatre(made, directory, played=PLAYED[:2], kinds=("KitUniform",))
         views.append(here.whole(agreed, tables))
         x = tables[1] @ tables[0][60:] + tables[0][:60]
-        np.testing.assert_array_equal(here.total("sums"), x)
+        assert_rounded(here.total("sums"), x)
     sent = blocks_of_bytes([_once(run) for run in views])
     assert sent.count and not sent.odd and not sent.twice
     grown = [[_masks(made, run[party]) for run in views] for party in range(3)]

@@ -3,9 +3,12 @@
 The model's holder adds up at home what its own columns and the intercept give to each row's
 weighted sum. What is left is one product: the other's rows times the weights of the other's
 columns. ``share`` shares those weights; ``score`` shares a block of the other's rows and multiplies
-them, and adds the holder's sums; ``open`` opens the sums ``t`` of all rows, to whom the job says,
-who applies the exact sigmoid at home. Nothing is divided on shares: ``t`` has the bits of both
-factors after the point, so that all that is rounded are the factors, once, at home.
+them, adds the holder's sums and rounds them; ``open`` opens the sums ``t`` of all rows, to whom the
+job says, who applies the exact sigmoid at home.
+
+Before it is rounded ``t`` has the bits of both factors after the point. Who has the model knows the
+weights as whole numbers, so that all of these bits would be an equation in whole numbers, with few
+solutions where the other has few columns. No more of them are opened than a score needs.
 """
 
 from __future__ import annotations
@@ -50,10 +53,13 @@ FEATURE_BITS = 22
 WEIGHT_BITS = 22
 """Of the weights of these."""
 SUM_BITS = FEATURE_BITS + WEIGHT_BITS
-"""Of weighted sums."""
+"""Of weighted sums, as they come of these."""
+OPENED_BITS = 18
+"""Of those that are opened, which are off by less than one unit: the fewest with which no
+probability is off by one in a million for that, a quarter of a unit being the most."""
 
-LARGEST_SUM = 2.0 ** (62 - SUM_BITS)
-"""No sum may be larger: a share holds one twice as large."""
+LARGEST_SUM = 2.0 ** (61 - SUM_BITS)
+"""No sum may be larger: what can be rounded is below twice that, and factors are rounded too."""
 
 SHARE, SCORE, OPEN = "share", "score", "open"
 WEIGHTS, SUMS = "weights", "sums"
@@ -90,7 +96,7 @@ class JointScores(Model):
         yield Stretch(SCORE, len(blocks), phase="scoring", rows=lambda: blocks)
 
     def result_bits(self, layout: Layout) -> int:
-        return SUM_BITS
+        return OPENED_BITS
 
     def state(self, layout: Layout, protocol: Protocol) -> tuple[Value, ...]:
         return (
@@ -126,7 +132,8 @@ class JointScores(Model):
             table = dealing.share(rows, other.party)
             t = dealing.product(table, builder.held(WEIGHTS))
             sums = builder.own(self.holder, 0, 1, SUM_BITS)
-            builder.keep(SUMS, dealing.spread(dealing.gathered(dealing.plus(t, sums, self.holder))))
+            whole = dealing.gathered(dealing.plus(t, sums, self.holder))
+            builder.keep(SUMS, dealing.spread(dealing.rescaled(whole, SUM_BITS - OPENED_BITS)))
 
     # At home.
 
