@@ -11,7 +11,7 @@ from party.process.errors import InputError
 from party.reporting.result import resident_bytes
 from party.runtime import Assignment
 from party.schedule import Schedule
-from party.schedule.memory import largest, queues, rings, tables
+from party.schedule.memory import largest, queues, rings, saved, tables
 
 _ELSE_BYTES = 12 << 20
 """What a run takes beside tables, arena and buffers: TLS, threads, the order of some rows."""
@@ -35,7 +35,7 @@ def spilled(assignment: Assignment, schedule: Schedule, setup: Iterable[Stretch]
     buffers = sum(rings(schedule).values()) + sum(queues(schedule).values())
     taken = resident_bytes() + schedule.arena_bytes + buffers + _ELSE_BYTES
     shares = largest(tables(schedule, sharing), taken - limit)
-    least = taken - sum(one.rows * one.width for one in shares)
+    least = taken - sum(map(saved, shares))
     if least > limit:
         what = f"this job takes {mebibytes(least)} of memory, with its shares in a file"
         raise InputError(what, "--memory-limit", f"allow {-(-least // (1 << 20))} or more")

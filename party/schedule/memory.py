@@ -11,6 +11,9 @@ from party.schedule.schedule import HEADER_BYTES, Schedule, changed_by
 SMALLEST_RING = 1 << 16
 """Bytes; as the executor has it."""
 
+SLOT_BYTES = 4
+"""For a row of a share in a file, which say where it is: they stay in memory (``spill.c``)."""
+
 
 def rings(schedule: Schedule) -> dict[int, int]:
     """Bytes of the ring for what each peer sends, as the executor makes it."""
@@ -59,12 +62,18 @@ def tables(schedule: Schedule, sharing: Mapping[str, int]) -> tuple[SpilledShare
     return tuple(sorted(found.values(), key=lambda one: -one.rows * one.width))
 
 
+def saved(share: SpilledShare) -> int:
+    """Bytes of memory that a share in a file no longer takes."""
+    return share.rows * (share.width - SLOT_BYTES)
+
+
 def largest(shares: Collection[SpilledShare], excess: int) -> tuple[SpilledShare, ...]:
-    """As few of the shares, which are in that order, as take up so many bytes; or all."""
+    """As few of the shares, which are in that order, as save so many bytes; or all that save."""
     chosen: list[SpilledShare] = []
     for one in shares:
         if excess <= 0:
             break
-        chosen.append(one)
-        excess -= one.rows * one.width
+        if saved(one) > 0:
+            chosen.append(one)
+            excess -= saved(one)
     return tuple(chosen)

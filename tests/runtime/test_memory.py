@@ -15,9 +15,10 @@ import pytest
 from party.agreement.job import PARTIES, Job, load_job
 from party.models.registry import model_of
 from party.native import Spill
+from party.native.spill import SpilledShare
 from party.plan import PlanParameters
 from party.schedule import schedule
-from party.schedule.memory import largest, tables
+from party.schedule.memory import largest, saved, tables
 from tests.harness import plans
 from tests.harness.executors import ScheduledParties
 from tests.harness.plans import small_job
@@ -104,11 +105,18 @@ def _tables(job: Job, draw: np.random.Generator) -> dict[int, Any]:
 def test_the_fewest_shares_that_are_enough_go_to_the_file() -> None:
     part = schedule(plans.short_plan(PlanParameters.of(small_job("pond", 3, 5, **SPLIT))), 2)
     shares = tables(part, {"share": 1})
-    sizes = [one.rows * one.width for one in shares]
+    sizes = [saved(one) for one in shares]
     assert len(sizes) == 2 and sizes == sorted(sizes, reverse=True)
     assert largest(shares, 0) == ()
     assert largest(shares, sizes[0]) == shares[:1]
     assert largest(shares, sizes[0] + 1) == largest(shares, 10**9) == shares
+
+
+def test_where_each_row_of_a_file_is_stays_in_memory_and_counts() -> None:
+    """Four bytes a row: of one column of the ring only the half is saved, and of less nothing."""
+    column, bits = SpilledShare(0, 1000, 8, 1000), SpilledShare(8000, 1000, 4, 1000)
+    assert saved(column) == 4000 and saved(bits) == 0
+    assert largest((column, bits), 8000) == (column,)
 
 
 @pytest.fixture(scope="module")
