@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from party.models.descent import penalties
 from party.models.interface import blocks_of
+from party.models.linear_regression.model import MOST as LARGEST_LABEL
 from party.models.registry import model_of
 from party.process.errors import InputError
 from party.reporting.result import columns_document, own_columns
@@ -129,16 +131,24 @@ def _see_to_range(
     start: NDArray[np.float64], job: Job, party: Party, table: Table, path: Path
 ) -> None:
     """That no row's sum is where the sigmoid's approximation ends, so that every step goes the
-    right way: each holder's part of the sum has its part of the range."""
-    wave = model_of(job.parameters).sigmoid(job)
-    if wave is None:
-        return
-    largest = float(np.abs(own_columns(job, party, table) @ start).max(initial=0.0))
-    most = wave.range / len(blocks_of(job))
-    if not largest <= most:
+    right way: each holder's part of the sum has its part of the range. Where there is no sigmoid,
+    that all rows together are no farther from zero than labels may be: a descent makes squared
+    residuals and penalty smaller from there on, so that they fit into fixed point."""
+    wave, descent = model_of(job.parameters).sigmoid(job), job.descent
+    sums = own_columns(job, party, table) @ start
+    if wave is not None:
+        size, most = float(np.abs(sums).max(initial=0.0)), wave.range
+        what = f"a row of {party}'s table has a weighted sum of {size:.3g}"
+    else:
+        assert descent is not None
+        penalty = penalties(descent, len(start), party == job.intercept_holder)
+        squares = np.square(sums).sum() + penalty @ np.square(start)
+        size, most = float(np.sqrt(squares / len(sums))), LARGEST_LABEL
+        what = f"the rows of {party}'s table have weighted sums about {size:.3g} from zero"
+    most /= len(blocks_of(job))
+    if not size <= most:
         raise InputError(
-            f"by the former model a row of {party}'s table has a weighted sum of {largest:.3g}, "
-            f"and a training can begin from {most:.3g} at most",
+            f"by the former model {what}, and a training can begin from {most:.3g} at most",
             f"{path}, and {party}'s table",
             "see that the table is in the units of the former one; or take training.start out",
         )

@@ -121,6 +121,20 @@ def test_a_model_that_does_not_fit_is_refused_with_what_differs(
     assert told in refused.value.what and refused.value.hint
 
 
+def test_a_start_in_other_units_is_refused_where_there_is_no_sigmoid(tmp_path: Path) -> None:
+    """Each of two holders has half of how far labels may be from zero; the penalty counts too."""
+    linear = {"kind": "linear-regression"}
+    agreed = job(model=linear, columns=AGREED["columns"])
+    start(tmp_path, agreed, model="linear-regression", intercept=7.0, weights=[0.0, 0.0])
+    far = {"mean": [0.4, 5000.0]}, {"weights": [0.75, -15.0]}, {"unit": 100.0}
+    for change in far:
+        with pytest.raises(InputError, match="from zero, and a training can begin from 8 at most"):
+            start(tmp_path, agreed, model="linear-regression", **change)
+    stiff = job(model=linear, columns=AGREED["columns"], training={"start": "model", "C": 1e-5})
+    with pytest.raises(InputError, match="can begin from 8 at most"):
+        start(tmp_path, stiff, model="linear-regression")
+
+
 def test_a_model_is_given_exactly_where_the_job_begins_from_one(tmp_path: Path) -> None:
     table = table_of(job(), tmp_path)
     with pytest.raises(InputError, match="alice has given none"):

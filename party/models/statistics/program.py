@@ -52,9 +52,9 @@ _SUM_BITS = 63
 _MATRIX_BITS = 26
 """Of the matrix, by the number of rows rounded up to a power of two."""
 _MOST_RESIDUAL_BITS = 20
-_RESIDUAL_SUM_BITS = 54
-"""Of squared residuals over all rows: no label is beyond 16, and with all weights zero they are
-the labels' own, so that at most 256 by the number of rows are left, in 62 bits."""
+_RESIDUAL_SUM_BITS = 52
+"""Of squared residuals over all rows: no label is beyond 16, nor are weighted sums at a start, in
+the root mean square, so that at most 1024 by the number of rows are left, in 62 bits."""
 _WIDEST = 2.0**5.5
 """The largest singular value of a T's inverse with which products keep to what can be divided."""
 _CHUNK = 1 << 14
