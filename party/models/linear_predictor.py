@@ -137,7 +137,7 @@ class LinearPredictor(Model):
         yield from descent.course(job, layout.descent)
         everything = partial(descent.rows_in_blocks, layout.descent)
         yield from reach.course(layout, layout.descent.blocks, everything)
-        yield from information.course(layout.descent)
+        yield from information.course(layout.descent, everything)
         yield from evaluation.course(job, layout, descent.WEIGHT_BITS)
 
     def result_bits(self, layout: Layout) -> int:

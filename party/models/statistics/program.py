@@ -71,11 +71,15 @@ def rows_of(program: str, descent: DescentLayout) -> int:
     return descent.home_rows if program == UNSCALE else descent.block_rows
 
 
-def course(descent: DescentLayout) -> Iterator[Stretch]:
-    """The runs of the programs."""
+def course(
+    descent: DescentLayout, everything: Callable[[], NDArray[np.int32]]
+) -> Iterator[Stretch]:
+    """The runs of the programs.
 
-    def everything() -> NDArray[np.int32]:
-        return np.arange(descent.rows, dtype=np.int32).reshape(descent.blocks, -1)
+    Args:
+        everything: the rows of all blocks as they were shared, so that a pass reads a file of
+            shares from one end to the other, [blocks, rows].
+    """
 
     def home() -> NDArray[np.int32]:
         return np.arange(descent.rows, descent.rows + descent.home_rows, dtype=np.int32)[None]
