@@ -13,7 +13,7 @@ from scipy.stats import t as student
 
 from party.agreement.job import Job
 from party.agreement.statistics import Statistics as Wanted
-from party.models.descent import WEIGHT_BITS
+from party.models.descent import WEIGHT_BITS, transform
 from party.models.interface import Scales
 from party.models.linear_predictor import weights_of
 from party.models.registry import model_of
@@ -174,6 +174,32 @@ def test_those_of_linear_regression_are_those_of_least_squares() -> None:
     )
     assert exact is not None and exact.weights == ()
     assert "leave nothing of the label" in exact.warnings[0]
+
+
+@pytest.mark.parametrize("noise, nothing", [(0.0, True), (2e-5, True), (2e-3, False)])
+def test_what_rounding_of_tables_leaves_of_a_label_is_taken_for_nothing(
+    noise: float, nothing: bool
+) -> None:
+    """Of a label that the columns tell, tables as they are shared leave more than a residual's last
+    bits."""
+    x, _, scale = table(rows=400)
+    weights = np.array([0.5, -1.0, 0.25, 2.0, 3.0])
+    job = job_of(rows=400, model="linear-regression", training={"C": 1e6})
+    descent = PlanParameters.of(job).layout.descent
+    assert descent is not None
+    own, last = _residual_bits(descent), 2.0**descent.feature_bits
+    way, _ = transform(x.astype(np.float32), np.array([1e-6] * 4 + [0.0]), 1.0, 1)
+    shared = np.rint(x @ way * last) / last
+    left = (shared @ np.linalg.solve(way, weights) - x @ weights) + noise * np.random.default_rng(
+        4
+    ).normal(size=400)
+    assert np.square(left).mean() > 4.0**-own
+    squares = np.array([[np.square(left).sum() * 4.0**own / 2**WEIGHT_BITS]])
+    opened = {weights_of(0): weights[:, None], RESIDUAL: squares}
+    scales = Scales(np.zeros_like(scale), scale)
+    found = model_of(job.parameters).statistics(job, "alice", opened, scales, x)
+    assert found is not None
+    assert any("leave nothing of the label" in one for one in found.warnings) is nothing
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 10, 37, 500, 9_999, 20_000])

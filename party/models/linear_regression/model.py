@@ -53,10 +53,11 @@ class LinearRegression(LinearPredictor):
         return t
 
     def residuals(self, job: Job, opened: Opened) -> Residuals | None:
-        sizes = self.descent(job, blocks_of(job))
+        blocks = blocks_of(job)
+        sizes = self.descent(job, blocks)
         assert sizes is not None
         told, unit = opened[information.RESIDUAL], self.parameters.unit
-        return information.residuals_of(sizes, told, descent.WEIGHT_BITS, unit)
+        return information.residuals_of(sizes, told, descent.WEIGHT_BITS, unit, len(blocks))
 
     def document(self, job: Job, party: Party, opened: Opened, scales: Scales) -> dict[str, Any]:
         own = super().document(job, party, opened, scales)

@@ -84,11 +84,14 @@ class Residuals:
     Attributes:
         squares: their sum over all rows.
         rounding: by which one may be off.
+        coarseness: by which weighted sums may be, since tables are rounded, as a part of how large
+            they are with the penalty, both in the root mean square.
         unit: by which the label was divided.
     """
 
     squares: float
     rounding: float
+    coarseness: float
     unit: float
 
 
@@ -165,7 +168,8 @@ def statistics_of(
                 "residual_deviation": residuals.unit * sqrt(max(variance, 0.0)),
             }
         )
-        if variance <= residuals.rounding**2:
+        size = fit.weights @ (information + np.diag(fit.penalty)) @ fit.weights / fit.rows
+        if variance <= max(residuals.rounding**2, residuals.coarseness**2 * size):
             why = "the columns leave nothing of the label, so that no weight has a standard error"
             return told.model_copy(update={"warnings": (why,)})
         covariance = variance * bread

@@ -265,15 +265,24 @@ def matrix_of(descent: DescentLayout, opened: Array, bits: int) -> Array:
     return found * 2.0 ** (bits - _MATRIX_BITS + _rows_bits(descent))
 
 
-def residuals_of(descent: DescentLayout, opened: Array, bits: int, unit: float) -> Residuals:
+def residuals_of(
+    descent: DescentLayout, opened: Array, bits: int, unit: float, holders: int
+) -> Residuals:
     """What linear regression leaves of the label.
+
+    The squared weights of what a holder shares add up to ``holders`` times the mean square of its
+    sums with the penalty, and each value that they multiply is off by 1 / sqrt(12) of its last bit.
+    Up to that whole bit, 3.5 times as much, what is left is taken for rounding.
 
     Args:
         opened: what the receiver was given, as a number of ``bits`` after the point.
         unit: by which the label was divided.
+        holders: of columns.
     """
     own = _residual_bits(descent)
-    return Residuals(float(opened.reshape(-1)[0]) * 2.0 ** (bits - 2 * own), 2.0**-own, unit)
+    squares = float(opened.reshape(-1)[0]) * 2.0 ** (bits - 2 * own)
+    coarseness = holders**0.5 * 2.0**-descent.feature_bits
+    return Residuals(squares, 2.0**-own, coarseness, unit)
 
 
 def check(party: Party, x: NDArray[np.float32]) -> None:
