@@ -168,7 +168,8 @@ def statistics_of(
                 "residual_deviation": residuals.unit * sqrt(max(variance, 0.0)),
             }
         )
-        size = fit.weights @ (information + np.diag(fit.penalty)) @ fit.weights / fit.rows
+        bound = information + np.diag(fit.penalty)
+        size = float(fit.weights @ bound @ fit.weights) / fit.rows
         if variance <= max(residuals.rounding**2, residuals.coarseness**2 * size):
             why = "the columns leave nothing of the label, so that no weight has a standard error"
             return told.model_copy(update={"warnings": (why,)})
