@@ -478,18 +478,24 @@ def test_the_model_is_in_one_file_of_alices_and_nowhere_else(
     own = processes.directory / "out/alice/model.json"
     assert stat.S_IMODE(own.stat().st_mode) == 0o600
     weights = list(of_model(read_model(own.parent)))
-    sought = Search(processes.canaries() + seeds(processes) + weights)
+    planted = processes.canaries() + seeds(processes) + weights
+    sought = Search(planted)
     found = everything(processes, temporary)
     assert_looked_into(found, pids(processes))
     for number in range(3):
         found |= served(number)
     written = found.pop(str(own))
     assert sightings("", written, Search(weights))
+    # What scoring together takes of her columns: their means and scales.
+    moments = found.pop(str(own.with_name("columns.json")))
+    rest = Search(one for one in planted if "moment" not in one.what)
+    assert sightings("", moments, rest) == []
     assert leaks(found, sought) == []
     assert list(temporary.iterdir()) == []
     names = {Path(name).name for name in files_in(processes.directory / "out")}
     signed = {"ledger.jsonl", "receipt.json"}  # of the sealed runtime, and searched like the rest
-    assert names - signed == {"status.json", "report.json", "model.json", ".lock"}
+    results = {"model.json", "columns.json", "report.json", "status.json", ".lock"}
+    assert names - signed == results
     tried(len(found) * sought.size, f"searches for a planted value after a {runtime} job was done")
 
 

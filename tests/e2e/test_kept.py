@@ -23,10 +23,12 @@ ROWS = 300
 
 
 @pytest.mark.parametrize("protocol", ["pond", "aby3"])
-def test_a_kept_model_is_opened_to_whom_a_later_job_says(protocol: str, tmp_path: Path) -> None:
+def test_a_kept_model_is_opened_to_whom_a_later_job_says(
+    protocol: str, tmp_path: Path, cache: Path
+) -> None:
     agreed: dict[str, Any] = {"name": "a", "rows": ROWS, "protocol": protocol, "label": "y"}
     agreed |= {"features": {"alice": ["p", "q"], "bob": ["r"]}, "result": "kept"}
-    cache, output = tmp_path / "cache", tmp_path / "out"
+    output = tmp_path / "out"
     draw = np.random.default_rng(1)
     x = draw.normal(size=(ROWS, 3))
     labels = draw.random(ROWS) < 1 / (1 + np.exp(-(x @ [1.0, -0.5, 0.7])))

@@ -35,11 +35,11 @@ def tables(directory: Path, seed: int) -> dict[str, Path]:
 
 @pytest.mark.parametrize("protocol", ["pond", "aby3"])
 def test_a_warm_start_ends_at_the_same_optimum_in_fewer_passes(
-    protocol: str, tmp_path: Path
+    protocol: str, tmp_path: Path, cache: Path
 ) -> None:
     agreed: dict[str, Any] = {"name": "a", "rows": ROWS, "protocol": protocol, "label": "y"}
     agreed |= {"features": {"alice": ["p", "q"], "bob": ["r"]}, "result": "own"}
-    new, cache = tables(tmp_path / "new", 2), tmp_path / "cache"
+    new = tables(tmp_path / "new", 2)
 
     def run(name: str, files: dict[str, Path], start: Path | None = None) -> Result:
         training = {} if start is None else {"training": {"start": "model"}}

@@ -193,5 +193,6 @@ def cached(job: Job, cache: Path) -> None:
         for party in range(len(PARTIES)):
             store.save(store.path(MADE, parameters, party), schedule(made, party))
     if cache != MADE:
+        cache.mkdir(parents=True, exist_ok=True)
         for party in range(len(PARTIES)):
             shutil.copy(store.path(MADE, parameters, party), cache)

@@ -35,6 +35,9 @@ from tests.kind.conftest import example_job, plain_values
 WORD = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 """What may be base64."""
 
+MOMENTS = ("/state/output/model.json", "/state/output/columns.json")
+"""Alice's own files, which have the means and scales of her columns."""
+
 READ_ALL = """
 import os, sys
 for top in sys.argv[1:]:
@@ -172,7 +175,7 @@ def test_no_log_has_a_planted_value(planted: Planted) -> None:
 
 
 def test_a_pods_files_hold_nothing_of_the_others(planted: Planted) -> None:
-    """And what Alice's volume holds of her own is the model, with its moments."""
+    """And what Alice's volume holds of her own is the model, and the moments of her columns."""
     deployment = planted.deployment
     of_model_file = Search(one for one in planted.canaries if "moment" not in one.what)
     for party in PARTIES:
@@ -182,8 +185,8 @@ def test_a_pods_files_hold_nothing_of_the_others(planted: Planted) -> None:
         files = dict(line.split(" ", 1) for line in lines.splitlines())
         assert "/state/output/status.json" in files
         for name, content in files.items():
-            model = party == "alice" and name == "/state/output/model.json"
-            sought = of_model_file if model else planted.sought
+            own = party == "alice" and name in MOMENTS
+            sought = of_model_file if own else planted.sought
             assert sightings(f"{party}: {name}", bytes.fromhex(content), sought) == []
 
 

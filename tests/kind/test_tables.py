@@ -84,7 +84,9 @@ def test_a_table_that_no_secrets_hold(deployment: Deployment, tmp_path: Path) ->
     again = deployment.deployer("data copy", "alice", tmp_path / "alice.csv").stdout
     assert "unchanged" in again
     deployment.deployer("delete", "--volumes", "--yes")
-    assert deployment.cluster.get("pvc", namespace, "fraud-alice-table") is None
+    # A claim goes when the last pod that has it has gone.
+    claim = ("pvc/fraud-alice-table", "--namespace", namespace)
+    deployment.cluster.kubectl("wait", *claim, "--for=delete", "--timeout=120s")
 
 
 def table_secret(deployment: Deployment, party: str) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from tests.harness.processes import JOB, PATIENCE_S, Processes, Running
 LONG = JOB["training"] | {"epochs": 150}
 """Of the same plan, and some seconds long, in which a party can be killed."""
 
+LONG_S = 600.0
+"""So long a busy machine may take for a training whose plan the parties make themselves."""
+
 
 def write_jobs(processes: Processes) -> None:
     """Two jobs with the keys and tables of the usual one."""
@@ -142,11 +145,11 @@ def test_who_has_all_of_a_job_of_matched_rows_needs_nobody_to_say_so(processes: 
     bob = processes.start("bob", rejoin_limit="100")
     processes.before = ()
     others = [processes.start(party, rejoin_limit="100") for party in ("alice", "server")]
-    code, words = bob.ends()
+    code, words = bob.ends(LONG_S)
     assert code == 9, words
-    assert [one.ends() for one in others] == [(0, ""), (0, "")]
+    assert [one.ends(LONG_S) for one in others] == [(0, ""), (0, "")]
     again = processes.start("bob", rejoin_limit="0", wait="1")
-    assert again.ends() == (0, "")
+    assert again.ends(LONG_S) == (0, "")
     assert (again.output / "report.json").exists() and again.status()["phase"] == "done"
 
 
