@@ -754,20 +754,30 @@ def _told(status: Status) -> Iterator[None]:
     except Stop:
         phase = status.snapshot().phase
         failure = JobError(f"stopped while {_DOING.get(phase, phase)}", cause="stopped")
-        status.enter("failed", failure.what, cause=failure.cause)
+        _fail(status, failure.what, cause=failure.cause)
         raise failure from None
     except KitError as failure:
         final = isinstance(failure, WrongModelError)
         told = {"where": failure.where, "hint": failure.hint, "cause": failure.cause}
-        status.enter("failed", failure.what, **told, **({"final": True} if final else {}))
+        _fail(status, failure.what, **told, **({"final": True} if final else {}))
         raise
     except MemoryError:
         lack = JobError("out of memory", hint=_MEMORY, cause="out-of-memory")
-        status.enter("failed", lack.what, hint=lack.hint, cause=lack.cause)
+        _fail(status, lack.what, hint=lack.hint, cause=lack.cause)
         raise lack from None
     except Exception as error:
-        status.enter("failed", f"internal error: {place_of(error)}", cause="internal")
+        _fail(status, f"internal error: {place_of(error)}", cause="internal")
         raise
+
+
+def _fail(status: Status, what: str, **told: Any) -> None:
+    """How the party ends, in its status. A signal meanwhile comes too late to change it."""
+    while True:
+        try:
+            status.enter("failed", what, **told)
+            return
+        except Stop:
+            continue
 
 
 _ENDED = {

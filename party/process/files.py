@@ -73,6 +73,10 @@ def replace(
         what = f"cannot write {called}: {error.strerror}"
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise JobError(what, where or str(path), cause="disk-full" if full else None) from None
+    except BaseException:  # a signal
+        with contextlib.suppress(OSError):
+            making.unlink()
+        raise
 
 
 def _sync(directory: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_signal_ends_everybody_in_order(
         code, _, words = run.ends()
         assert (code, words) == (1, "error: stopped\n")
         assert all(gone(pid) for pid in pids.values())
-        assert failed(run)
+        assert failed(run), [run.status(party) for party in PARTIES]
         assert not list(commands.room.iterdir())
 
 
