@@ -606,9 +606,12 @@ def test_a_local_run_leaves_no_key_and_shows_no_value(
     assert list(temporary.iterdir()) == []
     own = output / "alice/model.json"
     canaries = processes.canaries() + list(of_seeds(started, SEEDS_LOOKED_FOR))
-    sought = Search(canaries + list(of_model(read_model(own.parent))))
+    planted = canaries + list(of_model(read_model(own.parent)))
+    sought = Search(planted)
     found = seen | looked | files_in(output) | files_in(processes.cache) | {"stderr": words}
     found.pop(str(own))
+    moments = found.pop(str(own.with_name("columns.json")))
+    assert sightings("", moments, Search(one for one in planted if "moment" not in one.what)) == []
     assert leaks(found, sought) == []
     # Whoever runs all three at once is shown Alice's weights, and nothing else.
     assert leaks({"stdout": said}, Search(canaries)) == []
