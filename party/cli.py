@@ -397,14 +397,20 @@ def play(party: Party, options: Options) -> None:
                 _stay()
             return
         status = Status(options.output, job, party, log)
-        with _probed(probe, status.snapshot, place.traffic):
-            try:
-                _do(party, options, job, place, status)
-            except WrongModelError:
-                if not options.stay:
-                    raise
-            if options.stay:
-                _stay()
+        with _probed(probe, status.snapshot, place.traffic), _staying(options):
+            _do(party, options, job, place, status)
+
+
+@contextmanager
+def _staying(options: Options) -> Iterator[None]:
+    """Whoever is to stay does so behind the block, a wrong model or not."""
+    try:
+        yield
+    except WrongModelError:
+        if not options.stay:
+            raise
+    if options.stay:
+        _stay()
 
 
 @dataclass(frozen=True)
@@ -439,7 +445,7 @@ def _do_all(
                 log.say(f"the job {job.name!r} was done before")
         if failed and options.stay:
             log.say(_ENDED["failed"], job=queue.left[0].name)
-        try:
+        with _staying(options):
             for n, job in enumerate(() if failed and options.stay else queue.left):
                 log.job = job.name
                 place.traffic.clear()
@@ -454,11 +460,6 @@ def _do_all(
                         begun_s=result.process_age_s() if n else 0.0,
                     )
                     _do(party, own, job, here, status)
-        except WrongModelError:
-            if not options.stay:
-                raise
-        if options.stay:
-            _stay()
 
 
 def _do(party: Party, options: Options, job: Job, place: _Place, status: Status) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from tests.attacks.transcripts import Array, Seen, bits_of
+from tests.attacks.transcripts import Array, Seen, bits_of, messages, together
+
+LEVEL = 1e-8
+"""The chance of a false alarm that each of some twenty decisions is given."""
 
 _POOLED = 40
 """Cells of a table of counts that are rarer than this are taken as one."""
@@ -181,3 +185,28 @@ def _basis(rows: Iterable[int]) -> dict[int, int]:
                 break
             row ^= basis[high]
     return basis
+
+
+class Told(NamedTuple):
+    """How many statistics, guesses and lowest bits told nothing; and how many guesses were right,
+    which are as many as chance makes."""
+
+    statistics: int
+    guesses: int
+    right: int
+    bits: int
+
+
+def both_worlds_look_alike(views: Sequence[Seen], observer: int, coins: Array) -> Told:
+    """What a party saw is alike in both worlds: by the statistics of its messages, to a trained
+    classifier, and by sums of lowest bits. Together with the server the last tell one from the
+    other, as the threat model says."""
+    found = evidence(messages(views[observer]), coins)
+    assert rejected(found, LEVEL) == []
+    right, of = guessed(views[observer], coins)
+    assert by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
+    bits, _, telling = relations(views[observer], coins)
+    assert telling == 0
+    _, _, telling = relations(together([views[observer], views[2]]), coins)
+    assert telling > 0, "with the server it can"
+    return Told(len(found), of, right, bits)

@@ -11,12 +11,12 @@ The chance that any of these tests fails where nothing is wrong is below one in 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -29,6 +29,7 @@ from party.plan.graph import Operation, Program, Share
 from party.plan.parameters import PlanParameters
 from tests.attacks import distinguishers
 from tests.attacks.conftest import Tried
+from tests.attacks.distinguishers import LEVEL, both_worlds_look_alike
 from tests.attacks.transcripts import (
     DESCENT,
     EVALUATION,
@@ -58,9 +59,6 @@ from tests.harness.plans import short_plan, small_grid, small_job
 from tests.schedule.oracle import with_injected_seeds
 
 STEPS = 2400
-LEVEL = 1e-8
-"""The chance of a false alarm that each of some twenty decisions is given."""
-
 ROUNDED = 100
 """By so many of its smallest units the model differs from one step to another, where all but masks
 and shares is the same: a wave is rounded as its phases fall."""
@@ -150,31 +148,6 @@ def test_alice_cannot_tell_worlds_of_one_model_with_the_model_either(
 
 DESCENTS = 1200
 """Of the game with the programs of a descent."""
-
-
-class Told(NamedTuple):
-    """How many statistics, guesses and lowest bits told nothing; and how many guesses were right,
-    which are as many as chance makes."""
-
-    statistics: int
-    guesses: int
-    right: int
-    bits: int
-
-
-def both_worlds_look_alike(views: Sequence[Seen], observer: int, coins: Array) -> Told:
-    """What a party saw is alike in both worlds: by the statistics of its messages, to a trained
-    classifier, and by sums of lowest bits. Together with the server the last tell one from the
-    other, as the threat model says."""
-    found = distinguishers.evidence(messages(views[observer]), coins)
-    assert distinguishers.rejected(found, LEVEL) == []
-    right, of = distinguishers.guessed(views[observer], coins)
-    assert distinguishers.by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
-    bits, _, telling = distinguishers.relations(views[observer], coins)
-    assert telling == 0
-    _, _, telling = distinguishers.relations(together([views[observer], views[2]]), coins)
-    assert telling > 0, "with the server it can"
-    return Told(len(found), of, right, bits)
 
 
 @pytest.mark.parametrize("observer", [0, 1], ids=named)

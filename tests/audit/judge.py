@@ -7,15 +7,20 @@ Neither looks at the audit's reasons.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from party.agreement.job import Job
+from party.audit import audit
 from party.audit.audit import alike, kept
 from party.plan.cut import PartyProgram, cut
 from party.plan.graph import Operation, Plan, Program
+from party.process.errors import JobError
 from tests.audit.interpreter import Interpreter, Rows, pseudorandom
+from tests.audit.mutants import Mutant
 from tests.audit.witness import Unfit, Witness, other_secrets
 
 RUNS = 4
@@ -77,6 +82,22 @@ class Judge:
             if o.kind == "Placeholder" and o.name not in fed:
                 fed[o.name] = np.zeros((RUNS, o.size), o.dtype)
         return interpreter.run(RUNS, fed, drawn)
+
+
+def judged(mutants: Iterable[Mutant], job: Job, of: Callable[[str], Judge]) -> Counter[str]:
+    """How many mutants of a job's plan are refused, and how many are harmless; AssertionError for
+    one that is neither. ``of`` gives the judge of a program."""
+    tally = Counter[str]()
+    for mutant in mutants:
+        try:
+            audit(mutant.plan, job)
+        except JobError:
+            tally["refused"] += 1
+            continue
+        harmless = of(mutant.program).harmless(mutant.plan)
+        assert harmless, f"{mutant.kind} passes, and was not shown harmless: {mutant.what}"
+        tally["harmless"] += 1
+    return tally
 
 
 def _given(part: PartyProgram) -> set[str]:
