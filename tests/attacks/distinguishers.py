@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -156,35 +156,45 @@ def _signs(values: Array) -> Array:
     return np.where(bits, np.float32(1), np.float32(-1))
 
 
-def relations(seen: Seen, coins: Array) -> tuple[int, int, int]:
-    """How many lowest bits were seen, and how many linear relations over GF(2) hold among them and
-    one: those of each world, and those that tell one from the other.
+def relations(seen: Seen, coins: Array) -> tuple[int, int]:
+    """How many lowest bits were seen, and how many linear relations over GF(2) that hold among them
+    and one in one world are broken in the other too often for chance.
 
     Sums of shares and of masks are sums of their lowest bits. So whatever adds and subtracts any
     number of the things that were seen, and so takes a mask off, shows as a relation that holds in
-    one world and not in the other; and Gaussian elimination finds all of them.
+    one world and not in the other; and Gaussian elimination finds all of them. Products have bits
+    that are seldom set, and may by chance be set in one world only: that a relation is broken k
+    times, and always in the same world, counts where coins do so with a chance below the level.
     """
     bits = np.hstack([(values & 1).astype(np.uint8) for values in seen.values()])
-    rows = [int.from_bytes(np.packbits(row).tobytes(), "big") << 1 | 1 for row in bits]
-    a = _basis(row for row, coin in zip(rows, coins, strict=True) if coin == 0)
-    b = _basis(row for row, coin in zip(rows, coins, strict=True) if coin == 1)
-    both = _basis([*a.values(), *b.values()])
-    columns = bits.shape[1] + 1
-    telling = (len(both) - len(a)) + (len(both) - len(b))
-    return columns - 1, columns - len(both), telling
+    bits = np.hstack([bits, np.ones((len(bits), 1), np.uint8)])
+    zero, one = (_columns(bits[coins == world]) for world in (0, 1))
+    telling = 0
+    for ours, theirs, count in ((zero, one, coins.sum()), (one, zero, (coins == 0).sum())):
+        broken = np.array(list(_broken(ours, theirs)), int)
+        chance = (count / len(coins)) ** broken  # of that all breaks are theirs, and a bound
+        telling += int((chance * bits.shape[1] <= LEVEL).sum())
+    return bits.shape[1] - 1, telling
 
 
-def _basis(rows: Iterable[int]) -> dict[int, int]:
-    """A basis of the span of bit vectors, by highest bit."""
-    basis: dict[int, int] = {}
-    for row in rows:
-        while row:
-            high = row.bit_length()
+def _columns(bits: Array) -> list[int]:
+    """Each column as one number."""
+    return [int.from_bytes(np.packbits(column).tobytes(), "big") for column in bits.T]
+
+
+def _broken(ours: list[int], theirs: list[int]) -> Iterator[int]:
+    """For each relation of a basis of those that hold among our columns, how many times it does not
+    hold among theirs."""
+    basis: dict[int, tuple[int, int]] = {}
+    for here, there in zip(ours, theirs, strict=True):
+        while here:
+            high = here.bit_length()
             if high not in basis:
-                basis[high] = row
+                basis[high] = here, there
                 break
-            row ^= basis[high]
-    return basis
+            here, there = here ^ basis[high][0], there ^ basis[high][1]
+        else:
+            yield there.bit_count()
 
 
 class Told(NamedTuple):
@@ -205,8 +215,8 @@ def both_worlds_look_alike(views: Sequence[Seen], observer: int, coins: Array) -
     assert rejected(found, LEVEL) == []
     right, of = guessed(views[observer], coins)
     assert by_chance(right, of) > LEVEL, f"{right} of {of} guessed"
-    bits, _, telling = relations(views[observer], coins)
+    bits, telling = relations(views[observer], coins)
     assert telling == 0
-    _, _, telling = relations(together([views[observer], views[2]]), coins)
+    _, telling = relations(together([views[observer], views[2]]), coins)
     assert telling > 0, "with the server it can"
     return Told(len(found), of, right, bits)

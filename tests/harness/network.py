@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 import ssl
@@ -59,10 +60,12 @@ def speak(address: Address, words: bytes, patience_s: float = HANGS_UP_WITHIN_S)
             while piece := one.recv(65536):
                 met.wire += piece
             met.ended = "closed"
-        except ConnectionError:
-            met.ended = "reset"
         except TimeoutError:
             pass
+        except OSError as error:
+            if not isinstance(error, ConnectionError) and error.errno != errno.ENOTCONN:
+                raise
+            met.ended = "reset"
     return met
 
 
