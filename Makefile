@@ -26,7 +26,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null \
 	&& { echo $$p; break; }; done)
 BIN := .venv/bin
-# Tests of one file share what they build, and ports: they stay in one process.
+# One process more than there are cores, for those that wait. Tests of one file share what they
+# build, and ports: they stay in one process.
+export PYTEST_XDIST_AUTO_NUM_WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 LOCKS := requirements.lock requirements-dev.lock
 SOURCES := pyproject.toml setup.py party/native/instructions.py $(wildcard party/native/*.c party/native/*.h)

@@ -31,6 +31,8 @@ from tests.attacks.intruder import HEAD, Frame, Intruder, intruder
 from tests.harness.plans import cached
 from tests.harness.processes import ENDLESS, JOB, Processes, resident_bytes
 
+pytestmark = pytest.mark.slow
+
 ABORT, ALIVE = 0xFFFFFFFF, 0xFFFFFFFE
 PROTOCOLS = ("pond", "aby3", "securenn")
 

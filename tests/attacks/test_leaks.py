@@ -62,6 +62,8 @@ from tests.attacks.conftest import Tried
 from tests.harness.plans import cached
 from tests.harness.processes import JOB
 
+pytestmark = pytest.mark.slow
+
 SEEDS_LOOKED_FOR = 500
 """Of each process: all of a job of ten steps, and the first of one without an end."""
 

@@ -17,6 +17,8 @@ from tests.harness.network import is_tls
 from tests.harness.processes import ENDLESS, Processes
 from tests.harness.relay import RELAYED, Relay, relayed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def relay(processes: Processes) -> Iterator[Relay]:

@@ -58,6 +58,8 @@ from tests.audit.mutants import with_program
 from tests.harness.plans import short_plan, small_grid, small_job
 from tests.schedule.oracle import with_injected_seeds
 
+pytestmark = pytest.mark.slow
+
 STEPS = 2400
 ROUNDED = 100
 """By so many of its smallest units the model differs from one step to another, where all but masks
