@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache as once
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -19,10 +24,44 @@ settings.register_profile("kit", deadline=None)
 settings.load_profile("kit")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+CASES = os.environ.get("TFE_KIT_CASES", "all")
+"""``some``: of each test that is marked ``drawn``, a third of its cases, by the commit."""
+
+
+def pytest_report_header() -> list[str]:
+    return [f"cases of drawn tests: a third, by commit {commit()[:12]}"] if CASES == "some" else []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Files with many slow tests go first, so that none is left to one process at the end."""
+    if CASES == "some":
+        draw(config, items)
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
+
+
+def draw(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves a third of the cases of each drawn test: other ones at each commit, and the same ones
+    in all processes of a run."""
+    families: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("drawn"):
+            families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left: set[pytest.Item] = set()
+    for cases in families.values():
+        cases.sort(key=lambda item: sha256((commit() + item.nodeid).encode()).digest())
+        left.update(cases[math.ceil(len(cases) / 3) :])
+    config.hook.pytest_deselected(items=[item for item in items if item in left])
+    items[:] = [item for item in items if item not in left]
+
+
+@once
+def commit() -> str:
+    """The one that is checked out; nothing where there is none."""
+    said = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    return said.stdout.strip()
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,8 @@ from tests.harness.links import message, tls
 from tests.harness.network import Encounter, knock
 from tests.harness.processes import JOB, Processes, Running
 
+pytestmark = pytest.mark.drawn
+
 TRAINING: dict[str, Any] = JOB["training"]
 JOBS: dict[str, dict[str, Any]] = {
     "training.batch_size": {"training": TRAINING | {"batch_size": 8}},

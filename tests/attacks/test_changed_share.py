@@ -15,7 +15,7 @@ from tests.attacks.conftest import Tried
 from tests.harness import plans
 from tests.harness.processes import Processes, Running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 CHANGING = """
 import runpy

@@ -31,7 +31,7 @@ from tests.attacks.intruder import HEAD, Frame, Intruder, intruder
 from tests.harness.plans import cached
 from tests.harness.processes import ENDLESS, JOB, Processes, resident_bytes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 ABORT, ALIVE = 0xFFFFFFFF, 0xFFFFFFFE
 PROTOCOLS = ("pond", "aby3", "securenn")

@@ -17,7 +17,7 @@ from tests.harness.network import is_tls
 from tests.harness.processes import ENDLESS, Processes
 from tests.harness.relay import RELAYED, Relay, relayed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 
 @pytest.fixture

@@ -32,6 +32,8 @@ from tests.audit.conftest import MATCHED, SPLIT, descent_job, sampled_job, small
 from tests.harness.alignments import aligned_tables
 from tests.harness.plans import short_plan, small_grid, small_plan
 
+pytestmark = pytest.mark.drawn
+
 STEPS = 60
 
 RECEIVED = {

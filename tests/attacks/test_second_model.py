@@ -24,7 +24,7 @@ from party.table import load
 from tests.attacks.conftest import Tried
 from tests.harness.processes import Processes, Running
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 LEAVING = """
 import json, os, runpy, signal

@@ -58,7 +58,7 @@ from tests.audit.mutants import with_program
 from tests.harness.plans import short_plan, small_grid, small_job
 from tests.schedule.oracle import with_injected_seeds
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 STEPS = 2400
 ROUNDED = 100

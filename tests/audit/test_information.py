@@ -35,7 +35,7 @@ from tests.audit.test_refusals_of_descents import (
 from tests.audit.witness import Witness
 from tests.harness.plans import short_plan
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 PROTOCOLS = ("pond", "aby3")
 """SecureNN's programs are Pond's."""

@@ -17,6 +17,8 @@ from tests.audit.conftest import ARRANGED, PROTOCOLS, descent_job, job, plan_of
 from tests.audit.witness import Witness
 from tests.harness.plans import short_plan
 
+pytestmark = pytest.mark.drawn
+
 SIZES = [(1, 1, 0.5), (16, 128, 0.125), (100, 1024, 0.1)]
 
 

@@ -16,7 +16,7 @@ from tests.audit.witness import Witness
 SAMPLED = ["mark", "anchor", *(f"inner.{i}" for i in range(1, 4))]
 ASKED = ["reach", "judge"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 
 @pytest.fixture(params=["pond", "aby3"])

@@ -11,7 +11,7 @@ from party.plan.cut import cut
 from tests.audit.conftest import ARRANGED, descent_job, plan_of
 from tests.audit.witness import Witness
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 
 PUBLIC = Descent(passes=9, class_weight={"0": 0.5, "1": 3.0})

@@ -23,6 +23,8 @@ from tests.harness import plaintext
 from tests.harness.alignments import write_table
 from tests.harness.optimum import logistic_optimum
 
+pytestmark = pytest.mark.drawn
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ALICE, BOB = EXAMPLES / "fraud/alice.csv", EXAMPLES / "fraud/bob.csv"
 JOB = load_job(EXAMPLES / "fraud/job.yaml")

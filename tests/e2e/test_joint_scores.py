@@ -19,6 +19,8 @@ from party.process.errors import InputError
 from party.reporting.documents import ColumnsDocument
 from party.scoring import Scorer
 
+pytestmark = pytest.mark.drawn
+
 ROWS, NEW = 80, 30
 NAMES = {"alice": ["a0", "a1"], "bob": ["b0", "word"]}
 WORD = {"word": {"type": "category", "values": ["x", "y"], "missing": "column"}}

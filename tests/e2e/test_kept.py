@@ -17,7 +17,7 @@ from party.reporting.documents import ModelDocument, SharesDocument
 from tests.harness import plaintext
 from tests.harness.plans import cached
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 ROWS = 300
 

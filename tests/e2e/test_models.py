@@ -15,6 +15,8 @@ from party.models.registry import model_of
 from party.table import read_table
 from tests.harness import plaintext
 
+pytestmark = pytest.mark.drawn
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PROTOCOLS = ("pond", "aby3", "securenn")
 ALICE = EXAMPLES / "fraud/alice.csv"

@@ -22,7 +22,7 @@ from tests.harness.plans import cached
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PROTOCOLS = ("pond", "aby3")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from party.agreement.job import Job, load_job
 from party.models.registry import model_of
 from party.table import read_table
 
+pytestmark = pytest.mark.drawn
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/fraud"
 TABLES = {"alice": EXAMPLE / "alice.csv", "bob": EXAMPLE / "bob.csv"}
 PROTOCOLS = ("pond", "aby3", "securenn")

@@ -25,7 +25,7 @@ from party.table.raw import raw_blocks
 
 VOYAGE = Path(__file__).resolve().parents[2] / "examples/voyage"
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 Array = NDArray[np.float64]
 

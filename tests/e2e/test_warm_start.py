@@ -15,7 +15,7 @@ from party.process.errors import InputError
 from tests.harness import plaintext
 from tests.harness.plans import cached
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 ROWS = 900
 

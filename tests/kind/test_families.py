@@ -9,6 +9,8 @@ import pytest
 from tests.kind.cluster import PARTIES, Deployment, kind_cluster, require, weights
 from tests.kind.test_demo import RELEASE, install
 
+pytestmark = pytest.mark.drawn
+
 
 @pytest.mark.parametrize("family", ["ipv6", "dual"])
 def test_the_demo_runs_whatever_the_family_of_addresses(

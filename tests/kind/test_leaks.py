@@ -32,6 +32,8 @@ from tests.harness.processes import ROWS
 from tests.kind.cluster import CHART, PARTIES, Cluster, Deployment
 from tests.kind.conftest import example_job, plain_values
 
+pytestmark = pytest.mark.drawn
+
 WORD = re.compile(rb"[A-Za-z0-9+/]{24,}={0,2}")
 """What may be base64."""
 

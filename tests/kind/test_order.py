@@ -8,6 +8,8 @@ import pytest
 
 from tests.kind.cluster import Deployment
 
+pytestmark = pytest.mark.drawn
+
 ALONE_S = 10
 """So long each party waits before the next one comes."""
 

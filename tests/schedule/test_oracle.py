@@ -25,7 +25,7 @@ from tests.harness.executors import ScheduledParties
 from tests.harness.plans import scoring_job, shapes_of_tables, small_job
 from tests.schedule.oracle import State, Uncut, with_injected_seeds
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 PROTOCOLS = ("pond", "aby3", "securenn")
 SHAPES = ((1, 1, 1, 9), (3, 5, 1, 7), (16, 128, 1, 10), (7, 33, 819, 20))
