@@ -21,7 +21,7 @@ from party.schedule import Code, Schedule, cache, schedule, verify
 from tests.audit.mutants import with_program
 from tests.harness.plans import small_plan
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 PROTOCOLS = ("pond", "aby3")
 FAR = 1 << 40

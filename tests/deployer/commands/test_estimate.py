@@ -23,7 +23,7 @@ from tests.deployer.conftest import Deployer
 from tests.harness.alignments import write_table
 from tests.harness.processes import JOB, Processes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 
 def estimated(deployer: Deployer, processes: Processes, *words: object) -> EstimateDocument:
