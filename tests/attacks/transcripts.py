@@ -286,6 +286,29 @@ class Theatre:
                     found[number] = self.parties.read(party, held.place).view(np.int64)
         return sum(found.values(), np.zeros((), np.int64)).reshape(value.shape)
 
+    def held(self, party: int) -> Seen:
+        """A party's shares of the state, as one row each."""
+        own = {value.name for value in self.plan.state}
+        return {
+            _share(held.share): self.parties.read(party, held.place).view(np.int64)
+            for held in self.parties.schedules[party].state
+            if held.share.value in own
+        }
+
+    def hold(self, party: int, shares: Seen) -> None:
+        """The same shares as somewhere else."""
+        for held in self.parties.schedules[party].state:
+            if (name := _share(held.share)) in shares:
+                self.parties.write(party, held.place, shares[name])
+
+    def messages(self, party: int) -> Seen:
+        """What a party received in the last run of each program, as one row each."""
+        return {
+            name: self.parties.read(party, place).view(operation.dtype)
+            for name, operation, place in self._places(party)
+            if name.startswith("message")
+        }
+
     def write(self, value: Shared, w: Array) -> None:
         """Fresh shares of a value of the state."""
         parts = sorted({part for held in value.parts for part in held})
@@ -311,6 +334,10 @@ class Theatre:
             for name in self.kept[program.name, party]:
                 place = state[f"{program.name}/{name}"]
                 yield f"own {program.name}/{name}", program.by_name[name], place
+
+
+def _share(share: Share) -> str:
+    return f"own {share.value}/{share.position}"
 
 
 def made_by(plan: Plan, name: str) -> tuple[Program, Operation]:
