@@ -14,9 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import yaml
+
+from deployer.cluster.installed import locate
+from deployer.commands.status import check_there, observe_all
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm"
@@ -285,11 +289,13 @@ class Deployment:
             self.deployer("data put", party, directory / f"{party}.csv")
 
     def status(self) -> dict[str, Object]:
-        """What each party does, as ``deployer status --json`` has it."""
-        ran = self.deployer("status", "--json", check=False)
-        assert ran.returncode in (0, 1), ran.stderr  # 1: a party is broken, failed or absent
-        found = json.loads(ran.stdout)
-        return {one["party"]: one for one in found["parties"]}
+        """What each party does, as ``deployer status --json`` has it; without a process for each
+        look."""
+        contexts = [f"{party}={name}" for party, name in self.contexts.items()]
+        with patch.dict(os.environ, self.cluster.environment):
+            release = locate([self.values], contexts=contexts)
+            check_there(release)
+            return {one.party: one.document() for one in observe_all(release.places)}
 
     def wait(
         self, until: Callable[[dict[str, Object]], bool], timeout: float = 900
