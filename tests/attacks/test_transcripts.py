@@ -22,7 +22,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from party.agreement.job import Evaluation
+from party.agreement.job import AlignedJob, Evaluation, Sizes
 from party.audit import audit
 from party.plan import Plan
 from party.plan.graph import Operation, Program, Share
@@ -45,6 +45,7 @@ from tests.attacks.transcripts import (
     tossed,
     worlds,
     worlds_of_descents,
+    worlds_of_matched_rows,
     worlds_of_one_model,
 )
 from tests.audit.conftest import (
@@ -212,6 +213,30 @@ def test_nor_can_one_that_counts_held_out_rows(
     told = both_worlds_look_alike(views, observer, coins)
     who = f"{NAMES[observer]}, {protocol}"
     tried(told.guesses, f"worlds of held-out rows guessed, {told.right} rightly ({who})")
+
+
+@pytest.mark.parametrize("observer", [0, 1], ids=named)
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_nor_can_one_that_counts_rows_that_were_matched(
+    protocol: str, observer: int, tmp_path: Path, tried: Tried
+) -> None:
+    """Of which both hold shares, of columns and labels, fresh ones in each run."""
+    columns = SPLIT | {"features": {"alice": ("x",), "bob": ("z",)}, "result": "both"}
+    evaluation = {"held_out": 0.5, "minimum": 2}
+    align = {"key": "id", "minimum": 8}
+    agreed = small_job(
+        protocol, **columns, align=align, rows=0, training={"passes": 10}, evaluation=evaluation
+    )
+    job = AlignedJob.of(agreed, Sizes(alice=20, bob=50, common=12))
+    with small_grid():
+        plan, coins = short_plan(PlanParameters.of(job)), tossed(DESCENTS)
+        audit(plan, job)
+        here = Theatre(plan, tmp_path, played=EVALUATION)
+        assert here.received(2) == []
+        views = here.descend(worlds_of_matched_rows(plan, job, observer), coins)
+    told = both_worlds_look_alike(views, observer, coins)
+    who = f"{NAMES[observer]}, {protocol}"
+    tried(told.guesses, f"worlds of matched rows held out guessed, {told.right} rightly ({who})")
 
 
 @pytest.mark.parametrize("observer", [0, 1], ids=named)

@@ -9,15 +9,15 @@ the shares of its weights are drawn, its table is shared, and the step is played
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from party.agreement.job import Job
+from party.agreement.job import HOLDERS, AlignedJob, Job
 from party.models.batches import FEATURE_BITS
 from party.models.interface import NO_LABEL
 from party.plan import Plan, Program, Share, Shared, Slot
@@ -25,6 +25,7 @@ from party.plan.cut import cut
 from party.plan.graph import Operation
 from party.schedule import schedule
 from party.schedule.schedule import Region
+from tests.harness.alignments import Aligned
 from tests.harness.executors import ScheduledParties
 
 Array = npt.NDArray[Any]
@@ -91,12 +92,39 @@ def worlds(plan: Plan, observer: int) -> tuple[World, World]:
     return nothing, much
 
 
+class Descending(Protocol):
+    """What is private in a descent.
+
+    Attributes:
+        tables: what each holder's programs read in one run.
+        w: the number that each raw weight is.
+    """
+
+    @property
+    def tables(self) -> dict[int, Array]: ...
+
+    @property
+    def w(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class DescentWorld:
-    """What is private in a descent: both tables, and the number that each raw weight is."""
+    """One with both tables as they are."""
 
     tables: dict[int, Array]
     w: int
+
+
+@dataclass(frozen=True)
+class MatchedWorld:
+    """One with tables that were aligned: fresh shares of them in each run."""
+
+    aligned: Aligned
+    w: int
+
+    @property
+    def tables(self) -> dict[int, Array]:
+        return dict(self.aligned.shares(np.random.default_rng(secrets.randbits(128))))
 
 
 def worlds_of_descents(plan: Plan, observer: int) -> tuple[DescentWorld, DescentWorld]:
@@ -113,6 +141,25 @@ def worlds_of_descents(plan: Plan, observer: int) -> tuple[DescentWorld, Descent
     if observer in nothing:
         nothing[observer] = much[observer]
     return DescentWorld(nothing, 0), DescentWorld(much, 5 * plan.scale + 1)
+
+
+def worlds_of_matched_rows(plan: Plan, job: AlignedJob, observer: int) -> tuple[MatchedWorld, ...]:
+    """Two worlds like ``worlds``, of tables that were aligned."""
+    draw = np.random.default_rng(1)
+    found = []
+    for number, value in enumerate((0.0, 1 + 1 / 2**13)):
+        features = {
+            holder: np.full(
+                (getattr(job.sizes, holder), len(job.features_of(holder))),
+                1.0 if party == observer else value,
+            )
+            for party, holder in enumerate(HOLDERS)
+        }
+        own_label = HOLDERS[observer] == job.label_holder
+        label = np.full(getattr(job.sizes, job.label_holder), 1 if own_label else number)
+        aligned = Aligned.of(job, features, label, draw)
+        found.append(MatchedWorld(aligned, number * (5 * plan.scale + 1)))
+    return tuple(found)
 
 
 def trained_rows(plan: Plan, program: str) -> int:
@@ -198,7 +245,7 @@ class Theatre:
             views[0]["the model"] = np.array(opened)
         return views
 
-    def descend(self, pair: tuple[DescentWorld, DescentWorld], coins: Iterable[int]) -> list[Seen]:
+    def descend(self, pair: Sequence[Descending], coins: Iterable[int]) -> list[Seen]:
         """What each party saw of one pass of a descent and all around it, each time from the start,
         at another point in each world."""
         tosses = list(coins)
@@ -207,15 +254,25 @@ class Theatre:
             np.empty((len(tosses), sum(p.bytes for _, _, p in seen)), np.uint8) for seen in places
         ]
         trained, layout = self.plan.parameters.trained, self.plan.parameters.layout
+        read: dict[int, list[Array]] = {0: [], 1: []}
         for step, coin in enumerate(tosses):
+            tables = pair[coin].tables
+            for party, table in tables.items():
+                read[party].append(table.reshape(-1))
             for value in self.plan.state:
                 if value.name.split(".")[0] in ("point", "iterate"):
                     self.write(value, np.full(value.shape, pair[coin].w, np.int64))
             for name in self.played:
                 rows = self._first(name) + np.arange(trained.rows_of(name, layout), dtype=np.int32)
-                self.run(name, pair[coin].tables, rows)
+                self.run(name, tables, rows)
             self._look(places, [room[step] for room in rooms])
-        return [_apart(room, seen) for room, seen in zip(rooms, places, strict=True)]
+        views = [_apart(room, seen) for room, seen in zip(rooms, places, strict=True)]
+        if isinstance(
+            pair[0], MatchedWorld
+        ):  # other tables stay the same, or are not the observer's
+            for party, tables_read in read.items():
+                views[party]["own share of the rows"] = np.array(tables_read)
+        return views
 
     def _first(self, name: str) -> int:
         layout = self.plan.parameters.layout

@@ -161,25 +161,64 @@ def write_table(path: Path, names: Sequence[str], rows: Sequence[Sequence[Any]])
 def aligned_tables(job: AlignedJob, draw: np.random.Generator) -> dict[int, Ring]:
     """What both holders' programs read after an alignment of made-up tables: shares that add up to
     the common rows."""
-    shares: dict[Holder, list[Ring]] = {holder: [] for holder in HOLDERS}
-    labels: dict[Holder, Ring] = {}
-    owned: dict[Holder, Any] = {}
-    for holder in HOLDERS:
-        features = len(job.features_of(holder))
-        matrix = draw.normal(size=(getattr(job.sizes, holder), features)).astype(np.float32)
-        if holder == job.intercept_holder:
-            matrix = np.column_stack([matrix, np.ones(len(matrix), np.float32)])
-        if holder == job.label_holder:
-            matrix = np.column_stack([matrix, draw.integers(0, 2, len(matrix))])
-        owned[holder] = model_of(job.parameters).to_align(job, holder, matrix.astype(np.float32))
-        rows = owned[holder].rows(draw.permutation(len(matrix))[: job.rows])
-        own = draw.integers(-(2**63), 2**63, rows.shape, np.int64)
-        for who, share in (("alice", own), ("bob", rows - own)):
-            cut = rows.shape[1] - (holder == job.label_holder)
-            shares[who].append(share[:, :cut])  # type: ignore[index]
-            if cut < rows.shape[1]:
-                labels[who] = share[:, cut:]  # type: ignore[index]
-    return {
-        index: owned[holder].table(job, np.hstack([*shares[holder], labels[holder]]))
-        for index, holder in enumerate(HOLDERS)
-    }
+    return Aligned.of(
+        job,
+        {
+            holder: draw.normal(size=(getattr(job.sizes, holder), len(job.features_of(holder))))
+            for holder in HOLDERS
+        },
+        draw.integers(0, 2, getattr(job.sizes, job.label_holder)),
+        draw,
+    ).shares(draw)
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """The common rows of two tables.
+
+    Attributes:
+        rows: of each holder, its columns as numbers of the ring; a label is the last.
+    """
+
+    job: AlignedJob
+    owned: dict[Holder, Any]
+    rows: dict[Holder, Ring]
+
+    @classmethod
+    def of(
+        cls,
+        job: AlignedJob,
+        features: Mapping[Holder, Any],
+        label: Any,
+        draw: np.random.Generator,
+    ) -> Aligned:
+        """Of whole tables, of which any rows are in common."""
+        owned: dict[Holder, Any] = {}
+        rows: dict[Holder, Ring] = {}
+        for holder in HOLDERS:
+            matrix = np.asarray(features[holder], np.float32)
+            if holder == job.intercept_holder:
+                matrix = np.column_stack([matrix, np.ones(len(matrix), np.float32)])
+            if holder == job.label_holder:
+                matrix = np.column_stack([matrix, label])
+            owned[holder] = model_of(job.parameters).to_align(
+                job, holder, matrix.astype(np.float32)
+            )
+            rows[holder] = owned[holder].rows(draw.permutation(len(matrix))[: job.rows])
+        return cls(job, owned, rows)
+
+    def shares(self, draw: np.random.Generator) -> dict[int, Ring]:
+        """What both holders' programs read: fresh shares of the rows."""
+        shares: dict[Holder, list[Ring]] = {holder: [] for holder in HOLDERS}
+        labels: dict[Holder, Ring] = {}
+        for holder, rows in self.rows.items():
+            own = draw.integers(-(2**63), 2**63, rows.shape, np.int64)
+            for who, share in (("alice", own), ("bob", rows - own)):
+                cut = rows.shape[1] - (holder == self.job.label_holder)
+                shares[who].append(share[:, :cut])  # type: ignore[index]
+                if cut < rows.shape[1]:
+                    labels[who] = share[:, cut:]  # type: ignore[index]
+        return {
+            index: self.owned[holder].table(self.job, np.hstack([*shares[holder], labels[holder]]))
+            for index, holder in enumerate(HOLDERS)
+        }
