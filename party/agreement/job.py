@@ -305,10 +305,20 @@ class Align(_Strict):
 
 
 class Evaluation(_Strict):
-    """How good the model is on rows that no training has seen."""
+    """How good the model is on rows that its training has not seen."""
 
-    held_out: float = Field(
-        default=0.2, ge=0.01, le=0.9, description="the share of the rows that is held out"
+    held_out: float | None = Field(
+        default=0.2,
+        ge=0.01,
+        le=0.9,
+        description="the share of the rows that is held out; left out with folds",
+    )
+    folds: int | None = Field(
+        default=None,
+        ge=2,
+        le=10,
+        description="hold every row out once: so many trainings, each without one of as many parts "
+        "of the rows, before the one on all rows that gives the model",
     )
     to: tuple[Holder, ...] | None = Field(
         default=None,
@@ -325,6 +335,14 @@ class Evaluation(_Strict):
         default=0, ge=0, lt=2**53, description="public seed of which rows are held out"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _either(cls, value: Any) -> Any:
+        """With folds no share is held out unless somebody says one."""
+        if isinstance(value, dict) and value.get("folds") is not None:
+            return {"held_out": None} | value
+        return value
+
 
 StatisticsChoice = SerializeAsAny[
     Annotated[
@@ -332,6 +350,7 @@ StatisticsChoice = SerializeAsAny[
         _FORM,
     ]
 ]
+
 
 EVALUATED_ROWS = 64
 """Held-out rows of one run of the program that counts them, at most."""
@@ -559,6 +578,11 @@ class Job(_Strict):
                 raise ValueError(f"evaluation.to: {holder} receives nothing of the model")
         if wanted.to and len(set(wanted.to)) < len(wanted.to):
             raise ValueError("evaluation.to: a party stands more than once")
+        if wanted.folds is not None:
+            self._can_be_cross_validated(wanted)
+            return
+        if wanted.held_out is None:
+            raise ValueError("evaluation.held_out: say which share of the rows is held out")
         # Rows that are matched are at least as many as the alignment takes for enough.
         rows = self.align.minimum if self.matches and self.align is not None else self.rows
         held_out = _held_out_rows(rows, wanted.held_out)
@@ -570,6 +594,36 @@ class Job(_Strict):
             )
         if rows - held_out < 2:
             raise ValueError("evaluation.held_out: no rows are left to train on")
+
+    def _can_be_cross_validated(self, wanted: Evaluation) -> None:
+        if wanted.held_out is not None:
+            raise ValueError(
+                "evaluation.held_out: with folds every row is held out once: take out one of them"
+            )
+        if self.descent is not None and self.descent.class_weight == BALANCED:
+            raise ValueError(
+                "training.class_weight: balanced weights follow from the labels of all rows, and "
+                "folds hold some of them out; give the weights of 0 and 1"
+            )
+        if self.starts:
+            raise ValueError(
+                "training.start: a former model may have seen the rows that a fold holds out: take "
+                "it out, or evaluation.folds"
+            )
+        if self.privacy is not None:
+            raise ValueError(
+                "privacy.labels: with folds a row's label serves trainings and the evaluation, "
+                "and these need two: take out evaluation.folds"
+            )
+        assert wanted.folds is not None
+        rows = self.align.minimum if self.matches and self.align is not None else self.rows
+        fewest = 2 * max(wanted.minimum, wanted.folds)
+        if rows < fewest:
+            of = f"align.minimum ({rows})" if self.matches else f"{rows} rows"
+            raise ValueError(
+                f"evaluation.folds: {of} are fewer than {fewest}: two for each fold, and twice "
+                f"evaluation.minimum ({wanted.minimum})"
+            )
 
     def _can_be_private(self) -> None:
         if self.privacy is None:
@@ -764,6 +818,19 @@ class Job(_Strict):
         return self.plan_rows - self.held_out_rows
 
     @property
+    def folds(self) -> int:
+        """Parts of the rows of which each is held out by a training of its own; 0 for none."""
+        return 0 if self.evaluation is None else self.evaluation.folds or 0
+
+    @property
+    def fold_of(self) -> NDArray[np.int32]:
+        """In which fold each row is, counted from 0, [rows]."""
+        from party.agreement.order import fold_of
+
+        assert self.evaluation is not None
+        return fold_of(self.evaluation.seed, self.folds, self.rows)
+
+    @property
     def bound_rows(self) -> int:
         """Rows of which no holder's table bounds the curvature with fewer."""
         return self.trained_rows
@@ -809,15 +876,19 @@ class Job(_Strict):
 
     @property
     def evaluated_runs(self) -> int:
-        """Runs of the program that counts held-out rows."""
-        wanted = 0 if self.evaluation is None else self.evaluation.held_out
-        return _evaluated_runs(self.rows or self.plan_rows, wanted)
+        """Runs of the program that counts held-out rows; with folds, those of each."""
+        if self.folds:
+            return -(-self.fold_rows // EVALUATED_ROWS)
+        return _evaluated_runs(self.rows or self.plan_rows, self._share_held_out)
 
     @property
     def held_out_rows(self) -> int:
-        """Rows that are held out: as many as fill whole runs, and a few less than the share."""
-        wanted = 0 if self.evaluation is None else self.evaluation.held_out
-        return _held_out_rows(self.rows or self.plan_rows, wanted)
+        """Rows that no training takes: as many as fill whole runs, a few less than the share."""
+        return _held_out_rows(self.rows or self.plan_rows, self._share_held_out)
+
+    @property
+    def _share_held_out(self) -> float:
+        return 0 if self.evaluation is None else self.evaluation.held_out or 0
 
     @property
     def training_rows(self) -> int:
@@ -826,7 +897,7 @@ class Job(_Strict):
 
     @property
     def held_out(self) -> NDArray[np.bool_]:
-        """Which rows are held out, [rows]."""
+        """Which rows no training takes, [rows]."""
         from party.agreement.order import held_out
 
         return held_out(
@@ -835,24 +906,46 @@ class Job(_Strict):
 
     @property
     def epochs(self) -> int:
-        """Passes over the rows."""
+        """Passes over the rows, of all trainings."""
         if self.scores is not None:
             return 1
         training = self.training
-        return training.epochs if isinstance(training, Training) else training.passes
+        if isinstance(training, Training):
+            return training.epochs
+        return training.passes * (self.folds + 1)
 
     @property
     def blocks(self) -> int:
         """Blocks in a pass over all rows: so many times those of the sample, if there is one."""
-        blocks, sample = -(-self.trained_rows // BLOCK_ROWS), self.warm_blocks
+        blocks, sample = -(-self._placed_rows // BLOCK_ROWS), self.warm_blocks
         return -(-blocks // sample) * sample if sample else blocks
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of each block."""
+        return -(-self._placed_rows // self.blocks)
+
+    @property
+    def _placed_rows(self) -> int:
+        """Rows of a table as it is shared: with folds one of zeros, to fill up what they leave."""
+        return self.trained_rows + bool(self.folds)
+
+    @property
+    def fold_rows(self) -> int:
+        """Rows of a fold, at most."""
+        return -(-self.plan_rows // self.folds)
+
+    @property
+    def fold_blocks(self) -> int:
+        """Blocks in a pass over the rows outside of a fold."""
+        return -(-(self.trained_rows - self.trained_rows // self.folds) // self.block_rows)
 
     @property
     def warm_blocks(self) -> int:
         """Blocks of the sample on which a descent over many rows begins; 0 where it has none."""
         if self.matches:  # which rows a sample has, and how they curve the loss, nobody knows
             return 0
-        if self.scores is not None:
+        if self.scores is not None or self.folds:  # a sample would be of rows that a fold holds out
             return 0
         blocks = -(-self.trained_rows // BLOCK_ROWS)
         columns = sum(len(self.features_of(holder)) for holder in HOLDERS)
@@ -878,6 +971,9 @@ class Job(_Strict):
         if self.kept is not None:  # it is opened
             return 1
         steps = self.steps_per_epoch * self.epochs
+        if self.descent is not None and self.folds:
+            passes = self.descent.passes
+            return passes * (self.steps_per_epoch + self.folds * (self.fold_blocks + 1))
         if self.descent is None or not self.warm_blocks:
             return steps
         warm = self.warm_blocks + 1
@@ -1007,8 +1103,9 @@ def bits_more(alice: int, bob: int) -> int:
 
 def _digest_of_agreed(fields: dict[str, Any]) -> str:
     """Of a job, without the keys that it leaves out."""
-    if fields["training"].get("start", ...) is None:
-        del fields["training"]["start"]
+    for part, key in (("training", "start"), ("evaluation", "folds")):
+        if (fields[part] or {}).get(key, ...) is None:
+            del fields[part][key]
     return digest_of({name: value for name, value in fields.items() if value is not None})
 
 

@@ -41,6 +41,19 @@ def held_out(seed: int, count: int, rows: int) -> NDArray[np.bool_]:
     return found
 
 
+def fold_of(seed: int, folds: int, rows: int) -> NDArray[np.int32]:
+    """In which fold each row is, counted from 0, [rows]: by turns, in the order of ``held_out``.
+
+    Args:
+        seed: the job's public ``evaluation.seed``.
+        folds: how many.
+        rows: how many there are.
+    """
+    found = np.empty(rows, np.int32)
+    found[_by_rank(_HELD_OUT + seed.to_bytes(8, "little"), rows)] = np.arange(rows) % folds
+    return found
+
+
 def _by_rank(text: bytes, rows: int) -> NDArray[np.int32]:
     stream = hashlib.shake_256(text).digest(8 * rows)
     # Equal numbers (one pair in 2**64) keep the rows' own order: the sort is stable.

@@ -29,7 +29,7 @@ point, to which the other one adds nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from party.protocols.interface import Protocol
 
 Matrix = NDArray[np.float32]
+Rows = Callable[[], NDArray[np.int32]]
 
 FEATURE_BITS = 13
 """Bits after the point of what a holder's table becomes; more where it is scaled down for another
@@ -120,7 +121,7 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
     return DescentLayout(
         blocks=job.blocks,
         warm_blocks=job.warm_blocks,
-        block_rows=-(-job.trained_rows // job.blocks),
+        block_rows=job.block_rows,
         home_rows=_small_matrices(job) * max(block.columns for block in blocks) + job.starts,
         feature_bits=feature_bits,
         error_bits=bits,
@@ -178,6 +179,7 @@ def momentum(done: int) -> int:
 SHARE, PREPARE, GRADIENT, UPDATE, FINISH = "share", "prepare", "gradient", "update.", "finish"
 WARM, MARK, ANCHOR, INNER = "warm.", "mark", "anchor", "inner."
 COMPARE, ASK, SETTLED, CLASSES = "compare", "ask", "settled", "classes"
+RESET = "reset"
 
 ASK_EVERY = 8
 """Passes from one question whether to go on to the next."""
@@ -224,19 +226,45 @@ def rows_in_blocks(
     return np.arange(descent.rows, dtype=np.int32).reshape(-1, descent.blocks).T[first:last]
 
 
-def course(job: Job, descent: DescentLayout) -> Iterator[Stretch]:
-    """All runs but the one that opens."""
+def rows_outside(job: Job, descent: DescentLayout, fold: int) -> NDArray[np.int32]:
+    """The rows outside of a fold, as they were shared, [fold_blocks, block_rows]; one of zeros
+    fills them up."""
+    shared = rows_in_blocks(descent).reshape(-1)
+    shared = shared[shared < job.rows]
+    found = np.full(job.fold_blocks * descent.block_rows, job.rows, np.int32)
+    outside = shared[_fold_of(job)[shared] != fold]
+    found[: len(outside)] = outside
+    return found.reshape(-1, descent.block_rows)
 
+
+@lru_cache(maxsize=1)
+def _fold_of(job: Job) -> NDArray[np.int32]:
+    return job.fold_of  # sorted once, and not for each pass
+
+
+def course(
+    job: Job, descent: DescentLayout, evaluated: Callable[[int], Iterator[Stretch]]
+) -> Iterator[Stretch]:
+    """All runs but the one that opens.
+
+    Args:
+        evaluated: what follows the training that has held a fold out.
+    """
+    assert job.descent is not None
+    passes = job.descent.passes
     rows = partial(rows_in_blocks, descent)
 
     def home() -> NDArray[np.int32]:
         return np.arange(descent.rows, descent.rows + descent.home_rows, dtype=np.int32)[None]
 
-    def phase(name: str, update: str, some: int, ask_every: int) -> Iterator[Stretch]:
-        for done in range(job.epochs):
-            yield Stretch(GRADIENT, some, phase=name, rows=partial(rows, 0, some))
+    def phase(
+        name: str, update: str, some: int, ask_every: int, taken: Rows | None = None
+    ) -> Iterator[Stretch]:
+        taken = taken or partial(rows, 0, some)
+        for done in range(passes):
+            yield Stretch(GRADIENT, some, phase=name, rows=taken)
             yield Stretch(f"{update}{momentum(done)}", 1, phase=name, rows=home)
-            if descent.small and ((done + 1) % ask_every == 0 or done + 1 == job.epochs):
+            if descent.small and ((done + 1) % ask_every == 0 or done + 1 == passes):
                 yield Stretch(COMPARE, 1, counted=False, phase=name)
                 yield Stretch(ASK, 1, counted=False, phase=name, asks=True)
 
@@ -256,6 +284,12 @@ def course(job: Job, descent: DescentLayout) -> Iterator[Stretch]:
     everything = partial(rows, 0, descent.blocks)
     yield Stretch(SHARE, descent.blocks, counted=False, phase=None, rows=everything)
     yield Stretch(PREPARE, 1, counted=False, phase=None, rows=home)
+    for fold in range(job.folds):
+        name = f"fold {fold + 1}"
+        outside = partial(rows_outside, job, descent, fold)
+        yield from phase(name, UPDATE, job.fold_blocks, first, outside)
+        yield from evaluated(fold)
+        yield Stretch(RESET, 1, counted=False, phase=f"after {name}")
     if descent.warm_blocks:
         yield from phase("warming up", WARM, descent.warm_blocks, first)
         for _ in range(ANCHORS):
@@ -332,6 +366,8 @@ def build(
         _finish(layout, builder, weights_of)
     elif program == MARK:
         _mark(layout, builder)
+    elif program == RESET:
+        _reset(layout, builder)
     elif program == ANCHOR:
         _update(layout, builder, program, 0)
     else:
@@ -484,6 +520,20 @@ def _mark(layout: Layout, builder: ProgramBuilder) -> None:
             builder.dealing.combined((1, gradient), (1, zeros)),
         )
         keep_sum(builder, name_of("gradient", block.party), zeros)
+
+
+def _reset(layout: Layout, builder: ProgramBuilder) -> None:
+    """Back to the start, where all shares of weights are zero: the next training follows from
+    nothing that this one has found. An update leaves no gradient, and the rest is made anew."""
+    import tensorflow as tf
+
+    for block in layout.blocks:
+        for name in (name_of("point", block.party), name_of("iterate", block.party)):
+            zeros: list[list[Any]] = []
+            for party, held in enumerate(builder.held(name)):
+                with builder.dealing.at(party):
+                    zeros.append([tf.zeros([block.columns, 1], tf.int64) for _ in held])
+            builder.keep(name, zeros)
 
 
 def _update(layout: Layout, builder: ProgramBuilder, kind: str, weight: int) -> None:

@@ -117,22 +117,28 @@ class EvaluationLayout:
     """The sizes of an evaluation on held-out rows.
 
     Attributes:
-        runs: of the program that counts them.
+        runs: of the program that counts them; of each fold, where there are folds.
         run_rows: rows of each.
         first: where they begin in what a party's programs read; behind them are as many rows as
             there are bins.
         to: the parties that are told; the first says how bins are joined.
+        folds: parts of the rows of which each is held out once; 0 where some rows always are.
     """
 
     runs: int
     run_rows: int
     first: int
     to: tuple[int, ...]
+    folds: int = 0
 
     @property
     def rows(self) -> int:
-        """All held-out rows."""
-        return self.runs * self.run_rows
+        """Rows that are there to be counted alone."""
+        return 0 if self.folds else self.runs * self.run_rows
+
+    def filled(self, rows: int) -> int:
+        """Rows of zeros that fill runs up, where so many rows are in folds."""
+        return self.folds * self.runs * self.run_rows - rows if self.folds else 0
 
 
 @dataclass(frozen=True)

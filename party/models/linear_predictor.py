@@ -101,9 +101,12 @@ class LinearPredictor(Model):
         if layout.opening:
             return ("open",)
         training = batches.PROGRAMS if layout.descent is None else descent.programs(layout.descent)
+        evaluating = evaluation.programs(layout.evaluation)
+        if layout.evaluation is not None and layout.evaluation.folds:
+            training = (*training[:-1], evaluating[0], descent.RESET, training[-1])
+            evaluating = evaluating[1:]
         vouching = () if layout.reach is None else reach.PROGRAMS
         informing = () if layout.descent is None else information.programs(layout.descent)
-        evaluating = evaluation.programs(layout.evaluation)
         return (*training, *vouching, *informing, *evaluating, "open")
 
     def rows_of(self, program: str, layout: Layout) -> int:
@@ -134,7 +137,8 @@ class LinearPredictor(Model):
             shared = job.in_blocks(job.rows, layout.share_rows)
             yield from reach.course(layout, len(shared), lambda: shared)
             return
-        yield from descent.course(job, layout.descent)
+        counted = partial(evaluation.course_of_fold, job, layout.evaluation)
+        yield from descent.course(job, layout.descent, counted)
         everything = partial(descent.rows_in_blocks, layout.descent)
         yield from reach.course(layout, layout.descent.blocks, everything)
         yield from information.course(layout.descent, everything)
@@ -218,7 +222,7 @@ class LinearPredictor(Model):
         elif program == evaluation.TELL:
             _reveal(builder, self.told(layout))
         elif program == evaluation.SCORE:
-            evaluation.score(layout, builder, partial(descent.weighted, layout))
+            evaluation.score(layout, builder, partial(self._weighted, layout))
         elif program == evaluation.JOIN:
             evaluation.join(layout, builder)
         elif layout.descent is not None and program == information.INFORM:
@@ -231,6 +235,13 @@ class LinearPredictor(Model):
         else:
             solver = batches if layout.descent is None else descent
             solver.build(program, layout, builder, partial(self.predicted, layout), weights_of)
+
+    def _weighted(self, layout: Layout, builder: ProgramBuilder) -> tuple[Sum, int]:
+        """Of rows that are counted: with folds they are shared already, as the others."""
+        assert layout.evaluation is not None
+        if layout.evaluation.folds:
+            return descent.sums(layout, builder, weights_of)
+        return descent.weighted(layout, builder)
 
     def document(self, job: Job, party: Party, opened: Opened, scales: Scales) -> dict[str, Any]:
         names: list[str] = []

@@ -21,12 +21,16 @@ float32 numbers nothing else is left."""
 
 def by_training_rows(table: Table, job: Job, party: Party) -> Table:
     """The table, so that mean and scale of its features are those of the training's rows alone.
+    With folds every row is of a training: they are those of all rows then.
 
     Raises:
         InputError: a column is constant there, a value is too far from the others, or labels of one
             of the two classes are all held out, or none of them.
     """
     if job.evaluation is None or job.matches:  # which are held out of these, nobody knows yet
+        return table
+    if job.folds:
+        _see_to_both_classes(table, job, party)
         return table
     out, where = job.held_out, f"{party}'s table"
     hint = "choose another evaluation.seed or evaluation.held_out"
@@ -62,3 +66,18 @@ def by_training_rows(table: Table, job: Job, party: Party) -> Table:
     return replace(
         table, matrix=matrix, mean=table.mean + mean * table.scale, scale=table.scale * scale
     )
+
+
+def _see_to_both_classes(table: Table, job: Job, party: Party) -> None:
+    """Without both classes outside of a fold its training has nothing to tell apart."""
+    if job.label_of(party) is None:
+        return
+    label, fold_of = table.matrix[:, -1], job.fold_of
+    for fold in range(job.folds):
+        outside = label[fold_of != fold]
+        if outside.min() == outside.max():
+            raise InputError(
+                f"all labels of one class are in fold {fold + 1}",
+                f"{party}'s table",
+                "choose another evaluation.seed or fewer evaluation.folds",
+            )

@@ -118,6 +118,7 @@ class Evaluation(_Plain):
         beyond: counts of rows whose score lies too far out, one or more for each; then there are
             no figures.
         figures: None where there are none.
+        folds: where every row was held out once: of so many trainings, none of them the model's.
     """
 
     version: Literal[1] = 1
@@ -125,12 +126,16 @@ class Evaluation(_Plain):
     minimum: int
     beyond: int = 0
     figures: Figures | None = None
+    folds: int | None = None
 
     def __str__(self) -> str:
         found = self.figures
+        which = f"{self.rows} held-out rows"
+        if self.folds is not None:
+            which = f"{self.rows} rows, each held out in one of {self.folds} folds"
         if found is None:
             return (
-                f"none: of {self.rows} held-out rows some have a score that is too far out to be "
+                f"none: of {which} some have a score that is too far out to be "
                 "counted; clip columns with single large values, or take their logarithm"
             )
         half, noise, precision = found.half, found.noise, "none"
@@ -141,7 +146,7 @@ class Evaluation(_Plain):
             positives = f"about {found.positives:.0f} ± {noise.positives:.0f}"
             about = f"; estimates, since {noise.flip:.2%} of the labels were turned round"
         return (
-            f"{self.rows} held-out rows, {positives} positive ({found.base_rate:.1%}); "
+            f"{which}, {positives} positive ({found.base_rate:.1%}); "
             f"AUC {found.auc:.3f} (standard error {found.auc_error:.3f}), KS {found.ks:.3f}, "
             f"log loss {found.log_loss:.4f}, Brier {found.brier:.4f}; from {half.at_least:.3f} on: "
             f"precision {precision}, recall {half.recall:.3f}, F1 {half.f1:.3f}{about}"

@@ -7,6 +7,12 @@ bins are joined, in rows of its own that are reserved for it, and ``join`` multi
 positives, each of a bin and all below it, by 1 at the end of each group and by 0 elsewhere. The
 last program opens those.
 
+With folds every row is one of the tables' own, as they were shared: ``score`` runs over the rows of
+a fold when the training that has held them out is over, under what that training has found, and
+counts go on where the fold before has left them. A run that a fold's rows do not fill is filled up
+by a row of zeros, whose t is 0 whatever the weights are. How often that was is public: who is told
+takes as many rows off again.
+
 Counts are of 32 bits, half of a share's, and stand in the upper half of one, where they wrap as
 they do alone.
 """
@@ -60,11 +66,13 @@ def layout_of(job: Job, first: int) -> EvaluationLayout | None:
     """The sizes of a job's evaluation; ``first``: where its rows begin."""
     if not job.evaluated_by:
         return None
+    rows = job.fold_rows if job.folds else job.held_out_rows
     return EvaluationLayout(
         runs=job.evaluated_runs,
-        run_rows=job.held_out_rows // job.evaluated_runs,
+        run_rows=-(-rows // job.evaluated_runs),
         first=first,
         to=tuple(HOLDERS.index(party) for party in job.evaluated_by),
+        folds=job.folds,
     )
 
 
@@ -100,7 +108,7 @@ def course(job: Job, layout: Layout, bits: int) -> Iterator[Stretch]:
         return
     assert job.evaluation is not None
     first, last = evaluation.first, evaluation.first + evaluation.rows
-    minimum = job.evaluation.minimum
+    minimum, filled = job.evaluation.minimum, evaluation.filled(job.rows)
 
     def held_out() -> NDArray[np.int32]:
         return np.arange(first, last, dtype=np.int32).reshape(-1, evaluation.run_rows)
@@ -110,14 +118,28 @@ def course(job: Job, layout: Layout, bits: int) -> Iterator[Stretch]:
 
     def told(opened: Opened, matrix: NDArray[Any]) -> None:
         if SCORES in opened:
-            rows = counts(opened[SCORES], bits)
+            rows = _less_filled(counts(opened[SCORES], bits), filled)
             whole = rows[-1] == 0  # where a row lies outside, no label is told of any
             matrix[last : last + bins.GRID.bins, 0] = ends(rows[:-1], minimum) & whole
 
     quiet = partial(Stretch, counted=False, phase=None)
-    yield quiet(SCORE, evaluation.runs, rows=held_out)
+    if not evaluation.folds:
+        yield quiet(SCORE, evaluation.runs, rows=held_out)
     yield quiet(TELL, 1, told=told)
     yield quiet(JOIN, 1, rows=reserved)
+
+
+def course_of_fold(job: Job, evaluation: EvaluationLayout | None, fold: int) -> Iterator[Stretch]:
+    """What counts a fold's rows, after the training that has held them out."""
+    assert evaluation is not None
+
+    def rows() -> NDArray[np.int32]:
+        found = np.full(evaluation.runs * evaluation.run_rows, job.rows, np.int32)
+        own = np.flatnonzero(job.fold_of == fold)
+        found[: len(own)] = own
+        return found.reshape(-1, evaluation.run_rows)
+
+    yield Stretch(SCORE, evaluation.runs, counted=False, phase=f"counting fold {fold + 1}", rows=rows)
 
 
 def at_home(job: Job, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -140,11 +162,15 @@ def found(job: Job, party: Party, opened: Opened, bits: int) -> Evaluation | Non
     if job.evaluation is None or party not in job.evaluated_by:
         return None
     rows, up_to = (counts(opened[name], bits) for name in (SCORES, JOINED))
+    sizes = layout_of(job, 0)
+    assert sizes is not None
+    rows = _less_filled(rows, sizes.filled(job.rows))
     try:
-        if rows[:-1].sum() != job.held_out_rows:
+        if rows[:-1].sum() != (job.rows if job.folds else job.held_out_rows):
             raise ValueError("the counts are not of all held-out rows")
         flip = 0.0 if job.label_privacy is None else job.label_privacy.flip
-        return evaluation_of(rows, up_to, job.evaluation.minimum, flip)
+        told = evaluation_of(rows, up_to, job.evaluation.minimum, flip)
+        return told.model_copy(update={"folds": job.folds or None})
     except ValueError as error:
         raise WrongModelError(
             f"the evaluation is wrong: {error}",
@@ -156,6 +182,16 @@ def found(job: Job, party: Party, opened: Opened, bits: int) -> Evaluation | Non
 def counts(opened: NDArray[np.float64], bits: int) -> Counts:
     """The counts in an opened value."""
     return np.rint(opened.reshape(-1) * 2.0 ** (bits - LIFT_BITS)).astype(np.int64)
+
+
+def _less_filled(rows: Counts, filled: int) -> Counts:
+    """Counts without rows of zeros. Two random shares of 0, each rounded down, are a point below 0,
+    or at 0 where both end in zeros, which is as good as never."""
+    found, middle = rows.copy(), bins.GRID.bins // 2
+    below = min(filled, int(rows[middle - 1]))
+    found[middle - 1] -= below
+    found[middle] -= filled - below
+    return found
 
 
 def told(evaluation: EvaluationLayout | None) -> list[tuple[str, int]]:
