@@ -423,9 +423,13 @@ def _used(job: Job) -> str:
     if job.matches:
         assert job.align is not None
         rows = f"the rows in common, if they are {job.align.minimum} or more"
-        if job.evaluation is not None:
+        if job.folds:
+            rows += f"; each of these is held out in one of {job.folds} folds"
+        elif job.evaluation is not None and job.evaluation.held_out is not None:
             rows += f"; of these {job.evaluation.held_out:.0%} are held out, nobody knows which"
         return rows
+    if job.folds:
+        return f"all rows, each held out in one of {job.folds} folds"
     if job.evaluation is not None:
         return f"{job.training_rows} rows to train on, {job.held_out_rows} held out"
     if job.rows_never_used:

@@ -49,8 +49,11 @@ def revealed(job: Job) -> list[str]:
     if job.evaluation is not None:
         told = " and ".join(job.evaluated_by)
         lines.append(f"counts of held-out rows, by score and label, to {told}")
+        if job.folds:
+            lines.append(f"  of all rows, each held out in one of {job.folds} folds, all at once")
     if job.matches:
         lines.append("the numbers of rows of both tables and of those in common, to all three")
     if job.descent is not None and job.descent.tolerance and job.kept is None:
-        lines.append("after how many passes the training has settled, to all three")
+        each = f"each of {job.folds + 1} trainings" if job.folds else "the training"
+        lines.append(f"after how many passes {each} has settled, to all three")
     return lines

@@ -96,14 +96,15 @@ def check_comparable(run: Run, other: Run) -> None:
     def rule(one: Run) -> tuple[object, ...]:
         wanted, found = one.job.evaluation, one.figures
         assert wanted is not None and found is not None
-        return one.job.rows, one.job.held_out_rows, wanted.seed, found.positives
+        rows = one.job.rows, one.job.held_out_rows, one.job.folds
+        return *rows, wanted.seed, found.positives
 
     if rule(run) != rule(other):
         raise InputError(
             "the two runs were not evaluated on the same rows and labels",
             str(other.directory),
-            "give both jobs the same rows, evaluation.held_out and evaluation.seed, and tables "
-            "in the same order",
+            "give both jobs the same rows, evaluation.held_out or evaluation.folds and "
+            "evaluation.seed, and tables in the same order",
         )
 
 
@@ -143,7 +144,7 @@ def _tiles(run: Run) -> list[dict[str, str]]:
             _tile(
                 "held-out rows",
                 f"{run.evaluation.rows:,}",
-                f"{found.base_rate:.1%} of them positive",
+                f"{found.base_rate:.1%} of them positive{_in_folds(run)}",
             ),
         ]
     tiles.append(_tile("rows trained on", _trained(run)))
@@ -157,6 +158,10 @@ def _tiles(run: Run) -> list[dict[str, str]]:
         who = "by all parties" if len(traffic) == len(PARTIES) else f"by {first.party}"
         tiles.append(_tile("sent", f"{sent / 2**20:.4g} MiB", who))
     return tiles
+
+
+def _in_folds(run: Run) -> str:
+    return f", each in one of {run.job.folds} folds" if run.job.folds else ""
 
 
 def _tile(name: str, says: str, more: str = "") -> dict[str, str]:
@@ -200,14 +205,19 @@ def _who(run: Run, party: Party) -> dict[str, Any]:
 
 
 def _rows_say(run: Run) -> str:
-    sizes = run.sizes
+    sizes, folds = run.sizes, ""
+    if run.job.folds:
+        folds = (
+            f" For the evaluation {run.job.folds} more trainings each held out one of as many "
+            "folds of the rows, by a public rule; the model is of all rows."
+        )
     if sizes is not None:
         return (
             f"Rows were matched without showing which: {sizes.common:,} are in both tables, and "
-            "were trained on."
+            f"were trained on.{folds}"
         )
     held_out = run.job.held_out_rows
-    said = f"Both tables have the same {run.job.rows:,} rows in the same order."
+    said = f"Both tables have the same {run.job.rows:,} rows in the same order.{folds}"
     if held_out:
         said += f" {run.job.training_rows:,} were trained on; {held_out:,} were held out by a "
         said += "public rule, and no training has seen them."
@@ -369,7 +379,16 @@ def _beside(run: Run, other: Run) -> dict[str, Any]:
                 "difference": f"{100 * (b - a):+.1f} points",
             }
         )
-    return {"name": beside, "here": name, "rows": run.evaluation.rows, "table": table}
+    unseen = "which neither training has seen"
+    if run.job.folds:
+        unseen = "each by trainings that had not seen it"
+    return {
+        "name": beside,
+        "here": name,
+        "rows": run.evaluation.rows,
+        "unseen": unseen,
+        "table": table,
+    }
 
 
 def _columns_of(job: Job) -> str:

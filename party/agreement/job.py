@@ -304,21 +304,25 @@ class Align(_Strict):
         return (self.key,) if isinstance(self.key, str) else self.key
 
 
+HELD_OUT = 0.2
+"""The share of the rows that is held out unless the job says."""
+
+
 class Evaluation(_Strict):
     """How good the model is on rows that its training has not seen."""
 
-    held_out: float | None = Field(
-        default=0.2,
-        ge=0.01,
-        le=0.9,
-        description="the share of the rows that is held out; left out with folds",
-    )
     folds: int | None = Field(
         default=None,
         ge=2,
         le=10,
         description="hold every row out once: so many trainings, each without one of as many parts "
         "of the rows, before the one on all rows that gives the model",
+    )
+    held_out: float | None = Field(
+        default_factory=lambda said: HELD_OUT if said.get("folds") is None else None,
+        ge=0.01,
+        le=0.9,
+        description="the share of the rows that is held out: 0.2 unless told; none with folds",
     )
     to: tuple[Holder, ...] | None = Field(
         default=None,
@@ -334,14 +338,6 @@ class Evaluation(_Strict):
     seed: int = Field(
         default=0, ge=0, lt=2**53, description="public seed of which rows are held out"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _either(cls, value: Any) -> Any:
-        """With folds no share is held out unless somebody says one."""
-        if isinstance(value, dict) and value.get("folds") is not None:
-            return {"held_out": None} | value
-        return value
 
 
 StatisticsChoice = SerializeAsAny[

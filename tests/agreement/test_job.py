@@ -198,6 +198,14 @@ BASE = "name: a\nrows: 1000\nfeatures: [x]\nlabel: y\n"
             "evaluation: {}\ntraining: {epochs: 1, batch_size: 10, learning_rate: 0.1}",
             "none of a training by mini-batches yet",
         ),
+        ("evaluation: {folds: 1}", "evaluation.folds"),
+        ("evaluation: {folds: 11}", "evaluation.folds"),
+        ("evaluation: {folds: 5, held_out: 0.2}", "with folds every row is held out once"),
+        ("evaluation: {held_out: null}", "say which share of the rows"),
+        ("evaluation: {folds: 2, minimum: 501}", "1000 rows are fewer than 1002"),
+        ("evaluation: {folds: 2}\ntraining: {start: model}", "training.start: a former model"),
+        ("evaluation: {folds: 2}\ntraining: {class_weight: balanced}", "folds hold some of them"),
+        ("evaluation: {folds: 2}\nprivacy: {labels: {epsilon: 3}}", "take out evaluation.folds"),
     ],
 )
 def test_an_evaluation_that_cannot_be_is_refused_with_its_key(more: str, says: str) -> None:
@@ -210,6 +218,16 @@ def test_an_evaluation_tells_all_who_receive_the_model_unless_it_names_them() ->
     assert parse_job(both + "evaluation: {}\n", "a").evaluated_by == ("alice", "bob")
     assert parse_job(both + "evaluation: {to: [bob]}\n", "a").evaluated_by == ("bob",)
     assert parse_job(both, "a").evaluated_by == ()
+
+
+def test_folds_leave_no_row_out_of_the_model_and_change_no_other_job() -> None:
+    job = parse_job(BASE + "evaluation: {folds: 5}\n", "a")
+    assert (job.folds, job.held_out_rows, job.training_rows) == (5, 0, 1000)
+    assert job.digest == Job.model_validate(job.model_dump()).digest
+    held_out = parse_job(BASE + "evaluation: {}\n", "a")
+    assert held_out.digest != job.digest
+    # As it was before there were folds.
+    assert held_out.digest.startswith("9ea98d7df43c06ca")
 
 
 @given(st.integers(40, 100_000), st.floats(0.01, 0.9))

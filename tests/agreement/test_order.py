@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from party.agreement.job import Job, Training
-from party.agreement.order import blocks, held_out
+from party.agreement.order import blocks, fold_of, held_out
 
 
 def order(job: Job, epoch: int) -> NDArray[np.int32]:
@@ -87,3 +87,14 @@ def test_as_many_rows_are_held_out_as_asked_for(rows: int, seed: int, data: st.D
     count = data.draw(st.integers(0, rows))
     fewer, more = held_out(seed, count // 2, rows), held_out(seed, count, rows)
     assert more.sum() == count and not (fewer & ~more).any()
+
+
+@given(st.integers(2, 500), st.integers(0, 2**53 - 1), st.integers(2, 10))
+def test_every_row_is_in_one_fold_and_folds_are_alike_in_size(
+    rows: int, seed: int, folds: int
+) -> None:
+    found = fold_of(seed, folds, rows)
+    sizes = np.bincount(found, minlength=folds)
+    assert len(sizes) == folds and sizes.max() - sizes.min() <= 1
+    (first,) = np.flatnonzero(held_out(seed, 1, rows))
+    assert found[first] == 0, "the order is that of rows that are held out"

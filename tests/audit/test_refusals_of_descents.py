@@ -68,9 +68,9 @@ def kept_at(plan: Plan, name: str, operation: Operation, party: int) -> Plan:
     dtype = operation.dtype
     zeros = np.zeros(operation.shape, dtype)
     more = [
-        Operation("zeros", "Const", None, (), dtype, zeros.shape, {}, zeros),
+        Operation("no more", "Const", None, (), dtype, zeros.shape, {}, zeros),
         Operation("shown", "Identity", party, (operation.name,), dtype, zeros.shape),
-        Operation("none", "Identity", other, ("zeros",), dtype, zeros.shape),
+        Operation("none", "Identity", other, ("no more",), dtype, zeros.shape),
     ]
     parts: list[tuple[int, ...]] = [(), (), ()]
     parts[party], parts[other] = (0,), (1,)

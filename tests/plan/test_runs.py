@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from party.agreement.job import BLOCK_ROWS
+from party.models.registry import model_of
 from party.plan import runs
+from party.plan.parameters import PlanParameters
 from tests.harness.plans import small_job
 
 
@@ -64,3 +66,43 @@ def test_between_that_and_the_passes_over_all_rows_are_two_anchors() -> None:
 )
 def test_the_sample_is_of_many_rows_for_each_column(rows: int, columns: int, blocks: int) -> None:
     assert small_job("pond", columns, rows=rows, training={}).warm_blocks == blocks
+
+
+FOLDS = {"training": {"passes": 3}, "evaluation": {"folds": 3, "minimum": 2}}
+
+
+def test_each_fold_is_trained_without_and_counted_and_the_model_is_of_all_rows() -> None:
+    turns = runs(small_job("pond", rows=2 * BLOCK_ROWS, **FOLDS))
+    names = [name.partition(".")[0] for name, _ in turns]
+    once = ["gradient", "update"] * 3 + ["compare", "ask"]
+    ending = ["finish", "tell", "join", "open"]
+    assert names == ["share", "prepare", *(once + ["score", "reset"]) * 3, *once, *ending]
+    gradients = [times for name, times in turns if name == "gradient"]
+    assert gradients == [2] * 9 + [3] * 3, "a row of zeros makes a third block of all rows"
+
+
+@pytest.mark.parametrize("rows", [17, 1000, 9000, 3 * BLOCK_ROWS])
+def test_no_row_is_counted_by_what_was_trained_on_it_and_none_crosses_again(rows: int) -> None:
+    job = small_job("pond", rows=rows, **FOLDS)
+    layout = PlanParameters.of(job).layout
+    assert layout.descent is not None and layout.descent.rows > rows
+    counted: list[int] = []
+    trained: set[int] = set()
+    for stretch in model_of(job.parameters).course(job, layout):
+        if stretch.program == "reset":
+            trained.clear()
+        if stretch.program not in ("gradient", "score"):
+            continue
+        assert stretch.rows is not None
+        taken = stretch.rows()
+        assert len(taken) == stretch.runs and taken.max() < layout.descent.rows
+        own = taken[taken < rows].tolist()
+        if stretch.program == "score":
+            assert not trained & set(own) and len(trained) + len(own) == rows
+            counted += own
+        else:
+            assert len(set(own)) == len(own)
+            trained = set(own) if not trained else trained
+            assert trained == set(own), "each pass takes the same rows"
+    assert sorted(counted) == list(range(rows)), "each once"
+    assert len(trained) == rows, "the last training takes all"

@@ -10,7 +10,7 @@ from party.plan.parameters import PlanParameters
 from party.runtime.course import _Position
 
 
-@pytest.mark.parametrize("evaluation", [None, {"held_out": 0.2}])
+@pytest.mark.parametrize("evaluation", [None, {"held_out": 0.2}, {"folds": 3}])
 def test_what_takes_long_before_and_after_the_training_is_named(
     evaluation: dict[str, float] | None,
 ) -> None:

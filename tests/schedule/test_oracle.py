@@ -83,6 +83,7 @@ DESCENTS: dict[str, dict[str, Any]] = {
     "swapped": {"features": {"bob": ["b0", "b1"]}, "label": {"alice": "y"}, "result": "bob"},
     "kept": SPLIT | {"label": {"alice": "y"}, "result": "nobody"},
     "evaluated": SPLIT | {"evaluation": {"held_out": 0.4, "minimum": 2}},
+    "folds": SPLIT | {"evaluation": {"folds": 2, "minimum": 2}, "training": {"passes": 2}},
     "informed": SPLIT | {"result": "both", "statistics": True, "rows": 11},
     "residuals": SPLIT
     | {"model": "linear-regression", "result": "both", "statistics": True, "rows": 17},
@@ -92,6 +93,7 @@ DESCENTS: dict[str, dict[str, Any]] = {
 DESCENDED = [
     *(("pond", name) for name in DESCENTS),
     *(("aby3", name) for name in ("alice", "split", "sample", "weighted", "evaluated", "informed")),
+    ("aby3", "folds"),
     ("aby3", "residuals"),
     ("securenn", "alice"),
 ]

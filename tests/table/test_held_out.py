@@ -98,3 +98,16 @@ def test_without_an_evaluation_a_table_is_as_it_was(tmp_path: Path, columns: Any
     np.savetxt(path, columns, "%.9g", ",", header="x0,x1", comments="")
     table = read_table(path, job, "alice")
     assert by_training_rows(table, job, "alice") is table
+
+
+def test_a_class_that_is_in_one_fold_alone_is_refused(tmp_path: Path) -> None:
+    """That fold's training would have nothing to tell apart; with the class elsewhere too, it has,
+    and the table is standardised by all rows, as without folds."""
+    job, y = job_of(evaluation={"folds": 4, "minimum": 5}), np.zeros(ROWS)
+    y[np.flatnonzero(job.fold_of == 2)[:9]] = 1
+    z = np.random.default_rng(2).normal(size=ROWS)
+    with pytest.raises(InputError, match="all labels of one class are in fold 3"):
+        read(tmp_path, np.column_stack([z, y]), ["z0", "y"], job, "bob")
+    y[np.flatnonzero(job.fold_of == 0)[:1]] = 1
+    table = read(tmp_path, np.column_stack([z, y]), ["z0", "y"], job, "bob")
+    np.testing.assert_allclose(table.matrix[:, 0], (z - z.mean()) / z.std(), atol=1e-5)
