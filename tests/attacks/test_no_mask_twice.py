@@ -225,13 +225,29 @@ def test_no_mask_of_an_evaluation_is_used_twice(protocol: str, tmp_path: Path) -
     given = SPLIT | {"evaluation": evaluation, "result": "both", "training": Descent(passes=1)}
     job = descent_job(protocol, 300, **given)
     assert job.evaluated_runs == 3
+    _counted_twice(job, ("score", "join"), tmp_path)
+
+
+@pytest.mark.parametrize("protocol", SENT_IN_DESCENTS)
+def test_nor_is_one_over_folds(protocol: str, tmp_path: Path) -> None:
+    """The same rows, from the same zeros, in three trainings; and rows of zeros, again and again,
+    which fill up what a fold leaves."""
+    evaluation = Evaluation(folds=2, minimum=2)
+    given = SPLIT | {"evaluation": evaluation, "result": "both", "training": Descent(passes=1)}
+    job = descent_job(protocol, 259, **given)
+    layout = PlanParameters.of(job).layout.evaluation
+    assert layout is not None and layout.filled(job.rows) == 5
+    _counted_twice(job, ("gradient", "update.0", "score", "reset", "join"), tmp_path)
+
+
+def _counted_twice(job: Job, programs: tuple[str, ...], tmp_path: Path) -> None:
     with small_grid():
         plan, tables = short_plan(PlanParameters.of(job)), tables_of(job)
         views = []
         for number in range(2):
             directory = tmp_path / f"run{number}"
             directory.mkdir()
-            here = Theatre(plan, directory, played=("score", "join"), kinds=("KitUniform",))
+            here = Theatre(plan, directory, played=programs, kinds=("KitUniform",))
             views.append(here.whole(job, tables))
     sent = blocks_of_bytes([_once(run) for run in views])
     assert sent.count and not sent.odd and not sent.twice

@@ -33,6 +33,7 @@ from tests.attacks.distinguishers import LEVEL, both_worlds_look_alike
 from tests.attacks.transcripts import (
     DESCENT,
     EVALUATION,
+    FOLDS,
     INFORMATION,
     RESIDUALS,
     SAMPLED,
@@ -202,12 +203,34 @@ def test_nor_can_one_that_counts_held_out_rows(
     """Held-out rows of other columns and labels, at other weights: what is seen while they are
     counted and while positives are joined is the same, and only what is opened is not."""
     evaluation = Evaluation(held_out=0.5, minimum=2)
+    _counts_look_alike(protocol, observer, tmp_path, tried, evaluation, EVALUATION)
+
+
+@pytest.mark.parametrize("observer", [0, 1], ids=named)
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_nor_can_one_that_counts_the_rows_of_a_fold(
+    protocol: str, observer: int, tmp_path: Path, tried: Tried
+) -> None:
+    """Rows that were shared, at the weights that a fold's training has found, and the way to the
+    next one."""
+    evaluation = Evaluation(folds=2, minimum=2)
+    _counts_look_alike(protocol, observer, tmp_path, tried, evaluation, FOLDS)
+
+
+def _counts_look_alike(
+    protocol: str,
+    observer: int,
+    tmp_path: Path,
+    tried: Tried,
+    evaluation: Evaluation,
+    programs: tuple[str, ...],
+) -> None:
     columns = SPLIT | {"features": {"alice": ("x",), "bob": ("z",)}, "evaluation": evaluation}
     job = descent_job(protocol, 8, **columns | {"result": "both"})
     with small_grid():
         plan, coins = short_plan(PlanParameters.of(job)), tossed(DESCENTS)
         audit(plan, job)
-        here = Theatre(plan, tmp_path, played=EVALUATION)
+        here = Theatre(plan, tmp_path, played=programs)
         assert here.received(2) == []
         views = here.descend(worlds_of_descents(plan, observer), coins)
     told = both_worlds_look_alike(views, observer, coins)

@@ -46,6 +46,9 @@ SAMPLED = ("share", "prepare", "gradient", "mark", "anchor", "inner.1")
 EVALUATION = ("score", "join")
 """Those that count held-out rows."""
 
+FOLDS = ("share", "score", "reset", "join")
+"""Those that count rows that are shared already, after the training without them."""
+
 INFORMATION = ("inform", "unscale")
 """Those of the information matrix of all columns."""
 
@@ -279,6 +282,8 @@ class Theatre:
         if layout.label == NO_LABEL:
             return layout.rows if name == "share" else 0
         assert layout.descent is not None
+        if layout.evaluation is not None and layout.evaluation.folds and name == "score":
+            return 0
         if layout.evaluation is not None and name in EVALUATION:
             return layout.evaluation.first + (layout.evaluation.rows if name == "join" else 0)
         return 0 if name in ("share", "gradient", "inform", "residuals") else layout.descent.rows

@@ -76,7 +76,7 @@ def test_each_fold_is_trained_without_and_counted_and_the_model_is_of_all_rows()
     names = [name.partition(".")[0] for name, _ in turns]
     once = ["gradient", "update"] * 3 + ["compare", "ask"]
     ending = ["finish", "tell", "join", "open"]
-    assert names == ["share", "prepare", *(once + ["score", "reset"]) * 3, *once, *ending]
+    assert names == ["share", "prepare", *[*once, "score", "reset"] * 3, *once, *ending]
     gradients = [times for name, times in turns if name == "gradient"]
     assert gradients == [2] * 9 + [3] * 3, "a row of zeros makes a third block of all rows"
 
@@ -102,7 +102,7 @@ def test_no_row_is_counted_by_what_was_trained_on_it_and_none_crosses_again(rows
             counted += own
         else:
             assert len(set(own)) == len(own)
-            trained = set(own) if not trained else trained
+            trained = trained or set(own)
             assert trained == set(own), "each pass takes the same rows"
     assert sorted(counted) == list(range(rows)), "each once"
     assert len(trained) == rows, "the last training takes all"

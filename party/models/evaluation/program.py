@@ -139,7 +139,9 @@ def course_of_fold(job: Job, evaluation: EvaluationLayout | None, fold: int) -> 
         found[: len(own)] = own
         return found.reshape(-1, evaluation.run_rows)
 
-    yield Stretch(SCORE, evaluation.runs, counted=False, phase=f"counting fold {fold + 1}", rows=rows)
+    yield Stretch(
+        SCORE, evaluation.runs, counted=False, phase=f"counting fold {fold + 1}", rows=rows
+    )
 
 
 def at_home(job: Job, matrix: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -170,6 +170,21 @@ def test_an_evaluation_is_drawn_and_told(tmp_path: Path, evaluated: Job) -> None
     assert "nearest to 0.5" in shown.text and "largest F1" in shown.text
 
 
+def test_folds_are_told_and_compared_with_folds_alone(tmp_path: Path, evaluated: Job) -> None:
+    wanted = {"folds": 4, "minimum": 5}
+    job = Job.model_validate(evaluated.model_dump() | {"evaluation": wanted})
+    found = evaluation(1, job.rows).model_copy(update={"folds": 4})
+    run = finished(tmp_path / "folds", job, evaluation=found)
+    beside = finished(tmp_path / "beside", job, evaluation=found)
+    shown = Page(page(run, None, [], beside)).text
+    assert str(found) in shown
+    assert "each in one of 4 folds" in shown
+    assert "4 more trainings each held out one" in shown and "the model is of all rows" in shown
+    assert "5,120 held-out rows, each by trainings that had not seen it" in shown
+    with pytest.raises(InputError, match="not evaluated on the same rows"):
+        check_comparable(run, finished(tmp_path / "share", evaluated, evaluation=found))
+
+
 def test_intervals_are_drawn_where_the_model_has_them(tmp_path: Path, job: Job) -> None:
     around: dict[str, object] = {"odds_ratio": None, "odds_ratio_interval": (None, None)}
     around |= {"per_unit": None, "weight": -0.125, "z": -0.5, "p_value": 0.617}
