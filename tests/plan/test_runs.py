@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from party.agreement.job import BLOCK_ROWS
@@ -68,7 +70,7 @@ def test_the_sample_is_of_many_rows_for_each_column(rows: int, columns: int, blo
     assert small_job("pond", columns, rows=rows, training={}).warm_blocks == blocks
 
 
-FOLDS = {"training": {"passes": 3}, "evaluation": {"folds": 3, "minimum": 2}}
+FOLDS: dict[str, Any] = {"training": {"passes": 3}, "evaluation": {"folds": 3, "minimum": 2}}
 
 
 def test_each_fold_is_trained_without_and_counted_and_the_model_is_of_all_rows() -> None:
