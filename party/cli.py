@@ -92,12 +92,14 @@ class Options:
     model: Path | None = None
     queue: bool = False
     several: bool = False
+    kept: Path | None = None
 
     def of(self, job: Job, output: Path) -> Options:
         """For one job of several: each has its own files and approvals."""
         return replace(
             self,
             several=True,
+            kept=self.output / DIRECTORY,  # of all jobs, so that one opens what another has kept
             output=output,
             checkpoints=None if self.checkpoints is None else self.checkpoints / job.name,
             approvals=None if self.approvals is None else self.approvals / job.name,
@@ -635,7 +637,9 @@ def _ready(
 
 
 def _kept_models(party: Party, options: Options) -> KeptModels:
-    return KeptModels(options.output / DIRECTORY, read_checkpoint_key(options.keys), party)
+    return KeptModels(
+        options.kept or options.output / DIRECTORY, read_checkpoint_key(options.keys), party
+    )
 
 
 def _load(

@@ -305,7 +305,13 @@ def _seconds(moment: str) -> float:
 def _remedy(status: StatusDocument, where: str, on_volume: bool) -> str:
     """What to do in a cluster about a file that a party's pod was given, or was not."""
     table = "data copy {} TABLE" if on_volume else "data put {} CSV"
-    for path, command in (("/table", table), ("/keys", "certs put {} DIR")):
+    files = (
+        ("/table", table),
+        ("/keys", "certs put {} DIR"),
+        ("/model", table + " --model FILE"),
+        ("/start", table + " --start FILE"),
+    )
+    for path, command in files:
         if where == path or where.startswith(f"{path}/"):
             return f"put it there: deployer {command.format(status.party)}"
     return ""

@@ -20,11 +20,19 @@ from party.process.errors import InputError, JobError, KitError
 from party.table.parts import MANIFEST, Manifest
 
 TABLE_DIGEST = "tfe-kit/table-sha256"
-"""Annotation of a table's first Secret: the SHA-256, in hex, of the table's text."""
+"""Annotation of a table's first Secret: the SHA-256, in hex, that its party commits to when it
+approves: of the table's text, or of the rows as the model reads them, where these are scored."""
 
 
-def table_secrets(place: Place, manifest: Manifest, parts: list[bytes]) -> list[Object]:
-    """The Secrets of a table in parts: the first holds the manifest too.
+MOST_FILE_BYTES = 1000 * 1024
+"""Of a file in a Secret: an object's 1 MiB, less room for names and labels."""
+
+
+def table_secrets(
+    place: Place, manifest: Manifest, parts: list[bytes], digest: str = ""
+) -> list[Object]:
+    """The Secrets of a table in parts: the first holds the manifest too, and says the digest that
+    approvals are compared with; without one, the text's.
 
     Raises InputError if there are more than the party's pod looks for.
     """
@@ -39,7 +47,7 @@ def table_secrets(place: Place, manifest: Manifest, parts: list[bytes]) -> list[
         for name, part, content in zip(place.table_secrets, manifest.parts, parts, strict=False)
     ]
     secrets[0]["data"][MANIFEST] = _encoded(manifest.to_json())
-    secrets[0]["metadata"]["annotations"] = {TABLE_DIGEST: manifest.sha256}
+    secrets[0]["metadata"]["annotations"] = {TABLE_DIGEST: digest or manifest.sha256}
     return secrets
 
 
@@ -53,7 +61,9 @@ def _larger(place: Place, parts: int) -> str:
     return f"set {place.party}.tableParts to {parts} in the values, and apply them; or {volume}"
 
 
-def put_table(place: Place, manifest: Manifest, parts: list[bytes], force: bool = False) -> Change:
+def put_table(
+    place: Place, manifest: Manifest, parts: list[bytes], force: bool = False, digest: str = ""
+) -> Change:
     """Put a table where a party's pod looks for it, in place of the one that is there.
 
     As a whole or not at all: the manifest goes last, a pod that reads in between finds digests that
@@ -64,12 +74,13 @@ def put_table(place: Place, manifest: Manifest, parts: list[bytes], force: bool 
         manifest: what the parts are.
         parts: their contents.
         force: take over Secrets that something else than the deployer made.
+        digest: see ``table_secrets``.
 
     Raises:
         InputError: it needs too many Secrets, or the cluster refuses; the earlier table is there.
         JobError: neither the new table could be put nor the earlier one back.
     """
-    wanted = table_secrets(place, manifest, parts)
+    wanted = table_secrets(place, manifest, parts, digest)
     earlier = _earlier_parts(place)
     changes = set()
     try:
@@ -86,6 +97,20 @@ def put_table(place: Place, manifest: Manifest, parts: list[bytes], force: bool 
     if changes == {Change.CREATED} and not any(earlier):
         return Change.CREATED
     return Change.UNCHANGED if changes == {Change.UNCHANGED} else Change.CHANGED
+
+
+def put_file(place: Place, secret: str, name: str, content: bytes, force: bool = False) -> Change:
+    """Put one file into a Secret of its own, in place of the one that is there, and have the
+    party's pod look. Raises InputError for one that no Secret holds."""
+    if len(content) > MOST_FILE_BYTES:
+        raise InputError(
+            f"{name} has {len(content)} bytes, and a Secret holds {MOST_FILE_BYTES}",
+            f"Secret {secret}, namespace {place.namespace}",
+            "do this job on three machines, which read the file itself: docs/by-hand.md",
+        )
+    change = place.cluster.apply(secret_of(place, secret, "Opaque", {name: content}), force)
+    place.cluster.touch(place.pod, place.namespace)
+    return change
 
 
 def keys_secret(place: Place, files: Mapping[str, bytes]) -> Object:

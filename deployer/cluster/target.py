@@ -131,6 +131,16 @@ class Place:
         return f"{self.name}-checkpoint"
 
     @property
+    def model_secret(self) -> str:
+        """The Secret with its part of the model by which rows are scored."""
+        return f"{self.name}-model"
+
+    @property
+    def start_secret(self) -> str:
+        """The Secret with the model that its training begins from."""
+        return f"{self.name}-start"
+
+    @property
     def claim(self) -> str:
         """The claim of its volume, by the name that its StatefulSet gives it."""
         return f"state-{self.pod}"

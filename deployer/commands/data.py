@@ -5,11 +5,13 @@ Every command reads the table as the party will, so that what is accepted here i
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from tempfile import mkdtemp
@@ -20,15 +22,24 @@ import typer
 from deployer import console
 from deployer.cli import new_app
 from deployer.cluster import secrets
-from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
+from deployer.cluster.target import (
+    ContextOption,
+    NameOption,
+    NamespaceOption,
+    Place,
+    Target,
+    ValuesOption,
+    find,
+)
 from deployer.cluster.volume import copy_table
+from deployer.manifests.render import MODEL
 from deployer.manifests.values import Values
 from party.agreement.columns import CategoryColumn, ColumnSchema
 from party.agreement.job import Job, load_training
 from party.agreement.limits import LIMIT
 from party.agreement.yaml12 import write_yaml
 from party.process.errors import InputError, printable
-from party.process.files import replace, unwritable
+from party.process.files import replace, unreadable, unwritable
 from party.process.streams import takes_unicode
 from party.reporting.documents import TableCheck, TableFault, Treatment
 from party.reporting.result import collinearity, doubts
@@ -165,6 +176,60 @@ def label_key_command(
     print(f"{file}: the label key. Keep it to yourself, and as long as the table is used")
 
 
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="FILE",
+        help="Of a job that scores: model.json at the model's holder, columns.json at the other.",
+        show_default=False,
+    ),
+]
+StartOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--start",
+        metavar="FILE",
+        help="The former model.json of the party, where the job has training.start.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Former:
+    """What a party takes from a former training, beside its table; a job takes one of them, if any.
+
+    Attributes:
+        model: by which rows are scored: all of the model, or how the own columns were read.
+        start: the model that a training begins from.
+    """
+
+    model: Path | None = None
+    start: Path | None = None
+
+    def put(self, place: Place, target: Target, force: bool = False) -> Iterator[str]:
+        """Put it where the party's pod looks for it, and say so."""
+        if self.model is not None:
+            yield _put(
+                place, place.model_secret, target.facts.scoring[place.party], self.model, force
+            )
+        if self.start is not None:
+            yield _put(place, place.start_secret, MODEL, self.start, force)
+
+
+_NOTHING = Former()
+
+
+def _put(place: Place, secret: str, name: str, path: Path, force: bool) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise unreadable(error, f"the {name}", path) from None
+    change = secrets.put_file(place, secret, name, content, force)
+    return f"Secret {secret} in namespace {place.namespace}, {place.cluster}: {change}"
+
+
 @app.command("put")
 def put_command(
     party: Whose,
@@ -173,15 +238,22 @@ def put_command(
     name: NameOption = "",
     namespace: NamespaceOption = "",
     context: ContextOption = None,
+    model: ModelOption = None,
+    start: StartOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Take over Secrets that something else made.")
     ] = False,
 ) -> None:
     """Check a table, compress it and put it into Secrets, where the party's pod looks for it.
 
-    The table that is there is replaced as a whole or not at all.
+    The table that is there is replaced as a whole or not at all. What the party takes from a former
+    training, to score its rows or to begin from, goes into a Secret of its own.
 
-    Example: deployer data put alice examples/fraud/alice.csv -f values.yaml --context bank
+    Examples:
+
+        deployer data put alice examples/fraud/alice.csv -f values.yaml --context bank
+
+        deployer data put bob rows.csv --model columns.json -f scores.yaml --context police
     """
     target = find(values, name, namespace, context, [party.value])
     place = target.place(party.value)
@@ -189,12 +261,17 @@ def put_command(
         hint = f"copy it there: deployer data copy {party} TABLE"
         what = f"{party}'s table is on a volume, claim {place.table_claim}"
         raise InputError(what, "the values", hint)
-    manifest, parts = split(table_file, target.values.job, party, _notice)
+    job, former = target.values.job, Former(model, start)
+    table = _fit(table_file, job, party, _notice, former)
     _fit_all(table_file, target.values, party)
-    change = secrets.put_table(place, manifest, parts, force)
+    manifest, parts = _packed(table_file, job, party, table)
+    change = secrets.put_table(place, manifest, parts, force, table.digest)
     names = f"Secret{'s' * (len(parts) != 1)} {', '.join(place.table_secrets[: len(parts)])}"
     print(f"{names} in namespace {place.namespace}, {place.cluster}: {change}")
     print(f"  sha256  {manifest.sha256} (of the CSV text)")
+    # Behind the table, so that no other rows are taken with it.
+    for line in former.put(place, target, force):
+        print(line)
 
 
 @app.command("copy")
@@ -205,11 +282,14 @@ def copy_command(
     name: NameOption = "",
     namespace: NamespaceOption = "",
     context: ContextOption = None,
+    model: ModelOption = None,
+    start: StartOption = None,
 ) -> None:
     """Check a table of any size and copy it to the party's volume (tableVolume in the values).
 
     A pod with the volume lives as long as the copy takes. The table that is there is replaced as a
-    whole or not at all; what a copy that was cut off has brought is not sent again.
+    whole or not at all; what a copy that was cut off has brought is not sent again. What the party
+    takes from a former training goes into a Secret, as with data put.
 
     Example: deployer data copy alice examples/fraud/alice.csv -f values.yaml --context bank
     """
@@ -221,12 +301,13 @@ def copy_command(
             "Secrets: deployer data put"
         )
         raise InputError(f"{party}'s table is not on a volume", "the values", hint)
-    job = target.values.job
-    table = _fit(table_file, job, party, _notice)
+    job, former = target.values.job, Former(model, start)
+    table = _fit(table_file, job, party, _notice, former)
     _fit_all(table_file, target.values, party)
+    digest = table.digest if job.scores is None else _text_digest(table_file, job, party)
     packing = Packing(_taken(table_file, job, party), job.domain, party.value)
     with console.transfer(f"{party}'s table") as progress:
-        copied = copy_table(target, place, packing, table.digest, progress)
+        copied = copy_table(target, place, packing, digest, progress)
     what = "unchanged"
     if copied.parts:
         what = (
@@ -234,6 +315,8 @@ def copy_command(
         )
     print(f"claim {place.table_claim} in namespace {place.namespace}, {place.cluster}: {what}")
     print(f"  sha256  {copied.sha256} (of the CSV text)")
+    for line in former.put(place, target):
+        print(line)
 
 
 def checked(path: Path, job: Job, party: Owner) -> TableCheck:
@@ -292,18 +375,45 @@ def split(
     Raises:
         InputError: the table does not fit the job.
     """
-    table = _fit(path, job, party, notice)
+    return _packed(path, job, party, _fit(path, job, party, notice))
+
+
+def _packed(path: Path, job: Job, party: Owner, table: Table) -> tuple[Manifest, list[bytes]]:
+    """A table that was checked, in parts."""
     manifest, parts = packed(_taken(path, job, party), job.domain, party.value)
-    if manifest.sha256 != table.digest:
+    # The digest of rows to score is of what the model makes of them, which the party checks again.
+    if job.scores is None and manifest.sha256 != table.digest:
         raise _changed(path)
     return manifest, parts
 
 
-def _fit(path: Path, job: Job, party: Owner, notice: Callable[[str], None]) -> Table:
-    """The table, which fits the job; raises what the party would."""
+def _fit(
+    path: Path,
+    job: Job,
+    party: Owner,
+    notice: Callable[[str], None],
+    former: Former = _NOTHING,
+) -> Table:
+    """The table, which fits the job, as does what is taken from a former training; raises what the
+    party would."""
     from party.alignment import load_for
+    from party.scoring.former import start_of
+    from party.scoring.joint import load as load_rows
+    from party.table import by_training_rows
 
+    if job.kept is not None:
+        what = "the job opens a kept model, and reads no table"
+        raise InputError(what, "the values", f"apply it as it is: {party}'s part is on its volume")
+    if job.scores is not None:
+        if former.start is not None:
+            raise InputError("the job trains no model", "--start", "give the file with --model")
+        return load_rows(path, former.model, job, party.value)
+    if former.model is not None:
+        what = "the job trains a model, and takes none"
+        raise InputError(what, "--model", "leave it out, or give values with a joint-scores job")
     table, _ = load_for(path, job, party.value)
+    if former.start is not None:
+        start_of(former.start, job, party.value, by_training_rows(table, job, party.value))
     doubts(job, party.value, table)
     if table.notice is not None:
         notice(table.notice)
@@ -312,7 +422,7 @@ def _fit(path: Path, job: Job, party: Owner, notice: Callable[[str], None]) -> T
 
 def _fit_all(path: Path, values: Values, party: Owner) -> None:
     """Of several jobs, that the table fits each."""
-    for job in values.queue if values.jobs else ():
+    for job in (one for one in values.queue if values.jobs and one.kept is None):
         _fit(path, job, party, lambda text: None)
 
 
@@ -324,7 +434,19 @@ def _taken(path: Path, job: Job, party: Owner) -> Iterator[bytes]:
     try:
         yield from Taken(path, Expected.of(job, party.value)).pieces()
     except UnreadableLinesError:
+        if job.scores is not None:  # it has another reader, which takes more
+            what = "the job's columns cannot be told from the others"
+            hint = "write a table of just these columns, with a row of their names before it"
+            raise InputError(what, str(path), hint) from None
         raise _changed(path) from None
+
+
+def _text_digest(path: Path, job: Job, party: Owner) -> str:
+    """SHA-256, in hex, of what the job takes of a table."""
+    digest = hashlib.sha256()
+    for piece in _taken(path, job, party):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _changed(path: Path) -> InputError:

@@ -84,7 +84,8 @@ def doomed(release: Release, whole: bool, volumes: bool, secrets: bool) -> list[
         if volumes and table is not None and is_of(release.name, table.one):
             found.append(table)
         secret = (place.keys_secret, place.checkpoint_secret, *place.approvals_secrets)
-        named = (*secret, *place.table_secrets)
+        models = (place.model_secret, place.start_secret)
+        named = (*secret, *models, *place.table_secrets)
         own += [("Secret", name) for name in named if secrets]
         found += [there for kind, name in own if (there := _at(place, "v1", kind, name).found())]
     return found
@@ -153,7 +154,8 @@ def delete(
         ),
     ] = False,
     secrets: Annotated[
-        bool, typer.Option("--secrets", help="The Secrets with tables, keys and approvals too.")
+        bool,
+        typer.Option("--secrets", help="The Secrets with tables, models, keys and approvals too."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: JsonOption = False,

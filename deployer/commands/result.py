@@ -1,9 +1,11 @@
-"""``deployer result``: the model, from the party that the job names, to whom may enter its pod."""
+"""``deployer result``: the model or the scores, from the party that the job names, to whom may
+enter its pod; and what a holder of columns keeps of a training."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -28,8 +30,18 @@ from deployer.cluster.target import (
 from deployer.commands.status import check_there
 from party.agreement.job import Job
 from party.process.errors import AS_JSON, ErrorDocument, InputError, JobError
+from party.reporting.documents import (
+    SCORES,
+    ColumnsDocument,
+    Kept,
+    PartyReport,
+    StatusDocument,
+)
 
 app = new_app()
+
+_FILE_S = 600.0
+"""A line for each of many rows comes through the stream of ``kubectl exec``."""
 
 
 def model_of(place: Place, job: str = "") -> dict[str, Any]:
@@ -37,7 +49,7 @@ def model_of(place: Place, job: str = "") -> dict[str, Any]:
 
     Raises JobError while there is none, or if it cannot be had from the pod.
     """
-    where = f"pod {place.pod}, namespace {place.namespace}, {place.cluster}"
+    where = _where(place)
     if place.cluster.read("v1", "Pod", place.pod, place.namespace) is None:
         raise JobError(f"{place.party} has no pod", where, "see deployer status")
     command = [
@@ -57,6 +69,73 @@ def model_of(place: Place, job: str = "") -> dict[str, Any]:
         return cast("dict[str, Any]", json.loads(ran.stdout))
     except ValueError:
         raise JobError("the result is damaged", where) from None
+
+
+def scores_of(place: Place, job: Job) -> str:
+    """The ``scores.csv`` that a party got of a job that scores, a line for each row.
+
+    Raises JobError while there is none, or if it cannot be had whole from the pod.
+    """
+    try:
+        status = StatusDocument.parse(_file(place, job, StatusDocument.NAME))
+    except ValueError:
+        what = f"{place.party}'s status is damaged"
+        raise JobError(what, _where(place), "see deployer status") from None
+    if status.job != job.digest:
+        what = f"{place.party}'s pod has not begun with this job"
+        raise JobError(what, _where(place), "see deployer status")
+    if status.phase != "done":
+        what = f"there are no scores yet: the job is {status.phase}"
+        raise JobError(what, _where(place), "see deployer status")
+    text = _file(place, job, SCORES)
+    if text.count("\n") != job.rows + 1 or not text.endswith("\n"):
+        raise JobError("the scores came in part only, or are damaged", _where(place), "try again")
+    return text
+
+
+def kept_of(place: Place, job: Job) -> Kept:
+    """A party's part of a model that a job has kept on shares. Raises JobError without one."""
+    text = _file(place, job, PartyReport.NAME)
+    try:
+        report = PartyReport.parse(text)
+    except ValueError:
+        what = f"{place.party}'s report is damaged"
+        raise JobError(what, _where(place), "look for the name in the log: deployer logs") from None
+    if report.job != job.digest or report.kept is None:
+        what = f"{place.party} has not kept a model of this job"
+        raise JobError(what, _where(place), "wait until it is done: deployer status --watch")
+    return report.kept
+
+
+def columns_of(place: Place, job: Job) -> str:
+    """The ``columns.json`` of a holder: how a training has read its own columns. Raises JobError
+    while there is none."""
+    text = _file(place, job, ColumnsDocument.NAME)
+    try:
+        found = ColumnsDocument.parse(text)
+    except ValueError:
+        what = f"{place.party}'s {ColumnsDocument.NAME} is damaged"
+        raise JobError(what, _where(place), "train again, or bring it back from a copy") from None
+    if found.job != job.digest:
+        what = f"{place.party}'s {ColumnsDocument.NAME} is of another job"
+        raise JobError(what, _where(place), "wait until this one is done: deployer status --watch")
+    return text
+
+
+def _file(place: Place, job: Job, name: str) -> str:
+    """A file that a job has left at a party."""
+    directory = f"{OUTPUT}/{job.name}" if place.queue else OUTPUT
+    if place.cluster.read("v1", "Pod", place.pod, place.namespace) is None:
+        raise JobError(f"{place.party} has no pod", _where(place), "see deployer status")
+    command = ["cat", f"{directory}/{name}"]
+    ran = place.cluster.execute(place.pod, place.namespace, command, timeout_s=_FILE_S)
+    if ran.exit_code != 0:
+        raise JobError(f"{place.party} has no {name}", _where(place), "see deployer status")
+    return ran.stdout
+
+
+def _where(place: Place) -> str:
+    return f"pod {place.pod}, namespace {place.namespace}, {place.cluster}"
 
 
 def receiver(release: Release, only: Sequence[str] | None, job: Job) -> Place:
@@ -82,11 +161,18 @@ def result(
     job_name: JobNameOption = "",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write the model to this file, for the owner alone."),
+        typer.Option("--output", "-o", help="Write it to this file, for the owner alone."),
     ] = None,
+    columns: Annotated[
+        bool,
+        typer.Option(
+            "--columns", help="The party's own columns.json, by which rows are scored together."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the model's weights, or write the whole model as JSON.
+    """Show the model's weights, or write the whole model as JSON; of a job that scores, the
+    scores; of one that keeps its model on shares, the name by which a later job opens it.
 
     Where several parties receive it, that of the first one here; --party chooses. Of several jobs,
     --job names one.
@@ -96,16 +182,28 @@ def result(
         deployer result
 
         deployer result --json > model.json
+
+        deployer result --name scores --output scores.csv
+
+        deployer result --columns --party bob --output columns.json
     """
     release = locate(values, name, namespace, context, [])
     check_there(release)
     job = release.job(job_name)
+    if columns:
+        _give_columns(release, party, job, output)
+        return
+    if job.result == "kept":
+        _show_kept(release, party, job, as_json)
+        return
     place = receiver(release, party, job)
-    try:
+    if job.scores is not None:
+        with _of_party(place, "the scores are"):
+            scores = scores_of(place, job)
+        _give(scores, f"the scores of the job {job.name!r}", output)
+        return
+    with _of_party(place, "the model is"):
         model = model_of(place, job.name if place.queue else "")
-    except NotAllowedError as error:
-        what = f"the model is {place.party}'s, and only who may enter its pod gets it"
-        raise InputError(what, error.where, f"ask who runs {place.party}") from None
     if output is not None:
         from party.process.files import replace_json
 
@@ -123,6 +221,63 @@ def result(
 
         print(weights_table(model))
         _print_evaluation(model)
+
+
+@contextmanager
+def _of_party(place: Place, what: str) -> Iterator[None]:
+    """Whoever may not enter the pod is told whose it is."""
+    try:
+        yield
+    except NotAllowedError as error:
+        what = f"{what} {place.party}'s, and only who may enter its pod gets it"
+        raise InputError(what, error.where, f"ask who runs {place.party}") from None
+
+
+def _show_kept(release: Release, only: Sequence[str] | None, job: Job, as_json: bool) -> None:
+    """The name of a kept model, which all parties know alike, and of each part its digest."""
+    places = [place for place in release.places if not only or place.party in only]
+    found: dict[str, Kept] = {}
+    for place in places:
+        with _of_party(place, "the part of the model is"):
+            found[place.party] = kept_of(place, job)
+    names = {one.name for one in found.values()}
+    if len(names) != 1:
+        hint = "name a --party that is installed here" if not found else "look at all three"
+        raise InputError("the parties here name no one model", "--party", hint)
+    if as_json:
+        console.print_json(
+            {"kept": names.pop(), "sha256": {party: one.sha256 for party, one in found.items()}}
+        )
+    else:
+        print(names.pop())
+
+
+def _give_columns(
+    release: Release, only: Sequence[str] | None, job: Job, output: Path | None
+) -> None:
+    """A holder's ``columns.json``, which goes nowhere but to its own people."""
+    if job.scores is not None:
+        hint = "name the release of the training, and its --job where it had several"
+        raise InputError("the job trains no model, and leaves no columns", "--columns", hint)
+    holders = [one for one in job.holders if job.features_of(one) and (not only or one in only)]
+    here = [place for place in release.places if place.party in holders]
+    if len(here) != 1:
+        who = " and ".join(place.party for place in here) or "nobody of these"
+        raise InputError(f"{who} has columns here", "--party", "say whose: --party alice or bob")
+    with _of_party(here[0], "the columns are"):
+        text = columns_of(here[0], job)
+    _give(text, f"how {here[0].party}'s columns were read", output)
+
+
+def _give(text: str, what: str, output: Path | None) -> None:
+    """To a file, for its owner alone, or to whoever reads what the command says."""
+    if output is None:
+        print(text, end="")
+        return
+    from party.process.files import replace
+
+    replace(output, text.encode())
+    print(f"{output}: {what}")
 
 
 def _print_evaluation(model: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from deployer.cluster.target import (
 from deployer.doctor.approvals import of_approvals
 from deployer.doctor.check import Check, Outcome
 from deployer.doctor.cluster import of_cluster
+from deployer.doctor.former import of_former
 from deployer.doctor.job import of_job
 from deployer.doctor.keys import of_authorities, of_keys
 from deployer.doctor.network import of_network
@@ -38,7 +39,7 @@ Checks = tuple[Callable[[Place, Target], Iterator[Check]], ...]
 OF_A_CLUSTER: Checks = (of_cluster,)
 """Once for each cluster."""
 
-OF_A_PARTY: Checks = (of_rights, of_keys, of_table, of_approvals, of_job)
+OF_A_PARTY: Checks = (of_rights, of_keys, of_table, of_former, of_approvals, of_job)
 """What it needs before it runs."""
 
 OF_ALL = (of_authorities,)

@@ -14,6 +14,7 @@ from party.agreement.job import Job
 from party.identity import (
     AUTHORITY,
     CERTIFICATE,
+    CHECKPOINT_KEY,
     KEY,
     Keys,
     certificate_digest,
@@ -42,6 +43,16 @@ def of_keys(place: Place, target: Target) -> Iterator[Check]:
     except InputError as error:
         yield Check.of_error(place.party, "keys", error, put)
         return
+    try:
+        lacks = _seals(target) and not _has_checkpoint_key(place, secret)
+    except KitError as error:
+        yield Check(place.party, "keys", Outcome.UNKNOWN, error.what)
+        return
+    if lacks:
+        says = f"there is no {CHECKPOINT_KEY}, by which its part of a kept model is sealed"
+        do = f"deployer certs checkpoint {place.party}, or put one beside the keys; then {put}"
+        yield Check(place.party, "keys", Outcome.WRONG, says, do)
+        return
     left = (expires - datetime.now(UTC)).total_seconds() / 86400
     says = f"valid until {expires:%Y-%m-%d %H:%M} UTC"
     if left < _SOON_DAYS:
@@ -54,6 +65,18 @@ def of_keys(place: Place, target: Target) -> Iterator[Check]:
         )
     else:
         yield Check(place.party, "keys", Outcome.OK, says)
+
+
+def _seals(target: Target) -> bool:
+    """Whether a job keeps a model on shares, or opens one."""
+    return any(job.result == "kept" or job.kept is not None for job in target.jobs)
+
+
+def _has_checkpoint_key(place: Place, secret: Object) -> bool:
+    if CHECKPOINT_KEY in files_of(secret):
+        return True
+    other = place.cluster.read("v1", "Secret", place.checkpoint_secret, place.namespace)
+    return other is not None and CHECKPOINT_KEY in files_of(other)
 
 
 def of_authorities(target: Target) -> Iterator[Check]:

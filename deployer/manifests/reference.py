@@ -48,7 +48,6 @@ def values_schema() -> str:
     """
     schema = Values.model_json_schema(mode="serialization", by_alias=True)
     schema = _without_titles(schema)
-    _trainings_alone(schema)
     _close(schema)
     for section in _sections(schema, schema):
         section["required"] = [
@@ -87,17 +86,6 @@ def _queued_job(definitions: dict[str, Any]) -> dict[str, Any]:
         "required": ["name"],
         "additionalProperties": False,
     }
-
-
-def _trainings_alone(schema: dict[str, Any]) -> None:
-    """The chart runs no job that scores: no model of that kind, and none without a label."""
-    del schema["$defs"]["JointScoresParameters"]
-    job = schema["$defs"]["Job"]["properties"]
-    (models,) = (one for one in job["model"]["oneOf"] if "discriminator" in one)
-    del models["discriminator"]["mapping"]["joint-scores"]
-    models["oneOf"] = [one for one in models["oneOf"] if "JointScores" not in one["$ref"]]
-    label = job["label"]
-    job["label"] = {"description": label["description"], **label["anyOf"][0]}
 
 
 def values_table() -> str:

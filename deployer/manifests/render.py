@@ -24,7 +24,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from deployer.cli import new_app
 from deployer.manifests.values import Values, load_values, queued
 from party.agreement.hosts import KEYS, Address
-from party.agreement.job import PARTIES
+from party.agreement.job import HOLDERS, PARTIES
 from party.process.errors import InputError
 
 KINDS = (
@@ -43,6 +43,10 @@ KINDS = (
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _LONGEST_HOST = 253
+
+MODEL, COLUMNS = "model.json", "columns.json"
+"""Whole of a model, as its receiver has it; and how a holder's own columns were read for it. Their
+documents are ``party.reporting``'s, which who renders need not wait for."""
 
 DEMO = "demo"
 """The folder, and the one template, of what makes the demo's keys and tables."""
@@ -137,6 +141,16 @@ class Facts:
         if not isinstance(features, Mapping):
             return ("alice",)
         return tuple(holder for holder, columns in features.items() if columns)
+
+    @cached_property
+    def scoring(self) -> dict[str, str]:
+        """The file of the model by which rows are scored, for each party that looks for one in a
+        Secret."""
+        model = self.values["job"].get("model")
+        if not isinstance(model, Mapping) or model.get("kind") != "joint-scores":
+            return {}
+        holder = model["holder"]
+        return {one: MODEL if one == holder else COLUMNS for one in HOLDERS}
 
     @cached_property
     def hosts(self) -> dict[str, str]:
@@ -341,6 +355,7 @@ def _render(template: str, facts: Facts, **more: Any) -> str:
         job_files=facts.job_files,
         private_labels=facts.private_labels,
         starting=facts.starting,
+        scoring=facts.scoring,
         selector=facts.selector,
         dashboard=_dashboard(),
         pull_secrets=[{"name": secret} for secret in facts.values["image"]["pullSecrets"]],

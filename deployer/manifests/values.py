@@ -519,6 +519,7 @@ QUEUED = (
     "model",
     "training",
     "result",
+    "kept",
     "evaluation",
     "tls",
     "statistics",
@@ -590,20 +591,16 @@ class Values(_Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Values:
         for job in {self.job, *self.queue}:
-            if job.scores is not None:
+            if job.scores is not None and self.demo.enabled:
                 raise ValueError(
-                    "job.model: a job that scores rows does not run on a cluster yet; score on "
-                    "three machines, as docs/scoring.md says"
+                    "demo.enabled: the demo has no model to score by; set demo.enabled to false"
                 )
             batches = job.batches_of
             if batches is not None and batches.order_seed >= 2**53:
                 # helm reads every number as a 64-bit float and would round it without a word
                 raise ValueError("job.training.order_seed: must be less than 2**53")
             if job.result == "kept" or job.kept is not None:
-                raise ValueError(
-                    "job.result: a model is kept, and opened again, by parties that are started by "
-                    "hand or by deployer run; on a cluster let somebody receive it"
-                )
+                self._check_kept(job)
             if self.jobs and job.starts:
                 raise ValueError(
                     "jobs: a job that begins from a former model (training.start) is not done in a "
@@ -626,6 +623,23 @@ class Values(_Strict):
                     )
         self._check_volumes()
         return self
+
+    def _check_kept(self, job: Job) -> None:
+        """That parties have volumes for their parts of a model, and that these stay."""
+        for party in PARTIES:
+            role = self.role(party)
+            if not role.enabled or role.state.existing_claim:
+                continue
+            if not self.storage.enabled:
+                raise ValueError(
+                    f"job.result: {party}'s part of a kept model is on its volume, and it has "
+                    f"none; set storage.enabled to true, or {party}.state.existingClaim"
+                )
+            if job.result == "kept" and (self.demo.enabled or not self.storage.keep):
+                raise ValueError(
+                    "job.result: a kept model would go with the release; set storage.keep to true, "
+                    "and demo.enabled to false"
+                )
 
     def _check_volumes(self) -> None:
         for party, role in (("alice", self.alice), ("bob", self.bob)):
@@ -657,6 +671,11 @@ class Values(_Strict):
                 raise ValueError(f"jobs.{n}.{key}: {says}")
             if "name" not in self.jobs[n]:
                 raise ValueError(f"jobs.{n}.name: is missing")
+            if _scores(written):
+                raise ValueError(
+                    "jobs: a job that scores rows (joint-scores) is not done in a queue; put it "
+                    "alone under job, in a release of its own"
+                )
             try:
                 job = Job.model_validate_json(json.dumps(written))
             except ValidationError as error:
@@ -735,8 +754,9 @@ def parse_values(
 
 
 def _one_job(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Whoever names keys of the descent does not mean the mini-batches of the defaults, and who
-    aligns tables not their rows, as the chart's ``kit.job`` has it."""
+    """Whoever names keys of the descent does not mean the mini-batches of the defaults, who aligns
+    tables not their rows, and who scores rows neither the label nor a training, as the chart's
+    ``kit.job`` has it."""
     job = document.get("job")
     if not isinstance(job, Mapping):
         return document
@@ -744,10 +764,20 @@ def _one_job(document: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(align, Mapping) and align.get("order") != "same":
         job = {key: value for key, value in job.items() if key != "rows"}
     training = job.get("training")
-    if isinstance(training, Mapping) and training.keys() & Descent.model_fields.keys():
+    scores = _scores(job)
+    if scores and job.get("label") == DEMO_JOB.label:
+        job = {key: value for key, value in job.items() if key != "label"}
+    named = isinstance(training, Mapping) and training.keys() & Descent.model_fields.keys()
+    if isinstance(training, Mapping) and (scores or named):
         chosen = {key: value for key, value in training.items() if key not in Training.model_fields}
         job = {**job, "training": chosen}
     return {**document, "job": job}
+
+
+def _scores(job: Mapping[str, Any]) -> bool:
+    """Whether a job, as it is written, scores rows."""
+    model = job.get("model")
+    return isinstance(model, Mapping) and model.get("kind") == "joint-scores"
 
 
 def _read(path: Path) -> Document:

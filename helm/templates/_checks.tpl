@@ -22,7 +22,10 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- $_ := set $seen $address $party.role -}}
 {{- include "kit.checkVolume" (list $values $party) -}}
 {{- end -}}
-{{- include "kit.checkJob" $values.job -}}
+{{- include "kit.checkJob" (include "kit.job" (first .) | fromJson) -}}
+{{- if and $values.demo.enabled (include "kit.scores" $values.job) -}}
+{{- fail "demo.enabled: the demo has no model to score by; set demo.enabled to false" -}}
+{{- end -}}
 {{- $names := list -}}
 {{- range $n, $job := include "kit.queue" (first .) | fromJsonArray -}}
 {{- if has $job.name $names -}}{{- fail (printf "jobs: two have the name %q" $job.name) -}}{{- end -}}
@@ -30,7 +33,13 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- if and $values.jobs (dig "training" "start" "" $job) -}}
 {{- fail "jobs: a job that begins from a former model (training.start) is not done in a queue; put it alone under job" -}}
 {{- end -}}
+{{- if and $values.jobs (include "kit.scores" $job) -}}
+{{- fail "jobs: a job that scores rows (joint-scores) is not done in a queue; put it alone under job, in a release of its own" -}}
+{{- end -}}
 {{- include "kit.checkJob" $job -}}
+{{- if or $job.kept (eq (toString $job.result) "kept") -}}
+{{- include "kit.checkKept" (dict "values" $values "job" $job "parties" (last $)) -}}
+{{- end -}}
 {{- range $holder := list "alice" "bob" -}}
 {{- range $column := get (include "kit.features" $job | fromJson) $holder -}}
 {{- if not (has $column (get (include "kit.features" $values.job | fromJson) $holder)) -}}
@@ -87,9 +96,6 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 
 {{/* The job's columns and rows. */}}
 {{- define "kit.checkJob" -}}
-{{- if or .kept (eq (toString .result) "kept") -}}
-{{- fail "job.result: a model is kept, and opened again, by parties that are started by hand or by deployer run; on a cluster let somebody receive it" -}}
-{{- end -}}
 {{- $features := .features -}}
 {{- if not (kindIs "map" $features) -}}{{- $features = dict "alice" $features -}}{{- end -}}
 {{- $label := .label -}}
@@ -98,10 +104,12 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- $labels := compact (list (get $label "alice") (get $label "bob")) -}}
 {{- if not $names -}}{{- fail "job.features: no holder has any" -}}{{- end -}}
 {{- if ne (len $names) (len (uniq $names)) -}}{{- fail "job.features: one stands more than once" -}}{{- end -}}
-{{- if ne (len $labels) 1 -}}
+{{- if include "kit.scores" . -}}
+{{- include "kit.checkScores" (dict "job" . "features" $features "labels" $labels) -}}
+{{- else if ne (len $labels) 1 -}}
 {{- fail "job.label: it is the column of one holder, alice or bob" -}}
 {{- end -}}
-{{- if has (first $labels) $names -}}
+{{- if and $labels (has (first $labels) $names) -}}
 {{- fail (printf "job.label: %q is also one of the features" (first $labels)) -}}
 {{- end -}}
 {{- range $name := keys .columns | sortAlpha -}}
@@ -114,7 +122,57 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- fail (printf "job.features: %s holds neither features nor the label, so that the other can train alone" $holder) -}}
 {{- end -}}
 {{- end -}}
-{{- if gt (int64 (get .training "batch_size" | default 0)) (int64 .rows) -}}
-{{- fail (printf "job.training.batch_size: %d is more than rows (%d)" (int64 .training.batch_size) (int64 .rows)) -}}
+{{- $batch := dig "training" "batch_size" 0 . | int64 -}}
+{{- if gt $batch (int64 .rows) -}}
+{{- fail (printf "job.training.batch_size: %d is more than rows (%d)" $batch (int64 .rows)) -}}
+{{- end -}}
+{{- end }}
+
+{{/* Where parts of a model are that is kept or opened. The argument: values, job and parties. */}}
+{{- define "kit.checkKept" -}}
+{{- $kept := eq (toString .job.result) "kept" -}}
+{{- if .job.align -}}{{- fail "job.result: a model of matched rows cannot be kept; take out align" -}}{{- end -}}
+{{- if .job.kept -}}
+{{- if or $kept (eq (toString .job.result) "nobody") -}}
+{{- fail "job.kept: nobody would receive the model; say who does with result" -}}
+{{- end -}}
+{{- if or .job.evaluation .job.statistics -}}
+{{- fail "job.kept: no row is looked at where a model is opened; take out evaluation and statistics" -}}
+{{- end -}}
+{{- end -}}
+{{- range .parties -}}
+{{- if and .settings.enabled (not .settings.state.existingClaim) -}}
+{{- if not $.values.storage.enabled -}}
+{{- fail (printf "job.result: %s's part of a kept model is on its volume, and it has none; set storage.enabled to true, or %s.state.existingClaim" .role .role) -}}
+{{- end -}}
+{{- if and $kept (or $.values.demo.enabled (not $.values.storage.keep)) -}}
+{{- fail "job.result: a kept model would go with the release; set storage.keep to true, and demo.enabled to false" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* A job that scores rows. The argument: its job, and of that the features and labels by holder. */}}
+{{- define "kit.checkScores" -}}
+{{- $job := .job -}}
+{{- if .labels -}}{{- fail "job.label: rows are scored without one; take it out" -}}{{- end -}}
+{{- range $holder := list "alice" "bob" -}}
+{{- if not (get $.features $holder) -}}
+{{- fail (printf "job.features: %s has none, and the other all: who has the model and all of its columns scores alone, by deployer score" $holder) -}}
+{{- end -}}
+{{- end -}}
+{{- if $job.align -}}
+{{- fail "job.align: rows to score are in the same order at both; put them in order, and take it out" -}}
+{{- end -}}
+{{- if not (has (toString $job.result) (list "alice" "bob" "both")) -}}
+{{- fail (printf "job.result: %v: scores go to alice, bob or both" $job.result) -}}
+{{- end -}}
+{{- if and (hasKey $job.model "unit") (ne (float64 $job.model.unit) 1.0) (ne (toString $job.model.predicts) "linear-regression") -}}
+{{- fail "job.model.unit: linear regression alone has one" -}}
+{{- end -}}
+{{- range $key := list "training" "evaluation" "statistics" "privacy" -}}
+{{- if get $job $key -}}
+{{- fail (printf "job.%s: nothing is trained where rows are scored; take it out" $key) -}}
+{{- end -}}
 {{- end -}}
 {{- end }}

@@ -152,16 +152,33 @@ imagePullSecrets:
 {{- end -}}
 {{- end }}
 
-{{/* The job, as all parties have it: of two solvers' keys those that are no default's. */}}
+{{/* The file of the model by which rows are scored, for each party that looks for one in a Secret. */}}
+{{- define "kit.scoring" -}}
+{{- $files := dict -}}
+{{- if include "kit.scores" .Values.job -}}
+{{- range list "alice" "bob" -}}{{- $_ := set $files . (ternary "model.json" "columns.json" (eq . $.Values.job.model.holder)) -}}{{- end -}}
+{{- end -}}
+{{- $files | toJson -}}
+{{- end }}
+
+{{/* Whether a job scores rows, and trains nothing. */}}
+{{- define "kit.scores" -}}
+{{- if kindIs "map" .model -}}{{- if eq (toString .model.kind) "joint-scores" -}}true{{- end -}}{{- end -}}
+{{- end }}
+
+{{/* The job, as all parties have it: of two solvers' keys those that are no default's; where rows
+are scored, neither the label nor the solver of the defaults. */}}
 {{- define "kit.job" -}}
+{{- $scores := include "kit.scores" .Values.job -}}
 {{- $training := .Values.job.training -}}
-{{- if or (hasKey $training "passes") (hasKey $training "tolerance") (hasKey $training "C") (hasKey $training "class_weight") (hasKey $training "rarest") (hasKey $training "start") -}}
+{{- if or $scores (hasKey $training "passes") (hasKey $training "tolerance") (hasKey $training "C") (hasKey $training "class_weight") (hasKey $training "rarest") (hasKey $training "start") -}}
 {{- $training = omit $training "epochs" "batch_size" "learning_rate" "order_seed" -}}
 {{- end -}}
 {{- $job := set (deepCopy .Values.job) "training" $training -}}
 {{- if and $job.align (ne (toString (get $job.align "order")) "same") -}}
 {{- $job = omit $job "rows" -}}
 {{- end -}}
+{{- if and $scores (eq (toString $job.label) "fraud") -}}{{- $job = omit $job "label" -}}{{- end -}}
 {{- toPrettyJson $job -}}
 {{- end }}
 

@@ -34,7 +34,7 @@ _NO_KEY = (
     "put a checkpoint.key among the party's keys, and keep it as long as the model: "
     "head -c 32 /dev/urandom > checkpoint.key; chmod 600 checkpoint.key"
 )
-_FREE = ("result", "kept", "identities", "tls", "trust_domain")
+_FREE = ("name", "result", "kept", "identities", "tls", "trust_domain")
 """What a job that opens a model may say otherwise than the one that trained it."""
 
 

@@ -33,6 +33,7 @@ from party.scoring.scorer import LinearDocument, Matrix, read_document, sources,
 from party.table import Table
 from party.table.apart import answer, ask
 from party.table.columns.deriving import Fitted
+from party.table.expected import Expected
 
 SCORE = "score"
 """The name of the column of scores."""
@@ -84,7 +85,7 @@ def read(path: Path, part: Path | None, job: Job, party: Party) -> Table:
     """What a party's programs read: its rows, as the model reads them.
 
     Args:
-        path: the rows, in any form of a table.
+        path: the rows, in any form of a table, or the directory of its parts.
         part: the party's part of the training: ``model.json`` at the model's holder,
             ``columns.json`` at the other.
         job: a job that scores.
@@ -102,7 +103,7 @@ def read(path: Path, part: Path | None, job: Job, party: Party) -> Table:
         what = f"{party} gives no {name} of the training"
         raise InputError(what, "--model", f"name the {name} that the training left at {party}")
     if not holds:
-        rows = np.concatenate(list(_rows(path, _columns_of(part, job, party), job)))
+        rows = np.concatenate(list(_rows(path, _columns_of(part, job, party), job, party)))
         return _of(model.others_table(rows))
     document = _model_of(part, job, wanted.holder)
     own = _own(part, job, wanted.holder, document)
@@ -113,7 +114,7 @@ def read(path: Path, part: Path | None, job: Job, party: Party) -> Table:
         for holder in HOLDERS
     }
     assert document.intercept is not None
-    sums = np.concatenate([some @ weights[wanted.holder] for some in _rows(path, own, job)])
+    sums = np.concatenate([some @ weights[wanted.holder] for some in _rows(path, own, job, party)])
     sums += document.intercept
     return _of(model.holders_table(sums, weights[wanted.other], str(part)))
 
@@ -196,11 +197,12 @@ def _own(path: Path, job: Job, party: Holder, document: LinearDocument | Columns
     return _Own(schemas, fitted, mean, scale)
 
 
-def _rows(path: Path, own: _Own, job: Job) -> Iterator[Matrix]:
+def _rows(path: Path, own: _Own, job: Job, party: Party) -> Iterator[Matrix]:
     """The rows of a table, standardised, some at a time; as many as the job says."""
     count, far = 0, 0
+    packed = Expected.of(job, party) if path.is_dir() else None
     named: list[int] = []
-    for batch in batches(path, own.schemas):
+    for batch in batches(path, own.schemas, packed=packed):
         with np.errstate(over="ignore", invalid="ignore"):
             some = standardised(batch.codes, own.schemas, own.fitted, own.mean, own.scale)
         wrong = np.flatnonzero(~(np.abs(some) <= LIMIT).all(axis=1))

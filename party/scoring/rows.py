@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from party.agreement.columns import ColumnSchema
 from party.process.errors import InputError, printable
+from party.table.expected import Expected
 from party.table.numbers import decode, numbers
 from party.table.raw import RawBlock, raw_blocks
 
@@ -39,7 +40,10 @@ class Batch:
 
 
 def batches(
-    path: Path, schemas: Mapping[str, ColumnSchema | None], keep: Sequence[str] = ()
+    path: Path,
+    schemas: Mapping[str, ColumnSchema | None],
+    keep: Sequence[str] = (),
+    packed: Expected | None = None,
 ) -> Iterator[Batch]:
     """The rows of a table, in its order.
 
@@ -47,12 +51,13 @@ def batches(
         path: the table.
         schemas: of the columns to read, by name; None for a plain number.
         keep: names of those whose texts are wanted as they are.
+        packed: whose table it must be, where it is a directory of parts.
 
     Raises InputError, while it is iterated, for what cannot be read; for a header without a name;
     and, at the end, for all columns with cells that they cannot take.
     """
     wrong = _Wrong()
-    for block in raw_blocks(path, [*schemas, *keep]):
+    for block in raw_blocks(path, [*schemas, *keep], packed):
         _check_names(block, [*schemas, *keep], path)
         columns = dict(zip(block.names, block.cells, strict=True))
         codes = np.empty((len(block.cells[0]), len(schemas)))

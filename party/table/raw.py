@@ -12,6 +12,7 @@ from typing import Any
 
 from party.process.errors import InputError
 from party.table.cells import WrongLineError, cells_of, is_number
+from party.table.expected import Expected
 from party.table.numbers import UnreadableLinesError, texts, trimmed
 from party.table.text import Block, Text, without_mark
 
@@ -33,18 +34,21 @@ class RawBlock:
     cells: tuple[Any, ...]
 
 
-def raw_blocks(path: Path, bare: Sequence[str] = ()) -> Iterator[RawBlock]:
+def raw_blocks(
+    path: Path, bare: Sequence[str] = (), packed: Expected | None = None
+) -> Iterator[RawBlock]:
     """The rows of a table with names in its first row, at least one, in bounded memory.
 
     Args:
         path: the table.
         bare: the names of a table whose first row is one of as many numbers; none: it is refused.
+        packed: whose table it must be, where it is a directory of parts.
 
     Raises, while it is iterated, InputError for what cannot be read, has no such names, or no rows.
     """
     names: tuple[str, ...] = ()
     row = 1
-    for block in Text(path, None):
+    for block in Text(path, packed):
         if not names:
             names, block = _named(without_mark(block), path, tuple(bare))
         if not block.text:

@@ -222,6 +222,36 @@ MATRIX: dict[str, Object] = {
             "training": {"start": "model"},
         }
     },
+    "a model that is kept, and one that is opened": OFF
+    | {
+        "jobs": [{"name": "a", "result": "kept"}, {"name": "b", "kept": "0" * 64}],
+        "storage": {"enabled": False},
+        **{party: {"state": {"existingClaim": party}} for party in ("alice", "bob", "server")},
+    },
+    "rows that are scored": OFF
+    | {
+        "job": {
+            "features": {"alice": ["a"], "bob": ["b: c"]},
+            "columns": {"b: c": {"type": "category", "values": ["no", "1"]}},
+            "model": {"kind": "joint-scores", "holder": "bob", "trained_by": "0" * 64},
+            "trust_domain": "others",
+            "result": "both",
+        },
+        "alice": {"keysSecret": "others-alice-keys", "tableVolume": {"size": "1Gi"}},
+    },
+    "rows that are scored by a linear regression": OFF
+    | {
+        "job": {
+            "features": {"alice": ["a"], "bob": ["b"]},
+            "model": {
+                "kind": "joint-scores",
+                "holder": "alice",
+                "trained_by": "0" * 64,
+                "predicts": "linear-regression",
+                "unit": 2.5,
+            },
+        }
+    },
     "alice alone, the others in her cluster": OFF
     | {
         "bob": {"enabled": False, "namespace": "police"},

@@ -21,6 +21,16 @@ from party.agreement.job import load_job
 from party.process.errors import InputError
 from tests.chart.rendering import CHART, MATRIX, OFF, ROOT, helm, values
 
+SCORES: dict[str, Any] = {
+    "features": {"alice": ["a"], "bob": ["b"]},
+    "model": {"kind": "joint-scores", "holder": "alice", "trained_by": "0" * 64},
+}
+
+
+def scoring(**change: Any) -> dict[str, Any]:
+    return OFF | {"job": SCORES | change}
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown key": ({"imagee": {}}, "did you mean 'image'?"),
     "an unknown key of a party": ({"bob": {"adress": "b:1"}}, "did you mean 'address'?"),
@@ -148,8 +158,67 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a label among the features": ({"job": {"label": "feature_1"}}, "also one of the features"),
     "a feature of both": ({"job": {"features": {"alice": ["a"], "bob": ["a"]}}}, "more than once"),
     "two labels": ({"job": {"label": {"alice": "a", "bob": "b"}}}, "of one holder"),
-    "a model that is kept": ({"job": {"result": "kept"}}, "on a cluster let somebody receive it"),
-    "a kept model": ({"job": {"kept": "0" * 64}}, "on a cluster let somebody receive it"),
+    "a model that is kept in the demo": (
+        {"job": {"result": "kept"}},
+        "a kept model would go with the release",
+    ),
+    "a model that is kept on volumes that go": (
+        OFF | {"job": {"result": "kept"}, "storage": {"keep": False}},
+        "a kept model would go with the release",
+    ),
+    "a model that is kept without volumes": (
+        OFF | {"job": {"result": "kept"}, "storage": {"enabled": False}},
+        "set storage.enabled to true, or alice.state.existingClaim",
+    ),
+    "a kept model without volumes": (
+        OFF
+        | {"jobs": [{"name": "a", "kept": "0" * 64}], "storage": {"enabled": False}}
+        | {"alice": {"state": {"existingClaim": "mine"}}},
+        "set storage.enabled to true, or bob.state.existingClaim",
+    ),
+    "a kept model for nobody": (
+        OFF | {"job": {"kept": "0" * 64, "result": "nobody"}},
+        "nobody would receive the model",
+    ),
+    "a kept model of matched rows": (
+        OFF
+        | {
+            "job": {
+                "features": {"alice": ["a"], "bob": ["b"]},
+                "training": {"passes": 3},
+                "align": {"key": "id"},
+                "result": "kept",
+            }
+        },
+        "a model of matched rows cannot be kept",
+    ),
+    "an evaluation of a kept model": (
+        OFF
+        | {"job": {"kept": "0" * 64, "training": {"passes": 3}, "evaluation": {"held_out": 0.2}}},
+        "no row is looked at",
+    ),
+    "the demo of a job that scores": ({"job": SCORES}, "the demo has no model to score by"),
+    "a queue with a job that scores": (
+        {
+            "job": {"features": SCORES["features"]},
+            "jobs": [{"name": "a", "model": SCORES["model"]}],
+        },
+        "is not done in a queue",
+    ),
+    "scores with a label": (scoring(label="y"), "rows are scored without one"),
+    "scores of one holder's columns": (scoring(features=["a"]), "scores alone"),
+    "scores of matched rows": (scoring(align={"key": "id"}), "in the same order at both"),
+    "scores for nobody": (scoring(result="own"), "scores go to alice, bob or both"),
+    "scores with a training": (scoring(training={"passes": 3}), "nothing is trained"),
+    "scores with standard errors": (scoring(statistics=True), "nothing is trained"),
+    "a unit of a chance": (
+        scoring(model=SCORES["model"] | {"unit": 2.0}),
+        "linear regression alone has one",
+    ),
+    "scores of a column that is not there": (
+        scoring(columns={"height": "number"}),
+        "is neither a feature nor the label",
+    ),
     "a holder of nothing": ({"job": {"features": ["a"], "label": {"alice": "b"}}}, "train alone"),
 }
 

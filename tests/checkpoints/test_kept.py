@@ -48,7 +48,7 @@ def test_a_part_comes_back_as_it_was(tmp_path: Path) -> None:
     found = kept.take(model().name)
     share = "weights.alice/0"
     np.testing.assert_array_equal(found.shares[share], model().shares[share])
-    found.see_to_fit(job(result="both", kept=model().name), "alice")
+    found.see_to_fit(job(name="opened", result="both", kept=model().name), "alice")
     table = found.table()
     assert table.mean is not None and table.scale is not None
     assert (table.mean.tolist(), table.scale.tolist()) == ([1.5, -2.0], [0.25, 3.0])

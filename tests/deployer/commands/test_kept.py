@@ -1,0 +1,95 @@
+"""A model that is kept on a cluster: its name is told, and what it takes is looked at before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deployer.certs.authority import make_all
+from deployer.cluster.client import Execution
+from deployer.cluster.secrets import keys_secret
+from deployer.manifests.values import load_values
+from party.agreement.job import PARTIES
+from party.identity import CHECKPOINT_KEY, load_keys
+from party.reporting.documents import Kept, PartyReport, Times
+from tests.deployer.conftest import Deployer
+from tests.deployer.memory import MemoryCluster
+from tests.deployer.release import Release
+
+KEPT: dict[str, Any] = {"demo": {"enabled": False}, "job": {"result": "kept"}}
+NAME = "c" * 64
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> Path:
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(KEPT))
+    return file
+
+
+def leaves(memory: MemoryCluster, party: str, job: str, name: str | None = NAME) -> None:
+    """A party's report in its pod."""
+    report = PartyReport(
+        party=party,  # type: ignore[arg-type]
+        job=job,
+        plan="p" * 64,
+        run="r",
+        protocol="pond",
+        runtime="sealed",
+        versions={},
+        times=Times(train_s=1.0, step_s=0.1),
+        traffic=None,
+        peak_bytes=1,
+        table_bytes=1,
+        kept=None if name is None else Kept(name=name, sha256=party[0] * 64),
+    )
+    pod = f"fraud-{party}-0"
+    memory.put({"kind": "Pod", "metadata": {"name": pod, "namespace": "default"}})
+    memory.programs["default", pod, "cat"] = lambda _: Execution(0, report.model_dump_json(), "")
+
+
+def test_each_organisation_is_told_the_name_by_its_own_party(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    job = load_values([values]).job.digest
+    for party in PARTIES:
+        leaves(memory, party, job)
+    assert deployer("result", "-f", values).out == f"{NAME}\n"
+    assert deployer("result", "-f", values, "--party", "bob", "--json").document == {
+        "kept": NAME,
+        "sha256": {"bob": "b" * 64},
+    }
+    leaves(memory, "server", job, name="d" * 64)
+    ran = deployer("result", "-f", values)
+    assert ran.code == 2 and "the parties here name no one model" in ran.err
+    leaves(memory, "server", "0" * 64)
+    ran = deployer("result", "-f", values)
+    assert ran.code == 1 and "server has not kept a model of this job" in ran.err
+
+
+def test_the_doctor_misses_the_key_that_seals_and_no_table_of_an_opening(
+    memory: MemoryCluster, deployer: Deployer, values: Path, tmp_path: Path
+) -> None:
+    release = Release(memory, KEPT)
+    make_all("fraud", tmp_path / "keys", 30, 30)
+    files = {}
+    for party in PARTIES:
+        files[party] = load_keys(tmp_path / "keys" / party, "fraud", party).files()
+        memory.put(keys_secret(release.place(party), files[party]))
+
+    def found(what: str) -> dict[str, Any]:
+        ran = deployer("doctor", "-f", values, "--no-probes", "--json")
+        return {one["about"]: one for one in ran.document if one["what"] == what}
+
+    assert CHECKPOINT_KEY in found("keys")["alice"]["says"]
+    assert found("keys")["alice"]["outcome"] == found("table")["alice"]["outcome"] == "wrong"
+    with_key = files["alice"] | {CHECKPOINT_KEY: bytes(32)}
+    memory.put(keys_secret(release.place("alice"), with_key))
+    assert found("keys")["alice"]["outcome"] == "ok"
+    values.write_text(json.dumps(KEPT | {"job": {"kept": NAME}}))
+    assert not found("table") and found("keys")["bob"]["outcome"] == "wrong"
+    assert deployer("data", "put", "alice", "t.csv", "-f", values).code == 2
