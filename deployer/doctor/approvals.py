@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deployer.cluster.approvals import check_approvals
+from deployer.cluster.pod_status import DONE, observe
 from deployer.cluster.secrets import files_of
 from deployer.cluster.target import Place, Target
 from deployer.doctor.check import Check, Outcome
@@ -14,11 +15,29 @@ from party.process.errors import InputError, KitError
 
 
 def of_approvals(place: Place, target: Target) -> Iterator[Check]:
-    """Of all three, for this job, image and table, and not expired."""
+    """Of all three, for this job, image and table, and not expired; of a job that is done none are
+    needed any more."""
     if not target.facts.approvals:
         return
+    done = _done(place)
     for job, name in zip(target.jobs, place.approvals_secrets, strict=True):
-        yield from _of_job(place, target, job, name)
+        if job.digest in done:
+            says = f"the job {job.name!r} is done, and needs none any more"
+            yield Check(place.party, "approvals", Outcome.OK, says)
+        else:
+            yield from _of_job(place, target, job, name)
+
+
+def _done(place: Place) -> set[str]:
+    """The digests of the jobs that the party says it has done."""
+    try:
+        own = observe(place).own
+    except KitError:
+        return set()  # the check of its pod says so
+    if own is None:
+        return set()
+    alone = {own.job} if own.phase == DONE and not own.queue else set()
+    return alone | {one.job for one in own.queue if one.state == DONE}
 
 
 def _of_job(place: Place, target: Target, job: Job, name: str) -> Iterator[Check]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ import yaml
 from deployer.cluster.secrets import TABLE_DIGEST
 from deployer.manifests.values import load_values
 from party.agreement.job import PARTIES
+from party.approval import Approval, moment, write_approval
 from tests.approval.conftest import TABLE, Approved
 from tests.deployer.conftest import Deployer
 from tests.deployer.memory import MemoryCluster
+from tests.deployer.release import Release
 
 SECRET = "test-bob-approvals"
 
@@ -87,6 +90,52 @@ def test_each_job_of_several_has_approvals_of_its_own(
     assert ran.code == 2 and "it is for another job" in ran.err
     deployer("delete", "-f", values, "--secrets", "--yes")
     assert not [name for name in memory.secrets() if "approvals" in name]
+
+
+def test_of_a_job_that_is_done_no_approvals_are_missed(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    document = yaml.safe_load(values.read_text()) | {"jobs": [{"name": "one"}, {"name": "two"}]}
+    values.write_text(yaml.safe_dump(document))
+    one, two = load_values([values]).queue
+    queue = (
+        {"name": "one", "job": one.digest, "state": "done"},
+        {"name": "two", "job": two.digest},
+    )
+    Release(memory, document).says("bob", "joining", job=two.digest, queue=queue)
+    said = deployer("doctor", "-f", values, "--no-probes").out
+    done, waits = [line for line in said.splitlines() if " approvals " in line]
+    assert done.startswith("ok") and "the job 'one' is done, and needs none any more" in done
+    assert waits.startswith("wrong") and f"there is no Secret {SECRET}-two" in waits
+
+
+def test_a_kept_model_is_opened_by_approvals_of_no_table(
+    memory: MemoryCluster, deployer: Deployer, approved: Approved, values: Path
+) -> None:
+    document = yaml.safe_load(values.read_text())
+    document["job"]["kept"] = "0" * 64
+    values.write_text(yaml.safe_dump(document))
+    job = load_values([values]).job
+    for party in PARTIES:
+        approval = Approval(
+            party=party,
+            job=job.digest,
+            plan="1" * 64,
+            kit="0.1.0",
+            expires=moment(datetime.now(UTC) + timedelta(hours=1)),
+            runs=1,
+        )
+        (approved.directory / f"{party}.salt").unlink(missing_ok=True)
+        (approved.directory / f"{party}.json").unlink()
+        write_approval(approved.directory, approval, None, approved.keys[party])
+    words = ("apply", "-f", values, "--approvals", approved.directory, "--no-wait")
+    ran = deployer(*words)
+    assert ran.code == 0, ran.err
+    assert set(memory.secrets()[SECRET]) == {f"{p}.json" for p in PARTIES}
+    # Approvals of the training do not open what it kept.
+    approved.approve("alice")
+    ran = deployer(*words)
+    assert ran.code == 2 and "it is for another job" in ran.err
 
 
 @pytest.mark.parametrize(
