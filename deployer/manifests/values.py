@@ -599,13 +599,14 @@ class Values(_Strict):
             if batches is not None and batches.order_seed >= 2**53:
                 # helm reads every number as a 64-bit float and would round it without a word
                 raise ValueError("job.training.order_seed: must be less than 2**53")
-            if job.result == "kept" or job.kept is not None:
-                self._check_kept(job)
             if self.jobs and job.starts:
                 raise ValueError(
                     "jobs: a job that begins from a former model (training.start) is not done in a "
                     "queue; put it alone under job"
                 )
+        for job in self.queue:
+            if job.result == "kept" or job.kept is not None:
+                self._check_kept(job)
         if self.ports.party == self.ports.status:
             raise ValueError("ports: party and status are the same")
         if self.demo.enabled and self.certificates.cert_manager.issuer_ref.name:

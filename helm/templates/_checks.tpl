@@ -170,9 +170,17 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- if and (hasKey $job.model "unit") (ne (float64 $job.model.unit) 1.0) (ne (toString $job.model.predicts) "linear-regression") -}}
 {{- fail "job.model.unit: linear regression alone has one" -}}
 {{- end -}}
-{{- range $key := list "training" "evaluation" "statistics" "privacy" -}}
-{{- if get $job $key -}}
-{{- fail (printf "job.%s: nothing is trained where rows are scored; take it out" $key) -}}
+{{- $said := list -}}
+{{- /* As invitations write them, with every key: what training has where nobody says otherwise. */ -}}
+{{- $unsaid := dict "passes" "200" "tolerance" "0.001" "C" "1" "rarest" "0.01" -}}
+{{- range $key, $value := $job.training -}}
+{{- if ne (toString $value) (get $unsaid $key) -}}{{- $said = append $said "training" -}}{{- end -}}
 {{- end -}}
+{{- range $key := list "evaluation" "statistics" "privacy" -}}
+{{- if get $job $key -}}{{- $said = append $said $key -}}{{- end -}}
+{{- end -}}
+{{- with $said -}}
+{{- $key := first . -}}
+{{- fail (printf "job.%s: nothing is trained where rows are scored; take it out" $key) -}}
 {{- end -}}
 {{- end }}

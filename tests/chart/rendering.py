@@ -250,6 +250,8 @@ MATRIX: dict[str, Object] = {
                 "predicts": "linear-regression",
                 "unit": 2.5,
             },
+            # As an invitation writes it.
+            "training": {"passes": 200, "tolerance": 0.001, "C": 1.0, "rarest": 0.01},
         }
     },
     "alice alone, the others in her cluster": OFF

@@ -66,6 +66,15 @@ def test_a_pod_is_given_all_three_and_its_own_salt(
     assert SECRET not in memory.secrets()
 
 
+def test_a_table_on_a_volume_is_looked_at_by_the_pod_alone(
+    memory: MemoryCluster, deployer: Deployer, approved: Approved, values: Path
+) -> None:
+    document = yaml.safe_load(values.read_text()) | {"bob": {"tableVolume": {"size": "1Gi"}}}
+    values.write_text(yaml.safe_dump(document))
+    ran = deployer("apply", "-f", values, "--approvals", approved.directory, "--no-wait")
+    assert ran.code == 0 and SECRET in memory.secrets(), ran.err
+
+
 def test_each_job_of_several_has_approvals_of_its_own(
     memory: MemoryCluster, deployer: Deployer, approved: Approved, values: Path, tmp_path: Path
 ) -> None:

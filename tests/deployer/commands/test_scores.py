@@ -21,6 +21,7 @@ from party.reporting.documents import StatusDocument
 from party.scoring.joint import load, read
 from tests.deployer.conftest import Deployer
 from tests.deployer.memory import MemoryCluster
+from tests.deployer.release import Release
 from tests.scoring.models import rows
 from tests.scoring.test_joint import KEYS, WHOSE, tables, trained
 
@@ -103,6 +104,28 @@ def test_a_pod_is_given_its_rows_and_its_own_part_of_the_model(
     assert not memory.secrets()
 
 
+def test_rows_of_any_size_come_onto_a_volume(
+    memory: MemoryCluster,
+    deployer: Deployer,
+    values: Path,
+    job: Job,
+    parts: dict[str, Path],
+    new: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    document = yaml.safe_load(values.read_text()) | {"bob": {"tableVolume": {"size": "1Gi"}}}
+    values.write_text(yaml.safe_dump(document))
+    Release(memory, document)
+    memory.volumes["default", "scores-bob-table"] = root = tmp_path / "volume"
+    root.mkdir()
+    words = ("data", "copy", "bob", new["bob"], "--model", parts["bob"], "-f", values)
+    ran = deployer(*words)
+    assert ran.code == 0 and "copied" in ran.out and "scores-bob-model" in ran.out, ran.err
+    there, here = (read(at, parts["bob"], job, "bob") for at in (root / "table", new["bob"]))
+    assert there.digest == here.digest
+    assert "unchanged" in deployer(*words).out
+
+
 def test_a_pod_does_not_take_the_other_partys_rows(
     memory: MemoryCluster, deployer: Deployer, values: Path, parts: dict[str, Path],
     new: dict[str, Path], job: Job, tmp_path: Path,
@@ -152,6 +175,28 @@ def test_what_its_pod_would_refuse_is_not_put_there(
     ran = deployer("data", "put", "alice", new["alice"], *given, "-f", values)
     assert ran.code == 2 and says in ran.err and "do: " in ran.err
     assert not memory.secrets()
+
+
+def test_what_a_training_begins_from_goes_to_its_party_alone(
+    memory: MemoryCluster,
+    deployer: Deployer,
+    values: Path,
+    parts: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    job = yaml.safe_load(KEYS) | {"label": {"bob": "fraud"}, "training": {"start": "model"}}
+    del job["model"]
+    values.write_text(yaml.safe_dump(OFF | {"job": job}))
+    table = tables(tmp_path, np.random.default_rng(1).normal(size=(30, 5)))["alice"]
+    words = ("data", "put", "alice", table, "-f", values, "--start")
+    ran = deployer(*words, parts["bob"])
+    assert ran.code == 2 and "columns.json" in ran.err and not memory.secrets()
+    ran = deployer(*words, parts["alice"])
+    assert ran.code == 0 and "Secret scores-alice-start in namespace default" in ran.out, ran.err
+    given = mounted(memory, tmp_path / "start", "scores-alice-start")
+    assert (given / "model.json").read_bytes() == parts["alice"].read_bytes()
+    ran = deployer("data", "put", "alice", table, "-f", values, "--model", parts["alice"])
+    assert ran.code == 2 and "trains a model, and takes none" in ran.err
 
 
 def leaves(memory: MemoryCluster, pod: str, files: dict[str, str]) -> None:
