@@ -52,7 +52,7 @@ def fetch(
     (place,) = release.places
     where = f"pod {place.pod}, namespace {place.namespace}, {place.cluster}"
     directory = OUTPUT
-    if len(release.jobs) > 1:
+    if place.queue:
         directory += f"/{release.job(job_name).name}"
     elif job_name:
         release.job(job_name)

@@ -102,6 +102,22 @@ def test_a_receipt_is_that_of_the_job_that_is_named(
     assert asked[0][-1] == "/state/output/second/receipt.json"
 
 
+def test_a_queue_of_one_has_its_receipt_where_its_job_is(
+    memory: MemoryCluster, deployer: Deployer, tmp_path: Path
+) -> None:
+    release, asked = Release(memory, {"jobs": [{"name": "only"}]}, name="fraud"), []
+    release.says("bob", "done")
+    place = release.place("bob")
+
+    def lacks(command: Sequence[str]) -> Execution:
+        asked.append(command[-1])
+        return Execution(1, "", "")
+
+    memory.programs[place.namespace, place.pod, "cat"] = lacks
+    deployer("receipt", "fetch", "--party", "bob", "--output", tmp_path / "bob")
+    assert asked == ["/state/output/only/receipt.json"]
+
+
 def test_a_pod_runs_the_jobs_in_their_order(queue: Release, memory: MemoryCluster) -> None:
     owner = memory.objects["StatefulSet", "default", "fraud-alice"]
     (container,) = owner["spec"]["template"]["spec"]["containers"]
