@@ -87,6 +87,12 @@ def is_of(name: str, one: Object | None) -> bool:
     return labels.get(OURS) == "tfe-kit" and labels.get(_INSTANCE) == name
 
 
+def is_of_another(name: str, one: Object) -> bool:
+    """Whether an object says that it belongs to another release, whose keys this one takes."""
+    labels = one["metadata"].get("labels") or {}
+    return labels.get(OURS) == "tfe-kit" and labels.get(_INSTANCE, name) != name
+
+
 def jobs_in(config: Object | None) -> tuple[Job, ...]:
     """The jobs in a party's ConfigMap, in their order; none where one cannot be read."""
     try:

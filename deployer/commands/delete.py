@@ -12,7 +12,7 @@ import typer
 from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.client import Cluster, NotAllowedError, Object
-from deployer.cluster.installed import is_of, locate
+from deployer.cluster.installed import is_of, is_of_another, locate
 from deployer.cluster.target import (
     ContextOption,
     JsonOption,
@@ -87,7 +87,8 @@ def doomed(release: Release, whole: bool, volumes: bool, secrets: bool) -> list[
         models = (place.model_secret, place.start_secret)
         named = (*secret, *models, *place.table_secrets)
         own += [("Secret", name) for name in named if secrets]
-        found += [there for kind, name in own if (there := _at(place, "v1", kind, name).found())]
+        given = [_at(place, "v1", kind, name).found() for kind, name in own]
+        found += [each for each in given if each and not is_of_another(release.name, each.one)]
     return found
 
 

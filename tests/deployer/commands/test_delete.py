@@ -98,6 +98,16 @@ def test_a_claim_that_was_given_stays(memory: MemoryCluster, deployer: Deployer)
     assert memory.names() == {"PersistentVolumeClaim mine"}
 
 
+def test_keys_of_another_release_stay(memory: MemoryCluster, deployer: Deployer) -> None:
+    document = {"demo": {"enabled": False}, "alice": {"keysSecret": "joint-alice-keys"}}
+    Release(memory, document, name="scores")
+    training = Release(MemoryCluster(), name="joint").place("alice")
+    meta = {"name": training.keys_secret, "namespace": "default", "labels": training.labels}
+    memory.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta})
+    assert deployer("delete", "--name", "scores", "--yes", "--secrets").code == 0
+    assert memory.names() == {"Secret joint-alice-keys"}
+
+
 def test_helm_is_to_forget_what_it_installed(kept: Release, deployer: Deployer) -> None:
     ran = deployer("delete", "--yes")
     assert "do: helm uninstall fraud --namespace default" in ran.out
