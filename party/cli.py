@@ -539,6 +539,7 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
             doubts,
             (outcome.steps or None) if kept is None else kept.steps,
             outcome.settled if kept is None else kept.settled,
+            outcome.unsettled,
         )
         log.say("the model is written, and its health with it", path=str(path))
     part = None

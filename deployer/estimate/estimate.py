@@ -46,7 +46,11 @@ _MOST_RUNS = 64
 runs ahead is as far ahead as its peers' rings let it be."""
 
 _MOST_TURNS = 100
-"""Turns of programs that are simulated; beyond, all goes on at the pace of these."""
+"""Turns of programs that are simulated, and the first of each kind; a later one takes as long as
+one of its kind."""
+
+Turn = tuple[str, int]
+"""A program, and how many times it runs before the next one does."""
 
 _CONNECT_ROUND_TRIPS = 3.5
 """Until all are ready: TCP's handshake, TLS's, the hellos both ways, and one half for ready."""
@@ -239,8 +243,7 @@ class Model:
     def _programs_s(self, network: Network) -> float:
         """All programs: some turns, and some runs of each, are simulated; the others go at their
         pace."""
-        every = runs(self.job)
-        kept = every if len(every) <= _MOST_TURNS else every[:_MOST_TURNS]
+        kept, left = _first_of_each(runs(self.job))
         turns = [(name, min(times, _MOST_RUNS)) for name, times in kept]
         ends = self._ends(turns, network)
         after, first, more_s = [], 0, 0.0
@@ -250,8 +253,10 @@ class Model:
                 line_s = self._received(name) / network.bytes_per_s
                 more_s += (times - simulated) * max(_pace_s(own), line_s)
             after.append(own[-1] + more_s)
-        left = len(every) - len(kept)
-        return after[-1] + (left * _pace_s(after) if left else 0.0)
+        took: dict[Turn, list[float]] = {}
+        for turn, begin, end in zip(kept, [0.0, *after], after, strict=False):
+            took.setdefault(turn, []).append(end - begin)
+        return after[-1] + sum(count * _settled_s(took[turn]) for turn, count in left.items())
 
     def _ends(self, turns: Sequence[tuple[str, int]], network: Network) -> list[float]:
         """When each run of the programs is over at all parties."""
@@ -283,6 +288,26 @@ class Model:
                 if move.op is Op.FLUSH:
                     sizes[move.peer] += move.bytes
         return max(sizes)
+
+
+def _first_of_each(every: Sequence[Turn]) -> tuple[list[Turn], Counter[Turn]]:
+    """The turns that are simulated, and how many of each kind are not."""
+    kept: list[Turn] = []
+    left = Counter[Turn]()
+    seen = set[Turn]()
+    for turn in every:
+        if len(kept) < _MOST_TURNS or turn not in seen:
+            kept.append(turn)
+        else:
+            left[turn] += 1
+        seen.add(turn)
+    return kept, left
+
+
+def _settled_s(took: Sequence[float]) -> float:
+    """What a turn takes once the run has found its pace."""
+    later = took[len(took) // 2 :]
+    return sum(later) / len(later)
 
 
 def _pace_s(ends: Sequence[float]) -> float:

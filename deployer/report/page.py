@@ -72,6 +72,7 @@ def page(
         models=_models(run),
         evaluation=run.evaluation,
         no_evaluation=_no_evaluation(run),
+        unseen=_unseen(run),
         charts=[] if figures is None else [*_compared(compared), charts.scores(figures)],
         thresholds=[] if figures is None else _thresholds(figures),
         estimate=estimate,
@@ -142,7 +143,7 @@ def _tiles(run: Run) -> list[dict[str, str]]:
         tiles += [
             _tile("AUC", f"{found.auc:.3f}", f"95 %: {max(low, 0.0):.3f} to {min(high, 1.0):.3f}"),
             _tile(
-                "held-out rows",
+                "rows held out in turn" if run.job.folds else "held-out rows",
                 f"{run.evaluation.rows:,}",
                 f"{found.base_rate:.1%} of them positive{_in_folds(run)}",
             ),
@@ -158,6 +159,15 @@ def _tiles(run: Run) -> list[dict[str, str]]:
         who = "by all parties" if len(traffic) == len(PARTIES) else f"by {first.party}"
         tiles.append(_tile("sent", f"{sent / 2**20:.4g} MiB", who))
     return tiles
+
+
+def _unseen(run: Run) -> str:
+    if run.job.folds:
+        return (
+            "Each row under the training that had not seen it; the model itself is of all rows. "
+            "Added up over all folds"
+        )
+    return "On rows that no training has seen"
 
 
 def _in_folds(run: Run) -> str:

@@ -1152,6 +1152,7 @@ def _nearest_key(path: Sequence[int | str]) -> str | None:
         "columns": get_args(ColumnSchema),
         "identities": (Identities,) if len(path) < 3 else (Pin,),
         "align": (Align, KeyByHolder),
+        "evaluation": (Evaluation,),
         "statistics": (standard_errors.Statistics,),
         "privacy": (Privacy,) if len(path) < 3 else (LabelPrivacy,),
     }

@@ -30,6 +30,7 @@ class Point:
         runs: runs of that stretch that are done.
         steps: steps of the training that are done.
         asked, settled: the last phase that was asked about, and the last that has settled.
+        unsettled: those that were asked about, and have not.
         opening: openings of a part of the result that had begun: those before it, and the one that
             it was kept for.
         durable: whether a party with a disk has it there.
@@ -47,6 +48,7 @@ class Point:
     steps: int
     asked: str | None
     settled: str | None
+    unsettled: tuple[str, ...]
     opening: int
     durable: bool
     final: bool
@@ -82,6 +84,7 @@ class Point:
         state = arrays(head.pop("state"), np.uint8)
         told = arrays(head.pop("told"), np.float64)
         head["peers"] = {party: (key, signer) for party, (key, signer) in head["peers"].items()}
+        head["unsettled"] = tuple(head["unsettled"])
         return cls(**head, state=state, told=told)
 
 

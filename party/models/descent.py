@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from party.agreement.limits import ANCHOR_PASSES, ANCHORS, BALANCED, LIMIT
 from party.models.interface import (
+    FOLD,
     HOLDERS,
     Array,
     Block,
@@ -226,6 +227,7 @@ def rows_in_blocks(
     return np.arange(descent.rows, dtype=np.int32).reshape(-1, descent.blocks).T[first:last]
 
 
+@lru_cache(maxsize=1)
 def rows_outside(job: Job, descent: DescentLayout, fold: int) -> NDArray[np.int32]:
     """The rows outside of a fold, as they were shared, [fold_blocks, block_rows]; one of zeros
     fills them up."""
@@ -285,7 +287,7 @@ def course(
     yield Stretch(SHARE, descent.blocks, counted=False, phase=None, rows=everything)
     yield Stretch(PREPARE, 1, counted=False, phase=None, rows=home)
     for fold in range(job.folds):
-        name = f"fold {fold + 1}"
+        name = f"{FOLD}{fold + 1}"
         outside = partial(rows_outside, job, descent, fold)
         yield from phase(name, UPDATE, job.fold_blocks, first, outside)
         yield from evaluated(fold)

@@ -223,6 +223,10 @@ class Value:
     parts: Parts | None = None
 
 
+FOLD = "fold "
+"""Phases of trainings that hold a fold out begin with this; its number follows, from 1 on."""
+
+
 @dataclass(frozen=True)
 class Stretch:
     """Runs of one program, one after the other.

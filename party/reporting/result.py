@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +37,12 @@ def write_model(
     doubts: tuple[str, ...] = (),
     steps: int | None = None,
     settled: bool | None = None,
+    unsettled: Sequence[str] = (),
 ) -> Path:
     """Write ``model.json``, for its owner's eyes only: what the party was given of the model, and
     how it looks at home. ``doubts`` are what was told before the training; ``steps`` were done, all
-    unless told, and ``settled`` is whether the last of them were small.
+    unless told, and ``settled`` is whether the last of them were small; ``unsettled`` names the
+    folds of which they were not.
 
     See ``Model.document`` for the part that is the model's own. Raises WrongModelError, and writes
     nothing, where it is none.
@@ -53,6 +56,11 @@ def write_model(
     if settled is False:
         warnings += (
             "training.passes: the steps had not become small when all passes were done; raise it",
+        )
+    if unsettled:
+        warnings += (
+            f"evaluation.folds: the steps of {', '.join(unsettled)} had not become small when all "
+            "passes were done, and the figures are of where they stopped; raise training.passes",
         )
     health = health.model_copy(
         update={"warnings": warnings, "steps": steps or health.steps, "settled": settled}

@@ -134,10 +134,10 @@ class Status:
             self._logged = moment
             self._log.progress(message, waiting_for=list(waiting_for))
 
-    def step(self, done: int, rate: float | None, steps_per_epoch: int) -> None:
+    def step(self, done: int, rate: float | None) -> None:
         """How far the training is; ``rate`` in steps a second."""
         steps, epochs = self._state.steps, self._state.epochs
-        epoch = min(done // steps_per_epoch + 1, epochs)
+        epoch = min(done * epochs // steps + 1, epochs)
         stepped = self._state.stepped if done == self._state.step else now()
         self._set(stepped=stepped, epoch=epoch, step=done, aside="", **_pace(done, steps, rate))
         self._tell(f"epoch {epoch} of {epochs}, ", epoch=epoch, step=done)

@@ -85,6 +85,7 @@ class Outcome:
         steps: steps done.
         settled: whether the training ended because its steps had become small; None where nobody
             was told.
+        unsettled: the folds whose trainings have not.
         kept: its shares of the model, where nobody gets it.
         job: what was trained, with the sizes that an alignment found.
         alignment: what that took; None where there was none.
@@ -98,6 +99,7 @@ class Outcome:
     times: Times
     steps: int = 0
     settled: bool | None = None
+    unsettled: tuple[str, ...] = ()
     figures: Figures = field(default_factory=Figures)
     kept: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     job: Job | None = None

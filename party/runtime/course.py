@@ -17,7 +17,7 @@ import numpy.typing as npt
 from party.agreement.job import PARTIES, Job, Party
 from party.channel import Joined
 from party.checkpoints import KeptModel, Point, newest, pruned
-from party.models.interface import Stretch
+from party.models.interface import FOLD, Stretch
 from party.models.registry import model_of
 from party.native import Executor, Kind, RunError, wipe
 from party.plan.parameters import OPEN, PlanParameters
@@ -158,6 +158,7 @@ class Course:
         self.steps = 0 if point is None else point.steps
         self.asked = None if point is None else point.asked
         self.settled = None if point is None else point.settled
+        self._unsettled = [] if point is None else list(point.unsettled)
         self.told = {} if point is None else dict(point.told)
         self.has_all = point is not None and point.final
         self._opening = 0 if point is None else point.opening
@@ -191,6 +192,11 @@ class Course:
     def has_settled(self) -> bool | None:
         """Whether the last phase has; None where nobody was told."""
         return None if self.asked is None else self.settled == self.asked
+
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        """The folds whose trainings have not settled."""
+        return tuple(phase for phase in self._unsettled if phase.startswith(FOLD))
 
     def shares(self, values: list[str]) -> dict[str, npt.NDArray[np.int64]]:
         """Copies of the party's shares of some values."""
@@ -250,7 +256,7 @@ class Course:
             raise self._explained(self._failure) from None
         if self._failure is not None:
             raise self._failure
-        self.assignment.status.step(self.steps, None, self.job.steps_per_epoch)
+        self.assignment.status.step(self.steps, None)
 
     def _work(self, table: Rows | None, run: str) -> None:
         try:
@@ -334,10 +340,13 @@ class Course:
         if stretch.vouches and not self._all_are_one(stretch.program):
             self._executor.finish(self._left())
             raise model_of(self.job.parameters).no_model(self.job)
-        if stretch.asks:
+        if stretch.asks and stretch.phase is not None:
             self.asked = stretch.phase
+            if stretch.phase not in self._unsettled:
+                self._unsettled.append(stretch.phase)
             if self._all_are_one(stretch.program):
                 self.settled = stretch.phase
+                self._unsettled.remove(stretch.phase)
         if index >= self._setup:
             self._meet_if_due(index + 1, 0)
 
@@ -433,6 +442,8 @@ class Course:
                         stretch.told(self.told, table)
 
         def rows(of: Stretch) -> npt.NDArray[np.int32] | None:
+            if of.phase is not None and of.phase == self.settled:
+                return None  # it is left out
             return of.rows() if of.rows and of.program in takes_rows else None
 
         with ThreadPoolExecutor(1) as ahead:
@@ -479,6 +490,7 @@ class Course:
             steps=self.steps,
             asked=self.asked,
             settled=self.settled,
+            unsettled=tuple(self._unsettled),
             durable=durable,
             opening=self._opening,
             final=final,
@@ -519,7 +531,7 @@ class Course:
                 assert position.stretch is not None
                 status.beside(what, at, position.stretch.runs, rate)
             else:
-                status.step(at, rate, self.job.steps_per_epoch)
+                status.step(at, rate)
             self._count()
             if self.revealing and not said:
                 said = True

@@ -148,11 +148,11 @@ def _coordinate(assignment: Assignment, server: Any) -> Outcome:
                     if now - last >= _BEAT_EVERY_S:
                         last = now
                         session.run(beat, {beat_fed: at[0]})
-                        status.step(at[0], at[0] / (now - connected), job.steps_per_epoch)
+                        status.step(at[0], at[0] / (now - connected))
             values = session.run(opened, None, _limit(assignment, connected))
             trained = time.monotonic()
             _say_done(session, beat[1:], {beat_fed: job.steps + 1})
-    status.step(job.steps, None, job.steps_per_epoch)
+    status.step(job.steps, None)
     return Outcome(
         opened={name: array.reshape(-1) / plan.scale for name, array in values.items()},
         plan_digest=plan.digest,
@@ -193,7 +193,7 @@ def _serve_to_the_end(assignment: Assignment, server: Any) -> Outcome:
                         started = now
                         status.enter("running", "the coordinator has begun")
                     seen, last = at, now
-                    status.step(at, None, job.steps_per_epoch)
+                    status.step(at, None)
                 elif seen == 0 and now - begin > assignment.wait_s:
                     raise JobError(f"alice did not begin within {assignment.wait_s:g} s")
                 elif seen == 0:
@@ -204,7 +204,7 @@ def _serve_to_the_end(assignment: Assignment, server: Any) -> Outcome:
                 time.sleep(_BEAT_EVERY_S)
             train_s = time.monotonic() - started
             time.sleep(_LINGER_S)
-    status.step(job.steps, None, job.steps_per_epoch)
+    status.step(job.steps, None)
     return Outcome(
         opened={},
         plan_digest="",

@@ -276,6 +276,7 @@ class _Party:
             kept=kept,
             steps=course.steps,
             settled=course.has_settled,
+            unsettled=course.unsettled,
             plan_digest=schedule.plan_digest,
             run=course.lineage,
             keys=assignment.keys if self.last is None else self.last.keys,

@@ -30,6 +30,7 @@ def point(number: int, **change: object) -> Point:
         steps=5,
         asked="training",
         settled=None,
+        unsettled=("fold 1",),
         opening=0,
         durable=True,
         final=False,

@@ -45,7 +45,7 @@ def test_a_status_says_where_the_party_is(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "status.json").read_text())
     assert written["waiting_for"] == ["alice"] and written["job"] == JOB.digest
     status.enter("running", "all are here")
-    status.step(3, 2.0, JOB.steps_per_epoch)
+    status.step(3, 2.0)
     now = status.snapshot()
     assert (now.epoch, now.step, now.rate, now.remaining_s) == (2, 3, 2.0, 0.5)
     assert now.waiting_for == ()
@@ -56,7 +56,7 @@ def test_a_status_says_where_the_party_is(tmp_path: Path) -> None:
     status.beside("counting rows", 5, 20, 0.1)
     now = status.snapshot()
     assert (now.step, now.doing) == (3, "counting rows, 5 of 20, 2 min left")
-    status.step(4, None, JOB.steps_per_epoch)
+    status.step(4, None)
     assert status.snapshot().doing == "step 4 of 4"
     assert all(event["party"] == "bob" for event in events)
 
@@ -103,7 +103,7 @@ def test_progress_on_a_terminal_takes_one_line(tmp_path: Path) -> None:
     stream = Terminal()
     status = status_with(tmp_path, stream)
     for step in (1, 2, 3):
-        status.step(step, None, JOB.steps_per_epoch)
+        status.step(step, None)
     status.enter("done", "done")
     assert stream.getvalue().count("\n") == 2
 
