@@ -92,6 +92,15 @@ def test_each_row_is_counted_by_a_training_without_it_and_the_model_is_of_all(
     assert np.linalg.norm(secure - best) < 0.02 * np.linalg.norm(best)
 
 
+def test_folds_that_have_not_settled_are_named(tmp_path: Path, cache: Path) -> None:
+    job = agreed("pond", training={"passes": 9, "tolerance": 1e-5})
+    files, _, _ = tables(tmp_path, 0.7)
+    cached(job, cache)
+    result = run_local(job, files, tmp_path / "out", cache=cache)
+    said = " ".join(result.models["bob"].health.warnings)
+    assert "the steps of fold 1, fold 2, fold 3 had not become small" in said
+
+
 def test_labels_that_say_nothing_are_told_as_that(tmp_path: Path, cache: Path) -> None:
     job = agreed("pond")
     files, _, y = tables(tmp_path, 0.0)
@@ -129,7 +138,7 @@ def test_rows_that_were_matched_are_dealt_by_their_place(tmp_path: Path, cache: 
 
 def test_a_party_that_is_killed_after_two_folds_goes_on_there(tmp_path: Path, cache: Path) -> None:
     """The counts of those two are shares in its checkpoint: rows are counted once each."""
-    passes = 400
+    passes = 2000
     processes = Processes(
         tmp_path,
         cache,
