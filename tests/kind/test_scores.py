@@ -102,12 +102,12 @@ def test_a_model_is_kept_by_one_release_and_opened_by_the_next(story: Story) -> 
         left = story.inside("joint", party, "ls", "/state/output").split()
         assert not {"model.json", "shares.json"} & set(left)
     # The name is asked of the pods; then the release goes, and its volumes do not.
-    before, _, after = open_it.partition("\n")
-    story.does(f"{before}\ndeployer delete -f kept.yaml --yes")
+    before, apply, after = open_it.partition("deployer apply")
+    story.does(f"{before}deployer delete -f kept.yaml --yes")
     for party, own in PLACES.items():
         claim = story.cluster.get("pvc", story.namespaces[own], f"state-joint-{party}-0")
         assert claim is not None
-    said = story.does(after)
+    said = story.does(apply + after)
     assert "a16" in said and "b16" in said and "intercept" in said
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from deployer.cluster.secrets import keys_secret
 from deployer.manifests.values import load_values
 from party.agreement.job import PARTIES
 from party.identity import CHECKPOINT_KEY, load_keys
+from party.process.errors import InputError
 from party.reporting.documents import Kept, PartyReport, Times
+from tests.chart.rendering import ROOT
 from tests.deployer.conftest import Deployer
 from tests.deployer.memory import MemoryCluster
 from tests.deployer.release import Release
@@ -93,3 +97,19 @@ def test_the_doctor_misses_the_key_that_seals_and_no_table_of_an_opening(
     values.write_text(json.dumps(KEPT | {"job": {"kept": NAME}}))
     assert not found("table") and found("keys")["bob"]["outcome"] == "wrong"
     assert deployer("data", "put", "alice", "t.csv", "-f", values).code == 2
+
+
+def test_the_page_opens_nothing_where_the_name_is_not_had(tmp_path: Path) -> None:
+    page = (ROOT / "docs/kept.md").read_text(encoding="utf-8")
+    [kept] = re.findall(r"^cat > kept.yaml <<'END'\n(.*?)^END$", page, re.M | re.S)
+    [opens] = re.findall(r"^name=\$\(deployer result.*?(?=^deployer apply)", page, re.M | re.S)
+    (tmp_path / "kept.yaml").write_text(kept)
+    files = [tmp_path / "kept.yaml", tmp_path / "open.yaml"]
+    for said in (f"echo {NAME}", f"echo {'1' * 64}", "false"):
+        script = f"deployer() {{ {said}; }}\n{opens}"
+        subprocess.run(["bash", "-c", script], cwd=tmp_path, check=True)
+        if said == "false":
+            with pytest.raises(InputError, match=r"job\.kept"):
+                load_values(files)
+        else:
+            assert load_values(files).job.kept == said[5:]
