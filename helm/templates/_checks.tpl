@@ -30,7 +30,7 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- range $n, $job := include "kit.queue" (first .) | fromJsonArray -}}
 {{- if has $job.name $names -}}{{- fail (printf "jobs: two have the name %q" $job.name) -}}{{- end -}}
 {{- $names = append $names $job.name -}}
-{{- if and $values.jobs (dig "training" "start" "" $job) -}}
+{{- if and $values.jobs (dig "training" "start" "" $job) (not $job.kept) -}}
 {{- fail "jobs: a job that begins from a former model (training.start) is not done in a queue; put it alone under job" -}}
 {{- end -}}
 {{- if and $values.jobs (include "kit.scores" $job) -}}
@@ -136,7 +136,7 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- if or $kept (eq (toString .job.result) "nobody") -}}
 {{- fail "job.kept: nobody would receive the model; say who does with result" -}}
 {{- end -}}
-{{- if or .job.evaluation .job.statistics -}}
+{{- if not (and (kindIs "invalid" .job.evaluation) (kindIs "invalid" .job.statistics)) -}}
 {{- fail "job.kept: no row is looked at where a model is opened; take out evaluation and statistics" -}}
 {{- end -}}
 {{- end -}}
@@ -170,6 +170,9 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- if and (hasKey $job.model "unit") (ne (float64 $job.model.unit) 1.0) (ne (toString $job.model.predicts) "linear-regression") -}}
 {{- fail "job.model.unit: linear regression alone has one" -}}
 {{- end -}}
+{{- if $job.kept -}}
+{{- fail "job.kept: open the model first, and score by what its receiver has; take it out" -}}
+{{- end -}}
 {{- $said := list -}}
 {{- /* As invitations write them, with every key: what training has where nobody says otherwise. */ -}}
 {{- $unsaid := dict "passes" "200" "tolerance" "0.001" "C" "1" "rarest" "0.01" -}}
@@ -177,7 +180,7 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- if ne (toString $value) (get $unsaid $key) -}}{{- $said = append $said "training" -}}{{- end -}}
 {{- end -}}
 {{- range $key := list "evaluation" "statistics" "privacy" -}}
-{{- if get $job $key -}}{{- $said = append $said $key -}}{{- end -}}
+{{- if not (kindIs "invalid" (dig $key nil $job)) -}}{{- $said = append $said $key -}}{{- end -}}
 {{- end -}}
 {{- with $said -}}
 {{- $key := first . -}}

@@ -507,6 +507,10 @@ class Job(_Strict):
             raise ValueError(f"result: {self.result}: scores go to alice, bob or both")
         if wanted.unit != 1.0 and wanted.predicts != "linear-regression":
             raise ValueError("model.unit: linear regression alone has one")
+        if self.kept is not None:
+            raise ValueError(
+                "kept: open the model first, and score by what its receiver has; take it out"
+            )
         of_trainings = {
             "training": self.training != Descent(),
             "evaluation": self.evaluation is not None,

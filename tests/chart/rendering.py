@@ -228,6 +228,10 @@ MATRIX: dict[str, Object] = {
         "storage": {"enabled": False},
         **{party: {"state": {"existingClaim": party}} for party in ("alice", "bob", "server")},
     },
+    "a kept model that began from former ones is opened": OFF
+    | {"job": {"training": {"start": "model"}, "kept": "0" * 64}},
+    "a queue that opens one": OFF
+    | {"jobs": [{"name": "a", "training": {"start": "model"}, "kept": "0" * 64}]},
     "rows that are scored": OFF
     | {
         "job": {

@@ -197,6 +197,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         | {"job": {"kept": "0" * 64, "training": {"passes": 3}, "evaluation": {"held_out": 0.2}}},
         "no row is looked at",
     ),
+    "an evaluation of a kept model by its defaults": (
+        OFF | {"job": {"kept": "0" * 64, "training": {"passes": 3}, "evaluation": {}}},
+        "no row is looked at",
+    ),
+    "standard errors of a kept model by their defaults": (
+        OFF | {"job": {"kept": "0" * 64, "training": {"passes": 3}, "statistics": {}}},
+        "no row is looked at",
+    ),
     "the demo of a job that scores": ({"job": SCORES}, "the demo has no model to score by"),
     "a queue with a job that scores": (
         {
@@ -211,6 +219,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "scores for nobody": (scoring(result="own"), "scores go to alice, bob or both"),
     "scores with a training": (scoring(training={"passes": 3}), "nothing is trained"),
     "scores with standard errors": (scoring(statistics=True), "nothing is trained"),
+    "scores with standard errors by their defaults": (scoring(statistics={}), "nothing is trained"),
+    "scores with an evaluation by its defaults": (scoring(evaluation={}), "nothing is trained"),
+    "scores by a model that is not open": (scoring(kept="0" * 64), "open the model first"),
     "a unit of a chance": (
         scoring(model=SCORES["model"] | {"unit": 2.0}),
         "linear regression alone has one",

@@ -14,6 +14,7 @@ import yaml
 from deployer.certs.authority import make_all
 from deployer.cluster.client import Execution
 from deployer.cluster.secrets import keys_secret
+from deployer.manifests.render import Facts
 from deployer.manifests.values import load_values
 from party.agreement.job import PARTIES
 from party.identity import CHECKPOINT_KEY, load_keys
@@ -113,3 +114,9 @@ def test_the_page_opens_nothing_where_the_name_is_not_had(tmp_path: Path) -> Non
                 load_values(files)
         else:
             assert load_values(files).job.kept == said[5:]
+
+
+def test_who_opens_a_model_looks_for_none_that_its_training_began_from() -> None:
+    job: dict[str, Any] = {"training": {"start": "model"}}
+    assert Facts(load_values((), KEPT | {"job": job})).starting == ("alice",)
+    assert Facts(load_values((), KEPT | {"job": job | {"kept": NAME}})).starting == ()
