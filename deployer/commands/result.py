@@ -14,7 +14,7 @@ import typer
 from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.client import NotAllowedError
-from deployer.cluster.installed import locate
+from deployer.cluster.installed import jobs_in, locate
 from deployer.cluster.target import (
     OUTPUT,
     ContextOption,
@@ -29,7 +29,7 @@ from deployer.cluster.target import (
 )
 from deployer.commands.status import check_there
 from party.agreement.job import Job
-from party.process.errors import AS_JSON, ErrorDocument, InputError, JobError
+from party.process.errors import AS_JSON, ErrorDocument, InputError, JobError, KitError
 from party.reporting.documents import (
     SCORES,
     ColumnsDocument,
@@ -42,6 +42,13 @@ app = new_app()
 
 _FILE_S = 600.0
 """A line for each of many rows comes through the stream of ``kubectl exec``."""
+
+_KEPT = "kept"
+"""The directory in a party's output with its parts of kept models."""
+
+
+class _NoPodError(JobError):
+    """Nobody is there to be asked."""
 
 
 def model_of(place: Place, job: str = "") -> dict[str, Any]:
@@ -101,10 +108,34 @@ def kept_of(place: Place, job: Job) -> Kept:
     except ValueError:
         what = f"{place.party}'s report is damaged"
         raise JobError(what, _where(place), "look for the name in the log: deployer logs") from None
-    if report.job != job.digest or report.kept is None:
-        what = f"{place.party} has not kept a model of this job"
-        raise JobError(what, _where(place), "wait until it is done: deployer status --watch")
-    return report.kept
+    if report.job == job.digest and report.kept is not None:
+        return report.kept
+    if report.job != job.digest and (opened := _opened(place, job, report.job)) is not None:
+        return opened
+    what = f"{place.party} has not kept a model of this job"
+    hint = (
+        "wait until it is done: deployer status --watch. Names of models that were kept before: "
+        f"kubectl exec {place.pod} --namespace {place.namespace} -- ls {OUTPUT}/{_KEPT}"
+    )
+    raise JobError(what, _where(place), hint)
+
+
+def _opened(place: Place, job: Job, done: str) -> Kept | None:
+    """What a job has kept where another has opened it since, the installed one of this digest: its
+    report is in place of the former. Raises JobError if the part is not there any more."""
+    from party.checkpoints.kept import opens
+
+    config = place.cluster.read("v1", "ConfigMap", place.name, place.namespace)
+    installed = (one for one in jobs_in(config) if one.digest == done and opens(one, job))
+    name = next((one.kept for one in installed), None)
+    if name is None:
+        return None
+    command = ["sha256sum", f"{OUTPUT}/{_KEPT}/{name}.sealed"]
+    ran = place.cluster.execute(place.pod, place.namespace, command, timeout_s=60)
+    if ran.exit_code != 0:
+        what = f"{place.party}'s part of the model {name} is not on its volume"
+        raise JobError(what, _where(place), f"bring it back there from a copy, into {_KEPT}/")
+    return Kept(name=name, sha256=ran.stdout.partition(" ")[0])
 
 
 def columns_of(place: Place, job: Job) -> str:
@@ -126,7 +157,7 @@ def _file(place: Place, job: Job, name: str) -> str:
     """A file that a job has left at a party."""
     directory = f"{OUTPUT}/{job.name}" if place.queue else OUTPUT
     if place.cluster.read("v1", "Pod", place.pod, place.namespace) is None:
-        raise JobError(f"{place.party} has no pod", _where(place), "see deployer status")
+        raise _NoPodError(f"{place.party} has no pod", _where(place), "see deployer status")
     command = ["cat", f"{directory}/{name}"]
     ran = place.cluster.execute(place.pod, place.namespace, command, timeout_s=_FILE_S)
     if ran.exit_code != 0:
@@ -187,14 +218,17 @@ def result(
 
         deployer result --columns --party bob --output columns.json
     """
-    release = locate(values, name, namespace, context, [])
+    release = locate(values, name, namespace, context, party)
     check_there(release)
     job = release.job(job_name)
+    if as_json and (columns or job.scores is not None):
+        what = "it has one form" + (", which is JSON" if columns else ", CSV")
+        raise InputError(what, "--json", "leave it out; --output writes it to a file")
     if columns:
         _give_columns(release, party, job, output)
         return
     if job.result == "kept":
-        _show_kept(release, party, job, as_json)
+        _show_kept(release, party, job, output, as_json)
         return
     place = receiver(release, party, job)
     if job.scores is not None:
@@ -230,26 +264,35 @@ def _of_party(place: Place, what: str) -> Iterator[None]:
         yield
     except NotAllowedError as error:
         what = f"{what} {place.party}'s, and only who may enter its pod gets it"
-        raise InputError(what, error.where, f"ask who runs {place.party}") from None
+        hint = f"ask who runs {place.party}; or name your own party with --party"
+        raise NotAllowedError(what, error.where, hint) from None
 
 
-def _show_kept(release: Release, only: Sequence[str] | None, job: Job, as_json: bool) -> None:
-    """The name of a kept model, which all parties know alike, and of each part its digest."""
+def _show_kept(
+    release: Release, only: Sequence[str] | None, job: Job, output: Path | None, as_json: bool
+) -> None:
+    """The name of a kept model, which all parties know alike, and of each part its digest; from
+    those parties here that can be asked, if one can."""
     places = [place for place in release.places if not only or place.party in only]
     found: dict[str, Kept] = {}
+    silent: list[KitError] = []
     for place in places:
-        with _of_party(place, "the part of the model is"):
-            found[place.party] = kept_of(place, job)
+        try:
+            with _of_party(place, "the part of the model is"):
+                found[place.party] = kept_of(place, job)
+        except (NotAllowedError, _NoPodError) as error:
+            silent.append(error)
+    if silent and not found:
+        raise silent[0]
     names = {one.name for one in found.values()}
     if len(names) != 1:
         hint = "name a --party that is installed here" if not found else "look at all three"
         raise InputError("the parties here name no one model", "--party", hint)
+    text = name = names.pop()
     if as_json:
-        console.print_json(
-            {"kept": names.pop(), "sha256": {party: one.sha256 for party, one in found.items()}}
-        )
-    else:
-        print(names.pop())
+        digests = {party: one.sha256 for party, one in found.items()}
+        text = json.dumps({"kept": name, "sha256": digests}, indent=2)
+    _give(f"{text}\n", f"the name of the model that the job {job.name!r} keeps", output)
 
 
 def _give_columns(

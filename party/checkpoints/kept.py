@@ -38,6 +38,18 @@ _FREE = ("name", "result", "kept", "identities", "tls", "trust_domain")
 """What a job that opens a model may say otherwise than the one that trained it."""
 
 
+def opens(job: Job, trained: Job) -> bool:
+    """Whether a job opens a model that another has kept, as far as both jobs say."""
+    sides = (one.model_dump(mode="json") for one in (trained, job))
+    return job.kept is not None and not _differing(*sides)
+
+
+def _differing(trained: dict[str, Any], job: dict[str, Any]) -> list[str]:
+    """The keys in which two jobs differ that open the same model if they do not."""
+    keys = (trained.keys() | job.keys()) - set(_FREE)
+    return sorted(key for key in keys if trained.get(key) != job.get(key))
+
+
 @dataclass(frozen=True, eq=False)
 class KeptModel:
     """One party's part.
@@ -101,12 +113,7 @@ class KeptModel:
         """That a job opens this model: it says what trained it but for who receives it.
 
         Raises InputError with what differs."""
-        wanted = job.model_dump(mode="json")
-        differing = sorted(
-            key
-            for key in wanted.keys() | self.job.keys()
-            if key not in _FREE and wanted.get(key) != self.job.get(key)
-        )
+        differing = _differing(self.job, job.model_dump(mode="json"))
         if differing:
             raise InputError(
                 f"{party}'s part of the kept model is of a job that differs in: "

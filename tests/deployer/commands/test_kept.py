@@ -76,6 +76,42 @@ def test_each_organisation_is_told_the_name_by_its_own_party(
     assert ran.code == 1 and "server has not kept a model of this job" in ran.err
 
 
+def test_the_name_is_had_of_whoever_answers(
+    memory: MemoryCluster, deployer: Deployer, values: Path, tmp_path: Path
+) -> None:
+    leaves(memory, "bob", load_values([values]).job.digest)
+    assert deployer("result", "-f", values).out == f"{NAME}\n", "the others have no pod"
+    own = ("--party", "bob", "--context", "bob=memory")
+    assert deployer("result", "-f", values, *own).out == f"{NAME}\n"
+    file = tmp_path / "name"
+    ran = deployer("result", "-f", values, "--output", file)
+    assert ran.code == 0 and file.read_text() == f"{NAME}\n" and NAME not in ran.out
+    memory.forbidden.add(("create", "pods/exec", "*"))
+    leaves(memory, "alice", "0" * 64)
+    ran = deployer("result", "-f", values)
+    assert ran.code == 2 and "the part of the model is alice's" in ran.err
+    assert "name your own party with --party" in ran.err
+
+
+def test_the_name_is_had_after_an_opening_too(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    opening = {"result": "both", "kept": NAME}
+    Release(memory, KEPT | {"job": opening})
+    leaves(memory, "alice", load_values((), KEPT | {"job": opening}).job.digest, name=None)
+    pod = "default", "fraud-alice-0", "sha256sum"
+    memory.programs[pod] = lambda command: Execution(0, f"{'e' * 64}  {command[1]}\n", "")
+    words = ("result", "-f", values, "--party", "alice")
+    assert deployer(*words).out == f"{NAME}\n"
+    assert deployer(*words, "--json").document["sha256"] == {"alice": "e" * 64}
+    del memory.programs[pod]
+    ran = deployer(*words)
+    assert ran.code == 1 and f"part of the model {NAME} is not on its volume" in ran.err
+    values.write_text(json.dumps(KEPT | {"job": {"result": "kept", "rows": 6999}}))
+    ran = deployer(*words)
+    assert ran.code == 1 and "ls /state/output/kept" in ran.err, "another job's is not told"
+
+
 def test_the_doctor_misses_the_key_that_seals_and_no_table_of_an_opening(
     memory: MemoryCluster, deployer: Deployer, values: Path, tmp_path: Path
 ) -> None:

@@ -229,6 +229,8 @@ def test_scores_are_a_file_for_their_owner(
     assert deployer("result", "-f", values).out == CSV
     ran = deployer("result", "-f", values, "--party", "bob")
     assert ran.code == 2 and "the job gives it to alice" in ran.err
+    ran = deployer("result", "-f", values, "--json")
+    assert ran.code == 2 and "--json" in ran.err and not ran.out
     memory.forbidden.add(("create", "pods/exec", "*"))
     ran = deployer("result", "-f", values)
     assert ran.code == 2 and "the scores are alice's" in ran.err
@@ -283,6 +285,8 @@ def test_a_holder_fetches_how_its_columns_were_read(
     leaves(memory, "joint-bob-0", {"columns.json": json.dumps(columns)})
     ran = deployer(*words)
     assert ran.code == 2 and "say whose" in ran.err
+    ran = deployer(*words, "--party", "bob", "--json")
+    assert ran.code == 2 and "which is JSON" in ran.err
     file = tmp_path / "mine.json"
     assert deployer(*words, "--party", "bob", "--output", file).code == 0
     assert json.loads(file.read_text()) == columns
