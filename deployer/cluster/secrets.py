@@ -129,24 +129,41 @@ def put_keys(
     """Put a party's key directory, checked as the party does, into its Secret.
 
     Raises InputError for keys that are not this party's of this job, and for a Secret that is there
-    already with another key, unless ``force``: what exists is never overwritten unasked.
+    already with another key, unless ``force``: what exists is never overwritten unasked. Another
+    checkpoint.key is refused even so: what it has sealed, a kept model too, would be lost.
     """
     files = load_keys(directory, job_name, place.party, pins=pins).files()
     there = place.cluster.read("v1", "Secret", place.keys_secret, place.namespace)
+    where = f"Secret {place.keys_secret}, namespace {place.namespace}, {place.cluster}"
     # What lies on the party's volume stays readable, whatever else is new.
-    kept = files_of(there or {}).get(CHECKPOINT_KEY)
-    if (key := read_checkpoint_key(directory) or kept) is not None:
+    kept, new = files_of(there or {}).get(CHECKPOINT_KEY), read_checkpoint_key(directory)
+    if (key := new or kept) is not None:
         files[CHECKPOINT_KEY] = key
     wanted = keys_secret(place, files)
-    if there is not None and not force and there.get("data") != wanted["data"]:
+    replaced = dict((there or {}).get("data") or {}).items() - wanted["data"].items()
+    if replaced and not force:
         raise InputError(
             f"there is another key of {place.party} already",
-            f"Secret {place.keys_secret}, namespace {place.namespace}, {place.cluster}",
+            where,
             "put this one in its place with --force; the party reads it when it starts or waits",
+        )
+    if None not in (kept, new) and kept != new:
+        raise InputError(
+            f"there is another {CHECKPOINT_KEY} of {place.party} already, by which alone its "
+            "checkpoints and its parts of kept models can be read",
+            where,
+            f"take {directory / CHECKPOINT_KEY} away, and the one that is there stays; where "
+            "nothing that it has sealed is needed, delete that Secret first",
         )
     change = place.cluster.apply(wanted, force)
     place.cluster.touch(place.pod, place.namespace)
     return change
+
+
+def beside_keys(directory: str) -> str:
+    """How a key for checkpoints comes into a key directory that has none."""
+    file = f"{directory}/{CHECKPOINT_KEY}"
+    return f"head -c 32 /dev/urandom > {file}; chmod 600 {file}"
 
 
 def make_checkpoint_key(place: Place) -> Change:

@@ -32,7 +32,7 @@ from deployer.certs.authority import (
     write_files,
 )
 from deployer.cli import new_app
-from deployer.cluster.secrets import make_checkpoint_key, put_keys
+from deployer.cluster.secrets import beside_keys, make_checkpoint_key, put_keys
 from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
 from party.agreement.job import PARTIES, Party, load_job
 from party.agreement.pins import Identities, spoken
@@ -273,7 +273,12 @@ def checkpoint(
 
     Example: deployer certs checkpoint bob -f values.yaml --context police
     """
-    place = find(values, name, namespace, context, [party]).place(party)
+    target = find(values, name, namespace, context, [party])
+    place = target.place(party)
+    if not target.values.certificates.cert_manager.issuer_ref.name:
+        what = f"{party}'s pod does not look there: cert-manager makes none of its keys"
+        hint = f"{beside_keys('DIR')}; then deployer certs put {party} DIR"
+        raise InputError(what, f"Secret {place.checkpoint_secret}", hint)
     change = make_checkpoint_key(place)
     where = f"namespace {place.namespace}, {place.cluster}"
     print(f"Secret {place.checkpoint_secret} in {where}: {change}")

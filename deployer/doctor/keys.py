@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deployer.cluster.client import Object
-from deployer.cluster.secrets import files_of
+from deployer.cluster.secrets import beside_keys, files_of
 from deployer.cluster.target import Place, Target
 from deployer.doctor.check import Check, Outcome
 from party.agreement.job import Job
@@ -44,13 +44,15 @@ def of_keys(place: Place, target: Target) -> Iterator[Check]:
         yield Check.of_error(place.party, "keys", error, put)
         return
     try:
-        lacks = _seals(target) and not _has_checkpoint_key(place, secret)
+        lacks = _seals(target) and not _has_checkpoint_key(place, secret, target)
     except KitError as error:
         yield Check(place.party, "keys", Outcome.UNKNOWN, error.what)
         return
     if lacks:
         says = f"there is no {CHECKPOINT_KEY}, by which its part of a kept model is sealed"
-        do = f"deployer certs checkpoint {place.party}, or put one beside the keys; then {put}"
+        do = f"{beside_keys('DIR')}; then {put}"
+        if _by_cert_manager(target):
+            do = f"deployer certs checkpoint {place.party}"
         yield Check(place.party, "keys", Outcome.WRONG, says, do)
         return
     left = (expires - datetime.now(UTC)).total_seconds() / 86400
@@ -72,9 +74,17 @@ def _seals(target: Target) -> bool:
     return any(job.result == "kept" or job.kept is not None for job in target.jobs)
 
 
-def _has_checkpoint_key(place: Place, secret: Object) -> bool:
+def _by_cert_manager(target: Target) -> bool:
+    """Whether cert-manager makes the keys; a pod then takes that of its checkpoints from another
+    Secret, too."""
+    return bool(target.values.certificates.cert_manager.issuer_ref.name)
+
+
+def _has_checkpoint_key(place: Place, secret: Object, target: Target) -> bool:
     if CHECKPOINT_KEY in files_of(secret):
         return True
+    if not _by_cert_manager(target):
+        return False
     other = place.cluster.read("v1", "Secret", place.checkpoint_secret, place.namespace)
     return other is not None and CHECKPOINT_KEY in files_of(other)
 

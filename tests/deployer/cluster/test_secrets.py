@@ -145,6 +145,7 @@ def test_keys_are_put_once_and_replaced_only_when_told(tmp_path: Path) -> None:
     assert put_keys(alice, tmp_path / "first" / "alice", "fraud") is Change.UNCHANGED
     with pytest.raises(InputError, match="another key"):
         put_keys(alice, tmp_path / "second" / "alice", "fraud")
+    (tmp_path / "second" / "alice" / CHECKPOINT_KEY).unlink()
     assert put_keys(alice, tmp_path / "second" / "alice", "fraud", force=True) is Change.CHANGED
 
 
@@ -155,8 +156,24 @@ def test_a_renewed_certificate_keeps_the_key_of_the_checkpoints(tmp_path: Path) 
     put_keys(alice, tmp_path / "first" / "alice", "fraud")
     key = (tmp_path / "first" / "alice" / CHECKPOINT_KEY).read_bytes()
     assert mounted(cluster)[CHECKPOINT_KEY] == key
+    before = mounted(cluster)
+    with pytest.raises(InputError, match="kept models can be read"):
+        put_keys(alice, tmp_path / "second" / "alice", "fraud", force=True)
+    assert mounted(cluster) == before
     (tmp_path / "second" / "alice" / CHECKPOINT_KEY).unlink()
     put_keys(alice, tmp_path / "second" / "alice", "fraud", force=True)
+    assert mounted(cluster)[CHECKPOINT_KEY] == key
+
+
+def test_a_key_of_checkpoints_is_put_beside_keys_that_are_there(tmp_path: Path) -> None:
+    make_all("fraud", tmp_path, 1, 1)
+    key = (tmp_path / "alice" / CHECKPOINT_KEY).read_bytes()
+    alice = place(cluster := MemoryCluster())
+    (tmp_path / "alice" / CHECKPOINT_KEY).unlink()
+    put_keys(alice, tmp_path / "alice", "fraud")
+    (tmp_path / "alice" / CHECKPOINT_KEY).write_bytes(key)
+    (tmp_path / "alice" / CHECKPOINT_KEY).chmod(0o600)
+    assert put_keys(alice, tmp_path / "alice", "fraud") is Change.CHANGED
     assert mounted(cluster)[CHECKPOINT_KEY] == key
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from deployer.certs.authority import make_all
 from deployer.cluster.client import Execution
-from deployer.cluster.secrets import keys_secret
+from deployer.cluster.secrets import keys_secret, make_checkpoint_key
 from deployer.manifests.render import Facts
 from deployer.manifests.values import load_values
 from party.agreement.job import PARTIES
@@ -128,6 +128,18 @@ def test_the_doctor_misses_the_key_that_seals_and_no_table_of_an_opening(
 
     assert CHECKPOINT_KEY in found("keys")["alice"]["says"]
     assert found("keys")["alice"]["outcome"] == found("table")["alice"]["outcome"] == "wrong"
+    assert "certs checkpoint" not in found("keys")["alice"]["do"]
+    ran = deployer("certs", "checkpoint", "alice", "-f", values)
+    assert ran.code == 2 and "pod does not look there" in ran.err
+    make_checkpoint_key(release.place("alice"))
+    assert found("keys")["alice"]["outcome"] == "wrong", "its pod looks there with an issuer alone"
+    issued = KEPT | {"certificates": {"certManager": {"issuerRef": {"name": "issuer"}}}}
+    values.write_text(json.dumps(issued))
+    assert found("keys")["alice"]["outcome"] == "ok"
+    assert found("keys")["bob"]["do"] == "deployer certs checkpoint bob"
+    assert deployer("certs", "checkpoint", "bob", "-f", values).code == 0
+    assert found("keys")["bob"]["outcome"] == "ok"
+    values.write_text(json.dumps(KEPT))
     with_key = files["alice"] | {CHECKPOINT_KEY: bytes(32)}
     memory.put(keys_secret(release.place("alice"), with_key))
     assert found("keys")["alice"]["outcome"] == "ok"
