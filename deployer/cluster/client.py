@@ -264,10 +264,10 @@ class Cluster:
             if channel.is_open():
                 what = f"{command[0]} did not answer within {timeout_s:.0f} seconds"
                 raise JobError(what, where)
-            code = _exit_code(channel.read_channel(_OUTCOME))
+            code = _exit_code(_text(channel.read_channel(_OUTCOME)))
             if code is None:
                 raise JobError(f"{command[0]} cannot be run in the pod", where)
-            return Execution(code, channel.read_stdout(), channel.read_stderr())
+            return Execution(code, _text(channel.read_stdout()), _text(channel.read_stderr()))
 
     @contextlib.contextmanager
     def converse(
@@ -301,9 +301,9 @@ class Cluster:
         url = configuration.host + self._path("v1", "Pod", namespace, pod) + "/exec"
         authorization = {one["key"]: one["value"] for one in configuration.auth_settings().values()}
         try:
-            channel = WSClient(
-                configuration, get_websocket_url(url, query), authorization, capture_all=False
-            )
+            # Bytes, since texts are decoded frame by frame, and a letter may lie in two of them.
+            url = get_websocket_url(url, query)
+            channel = WSClient(configuration, url, authorization, capture_all=False, binary=True)
             try:
                 yield channel
             finally:
@@ -487,7 +487,7 @@ class _Conversation:
             self._channel.write_channel(_STDIN, content[at : at + _FRAME_BYTES])
 
     def line(self) -> str:
-        said = str(self._channel.readline_channel(_STDOUT, timeout=self._silence_s))
+        said = _text(self._channel.readline_channel(_STDOUT, timeout=self._silence_s))
         if said:
             return said
         what = "the command in the pod ended before its work was done"
@@ -498,6 +498,11 @@ class _Conversation:
 
 def _place(one: Object) -> tuple[str, str, str]:
     return one["kind"], one["metadata"]["name"], one["metadata"].get("namespace", "")
+
+
+def _text(said: bytes) -> str:
+    """What a command said, whole."""
+    return said.decode("utf-8", "replace")
 
 
 def _message_in(body: str | bytes | None, otherwise: str) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from websocket import ABNF
 
 from deployer.cluster.client import Change, Cluster, plural
 from deployer.manifests.render import objects
@@ -243,3 +245,40 @@ def test_every_kind_in_the_manifests_has_a_place_in_the_api() -> None:
     for folder in objects(load_values()).values():
         for each in folder:
             assert plural(each["kind"])
+
+
+class _Frames:
+    """A websocket on which a pod has said all that it will: a frame each."""
+
+    def __init__(self, frames: list[bytes]) -> None:
+        self.connected = True
+        self.sock, self._other = socket.socketpair()
+        self._other.send(b"1")  # so that there is something to read
+        self._frames = [(ABNF.OPCODE_BINARY, Frame(one)) for one in frames]
+        self._frames.append((ABNF.OPCODE_CLOSE, Frame(b"")))
+
+    def getheaders(self) -> dict[str, str]:
+        return {}
+
+    def recv_data_frame(self, _: bool) -> tuple[int, Frame]:
+        return self._frames.pop(0)
+
+    def close(self) -> None:
+        self.sock.close()
+        self._other.close()
+
+
+class Frame(NamedTuple):
+    data: bytes
+
+
+def test_a_letter_that_lies_in_two_frames_is_whole(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "Größe,é\n".encode()
+    said = [bytes([1]) + text[i : i + 1] for i in range(len(text))]
+    said.append(bytes([3]) + json.dumps({"status": "Success"}).encode())
+    opened = "kubernetes.stream.ws_client.create_websocket"
+    monkeypatch.setattr(opened, lambda *_: _Frames(said))
+    ran = cluster.execute("pod", "bank", ["cat", "columns.json"])
+    assert ran.exit_code == 0 and ran.stdout == "Größe,é\n" and ran.stderr == ""
