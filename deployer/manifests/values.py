@@ -604,9 +604,8 @@ class Values(_Strict):
                     "jobs: a job that begins from a former model (training.start) is not done in a "
                     "queue; put it alone under job"
                 )
-        for job in self.queue:
-            if job.result == "kept" or job.kept is not None:
-                self._check_kept(job)
+        if any(job.result == "kept" or job.kept is not None for job in self.queue):
+            self._check_parts_stay()
         if self.ports.party == self.ports.status:
             raise ValueError("ports: party and status are the same")
         if self.demo.enabled and self.certificates.cert_manager.issuer_ref.name:
@@ -625,7 +624,7 @@ class Values(_Strict):
         self._check_volumes()
         return self
 
-    def _check_kept(self, job: Job) -> None:
+    def _check_parts_stay(self) -> None:
         """That parties have volumes for their parts of a model, and that these stay."""
         for party in PARTIES:
             role = self.role(party)
@@ -636,7 +635,7 @@ class Values(_Strict):
                     f"job.result: {party}'s part of a kept model is on its volume, and it has "
                     f"none; set storage.enabled to true, or {party}.state.existingClaim"
                 )
-            if job.result == "kept" and (self.demo.enabled or not self.storage.keep):
+            if self.demo.enabled or not self.storage.keep:
                 raise ValueError(
                     "job.result: a kept model would go with the release; set storage.keep to true, "
                     "and demo.enabled to false"

@@ -145,7 +145,7 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- if not $.values.storage.enabled -}}
 {{- fail (printf "job.result: %s's part of a kept model is on its volume, and it has none; set storage.enabled to true, or %s.state.existingClaim" .role .role) -}}
 {{- end -}}
-{{- if and $kept (or $.values.demo.enabled (not $.values.storage.keep)) -}}
+{{- if or $.values.demo.enabled (not $.values.storage.keep) -}}
 {{- fail "job.result: a kept model would go with the release; set storage.keep to true, and demo.enabled to false" -}}
 {{- end -}}
 {{- end -}}

@@ -166,6 +166,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         OFF | {"job": {"result": "kept"}, "storage": {"keep": False}},
         "a kept model would go with the release",
     ),
+    "a kept model that is opened on volumes that go": (
+        OFF | {"job": {"kept": "0" * 64}, "storage": {"keep": False}},
+        "a kept model would go with the release",
+    ),
     "a model that is kept without volumes": (
         OFF | {"job": {"result": "kept"}, "storage": {"enabled": False}},
         "set storage.enabled to true, or alice.state.existingClaim",
