@@ -150,7 +150,7 @@ def observe(place: Place) -> Observation:
     last = {"restarts": restarts, "cause": cause, "ended": ended}
     if explained:
         return _found(place, *explained, **last)
-    found = _found(place, *_own_words(place), **last)
+    found = _found(place, *_own_words(place, _has_model(pod)), **last)
     known = None if found.own is None else found.own.cause or found.own.last_cause
     return replace(found, cause=known or cause)
 
@@ -205,10 +205,10 @@ def of_claim(events: Sequence[Object]) -> tuple[str, str, str]:
 
 
 def own_words(
-    status: StatusDocument, age_s: float = 0.0, on_volume: bool = False
+    status: StatusDocument, age_s: float = 0.0, on_volume: bool = False, scores: bool = False
 ) -> tuple[str, str, str]:
     """Phase, sentence and remedy by a party's own status, of so many seconds ago; its table is in
-    Secrets, or on a volume."""
+    Secrets, or on a volume, and is trained on, or scored."""
     phase = status.phase
     if phase == "running":
         if age_s > STALE_S:
@@ -225,7 +225,8 @@ def own_words(
         return (phase, *_waiting_words(status))
     where, hint = status.where or "", status.hint or ""
     says = status.message or _DOING.get(phase, phase)
-    return phase, f"{says} ({where})" if where else says, _remedy(status, where, on_volume) or hint
+    remedy = _remedy(status, where, on_volume, scores) or hint
+    return phase, f"{says} ({where})" if where else says, remedy
 
 
 def _waiting_words(status: StatusDocument) -> tuple[str, str]:
@@ -258,7 +259,9 @@ _DOING = {
 }
 
 
-def _own_words(place: Place) -> tuple[str, str, str, StatusDocument | None, float | None]:
+def _own_words(
+    place: Place, scores: bool
+) -> tuple[str, str, str, StatusDocument | None, float | None]:
     try:
         # Not `party status`: a Python that starts every other second takes time from the training.
         # The moment is of the pod's clock, as those in the status are.
@@ -280,7 +283,7 @@ def _own_words(place: Place) -> tuple[str, str, str, StatusDocument | None, floa
             says = "its pod runs another job than the values have"
             do = "install this one: deployer apply, or helm upgrade"
         return STARTING, says, do, status, None
-    return *own_words(status, age_s, bool(place.table_claim)), status, age_s
+    return *own_words(status, age_s, bool(place.table_claim), scores), status, age_s
 
 
 def since_s(status: StatusDocument, moment: str, age_s: float | None) -> float:
@@ -302,11 +305,11 @@ def _seconds(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
-def _remedy(status: StatusDocument, where: str, on_volume: bool) -> str:
+def _remedy(status: StatusDocument, where: str, on_volume: bool, scores: bool) -> str:
     """What to do in a cluster about a file that a party's pod was given, or was not."""
     table = "data copy {} TABLE" if on_volume else "data put {} CSV"
     files = (
-        ("/table", table),
+        ("/table", table + " --model FILE" * scores),  # rows are read by what the model knows
         ("/keys", "certs put {} DIR"),
         ("/model", table + " --model FILE"),
         ("/start", table + " --start FILE"),
@@ -427,6 +430,11 @@ def _claim_of(pod: Object) -> str:
         if volume["name"] == "state" and "persistentVolumeClaim" in volume:
             return str(volume["persistentVolumeClaim"]["claimName"])
     return f"state-{pod['metadata']['name']}"
+
+
+def _has_model(pod: Object) -> bool:
+    """Whether a pod is given a model, by which it scores rows."""
+    return any(volume["name"] == "model" for volume in pod.get("spec", {}).get("volumes", ()))
 
 
 def _waits_for_volume(pod: Object) -> bool:

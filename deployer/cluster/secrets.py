@@ -99,15 +99,20 @@ def put_table(
     return Change.UNCHANGED if changes == {Change.UNCHANGED} else Change.CHANGED
 
 
-def put_file(place: Place, secret: str, name: str, content: bytes, force: bool = False) -> Change:
-    """Put one file into a Secret of its own, in place of the one that is there, and have the
-    party's pod look. Raises InputError for one that no Secret holds."""
+def check_size(place: Place, secret: str, name: str, content: bytes) -> None:
+    """Raises InputError for a file that no Secret holds."""
     if len(content) > MOST_FILE_BYTES:
         raise InputError(
             f"{name} has {len(content)} bytes, and a Secret holds {MOST_FILE_BYTES}",
             f"Secret {secret}, namespace {place.namespace}",
             "do this job on three machines, which read the file itself: docs/by-hand.md",
         )
+
+
+def put_file(place: Place, secret: str, name: str, content: bytes, force: bool = False) -> Change:
+    """Put one file into a Secret of its own, in place of the one that is there, and have the
+    party's pod look. Raises InputError for one that no Secret holds."""
+    check_size(place, secret, name, content)
     change = place.cluster.apply(secret_of(place, secret, "Opaque", {name: content}), force)
     place.cluster.touch(place.pod, place.namespace)
     return change

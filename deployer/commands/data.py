@@ -11,7 +11,7 @@ import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from tempfile import mkdtemp
@@ -208,26 +208,47 @@ class Former:
     model: Path | None = None
     start: Path | None = None
 
-    def put(self, place: Place, target: Target, force: bool = False) -> Iterator[str]:
-        """Put it where the party's pod looks for it, and say so."""
+    def read(self, place: Place, target: Target) -> list[ModelFile]:
+        """It as it will be put where the party's pod looks for it. Raises InputError for a file
+        that cannot be read, or that no Secret holds."""
+        files = []
         if self.model is not None:
-            yield _put(
-                place, place.model_secret, target.facts.scoring[place.party], self.model, force
-            )
+            name = target.facts.scoring[place.party]
+            files.append(ModelFile.read(place, place.model_secret, name, self.model))
         if self.start is not None:
-            yield _put(place, place.start_secret, MODEL, self.start, force)
+            files.append(ModelFile.read(place, place.start_secret, MODEL, self.start))
+        return files
 
 
 _NOTHING = Former()
 
 
-def _put(place: Place, secret: str, name: str, path: Path, force: bool) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise unreadable(error, f"the {name}", path) from None
-    change = secrets.put_file(place, secret, name, content, force)
-    return f"Secret {secret} in namespace {place.namespace}, {place.cluster}: {change}"
+@dataclass(frozen=True)
+class ModelFile:
+    """A file of a former training, and the Secret that it goes to."""
+
+    place: Place
+    secret: str
+    name: str
+    content: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls, place: Place, secret: str, name: str, path: Path) -> ModelFile:
+        """It from the disk. Raises InputError as ``Former.read``."""
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise unreadable(error, f"the {name}", path) from None
+        secrets.check_size(place, secret, name, content)
+        return cls(place, secret, name, content)
+
+    def put(self, force: bool = False) -> str:
+        """Put it there, and say so."""
+        change = secrets.put_file(self.place, self.secret, self.name, self.content, force)
+        return (
+            f"Secret {self.secret} in namespace {self.place.namespace}, {self.place.cluster}: "
+            f"{change}"
+        )
 
 
 @app.command("put")
@@ -264,14 +285,15 @@ def put_command(
     job, former = target.values.job, Former(model, start)
     table = _fit(table_file, job, party, _notice, former)
     _fit_all(table_file, target.values, party)
+    files = former.read(place, target)
     manifest, parts = _packed(table_file, job, party, table)
     change = secrets.put_table(place, manifest, parts, force, table.digest)
     names = f"Secret{'s' * (len(parts) != 1)} {', '.join(place.table_secrets[: len(parts)])}"
     print(f"{names} in namespace {place.namespace}, {place.cluster}: {change}")
     print(f"  sha256  {manifest.sha256} (of the CSV text)")
     # Behind the table, so that no other rows are taken with it.
-    for line in former.put(place, target, force):
-        print(line)
+    for file in files:
+        print(file.put(force))
 
 
 @app.command("copy")
@@ -304,6 +326,7 @@ def copy_command(
     job, former = target.values.job, Former(model, start)
     table = _fit(table_file, job, party, _notice, former)
     _fit_all(table_file, target.values, party)
+    files = former.read(place, target)
     digest = table.digest if job.scores is None else _text_digest(table_file, job, party)
     packing = Packing(_taken(table_file, job, party), job.domain, party.value)
     with console.transfer(f"{party}'s table") as progress:
@@ -315,8 +338,8 @@ def copy_command(
         )
     print(f"claim {place.table_claim} in namespace {place.namespace}, {place.cluster}: {what}")
     print(f"  sha256  {copied.sha256} (of the CSV text)")
-    for line in former.put(place, target):
-        print(line)
+    for file in files:
+        print(file.put())
 
 
 def checked(path: Path, job: Job, party: Owner) -> TableCheck:

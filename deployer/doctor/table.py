@@ -18,11 +18,13 @@ def of_table(place: Place, target: Target) -> Iterator[Check]:
     claim of its volume, which the party alone looks into."""
     if all(job.kept is not None for job in target.jobs):
         return  # what is opened was trained before
+    name = target.facts.scoring.get(place.party)
+    model = "" if name is None else f" --model {name}"
     if place.table_claim:
-        yield from _of_volume(place)
+        yield from _of_volume(place, model)
     if not place.table_secrets:
         return
-    put = f"deployer data put {place.party} CSV"
+    put = f"deployer data put {place.party} CSV{model}"
     try:
         found = [
             place.cluster.read("v1", "Secret", name, place.namespace)
@@ -45,7 +47,7 @@ def of_table(place: Place, target: Target) -> Iterator[Check]:
     yield Check(place.party, "table", Outcome.OK, says)
 
 
-def _of_volume(place: Place) -> Iterator[Check]:
+def _of_volume(place: Place, model: str) -> Iterator[Check]:
     claim = f"claim {place.table_claim} in namespace {place.namespace}"
     try:
         found = place.cluster.read(
@@ -54,7 +56,7 @@ def _of_volume(place: Place) -> Iterator[Check]:
     except KitError as error:
         yield Check(place.party, "table", Outcome.UNKNOWN, error.what)
         return
-    copy = f"deployer data copy {place.party} TABLE"
+    copy = f"deployer data copy {place.party} TABLE{model}"
     if found is None:
         do = f"make it, or let apply make one (tableVolume.size); then {copy}"
         yield Check(place.party, "table", Outcome.WRONG, f"there is no {claim}", do)

@@ -186,6 +186,7 @@ def test_what_a_pod_was_not_given_is_put_there_by_the_deployer() -> None:
         "no table (/table/x)",
         "put it there: deployer data put bob CSV",
     )
+    assert own_words(table, scores=True)[2].endswith("data put bob CSV --model FILE")
     model = status_of("table", "bob", message="no file", where="/model/columns.json")
     assert own_words(model)[2].endswith("deployer data put bob CSV --model FILE")
     keys = status_of("starting", "bob", message="no key", where="/keys")

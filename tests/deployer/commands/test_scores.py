@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from deployer.cluster.client import Execution
+from deployer.cluster.pod_status import observe
 from deployer.cluster.secrets import TABLE_DIGEST
 from deployer.manifests.values import load_values
 from party.agreement.job import HOLDERS, Job
@@ -177,6 +178,17 @@ def test_what_its_pod_would_refuse_is_not_put_there(
     assert not memory.secrets()
 
 
+def test_a_model_that_no_secret_holds_leaves_the_rows_that_are_there(
+    memory: MemoryCluster, deployer: Deployer, values: Path, parts: dict[str, Path],
+    new: dict[str, Path],
+) -> None:  # fmt: skip
+    document = json.loads(parts["bob"].read_text())
+    parts["bob"].write_text(json.dumps(document) + " " * 1000 * 1024)
+    ran = deployer("data", "put", "bob", new["bob"], "--model", parts["bob"], "-f", values)
+    assert ran.code == 2 and "and a Secret holds" in ran.err
+    assert not memory.secrets()
+
+
 def test_what_a_training_begins_from_goes_to_its_party_alone(
     memory: MemoryCluster,
     deployer: Deployer,
@@ -300,10 +312,15 @@ def test_the_doctor_knows_what_a_pod_waits_for(
     parts: dict[str, Path],
     new: dict[str, Path],
 ) -> None:
-    def found() -> dict[str, str]:
+    def every(what: str) -> list[dict[str, str]]:
         checks = deployer("doctor", "-f", values, "--no-probes", "--json").document
-        return {c["about"]: c["outcome"] + ": " + c["says"] for c in checks if c["what"] == "model"}
+        return [one for one in checks if one["what"] == what]
 
+    def found() -> dict[str, str]:
+        return {one["about"]: one["outcome"] + ": " + one["says"] for one in every("model")}
+
+    do = {one["about"]: one["do"] for one in every("table")}
+    assert do["bob"] == "deployer data put bob CSV --model columns.json"
     assert found().keys() == {"alice", "bob"}
     assert found()["bob"].startswith("wrong: there is no Secret scores-bob-model")
     deployer("data", "put", "bob", new["bob"], "--model", parts["bob"], "-f", values)
@@ -311,3 +328,15 @@ def test_the_doctor_knows_what_a_pod_waits_for(
     secret = memory.objects["Secret", "default", "scores-bob-model"]
     secret["data"]["columns.json"] = base64.b64encode(b'{"job": "1"}').decode()
     assert "is of another training" in found()["bob"]
+
+
+def test_who_lacks_rows_is_told_to_put_the_model_with_them(
+    memory: MemoryCluster, values: Path
+) -> None:
+    release = Release(memory, yaml.safe_load(values.read_text()))
+    release.says("bob", "table", message="no table", where="/table")
+    pod = memory.objects["Pod", "default", "scores-bob-0"]
+    stateful = memory.objects["StatefulSet", "default", "scores-bob"]
+    memory.put(pod | {"spec": stateful["spec"]["template"]["spec"]})
+    bob = observe(release.place("bob"))
+    assert bob.do == "put it there: deployer data put bob CSV --model FILE"
