@@ -97,7 +97,8 @@ def test_folds_that_have_not_settled_are_named(tmp_path: Path, cache: Path) -> N
     files, _, _ = tables(tmp_path, 0.7)
     cached(job, cache)
     result = run_local(job, files, tmp_path / "out", cache=cache)
-    said = " ".join(result.models["bob"].health.warnings)
+    health = result.models["bob"].health
+    said = "" if health is None else " ".join(health.warnings)
     assert "the steps of fold 1, fold 2, fold 3 had not become small" in said
 
 
