@@ -18,7 +18,7 @@ PROTOCOLS = ("pond", "aby3")
 LARGEST = 2**62 - 1
 WAVES = [pytest.param(NARROW, id="narrow"), pytest.param(WIDE, id="wide")]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 
 def computed(protocol: str, what: str, values: list[int], *arguments: Any) -> np.ndarray:

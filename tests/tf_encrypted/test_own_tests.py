@@ -87,6 +87,7 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[Iterator[Outcome]]:
         process.kill()
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("name", [marked(one) for one in own_tests()])
 def test_it_passes(outcomes: Iterator[Outcome], name: str) -> None:
     outcome = next(outcomes, None)
