@@ -36,7 +36,7 @@ from tests.audit.test_refusals_of_descents import (
 from tests.audit.witness import Witness
 from tests.harness.plans import small_grid
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 SAMPLE = 5
 """Of the mutants of one kind and protocol."""

@@ -14,7 +14,7 @@ from tests.audit.conftest import ARRANGED, descent_job, plan_of
 from tests.audit.judge import Judge, judged
 from tests.audit.mutants import some_of_every_kind, with_program
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 
 def opening(protocol: str, result: str = "own") -> Job:
