@@ -28,7 +28,7 @@ from tests.harness.links import message, tls
 from tests.harness.network import Encounter, knock
 from tests.harness.processes import JOB, Processes, Running
 
-pytestmark = pytest.mark.drawn
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 TRAINING: dict[str, Any] = JOB["training"]
 JOBS: dict[str, dict[str, Any]] = {
@@ -78,7 +78,6 @@ def refused(processes: Processes, field: str) -> None:
 
 
 # In turn, and such that the odd one's own table fits its job: else it would not come to a hello.
-@pytest.mark.slow
 @pytest.mark.parametrize(("odd", "field"), list(zip(cycle(PARTIES), JOBS)))
 def test_a_party_with_another_job_is_refused(
     processes: Processes, odd: str, field: str, tried: Tried
@@ -182,7 +181,6 @@ def with_one_thing_changed(kind: str, odd: int) -> Plan:
     raise AssertionError("none of the changes is in this party's part")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("odd", PARTIES)
 def test_a_party_that_runs_another_plan_is_refused(

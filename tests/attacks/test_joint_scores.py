@@ -36,7 +36,7 @@ from tests.audit.judge import Judge
 from tests.audit.mutants import KINDS, Mutator, with_program
 from tests.harness.plans import plan, scoring_job, shapes_of_tables
 
-pytestmark = pytest.mark.drawn
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 PROTOCOLS = ("pond", "aby3", "securenn")
 PLAYED = ("share", "score", "open")

@@ -32,7 +32,7 @@ from tests.audit.conftest import MATCHED, SPLIT, descent_job, sampled_job, small
 from tests.harness.alignments import aligned_tables
 from tests.harness.plans import short_plan, small_grid, small_plan
 
-pytestmark = pytest.mark.drawn
+pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 STEPS = 60
 

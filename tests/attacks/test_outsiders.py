@@ -31,6 +31,8 @@ from tests.harness.links import message, tls
 from tests.harness.network import HELLO, Encounter, Meddling, alive, converse, is_tls, knock, speak
 from tests.harness.processes import JOB, Processes, limit_files, party_command, resident_bytes
 
+pytestmark = pytest.mark.slow
+
 EACH = 5
 """Times that each certificate is tried."""
 
