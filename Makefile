@@ -26,7 +26,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null \
 	&& { echo $$p; break; }; done)
 BIN := .venv/bin
-# Of tests that are marked drawn, a third of the cases, by the commit; TFE_KIT_CASES=all for all.
+# Of tests that are marked drawn, a third of the cases, and half of the files that come in turn, by
+# the commit; TFE_KIT_CASES=all for all.
 export TFE_KIT_CASES ?= some
 # One process more than there are cores, for those that wait. Tests of one file share what they
 # build, and ports: they stay in one process.

@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache as once
 from hashlib import sha256
 from pathlib import Path
@@ -25,11 +26,13 @@ settings.load_profile("kit")
 
 
 CASES = os.environ.get("TFE_KIT_CASES", "all")
-"""``some``: of each test that is marked ``drawn``, a third of its cases, by the commit."""
+"""``some``: of each test that is marked ``drawn``, a third of its cases, by the commit; and of the
+files of a folder that are marked ``in_turn``, half."""
 
 
 def pytest_report_header() -> list[str]:
-    return [f"cases of drawn tests: a third, by commit {commit()[:12]}"] if CASES == "some" else []
+    drawn = f"a third of drawn cases, half of the files in turn, by commit {commit()[:12]}"
+    return [drawn] if CASES == "some" else []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -41,27 +44,38 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def draw(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves a third of the cases of each drawn test: other ones at each commit, and the same ones
-    in all processes of a run."""
+    """Leaves a part of what is drawn and of what comes in turn: other ones at each commit, and the
+    same ones in all processes of a run."""
     families: dict[str, list[pytest.Item]] = {}
+    folders: dict[Path, set[Path]] = {}
     for item in items:
         if item.get_closest_marker("drawn"):
             families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        if item.get_closest_marker("in_turn"):
+            folders.setdefault(item.path.parent, set()).add(item.path)
     left: set[pytest.Item] = set()
     for cases in families.values():
-        cases.sort(key=lambda item: sha256((commit() + item.nodeid).encode()).digest())
+        cases.sort(key=lambda item: _lot(item.nodeid))
         left.update(cases[math.ceil(len(cases) / 3) :])
+    for files in folders.values():
+        later = sorted(files, key=lambda file: _lot(file.name))[math.ceil(len(files) / 2) :]
+        left.update(item for item in items if item.path in later)
     config.hook.pytest_deselected(items=[item for item in items if item in left])
     items[:] = [item for item in items if item not in left]
 
 
+def _lot(name: str) -> bytes:
+    return sha256((commit() + name).encode()).digest()
+
+
 @once
 def commit() -> str:
-    """The one that is checked out; nothing where there is none."""
-    said = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
-    )
-    return said.stdout.strip()
+    """The one that is checked out; nothing where there is none, or no git."""
+    command = ["git", "rev-parse", "HEAD"]
+    with suppress(OSError):
+        here = Path(__file__).parent
+        return subprocess.run(command, cwd=here, capture_output=True, text=True).stdout.strip()
+    return ""
 
 
 @pytest.fixture(scope="session")

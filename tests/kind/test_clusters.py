@@ -10,6 +10,8 @@ import pytest
 from tests.kind.cluster import PARTIES, RESTRICTED, Cluster, Deployment, kind_cluster, require
 from tests.kind.conftest import example_job, plain_values
 
+pytestmark = pytest.mark.in_turn
+
 NODE_PORT = 30700
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.kind.cluster import PARTIES, Deployment, kind_cluster, require, weights
 from tests.kind.test_demo import RELEASE, install
 
-pytestmark = pytest.mark.drawn
+pytestmark = [pytest.mark.drawn, pytest.mark.in_turn]
 
 
 @pytest.mark.parametrize("family", ["ipv6", "dual"])

@@ -15,6 +15,8 @@ import yaml
 
 from tests.kind.cluster import EXAMPLE, ROOT, Cluster, Run, run
 
+pytestmark = pytest.mark.in_turn
+
 PAGE = ROOT / "docs" / "organisations.md"
 PLACES = {"alice": "bank", "bob": "police", "server": "helper"}
 BLOCK = re.compile(r"^```(?:sh|bash)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kind.cluster import Deployment
 
-pytestmark = pytest.mark.drawn
+pytestmark = [pytest.mark.drawn, pytest.mark.in_turn]
 
 ALONE_S = 10
 """So long each party waits before the next one comes."""

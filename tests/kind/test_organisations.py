@@ -11,6 +11,8 @@ import yaml
 from tests.kind.cluster import EXAMPLE, PARTIES, ROOT, Cluster, Deployment
 from tests.kind.conftest import example_job, plain_values
 
+pytestmark = pytest.mark.in_turn
+
 ROLE = ROOT / "examples" / "kubernetes" / "operator-role.yaml"
 
 

@@ -23,6 +23,8 @@ import yaml
 from tests.kind.cluster import PARTIES, ROOT, Cluster, run
 from tests.kind.test_from_nothing import PLACES
 
+pytestmark = pytest.mark.in_turn
+
 BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
