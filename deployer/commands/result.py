@@ -57,8 +57,7 @@ def model_of(place: Place, job: str = "") -> dict[str, Any]:
     Raises JobError while there is none, or if it cannot be had from the pod.
     """
     where = _where(place)
-    if place.cluster.read("v1", "Pod", place.pod, place.namespace) is None:
-        raise JobError(f"{place.party} has no pod", where, "see deployer status")
+    _check_pod(place)
     command = [
         "env",
         f"{AS_JSON}=1",
@@ -156,13 +155,17 @@ def columns_of(place: Place, job: Job) -> str:
 def _file(place: Place, job: Job, name: str) -> str:
     """A file that a job has left at a party."""
     directory = f"{OUTPUT}/{job.name}" if place.queue else OUTPUT
-    if place.cluster.read("v1", "Pod", place.pod, place.namespace) is None:
-        raise _NoPodError(f"{place.party} has no pod", _where(place), "see deployer status")
+    _check_pod(place)
     command = ["cat", f"{directory}/{name}"]
     ran = place.cluster.execute(place.pod, place.namespace, command, timeout_s=_FILE_S)
     if ran.exit_code != 0:
         raise JobError(f"{place.party} has no {name}", _where(place), "see deployer status")
     return ran.stdout
+
+
+def _check_pod(place: Place) -> None:
+    if place.cluster.read("v1", "Pod", place.pod, place.namespace) is None:
+        raise _NoPodError(f"{place.party} has no pod", _where(place), "see deployer status")
 
 
 def _where(place: Place) -> str:

@@ -347,7 +347,6 @@ StatisticsChoice = SerializeAsAny[
     ]
 ]
 
-
 EVALUATED_ROWS = 64
 """Held-out rows of one run of the program that counts them, at most."""
 
@@ -583,8 +582,7 @@ class Job(_Strict):
             return
         if wanted.held_out is None:
             raise ValueError("evaluation.held_out: say which share of the rows is held out")
-        # Rows that are matched are at least as many as the alignment takes for enough.
-        rows = self.align.minimum if self.matches and self.align is not None else self.rows
+        rows = self._fewest_rows
         held_out = _held_out_rows(rows, wanted.held_out)
         if held_out < 2 * wanted.minimum:
             of = f"align.minimum ({rows})" if self.matches else f"{rows} rows"
@@ -594,6 +592,11 @@ class Job(_Strict):
             )
         if rows - held_out < 2:
             raise ValueError("evaluation.held_out: no rows are left to train on")
+
+    @property
+    def _fewest_rows(self) -> int:
+        """Rows that are matched are at least as many as the alignment takes for enough."""
+        return self.align.minimum if self.matches and self.align is not None else self.rows
 
     def _can_be_cross_validated(self, wanted: Evaluation) -> None:
         if wanted.held_out is not None:
@@ -616,7 +619,7 @@ class Job(_Strict):
                 "and these need two: take out evaluation.folds"
             )
         assert wanted.folds is not None
-        rows = self.align.minimum if self.matches and self.align is not None else self.rows
+        rows = self._fewest_rows
         fewest = 2 * max(wanted.minimum, wanted.folds)
         if rows < fewest:
             of = f"align.minimum ({rows})" if self.matches else f"{rows} rows"
