@@ -43,9 +43,6 @@ app = new_app()
 _FILE_S = 600.0
 """A line for each of many rows comes through the stream of ``kubectl exec``."""
 
-_KEPT = "kept"
-"""The directory in a party's output with its parts of kept models."""
-
 
 class _NoPodError(JobError):
     """Nobody is there to be asked."""
@@ -101,6 +98,8 @@ def scores_of(place: Place, job: Job) -> str:
 
 def kept_of(place: Place, job: Job) -> Kept:
     """A party's part of a model that a job has kept on shares. Raises JobError without one."""
+    from party.checkpoints.kept import DIRECTORY
+
     text = _file(place, job, PartyReport.NAME)
     try:
         report = PartyReport.parse(text)
@@ -114,7 +113,7 @@ def kept_of(place: Place, job: Job) -> Kept:
     what = f"{place.party} has not kept a model of this job"
     hint = (
         "wait until it is done: deployer status --watch. Names of models that were kept before: "
-        f"kubectl exec {place.pod} --namespace {place.namespace} -- ls {OUTPUT}/{_KEPT}"
+        f"kubectl exec {place.pod} --namespace {place.namespace} -- ls {OUTPUT}/{DIRECTORY}"
     )
     raise JobError(what, _where(place), hint)
 
@@ -122,18 +121,18 @@ def kept_of(place: Place, job: Job) -> Kept:
 def _opened(place: Place, job: Job, done: str) -> Kept | None:
     """What a job has kept where another has opened it since, the installed one of this digest: its
     report is in place of the former. Raises JobError if the part is not there any more."""
-    from party.checkpoints.kept import opens
+    from party.checkpoints.kept import DIRECTORY, opens
 
     config = place.cluster.read("v1", "ConfigMap", place.name, place.namespace)
     installed = (one for one in jobs_in(config) if one.digest == done and opens(one, job))
     name = next((one.kept for one in installed), None)
     if name is None:
         return None
-    command = ["sha256sum", f"{OUTPUT}/{_KEPT}/{name}.sealed"]
+    command = ["sha256sum", f"{OUTPUT}/{DIRECTORY}/{name}.sealed"]
     ran = place.cluster.execute(place.pod, place.namespace, command, timeout_s=60)
     if ran.exit_code != 0:
         what = f"{place.party}'s part of the model {name} is not on its volume"
-        raise JobError(what, _where(place), f"bring it back there from a copy, into {_KEPT}/")
+        raise JobError(what, _where(place), f"bring it back there from a copy, into {DIRECTORY}/")
     return Kept(name=name, sha256=ran.stdout.partition(" ")[0])
 
 
