@@ -22,7 +22,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from party.agreement.job import AlignedJob, Evaluation, Sizes
+from party.agreement.job import AlignedJob, Evaluation, Job, Sizes
 from party.audit import audit
 from party.plan import Plan
 from party.plan.graph import Operation, Program, Share
@@ -202,8 +202,8 @@ def test_nor_can_one_that_counts_held_out_rows(
 ) -> None:
     """Held-out rows of other columns and labels, at other weights: what is seen while they are
     counted and while positives are joined is the same, and only what is opened is not."""
-    evaluation = Evaluation(held_out=0.5, minimum=2)
-    _counts_look_alike(protocol, observer, tmp_path, tried, evaluation, EVALUATION)
+    job = counting_job(protocol, Evaluation(held_out=0.5, minimum=2))
+    _counts_look_alike(job, observer, tmp_path, tried, EVALUATION)
 
 
 @pytest.mark.parametrize("observer", [0, 1], ids=named)
@@ -213,28 +213,31 @@ def test_nor_can_one_that_counts_the_rows_of_a_fold(
 ) -> None:
     """Rows that were shared, at the weights that a fold's training has found, and the way to the
     next one."""
-    evaluation = Evaluation(folds=2, minimum=2)
-    _counts_look_alike(protocol, observer, tmp_path, tried, evaluation, FOLDS)
+    job = counting_job(protocol, Evaluation(folds=2, minimum=2))
+    _counts_look_alike(job, observer, tmp_path, tried, FOLDS)
+
+
+def counting_job(protocol: str, evaluation: Evaluation) -> Job:
+    columns = SPLIT | {"features": {"alice": ("x",), "bob": ("z",)}, "evaluation": evaluation}
+    return descent_job(protocol, 8, **columns | {"result": "both"})
 
 
 def _counts_look_alike(
-    protocol: str,
-    observer: int,
-    tmp_path: Path,
-    tried: Tried,
-    evaluation: Evaluation,
-    programs: tuple[str, ...],
+    job: Job, observer: int, tmp_path: Path, tried: Tried, programs: tuple[str, ...]
 ) -> None:
-    columns = SPLIT | {"features": {"alice": ("x",), "bob": ("z",)}, "evaluation": evaluation}
-    job = descent_job(protocol, 8, **columns | {"result": "both"})
     with small_grid():
         plan, coins = short_plan(PlanParameters.of(job)), tossed(DESCENTS)
         audit(plan, job)
         here = Theatre(plan, tmp_path, played=programs)
         assert here.received(2) == []
-        views = here.descend(worlds_of_descents(plan, observer), coins)
+        pair = (
+            worlds_of_matched_rows(plan, job, observer)
+            if isinstance(job, AlignedJob)
+            else worlds_of_descents(plan, observer)
+        )
+        views = here.descend(pair, coins)
     told = both_worlds_look_alike(views, observer, coins)
-    who = f"{NAMES[observer]}, {protocol}"
+    who = f"{NAMES[observer]}, {job.protocol}, {'matched' if job.matches else 'in order'}"
     tried(told.guesses, f"worlds of held-out rows guessed, {told.right} rightly ({who})")
 
 
@@ -251,15 +254,7 @@ def test_nor_can_one_that_counts_rows_that_were_matched(
         protocol, **columns, align=align, rows=0, training={"passes": 10}, evaluation=evaluation
     )
     job = AlignedJob.of(agreed, Sizes(alice=20, bob=50, common=12))
-    with small_grid():
-        plan, coins = short_plan(PlanParameters.of(job)), tossed(DESCENTS)
-        audit(plan, job)
-        here = Theatre(plan, tmp_path, played=EVALUATION)
-        assert here.received(2) == []
-        views = here.descend(worlds_of_matched_rows(plan, job, observer), coins)
-    told = both_worlds_look_alike(views, observer, coins)
-    who = f"{NAMES[observer]}, {protocol}"
-    tried(told.guesses, f"worlds of matched rows held out guessed, {told.right} rightly ({who})")
+    _counts_look_alike(job, observer, tmp_path, tried, EVALUATION)
 
 
 @pytest.mark.parametrize("observer", [0, 1], ids=named)
