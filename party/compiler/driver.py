@@ -6,6 +6,7 @@ stays small, and nothing of TensorFlow is there to be reached while it runs.
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import subprocess
@@ -122,6 +123,7 @@ def _main() -> None:
 
     children.end_with_parent(signal.SIGKILL)
     harden_process()  # what it makes is what the party will run
+    gc.disable()  # nearly all that is made here is needed to the end, and the end is near
     request = json.load(sys.stdin)
     try:
         job = job_from_json(request["job"])
