@@ -7,7 +7,6 @@ python -m tests.kind.faults --seed 17
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import tempfile
@@ -53,8 +52,10 @@ class Faults:
         _, _, container = self._pod(party)["status"]["containerStatuses"][0][
             "containerID"
         ].partition("://")
-        shown = json.loads(self._on_node("crictl", "inspect", container))
-        return str(shown["info"]["pid"])
+        # Of the node's tools the one that every containerd has.
+        tasks = self._on_node("ctr", "--namespace", "k8s.io", "tasks", "list").splitlines()
+        (process,) = (words[1] for words in map(str.split, tasks) if words[0] == container)
+        return process
 
     def _delete(self, party: str, *words: str) -> None:
         pod, namespace = self.deployment.pod(party), self.deployment.namespace(party)
