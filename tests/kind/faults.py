@@ -34,7 +34,7 @@ class Faults:
         self.deployment, self.cluster = deployment, deployment.cluster
         self.node = str(self.cluster.context).removeprefix("kind-") + "-control-plane"
 
-    def _on_node(self, *words: str) -> str:
+    def on_node(self, *words: str) -> str:
         return run("docker", "exec", self.node, *words).stdout.strip()
 
     def _pod(self, party: str) -> dict[str, Any]:
@@ -47,13 +47,13 @@ class Faults:
             assert time.monotonic() < end, f"{party} does not run"
             time.sleep(1)
 
-    def _process(self, party: str) -> str:
+    def process(self, party: str) -> str:
         """The party's process as the node numbers it."""
         _, _, container = self._pod(party)["status"]["containerStatuses"][0][
             "containerID"
         ].partition("://")
         # Of the node's tools the one that every containerd has.
-        tasks = self._on_node("ctr", "--namespace", "k8s.io", "tasks", "list").splitlines()
+        tasks = self.on_node("ctr", "--namespace", "k8s.io", "tasks", "list").splitlines()
         (process,) = (words[1] for words in map(str.split, tasks) if words[0] == container)
         return process
 
@@ -71,24 +71,24 @@ class Faults:
 
     def kill_process(self, party: str, seconds: float) -> None:
         """As the kernel ends a process for want of memory."""
-        self._on_node("kill", "-9", self._process(party))
+        self.on_node("kill", "-9", self.process(party))
 
     def stop_process(self, party: str, seconds: float) -> None:
         """A process that does not get to run."""
-        process = self._process(party)
-        self._on_node("kill", "-STOP", process)
+        process = self.process(party)
+        self.on_node("kill", "-STOP", process)
         time.sleep(seconds)
-        self._on_node("sh", "-c", f"kill -CONT {process} || true")
+        self.on_node("sh", "-c", f"kill -CONT {process} || true")
 
     def cut_off(self, party: str, seconds: float) -> None:
         """A network that loses whatever a pod sends or is sent."""
         address = self._pod(party)["status"]["podIP"]
         ways = [(way, address) for way in ("--source", "--destination")]
         for way, of in ways:
-            self._on_node("iptables", "--insert", "FORWARD", way, of, "--jump", "DROP")
+            self.on_node("iptables", "--insert", "FORWARD", way, of, "--jump", "DROP")
         time.sleep(seconds)
         for way, of in ways:
-            self._on_node("iptables", "--delete", "FORWARD", way, of, "--jump", "DROP")
+            self.on_node("iptables", "--delete", "FORWARD", way, of, "--jump", "DROP")
 
     def lose_volume(self, party: str, seconds: float) -> None:
         """A disk that is gone, with the pod that it was of."""
