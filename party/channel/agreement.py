@@ -1,6 +1,6 @@
 """The agreement: what the parties say to each other before they start, and what follows from it.
 
-    {"type": "hello", "protocol_version": 2, "party": ..., "run": nonce, "versions": {...},
+    {"type": "hello", "protocol_version": 3, "party": ..., "run": nonce, "versions": {...},
      "job": digest, "job_fields": {field: value as JSON text}, "plan": digest}
     {"type": "ready", "run": digest of the three nonces}
     {"type": "refusal", "what": why this party will not start, "hint": what to do about it}
@@ -22,7 +22,7 @@ from typing import Any
 from party.agreement.job import PARTIES, Job, Party
 from party.process.errors import JobError, KitError, printable
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Of the join and of the frames that follow it."""
 
 _LONGEST = 200

@@ -1,10 +1,14 @@
 """Messages of known sizes between parties that have joined, before the executor takes over.
 
-    1 byte of kind, 8 bytes of size, little-endian, then that many bytes
+    8 bytes of a number, 4 of a kind, 4 of a length, little-endian, then what they announce
 
-A message is of the kind DATA, or says why its sender gives up. Its size is checked against what is
-due before memory is taken for it. Not one byte more than a message is read: what follows may be the
-executor's.
+A message is of the kind DATA, of as many bytes as the number says. Its size is checked against what
+is due before memory is taken for it. Not one byte more than a message is read: what follows may be
+the executor's.
+
+Or it says that its sender gives up, because of the party with that number, and in words of that
+length. Such a message begins as the executor's own of that kind do, since the other end may be with
+its executor already, or its sender.
 """
 
 from __future__ import annotations
@@ -22,8 +26,10 @@ from party.process.errors import JobError, KitError, printable
 SILENCE_S = 120.0
 """So long a peer that is awaited may say nothing, unless told otherwise."""
 
-_HEADER = struct.Struct("<BQ")
-_DATA, _GIVES_UP, _LEAVES = 1, 2, 3
+_HEADER = struct.Struct("<QII")
+_DATA = 0xFFFFFFFB
+_GIVES_UP, _LEAVES = 0xFFFFFFFF, 0xFFFFFFFD
+"""``KEY_ABORT`` and ``KEY_LEAVE`` of the executor."""
 _WORDS_BYTES = 1200
 _RECORD = 1 << 14  # of TLS, at most
 _PIECE = 1 << 16
@@ -61,7 +67,7 @@ class Messages:
 
     def send(self, to: Party, data: bytes) -> None:
         """Send a message, and return when it is on its way."""
-        self._write(to, _HEADER.pack(_DATA, len(data)) + data, SILENCE_S)
+        self._write(to, _HEADER.pack(len(data), _DATA, 0) + data, SILENCE_S)
 
     def receive(self, sender: Party, size: int, patience_s: float = SILENCE_S) -> bytes:
         """The next message of a party.
@@ -69,22 +75,26 @@ class Messages:
         Raises:
             PeerError: it is gone, silent for too long, gives up, or the message has another size.
         """
-        kind, said = _HEADER.unpack(self._read(sender, _HEADER.size, patience_s))
-        if kind in (_GIVES_UP, _LEAVES) and said <= _WORDS_BYTES:
-            words = printable(self._read(sender, said, patience_s).decode(errors="replace"), 1200)
-            raise PeerError(f"{sender} gave up: {words}", None, kind == _GIVES_UP, sender)
-        if kind != _DATA or said != size:
-            raise PeerError(f"{sender} sent {said} bytes, where {size} were due")
+        number, kind, length = _HEADER.unpack(self._read(sender, _HEADER.size, patience_s))
+        if kind in (_GIVES_UP, _LEAVES) and length <= _WORDS_BYTES:
+            words = printable(self._read(sender, length, patience_s).decode(errors="replace"), 1200)
+            why = f": {words}" if words else ""
+            raise PeerError(f"{sender} gave up{why}", None, kind == _GIVES_UP, sender)
+        if (number, kind, length) != (size, _DATA, 0):
+            raise PeerError(f"{sender} sent {number} bytes, where {size} were due")
         return self._read(sender, size, patience_s)
 
     def give_up(self, error: KitError, final: bool = True) -> None:
         """Tell the others why, as far as they still listen, and whether it is for good."""
         kind = _GIVES_UP if final else _LEAVES
         words = error.what.encode()[:_WORDS_BYTES].decode(errors="ignore").encode()
+        lost = error.party if isinstance(error, PeerError) else None
+        culprit = self._connections.index(None) if lost is None else PARTIES.index(lost)
         for party, connection in zip(PARTIES, self._connections, strict=True):
             if connection is not None:
                 with contextlib.suppress(JobError, OSError):
-                    self._write(party, _HEADER.pack(kind, len(words)) + words, _LAST_WORDS_S)
+                    header = _HEADER.pack(culprit, kind, len(words))
+                    self._write(party, header + words, _LAST_WORDS_S)
 
     def _of(self, party: Party) -> Connection:
         connection = self._connections[PARTIES.index(party)]

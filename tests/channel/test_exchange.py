@@ -12,8 +12,11 @@ from party.agreement.job import HOLDERS, PARTIES, Holder, Party
 from party.alignment import join_as_holder, join_as_server
 from party.channel import Messages
 from party.channel.exchange import PeerError
+from party.native import Executor, Kind, RunError
+from party.native.frames import program, receive
 from party.process.errors import JobError
 from tests.harness.alignments import RUN, OwnColumns, Ring, identifiers
+from tests.harness.executors import ALICE, BOB, SERVER, aligned
 from tests.harness.joins import Joins
 from tests.harness.tasks import Task
 
@@ -42,12 +45,12 @@ def test_a_message_of_another_size_is_refused_before_it_is_read(
     ends["bob"].send("alice", bytes(7))
     with pytest.raises(PeerError, match="bob sent 7 bytes, where 8 were due"):
         ends["alice"].receive("bob", 8)
-    assert ends["alice"].received == 9, "its header, and not a byte more"
+    assert ends["alice"].received == 16, "its header, and not a byte more"
 
 
 def test_a_size_that_no_memory_holds_takes_none(ends: dict[Party, Messages]) -> None:
     with pytest.raises(PeerError, match=f"bob sent {2**64 - 1} bytes"):
-        ends["bob"]._write("alice", b"\1" + b"\xff" * 8, 10)
+        ends["bob"]._write("alice", b"\xff" * 8 + b"\xfb\xff\xff\xff" + bytes(4), 10)
         ends["alice"].receive("bob", 8)
 
 
@@ -57,6 +60,36 @@ def test_who_gives_up_tells_why(ends: dict[Party, Messages]) -> None:
         with pytest.raises(PeerError) as raised:
             ends[holder].receive("server", 100)
         assert raised.value.what == "server gave up: fewer than 7 rows?[2J are in common"
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_who_gives_up_is_understood_by_an_executor_too(
+    ends: dict[Party, Messages], final: bool
+) -> None:
+    # Alice has all that she needs of the others, while the server still waits for Bob.
+    ends["server"].give_up(PeerError("bob went away", None, final, "bob"), final)
+    awaited = program(receive(SERVER, key=1, at=0, size=64))
+    executor = Executor(
+        aligned(64), np.zeros(0, np.int32), ends["alice"]._connections, ALICE, [0, 64, 64]
+    )
+    with pytest.raises(RunError) as raised:
+        executor.run(awaited, 0, 1)
+    error = raised.value
+    assert (error.kind, error.peer, error.culprit) == (Kind.ABORTED, SERVER, BOB)
+    assert error.final == final
+
+
+def test_an_executor_that_gives_up_is_understood_by_who_is_not_there_yet(
+    ends: dict[Party, Messages],
+) -> None:
+    executor = Executor(
+        aligned(64), np.zeros(0, np.int32), ends["alice"]._connections, ALICE, [0, 64, 64]
+    )
+    with pytest.raises(RunError):
+        executor.run(program(receive(SERVER, key=1, at=0, size=64)), 0, 1, time_limit_s=0.01)
+    with pytest.raises(PeerError) as raised:
+        ends["bob"].receive("alice", 100)
+    assert (raised.value.what, raised.value.final) == ("alice gave up", True)
 
 
 def test_who_hangs_up_is_named(ends: dict[Party, Messages], joins: Joins) -> None:
