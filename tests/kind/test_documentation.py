@@ -15,6 +15,8 @@ import yaml
 
 from tests.kind.cluster import ROOT, Cluster, run
 
+pytestmark = pytest.mark.in_turn
+
 PAGE = ROOT / "docs" / "kubernetes.md"
 NAMESPACES = ("bank", "police", "helper")
 

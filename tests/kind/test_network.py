@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.kind.cluster import Cluster, Deployment
+
+pytestmark = pytest.mark.in_turn
 
 TRY = """
 import socket, ssl, sys

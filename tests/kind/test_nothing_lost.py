@@ -13,6 +13,8 @@ import pytest
 from tests.kind.cluster import PARTIES, Cluster, Deployment, Object, Run
 from tests.kind.conftest import example_job, plain_values
 
+pytestmark = pytest.mark.in_turn
+
 LONG = {"epochs": 100_000, "batch_size": 128, "learning_rate": 0.01, "order_seed": 18}
 """An hour of mini-batches: the story ends it long before."""
 

@@ -20,6 +20,8 @@ from tests.harness.keys import write_keys
 from tests.kind.cluster import PARTIES, Cluster, Deployment
 from tests.kind.conftest import example_job, plain_values
 
+pytestmark = pytest.mark.in_turn
+
 PARTY_PORT, STATUS_PORT = 7000, 8080
 
 KNOCK = """

@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from pyarrow import csv
 
 from tests.kind.cluster import EXAMPLE, Deployment
+
+pytestmark = pytest.mark.in_turn
 
 
 def write_tables(directory: Path, rows: int, columns: int) -> None:
