@@ -15,6 +15,11 @@ class LinkError(Exception):
     """A connection is of no more use, and why."""
 
 
+def begins_message(header: bytes) -> bool:
+    """Whether some bytes, five at least, are the beginning of a message of the join."""
+    return 2 <= int.from_bytes(header[:4], "little") <= MESSAGE_BYTES and header[4:5] == b"{"
+
+
 class Messages:
     """What is said on a connection that never blocks.
 

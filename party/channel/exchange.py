@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from party.agreement.job import PARTIES, Party
+from party.channel.codec import begins_message
 from party.native import ChannelError, Connection, Want
 from party.process.errors import JobError, KitError, printable
 
@@ -75,11 +76,15 @@ class Messages:
         Raises:
             PeerError: it is gone, silent for too long, gives up, or the message has another size.
         """
-        number, kind, length = _HEADER.unpack(self._read(sender, _HEADER.size, patience_s))
+        header = self._read(sender, _HEADER.size, patience_s)
+        number, kind, length = _HEADER.unpack(header)
         if kind in (_GIVES_UP, _LEAVES) and length <= _WORDS_BYTES:
             words = printable(self._read(sender, length, patience_s).decode(errors="replace"), 1200)
             why = f": {words}" if words else ""
             raise PeerError(f"{sender} gave up{why}", None, kind == _GIVES_UP, sender)
+        if begins_message(header):
+            # It had not heard of all three when this party had, and is at the join of another run.
+            raise PeerError(f"{sender} waits for another to come back", None, False, sender)
         if (number, kind, length) != (size, _DATA, 0):
             raise PeerError(f"{sender} sent {number} bytes, where {size} were due")
         return self._read(sender, size, patience_s)

@@ -10,7 +10,8 @@ import pytest
 
 from party.agreement.job import HOLDERS, PARTIES, Holder, Party
 from party.alignment import join_as_holder, join_as_server
-from party.channel import Messages
+from party.channel import Messages, codec
+from party.channel.agreement import ready
 from party.channel.exchange import PeerError
 from party.native import Executor, Kind, RunError
 from party.native.frames import program, receive
@@ -77,6 +78,16 @@ def test_who_gives_up_is_understood_by_an_executor_too(
     error = raised.value
     assert (error.kind, error.peer, error.culprit) == (Kind.ABORTED, SERVER, BOB)
     assert error.final == final
+
+
+def test_who_is_still_at_the_join_is_looked_for_again(ends: dict[Party, Messages]) -> None:
+    # Alice was lost to the server before it heard that she was ready, and has come back to it.
+    connection = ends["server"]._of("bob")
+    codec.Messages(connection).say(ready("0" * 64))
+    with pytest.raises(PeerError) as raised:
+        ends["bob"].receive("server", 100)
+    assert raised.value.what == "server waits for another to come back"
+    assert not raised.value.final
 
 
 def test_an_executor_that_gives_up_is_understood_by_who_is_not_there_yet(
