@@ -100,11 +100,16 @@ class Observation:
         """What it is doing, and of when that is if it is old."""
         if self.stale and self.age_s is not None:
             return f"{self.says}, last heard of {duration(self.age_s)} ago"
-        if self.own is not None and self.phase in _LASTING:
-            lasts_s = since_s(self.own, self.own.since or self.own.updated, self.age_s)
-            if lasts_s > STALE_S:
-                return f"{self.says}, for {duration(lasts_s)}"
+        if self.own is not None and self.phase in _LASTING and self.lasts_s > STALE_S:
+            return f"{self.says}, for {duration(self.lasts_s)}"
         return self.says
+
+    @property
+    def lasts_s(self) -> float:
+        """For how long it has been in its phase, by its own clock; 0 where it does not say."""
+        if self.own is None:
+            return 0.0
+        return since_s(self.own, self.own.since or self.own.updated, self.age_s)
 
     @property
     def jobs(self) -> str:
@@ -202,6 +207,33 @@ def of_claim(events: Sequence[Object]) -> tuple[str, str, str]:
                 "set storage.className to a class of the cluster: kubectl get storageclass",
             )
     return PENDING, "its volume is about to be made", ""
+
+
+def left_behind(found: Sequence[Observation]) -> list[Observation]:
+    """The same observations; of a party that waits for others which are done, that it waits in
+    vain: they have ended, and it has lost what it would have ended with."""
+    done = {one.party for one in found if one.phase == DONE}
+    return [
+        replace(
+            one,
+            phase=BROKEN,
+            says=f"waits for {' and '.join(one.own.waiting_for)} in vain: the job is done there, "
+            "and what this party had of it is gone, as with a lost volume",
+            do="no result is opened twice; to train again: deployer delete --volumes, then "
+            "deployer apply",
+        )
+        if one.own is not None
+        and one.own.waiting_for
+        and done.issuperset(one.own.waiting_for)
+        and one.lasts_s > _ENDS_WITHIN_S
+        else one
+        for one in found
+    ]
+
+
+_ENDS_WITHIN_S = 60.0
+"""Of parties that work together none is that much later done than the first: those that are still
+look for one that may lack something."""
 
 
 def own_words(

@@ -12,7 +12,15 @@ import typer
 from deployer import console
 from deployer.cli import new_app
 from deployer.cluster.installed import locate, names_in
-from deployer.cluster.pod_status import ABSENT, BROKEN, DONE, FAILED, Observation, observe
+from deployer.cluster.pod_status import (
+    ABSENT,
+    BROKEN,
+    DONE,
+    FAILED,
+    Observation,
+    left_behind,
+    observe,
+)
 from deployer.cluster.target import (
     ContextOption,
     JsonOption,
@@ -33,7 +41,7 @@ _EVERY_S = 2.0
 def observe_all(places: Sequence[Place]) -> list[Observation]:
     """All parties at once, in their order."""
     with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
-        return list(pool.map(observe, places))
+        return left_behind(list(pool.map(observe, places)))
 
 
 def watch(release: Release, timeout_s: float | None, quiet: bool = False) -> list[Observation]:

@@ -216,6 +216,21 @@ def test_who_is_looked_for_and_since_when(release: Release, deployer: Deployer) 
     assert told.startswith("alice   rejoining  waits for bob, for 3 min")
 
 
+def test_who_waits_for_parties_that_are_done_is_told_so(
+    release: Release, deployer: Deployer
+) -> None:
+    release.says("bob", "done")
+    release.says("server", "done")
+    release.says("alice", "joining", waiting_for=("bob", "server"), since=moment(ago_s=30))
+    assert deployer("status").code == 0, "they may still look for her"
+    release.says("alice", "joining", waiting_for=("bob", "server"), since=moment(ago_s=90))
+    ran = deployer("status")
+    assert ran.code == 1
+    told, do, *_ = ran.out.splitlines()
+    assert told.startswith("alice   broken     waits for bob and server in vain: the job is done")
+    assert "deployer delete --volumes" in do
+
+
 def test_a_restart_says_after_what(release: Release, deployer: Deployer) -> None:
     release.says("alice", "joining", last_cause="disk-full", last_failed=moment(ago_s=3))
     last = "error: cannot write the file: No space left on device\n  cause: disk-full"
