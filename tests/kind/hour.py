@@ -27,13 +27,12 @@ from tests.faults.runs import ROUNDING
 from tests.harness.plaintext import distance, received
 from tests.kind.cluster import PARTIES, ROOT, Cluster, Deployment, Object, kind_cluster, run
 from tests.kind.conftest import IMAGE, example_job, plain_values
-from tests.kind.faults import Faults
+from tests.kind.faults import TRAINING, Faults
 
-TRAINING = {"epochs": 300, "batch_size": 128, "learning_rate": 0.01, "order_seed": 18}
-JOBS = [f"job-{number}" for number in range(8)]
-"""Of one queue."""
+JOBS = [f"job-{number}" for number in range(16)]
+"""Of one queue: some minutes of work."""
 
-LOOK_EVERY_S = 5.0
+LOOK_EVERY_S, DELETE_EVERY_S = 5.0, 60.0
 MEASURES = ("memory_kib", "descriptors", "threads")
 ROOM = {"memory_kib": 1.1, "descriptors": 1.0, "threads": 1.0}
 """How much more the last third may have than the first: pages come and go a little."""
@@ -55,6 +54,10 @@ class Watch:
     )
     looks: int = 0
     deleted: int = 0
+    due: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.due = self.begin + DELETE_EVERY_S
 
     def take(self, party: str, seen: list[int]) -> None:
         """Note what a process held just now."""
@@ -91,11 +94,10 @@ def disturbed(deployment: Deployment, watch: Watch, chance: random.Random) -> It
                 continue
 
     def disturb() -> None:
-        due = time.monotonic() + 60
         while not over.wait(LOOK_EVERY_S):
             look()
-            if time.monotonic() >= due:
-                due += 60
+            if time.monotonic() >= watch.due:
+                watch.due = time.monotonic() + DELETE_EVERY_S
                 faults.delete(chance.choice(PARTIES), 0)
                 watch.deleted += 1
 
