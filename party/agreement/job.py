@@ -308,18 +308,22 @@ HELD_OUT = 0.2
 """The share of the rows that is held out unless the job says."""
 
 
+_NO_FOLDS = (None, 1)
+"""What ``evaluation.folds`` says where there are none."""
+
+
 class Evaluation(_Strict):
     """How good the model is on rows that its training has not seen."""
 
     folds: int | None = Field(
         default=None,
-        ge=2,
+        ge=1,
         le=10,
         description="hold every row out once: so many trainings, each without one of as many parts "
-        "of the rows, before the one on all rows that gives the model",
+        "of the rows, before the one on all rows that gives the model; 1: none",
     )
     held_out: float | None = Field(
-        default_factory=lambda said: HELD_OUT if said.get("folds") is None else None,
+        default_factory=lambda said: HELD_OUT if said.get("folds") in _NO_FOLDS else None,
         ge=0.01,
         le=0.9,
         description="the share of the rows that is held out: 0.2 unless told; none with folds",
@@ -577,7 +581,7 @@ class Job(_Strict):
                 raise ValueError(f"evaluation.to: {holder} receives nothing of the model")
         if wanted.to and len(set(wanted.to)) < len(wanted.to):
             raise ValueError("evaluation.to: a party stands more than once")
-        if wanted.folds is not None:
+        if self.folds:
             self._can_be_cross_validated(wanted)
             return
         if wanted.held_out is None:
@@ -823,7 +827,8 @@ class Job(_Strict):
     @property
     def folds(self) -> int:
         """Parts of the rows of which each is held out by a training of its own; 0 for none."""
-        return 0 if self.evaluation is None else self.evaluation.folds or 0
+        folds = None if self.evaluation is None else self.evaluation.folds
+        return 0 if folds in _NO_FOLDS else folds or 0
 
     @property
     def fold_of(self) -> NDArray[np.int32]:
@@ -1107,7 +1112,7 @@ def bits_more(alice: int, bob: int) -> int:
 def _digest_of_agreed(fields: dict[str, Any]) -> str:
     """Of a job, without the keys that it leaves out."""
     for part, key in (("training", "start"), ("evaluation", "folds")):
-        if (fields[part] or {}).get(key, ...) is None:
+        if (fields[part] or {}).get(key, ...) in _NO_FOLDS:
             del fields[part][key]
     return digest_of({name: value for name, value in fields.items() if value is not None})
 

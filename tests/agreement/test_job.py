@@ -198,7 +198,7 @@ BASE = "name: a\nrows: 1000\nfeatures: [x]\nlabel: y\n"
             "evaluation: {}\ntraining: {epochs: 1, batch_size: 10, learning_rate: 0.1}",
             "none of a training by mini-batches yet",
         ),
-        ("evaluation: {folds: 1}", "evaluation.folds"),
+        ("evaluation: {folds: 0}", "evaluation.folds"),
         ("evaluation: {folds: 11}", "evaluation.folds"),
         ("evaluation: {folds: 5, held_out: 0.2}", "with folds every row is held out once"),
         ("evaluation: {held_out: null}", "say which share of the rows"),
@@ -218,6 +218,11 @@ def test_an_evaluation_tells_all_who_receive_the_model_unless_it_names_them() ->
     assert parse_job(both + "evaluation: {}\n", "a").evaluated_by == ("alice", "bob")
     assert parse_job(both + "evaluation: {to: [bob]}\n", "a").evaluated_by == ("bob",)
     assert parse_job(both, "a").evaluated_by == ()
+
+
+def test_one_fold_is_none() -> None:
+    one, none = (parse_job(BASE + f"evaluation: {{{told}}}\n", "a") for told in ("folds: 1", ""))
+    assert one.folds == 0 and one.digest == none.digest
 
 
 def test_folds_leave_no_row_out_of_the_model_and_change_no_other_job() -> None:

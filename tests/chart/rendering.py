@@ -230,6 +230,7 @@ MATRIX: dict[str, Object] = {
     },
     "a kept model that began from former ones is opened": OFF
     | {"job": {"training": {"start": "model"}, "kept": "0" * 64}},
+    "one fold, and so none": OFF | {"job": {"training": {"passes": 3}, "evaluation": {"folds": 1}}},
     "a queue that opens one": OFF
     | {"jobs": [{"name": "a", "training": {"start": "model"}, "kept": "0" * 64}]},
     "rows that are scored": OFF
