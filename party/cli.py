@@ -482,7 +482,8 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
     keys, table, identifiers, kept, permit, table_s = _ready(
         party, options, job, status, store, place.unread
     )
-    trained = table is not None and kept is None
+    opened = None if job.kept is None else kept
+    trained = table is not None and opened is None
     doubts = result.doubts(job, party, table) if trained and table is not None else job.doubts
     if table is not None and table.notice is not None:
         log.say(f"notice: {table.notice}")
@@ -537,8 +538,8 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
             outcome.plan_digest,
             versions(),
             doubts,
-            (outcome.steps or None) if kept is None else kept.steps,
-            outcome.settled if kept is None else kept.settled,
+            (outcome.steps or None) if opened is None else opened.steps,
+            outcome.settled if opened is None else opened.settled,
             outcome.unsettled,
         )
         log.say("the model is written, and its health with it", path=str(path))
@@ -590,8 +591,8 @@ def _store(party: Party, options: Options, job: Job, log: Log) -> Store:
 def _ready(
     party: Party, options: Options, job: Job, status: Status, store: Store, later: Sequence[Job]
 ) -> tuple[Keys, Table | None, Identifiers | None, KeptModel | None, Permit, float]:
-    """The party's keys, table, identifiers, part of a model to open, and permit, and how long it
-    took to read them.
+    """The party's keys, table, identifiers, part of a kept model, and permit, and how long it took
+    to read them.
 
     The table must fit the ``later`` jobs of a queue too: nobody is to learn after hours that it
     does not. A party that stays looks again until all are as they must be: on Kubernetes, Secrets
@@ -602,22 +603,21 @@ def _ready(
         begin = time.monotonic()
         try:
             keys = load_keys(options.keys, job.domain, party, pins=job.identities)
-            table = identifiers = kept = None
-            if job.kept is not None:
-                kept = _kept_models(party, options).take(job.kept)
-                kept.see_to_fit(job, party)
-            elif job.result == "kept":
+            table = identifiers = None
+            kept = _part(party, options, job)
+            if job.result == "kept":
                 _kept_models(party, options)  # before any work is done
-            if options.table is not None:
-                for one in later:
-                    if one.kept is None:
-                        _load(options, one, party, status)
-            if kept is None and options.table is not None:
-                table, identifiers = _load(options, job, party, status)
-            elif kept is None and party in job.holders:
+            for one in later:
+                if one.kept is None:
+                    its = _part(party, options, one)
+                    if options.table is not None:
+                        _load(options, one, party, status, its)
+            if job.kept is None and options.table is not None:
+                table, identifiers = _load(options, job, party, status, kept)
+            elif job.kept is None and party in job.holders:
                 raise InputError(f"{party} holds a table in this job", "--table", "give its file")
             digest = None if table is None else table.digest
-            if kept is not None and party in job.holders:
+            if job.kept is not None and kept is not None and party in job.holders:
                 table = kept.table()
             store.of_table(digest)
             about = versions()["kit"], options.image
@@ -643,11 +643,23 @@ def _kept_models(party: Party, options: Options) -> KeptModels:
     )
 
 
+def _part(party: Party, options: Options, job: Job) -> KeptModel | None:
+    """The party's part of the kept model that a job opens, or begins from."""
+    if job.part is None:
+        return None
+    part = _kept_models(party, options).take(job.part)
+    if job.kept is not None:
+        part.see_to_fit(job, party)
+    else:
+        part.see_to_start(job, party)
+    return part
+
+
 def _load(
-    options: Options, job: Job, party: Party, status: Status
+    options: Options, job: Job, party: Party, status: Status, part: KeptModel | None
 ) -> tuple[Table, Identifiers | None]:
     from party.alignment import load_for
-    from party.scoring.former import start_of
+    from party.scoring.former import kept_start_of, start_of
     from party.table import by_training_rows, with_private_labels
 
     def mine(path: Path | None, taken: bool) -> Path | None:
@@ -671,8 +683,11 @@ def _load(
     table = by_training_rows(table, job, party)
     named = None if identifiers is None else identifiers.by_row
     table = with_private_labels(table, job, party, label_key, named)
-    start = mine(options.start, job.starts and bool(job.features_of(party)))
-    return replace(table, start=start_of(start, job, party, table)), identifiers
+    former = mine(options.start, job.starts and bool(job.features_of(party)))
+    start = start_of(former, job, party, table)
+    if part is not None:
+        start = kept_start_of(part, job, party, table)
+    return replace(table, start=start), identifiers
 
 
 def _write_report(

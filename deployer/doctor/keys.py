@@ -71,7 +71,7 @@ def of_keys(place: Place, target: Target) -> Iterator[Check]:
 
 def _seals(target: Target) -> bool:
     """Whether a job keeps a model on shares, or opens one."""
-    return any(job.result == "kept" or job.kept is not None for job in target.jobs)
+    return any(job.result == "kept" or job.part is not None for job in target.jobs)
 
 
 def _by_cert_manager(target: Target) -> bool:

@@ -23,6 +23,8 @@ def computed(job: Job) -> list[str]:
     for holder in job.holders:
         if features := job.features_of(holder):
             lines.append(f"from {holder}'s columns {', '.join(features)}")
+    if job.starts_from is not None:
+        lines.append(f"from the weights of the one that was kept as {job.starts_from}, on shares")
     lines.append(f"to predict {job.label_holder}'s column {job.label_of(job.label_holder)}")
     return lines
 

@@ -155,7 +155,7 @@ def run_local(
 
 def _see_to_keys(job: Job, keys: Path | None) -> None:
     """That what a job seals can be opened again."""
-    if keys is None and (job.result == "kept" or job.kept is not None):
+    if keys is None and (job.result == "kept" or job.part is not None):
         raise InputError(
             "a kept model is sealed by the parties' keys, and those of a run on this machine go "
             "with it",
@@ -172,7 +172,7 @@ def _starts(job: Job, former: Path | None, private: Path) -> dict[Party, Path]:
             raise InputError("the job begins from a former model", "training.start", hint)
         return {}
     if not job.starts:
-        what, hint = "the job takes no former model", "leave it out, or say training.start"
+        what, hint = "the job takes no former model", "leave it out, or say training.start: model"
         raise InputError(what, "--start", hint)
     found: dict[Party, Path] = {}
     for party in (one for one in job.holders if job.features_of(one)):

@@ -135,7 +135,7 @@ class Facts:
     def starting(self) -> tuple[str, ...]:
         """Who begins from a former model: these pods look for it in a Secret."""
         job = self.values["job"]
-        if not (job.get("training") or {}).get("start") or job.get("kept"):
+        if (job.get("training") or {}).get("start") != "model" or job.get("kept"):
             return ()
         features = job["features"]
         if not isinstance(features, Mapping):

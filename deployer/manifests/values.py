@@ -604,7 +604,7 @@ class Values(_Strict):
                     "jobs: a job that begins from a former model (training.start) is not done in a "
                     "queue; put it alone under job"
                 )
-        if any(job.result == "kept" or job.kept is not None for job in self.queue):
+        if any(job.result == "kept" or job.part is not None for job in self.queue):
             self._check_parts_stay()
         if self.ports.party == self.ports.status:
             raise ValueError("ports: party and status are the same")

@@ -30,14 +30,15 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- range $n, $job := include "kit.queue" (first .) | fromJsonArray -}}
 {{- if has $job.name $names -}}{{- fail (printf "jobs: two have the name %q" $job.name) -}}{{- end -}}
 {{- $names = append $names $job.name -}}
-{{- if and $values.jobs (dig "training" "start" "" $job) (not $job.kept) -}}
+{{- $start := dig "training" "start" "" $job | toString -}}
+{{- if and $values.jobs (eq $start "model") (not $job.kept) -}}
 {{- fail "jobs: a job that begins from a former model (training.start) is not done in a queue; put it alone under job" -}}
 {{- end -}}
 {{- if and $values.jobs (include "kit.scores" $job) -}}
 {{- fail "jobs: a job that scores rows (joint-scores) is not done in a queue; put it alone under job, in a release of its own" -}}
 {{- end -}}
 {{- include "kit.checkJob" $job -}}
-{{- if or $job.kept (eq (toString $job.result) "kept") -}}
+{{- if or $job.kept (eq (toString $job.result) "kept") (eq (len $start) 64) -}}
 {{- include "kit.checkKept" (dict "values" $values "job" $job "parties" (last $)) -}}
 {{- end -}}
 {{- range $holder := list "alice" "bob" -}}
@@ -131,7 +132,7 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{/* Where parts of a model are that is kept or opened. The argument: values, job and parties. */}}
 {{- define "kit.checkKept" -}}
 {{- $kept := eq (toString .job.result) "kept" -}}
-{{- if .job.align -}}{{- fail "job.result: a model of matched rows cannot be kept; take out align" -}}{{- end -}}
+{{- if and .job.align (or $kept .job.kept) -}}{{- fail "job.result: a model of matched rows cannot be kept; take out align" -}}{{- end -}}
 {{- if .job.kept -}}
 {{- if or $kept (eq (toString .job.result) "nobody") -}}
 {{- fail "job.kept: nobody would receive the model; say who does with result" -}}

@@ -144,7 +144,7 @@ imagePullSecrets:
 
 {{/* Who begins from a former model, and so looks for it in a Secret. */}}
 {{- define "kit.starting" -}}
-{{- if and .Values.job.training.start (not .Values.job.kept) -}}
+{{- if and (eq (toString .Values.job.training.start) "model") (not .Values.job.kept) -}}
 {{- if not (kindIs "map" .Values.job.features) -}}alice
 {{- else -}}
 {{- range $holder, $columns := .Values.job.features }}{{ if $columns }}{{ $holder }} {{ end }}{{ end -}}

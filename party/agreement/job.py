@@ -210,6 +210,9 @@ ClassWeight = Annotated[
 ]
 
 
+_OWN = "model"
+"""What ``training.start`` says where each holder begins from a model of its own."""
+
 RAREST = 0.01
 """The share of the rows that the rarer of balanced classes has at least, unless the job says."""
 
@@ -245,10 +248,11 @@ class Descent(_Strict):
         description="with class_weight: balanced, the share of the rows that the rarer class has "
         "at least; all parties know this bound, and no more",
     )
-    start: Literal["model"] | None = Field(
+    start: Annotated[str, Field(pattern="^(model|[0-9a-f]{64})$")] | None = Field(
         default=None,
         description="model: each holder of features begins from the weights that a former model "
-        "of its own has for them, and keeps these to itself; left out, from zero",
+        "of its own has for them, and keeps these to itself; or the name of a kept model, which "
+        "stays on shares; left out, from zero",
     )
 
     @property
@@ -612,7 +616,7 @@ class Job(_Strict):
                 "training.class_weight: balanced weights follow from the labels of all rows, and "
                 "folds hold some of them out; give the weights of 0 and 1"
             )
-        if self.starts:
+        if self.descent is not None and self.descent.start is not None:
             raise ValueError(
                 "training.start: a former model may have seen the rows that a fold holds out: take "
                 "it out, or evaluation.folds"
@@ -644,7 +648,7 @@ class Job(_Strict):
                 "privacy.labels: a class cannot be weighed where nobody may know a row's: take out "
                 "training.class_weight"
             )
-        if self.starts:
+        if self.descent is not None and self.descent.start is not None:
             raise ValueError(
                 "privacy.labels: a former model may follow from labels that were not turned round: "
                 "take out training.start"
@@ -790,8 +794,20 @@ class Job(_Strict):
     @property
     def starts(self) -> bool:
         """Whether the holders of features begin from a former model of theirs."""
-        begins = self.descent is not None and self.descent.start is not None
-        return begins and self.kept is None
+        return self.descent is not None and self.descent.start == _OWN and self.kept is None
+
+    @property
+    def starts_from(self) -> str | None:
+        """The name of the kept model that the training begins from, on shares."""
+        if self.descent is None or self.kept is not None or self.descent.start == _OWN:
+            return None
+        return self.descent.start
+
+    @property
+    def part(self) -> str | None:
+        """The name of the kept model that each party brings its part of: to open it, or to begin
+        from it."""
+        return self.kept or self.starts_from
 
     @property
     def step_width(self) -> StepWidth:

@@ -240,8 +240,9 @@ def _carried(plan: Plan, program: Program) -> None:
 def alike(plan: Plan, program: Program) -> dict[str, str]:
     """Placeholders of parts that an earlier placeholder holds too, and that one's name.
 
-    That they are alike is true before the first program, since all shares are zero then, and is
-    proved of every program that leaves them (``_written_alike``).
+    That they are alike is true before the first program, since all shares are zero then, or those
+    that a former run's programs have left; and is proved of every program that leaves them
+    (``_written_alike``).
     """
     first: dict[tuple[str, int], str] = {}
     return {

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from party.agreement.job import Job, Party, digest_of
+from party.agreement.job import HOLDERS, Job, Party, digest_of, job_from_json
 from party.checkpoints.sealing import DamagedError, seal, unseal
 from party.process import files
 from party.process.errors import InputError
@@ -48,6 +48,17 @@ def _differing(trained: dict[str, Any], job: dict[str, Any]) -> list[str]:
     """The keys in which two jobs differ that open the same model if they do not."""
     keys = (trained.keys() | job.keys()) - set(_FREE)
     return sorted(key for key in keys if trained.get(key) != job.get(key))
+
+
+def _shape(job: Job) -> dict[str, Any]:
+    """By key of a job, what its shares of a model are of."""
+    columns = {holder: job.features_of(holder) for holder in HOLDERS}
+    return {
+        "protocol": job.protocol,
+        "model": job.parameters.kind,
+        "features": columns,
+        "columns": [job.schema_of(name) for own in columns.values() for name in own],
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +132,26 @@ class KeptModel:
                 "the job",
                 "repeat the job that trained it, with kept and another result",
             )
+
+    def see_to_start(self, job: Job, party: Party) -> None:
+        """That a training can begin from this model: it is of the same kind, and of the same
+        columns, read in the same way, and shared by the same protocol.
+
+        Raises InputError with what differs."""
+        before, now = _shape(self.trained), _shape(job)
+        if differing := sorted(key for key in now if before[key] != now[key]):
+            raise InputError(
+                f"{party}'s part of the kept model, which the training begins from, is of a job "
+                "that differs in: " + ", ".join(differing),
+                "the job",
+                "repeat these of the job that kept it, features in their order; or take "
+                "training.start out",
+            )
+
+    @property
+    def trained(self) -> Job:
+        """The job that trained it."""
+        return job_from_json(self.job)
 
     def table(self) -> Table:
         """A table of no rows, of columns as they were trained on."""

@@ -23,7 +23,8 @@ eighth pass, and the last one, ``compare`` finds whether the step was small, and
 
 A holder of columns may begin from weights of its own, those of a former model. They lie behind its
 small matrices, as weights of what is shared, and ``prepare`` takes them for its share of the first
-point, to which the other one adds nothing.
+point, to which the other one adds nothing. From a model that was kept on shares, each holder brings
+a small matrix that takes its weights to those of what is shared now, and ``prepare`` multiplies.
 """
 
 from __future__ import annotations
@@ -132,13 +133,20 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         classes=_classes_of(job.descent),
         informed=tuple(HOLDERS.index(party) for party in job.informed),
         starts=job.starts,
+        starts_kept=job.starts_from is not None,
         told_residuals=tuple(HOLDERS.index(party) for party in job.told_residuals),
     )
 
 
 def _small_matrices(job: Job) -> int:
-    """A holder's: its penalty, its way back, what holds a sample back, and the way there."""
-    return 2 + bool(job.warm_blocks) + bool(job.informed)
+    """A holder's: its penalty, its way back, what holds a sample back, what takes a kept model to
+    the first point, and the way there."""
+    return _before_kept(job.warm_blocks) + (job.starts_from is not None) + bool(job.informed)
+
+
+def _before_kept(warm_blocks: int) -> int:
+    """How many small matrices lie before the one that takes a kept model to the first point."""
+    return 2 + bool(warm_blocks)
 
 
 def _classes_of(descent: Descent) -> tuple[int, ...] | None:
@@ -282,7 +290,7 @@ def course(
             yield sampled()
             yield Stretch(f"{INNER}{momentum(done)}", 1, phase=name, rows=home)
 
-    first = ASK_OFTEN if descent.starts else ASK_EVERY
+    first = ASK_OFTEN if descent.starts or descent.starts_kept else ASK_EVERY
     everything = partial(rows, 0, descent.blocks)
     yield Stretch(SHARE, descent.blocks, counted=False, phase=None, rows=everything)
     yield Stretch(PREPARE, 1, counted=False, phase=None, rows=home)
@@ -357,9 +365,11 @@ def build(
     elif program == PREPARE:
         for block in layout.blocks:
             first = layout.first_column(block)
-            keep_table(builder, "home", block.party, first, block.columns, HOME_BITS)
+            home = keep_table(builder, "home", block.party, first, block.columns, HOME_BITS)
             if _descent(layout).starts:
                 _start(layout, builder, block)
+            elif _descent(layout).starts_kept:
+                _start_kept(layout, builder, block, home, weights_of)
     elif program == GRADIENT:
         _gradient(layout, builder, predicted)
     elif program == COMPARE:
@@ -388,6 +398,26 @@ def _start(layout: Layout, builder: ProgramBuilder, block: Block) -> None:
     with dealing.at(1 - party):
         nothing = tf.zeros([d, 1], tf.int64)
     iterate = (given, nothing, None) if party == 0 else (nothing, given, None)
+    _begin(builder, party, iterate)
+
+
+def _start_kept(
+    layout: Layout,
+    builder: ProgramBuilder,
+    block: Block,
+    home: SharedTable,
+    weights_of: Callable[[int], str],
+) -> None:
+    """The weights of a block of a kept model, as those of what is shared now."""
+    dealing, d = builder.dealing, block.columns
+    first = _before_kept(_descent(layout).warm_blocks) * d
+    way = home.rows(first, d, dealing.at)
+    iterate = dealing.product(way, builder.held(weights_of(block.party)))
+    _begin(builder, block.party, dealing.rescaled(iterate, HOME_BITS))
+
+
+def _begin(builder: ProgramBuilder, party: int, iterate: Sum) -> None:
+    dealing = builder.dealing
     keep_sum(builder, name_of("iterate", party), iterate)
     point = dealing.combined((1 << MOMENTUM_BITS, iterate))
     builder.keep(name_of("point", party), dealing.spread(point))
@@ -733,7 +763,7 @@ def at_home(
         room: for all of them, the matrix in the first; new memory if there is none.
         after: rows that follow, transformed as the table's are, which nothing is taken from; only
             in new memory.
-        start: the weights of standardised columns to begin from; zeros unless told.
+        start: see ``Table``; zeros unless told.
 
     Raises:
         InputError: a row stands out so far that it does not fit into fixed point.
@@ -768,14 +798,29 @@ def at_home(
             first = descent.home_rows - descent.starts - most
             own[first : first + columns] = np.linalg.inv(way).T
         if start is not None:
-            own[-1] = _from_former(way, start, party)
+            own[_place_of(start, descent, columns)] = _from_former(way, start, party)
     return room
 
 
-def _from_former(way: Array, weights: Array, party: Party) -> Array:
-    """The weights of what is shared that are those of standardised columns."""
-    found = np.linalg.solve(way, weights)
-    if np.abs(found).max() >= LARGEST_WEIGHT:
+def _place_of(start: Array, descent: DescentLayout, columns: int) -> slice:
+    """Where among a holder's own rows what its weights begin from lies: the last one, or a
+    matrix."""
+    first = _before_kept(descent.warm_blocks) * columns
+    return slice(-1, None) if start.ndim == 1 else slice(first, first + columns)
+
+
+def _from_former(way: Array, start: Array, party: Party) -> Array:
+    """The weights of what is shared that are those of standardised columns; or the matrix that
+    takes a kept model to them."""
+    found = np.linalg.solve(way, start)
+    if start.ndim == 2 and np.abs(found).max() > LIMIT:
+        raise InputError(
+            "the columns vary too much less in this table than in that of the kept model to begin "
+            "from it",
+            f"{party}'s table",
+            "see that the table is in the units of the former one; or take training.start out",
+        )
+    if start.ndim == 1 and np.abs(found).max() >= LARGEST_WEIGHT:
         raise InputError(
             "the former model's weights are too large for this table to begin from",
             f"{party}'s model",
@@ -886,7 +931,7 @@ class OwnColumns:
             party: whose columns they are.
             matrix: all rows of the holder's standardised table.
             reserved: rows of zeros behind all others, for what is found out on the way.
-            start: the weights of standardised columns to begin from; zeros unless told.
+            start: see ``Table``; zeros unless told.
         """
         assert job.descent is not None
         blocks = blocks_of(job)
@@ -941,15 +986,17 @@ class OwnColumns:
         found[: job.training_rows], found[first:last] = joined[~out], joined[out]
         if self._block is not None:
             first = sum(b.columns for b in blocks if b.party < self._block.party)
-            own = found[layout.rows :, first : first + self._features]
-            way = self._way
+            home = found[layout.rows : layout.rows + layout.home_rows]
+            own, way = home[:, first : first + self._features], self._way
             penalty = step_of(layout) * (way.T @ (self._penalty[:, None] * way))
             if max(np.abs(penalty).max(), np.abs(way).max()) > LIMIT:
                 raise _stands_out(self._party)
             own[: self._features] = _ring(penalty, HOME_BITS)
             own[self._features : 2 * self._features] = _ring(way, HOME_BITS)
             if self._start is not None:
-                own[layout.home_rows - 1] = _ring(self._start, WEIGHT_BITS)
+                place = _place_of(self._start, layout, self._features)
+                bits = WEIGHT_BITS if self._start.ndim == 1 else HOME_BITS
+                own[place] = _ring(self._start, bits)
         return found
 
 
@@ -988,7 +1035,7 @@ def fit(
     elif isinstance(classes, dict):
         weights = np.where(labels == 1.0, classes["1"], classes["0"])
     iterate = point = np.zeros(columns) if start is None else np.linalg.solve(way, start)
-    ask_every = ASK_OFTEN if job.starts else ASK_EVERY
+    ask_every = ASK_OFTEN if job.descent.start is not None else ASK_EVERY
     for done in range(job.descent.passes):
         error = weights * (activated(rows @ point) - labels)
         slope = step * (rows.T @ error + on_shared @ point)

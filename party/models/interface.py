@@ -89,6 +89,7 @@ class DescentLayout:
             that is never asked.
         informed: the parties to which the information matrix of all columns is opened.
         starts: whether the last of a holder's own rows is what its weights begin from.
+        starts_kept: whether one of its small matrices takes a kept model, on shares, to these.
         told_residuals: those to which the square sum of all residuals is.
     """
 
@@ -105,6 +106,7 @@ class DescentLayout:
     informed: tuple[int, ...] = ()
     starts: bool = False
     told_residuals: tuple[int, ...] = ()
+    starts_kept: bool = False
 
     @property
     def rows(self) -> int:

@@ -23,10 +23,10 @@ def parts_of_table(party: int) -> Parts:
 
 def keep_table(
     builder: ProgramBuilder, what: str, holder: int, first: int, columns: int, bits: int
-) -> None:
+) -> SharedTable:
     """Shares some columns of a holder's rows, once for all programs that follow."""
     own = builder.own(holder, first, columns, bits)
-    share_table(builder, name_of(what, holder), own, holder)
+    return share_table(builder, name_of(what, holder), own, holder)
 
 
 def table_of(
@@ -37,12 +37,13 @@ def table_of(
     return shared_table(builder, name_of(what, holder), own, holder)
 
 
-def share_table(builder: ProgramBuilder, name: str, own: Any, holder: int) -> None:
+def share_table(builder: ProgramBuilder, name: str, own: Any, holder: int) -> SharedTable:
     """Shares a holder's own matrix under a name."""
     shared = builder.dealing.share(own, holder)
     shares: list[list[Any]] = [[], [], [shared.mask]]
     shares[shared.other] = [shared.masked]
     builder.keep(name, shares)
+    return shared
 
 
 def shared_table(builder: ProgramBuilder, name: str, own: Any, holder: int) -> SharedTable:

@@ -62,7 +62,7 @@ class Assignment:
     rejoin_s: float  # for a peer that was lost; 0: none
     memory_limit_bytes: int | None  # None: none
     spill: Path  # where shares go that are beyond it
-    kept: KeptModel | None = None  # which the job opens
+    kept: KeptModel | None = None  # which the job opens, or begins from
     queue: tuple[Job, ...] = ()  # of several jobs all, in their order
 
     @property
@@ -135,7 +135,7 @@ def train(name: Name, assignment: Assignment) -> Outcome:
         if assignment.job.identities is not None:
             what = "the tensorflow runtime knows nobody's key, and the job pins them"
             raise InputError(what, "--runtime", "leave it out: the sealed runtime checks the pins")
-        if assignment.job.kept is not None or assignment.job.result == "kept":
+        if assignment.job.part is not None or assignment.job.result == "kept":
             what = "the tensorflow runtime keeps no model on shares, and opens none"
             raise InputError(what, "--runtime", "leave it out: the sealed runtime does")
         if assignment.job.starts:

@@ -282,10 +282,12 @@ class Course:
 
     def _take(self, model: KeptModel) -> None:
         """Put the party's shares of a kept model where its programs read them."""
+        weights = model_of(self.job.parameters).weights(PlanParameters.of(self.job).layout)
         for held in self.schedule.state:
-            place = held.place
-            own = model.shares[f"{held.share.value}/{held.share.position}"]
-            self.room[place.offset : place.offset + place.bytes] = own.view(np.uint8)
+            if held.share.value in weights:
+                place = held.place
+                own = model.shares[f"{held.share.value}/{held.share.position}"]
+                self.room[place.offset : place.offset + place.bytes] = own.view(np.uint8)
 
     def _has_shared(self, run: str) -> None:
         """The tables are in the state now, of all three: from here on there are points."""

@@ -3,7 +3,9 @@
 A weight is of a column as it was standardised then, and the new table has means and scales of its
 own. Both are known at the column's holder, so that it converts its weights at home: a weight times
 the new scale over the old one, and what the means have moved goes into the intercept, if that is
-the holder's. Where it is the other's, it stays as it was: a start need not be exact.
+the holder's. Where it is the other's, it stays as it was: a start need not be exact. Of a model
+that was kept on shares nobody knows the weights: the holder makes a matrix of the same conversion,
+by which they are multiplied.
 """
 
 from __future__ import annotations
@@ -25,7 +27,12 @@ from party.scoring.scorer import LinearDocument, read_document
 
 if TYPE_CHECKING:
     from party.agreement.job import Job, Party
+    from party.checkpoints import KeptModel
     from party.table import Table
+
+LARGEST_CHANGE = 16.0
+"""By how many of a column's former scales its values may vary or have moved since, where a training
+begins from weights that its holder does not know, so that it cannot look at the sums."""
 
 _NAMED = 5
 _OTHER = "give the model of a job with the same columns, or take training.start out of the job"
@@ -76,6 +83,39 @@ def start_of(path: Path | None, job: Job, party: Party, table: Table) -> NDArray
         moved = (weights * (table.mean - mean) / scale).sum()
         found = np.append(found, unit * (document.intercept + moved))
     _see_to_range(found, job, party, table, path)
+    return found
+
+
+def kept_start_of(
+    part: KeptModel, job: Job, party: Party, table: Table
+) -> NDArray[np.float64] | None:
+    """What takes the weights of a party's columns of a kept model, which it does not know, to those
+    of its new table's, [columns, columns]: see ``Table``. None where the party has no features.
+
+    Raises InputError for a table in other units."""
+    if not job.features_of(party):
+        return None
+    before = part.table()
+    assert table.mean is not None and table.scale is not None
+    assert before.mean is not None and before.scale is not None
+    wider, moved = table.scale / before.scale, (table.mean - before.mean) / before.scale
+    for what, by in (("vary", wider), ("have moved", np.abs(moved))):
+        worst = int(by.argmax())
+        if not by[worst] <= LARGEST_CHANGE:
+            name = job.derived_of(party)[worst]
+            raise InputError(
+                f"the values of {name!r} {what} by {by[worst]:.3g} times what they varied by in "
+                f"the table of the kept model, and {LARGEST_CHANGE:g} times at most are taken",
+                f"the column {name!r} of {party}'s table",
+                "see that the table is in the units of the former one; or take training.start out",
+            )
+    former, unit = (getattr(of.parameters, "unit", 1.0) for of in (part.trained, job))
+    features = len(wider)
+    found: NDArray[np.float64] = np.zeros((features + (party == job.intercept_holder),) * 2)
+    found[:features, :features] = np.diag(wider)
+    if party == job.intercept_holder:
+        found[features, :features], found[features, features] = moved, 1.0
+    found *= former / unit
     return found
 
 

@@ -40,7 +40,8 @@ class Table:
             it works there (``Model.at_home``), so that a table is in memory once. None where there
             is no such room.
         start: float64, what the weights of the matrix's features, and of the ones, begin from:
-            those of a former model of the party's. None where they begin from zero.
+            those of a former model of the party's; or, [columns, columns], what takes those of a
+            kept model to them. None where they begin from zero.
         ring: int64, C order: what the programs read of rows that are scored, for which the matrix
             is empty; None where the matrix is read.
     """

@@ -1,4 +1,5 @@
-"""Openings of a kept model: who is opened weights learns these, and nobody anything else."""
+"""Openings of a kept model: who is opened weights learns these, and nobody anything else. Of one
+that a training begins from nobody learns anything."""
 
 from __future__ import annotations
 
@@ -7,19 +8,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from party.agreement.job import Job
+from party.agreement.job import Descent, Job
 from party.audit import audit
 from party.plan.parameters import PlanParameters
 from tests.attacks.conftest import Tried
 from tests.attacks.distinguishers import (
     LEVEL,
+    both_worlds_look_alike,
     by_chance,
     evidence,
     guessed,
     rejected,
     relations,
 )
-from tests.attacks.transcripts import Array, Seen, Theatre, together, tossed
+from tests.attacks.transcripts import (
+    Array,
+    Seen,
+    Theatre,
+    together,
+    tossed,
+    worlds_of_descents,
+)
 from tests.audit.conftest import SPLIT, descent_job
 from tests.harness.plans import short_plan
 
@@ -84,3 +93,24 @@ def test_nobody_learns_weights_that_it_is_not_opened(
         tried(bits, f"lowest bits, of which no sum tells one world from the other ({who})")
     _, telling = relations(together(told[:2]), coins)
     assert telling > 0, "alice and bob together have what tells"
+
+
+@pytest.mark.parametrize("observer", [0, 1], ids=lambda party: NAMES[party])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_nobody_learns_of_a_model_that_a_training_begins_from(
+    protocol: str, observer: int, tmp_path: Path, tried: Tried
+) -> None:
+    """Weights that differ, and the other holder's means and scales; its own small matrices cross in
+    the same program."""
+    training = Descent(passes=1, start="0" * 64)
+    columns = SPLIT | {"features": {"alice": ("x",), "bob": ("z",)}, "training": training}
+    job = descent_job(protocol, 2, **columns)
+    plan, coins = short_plan(PlanParameters.of(job)), tossed(OPENINGS)
+    audit(plan, job)
+    here = Theatre(plan, tmp_path, played=("prepare",))
+    assert here.received(2) == []
+    views = here.descend(worlds_of_descents(plan, observer), coins)
+    told = both_worlds_look_alike(views, observer, coins)
+    who = f"{NAMES[observer]}, a beginning from a kept model, {protocol}"
+    tried(told.guesses, f"worlds guessed by a trained classifier, {told.right} rightly ({who})")
+    tried(told.bits, f"lowest bits, of which no sum tells one world from the other ({who})")

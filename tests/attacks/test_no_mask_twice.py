@@ -190,6 +190,17 @@ def test_nor_is_one_where_tables_were_aligned(protocol: str, tmp_path: Path, tri
     assert descended_twice(job, tables, tmp_path, tried, "descents on aligned tables") > 5_000
 
 
+@pytest.mark.parametrize("protocol", SENT_IN_DESCENTS)
+def test_nor_is_one_that_takes_a_kept_model_to_the_first_point(
+    protocol: str, tmp_path: Path, tried: Tried
+) -> None:
+    """The same shares of it, in both runs."""
+    training = Descent(passes=1, tolerance=1e-5, start="0" * 64)
+    job = descent_job(protocol, 32, training=training, **WIDE)
+    tables = tables_of(job)
+    assert descended_twice(job, tables, tmp_path, tried, "descents from a kept model") > 500
+
+
 def descended_twice(
     job: Job, tables: dict[int, Any], tmp_path: Path, tried: Tried, what: str
 ) -> int:

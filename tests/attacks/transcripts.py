@@ -258,18 +258,26 @@ class Theatre:
         ]
         trained, layout = self.plan.parameters.trained, self.plan.parameters.layout
         read: dict[int, list[Array]] = {0: [], 1: []}
+        kept: list[list[Array]] = [[], [], []]
+        begins = layout.descent is not None and layout.descent.starts_kept
         for step, coin in enumerate(tosses):
             tables = pair[coin].tables
             for party, table in tables.items():
                 read[party].append(table.reshape(-1))
             for value in self.plan.state:
-                if value.name.split(".")[0] in ("point", "iterate"):
+                if value.name.split(".")[0] in ("point", "iterate", "weights"):
                     self.write(value, np.full(value.shape, pair[coin].w, np.int64))
+            for party, own in enumerate(kept if begins else ()):
+                shares = [x for name, x in self.held(party).items() if "weights." in name]
+                own.append(np.hstack([np.zeros(0, np.int64), *(x.reshape(-1) for x in shares)]))
             for name in self.played:
                 rows = self._first(name) + np.arange(trained.rows_of(name, layout), dtype=np.int32)
                 self.run(name, tables, rows)
             self._look(places, [room[step] for room in rooms])
         views = [_apart(room, seen) for room, seen in zip(rooms, places, strict=True)]
+        for party, own in enumerate(kept):
+            if own and own[0].size:
+                views[party]["own shares of the model to begin from"] = np.array(own)
         if isinstance(
             pair[0], MatchedWorld
         ):  # other tables stay the same, or are not the observer's

@@ -1,4 +1,5 @@
-"""The plan of a job that opens a kept model is its opening, and the audit names that."""
+"""The plan of a job that opens a kept model is its opening, and the audit names that; mutants of
+it, and of a plan that begins from such a model, are refused or harmless."""
 
 from __future__ import annotations
 
@@ -6,13 +7,15 @@ from functools import cache
 
 import pytest
 
-from party.agreement.job import Job
+from party.agreement.job import Descent, Job
 from party.audit import audit
 from party.plan.cut import cut
+from party.plan.parameters import PlanParameters
 from party.process.errors import JobError
 from tests.audit.conftest import ARRANGED, descent_job, plan_of
 from tests.audit.judge import Judge, judged
 from tests.audit.mutants import some_of_every_kind, with_program
+from tests.harness.plans import short_plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
@@ -64,3 +67,14 @@ def test_mutants_are_refused_or_harmless(protocol: str, result: str) -> None:
     judge = cache(lambda name: Judge(plan, name))
     tally = judged(some_of_every_kind(plan, ["open"], most=20), job, judge)
     assert tally["refused"] and tally.total() >= 10
+
+
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_mutants_of_a_beginning_are_refused_or_harmless(protocol: str) -> None:
+    """Of the program that takes a kept model to the first point."""
+    training = Descent(passes=1, start="0" * 64)
+    job = descent_job(protocol, 6, **ARRANGED["columns at both"] | {"training": training})
+    plan = short_plan(PlanParameters.of(job))
+    judge = cache(lambda name: Judge(plan, name))
+    tally = judged(some_of_every_kind(plan, ["prepare"], most=8), job, judge)
+    assert tally["refused"] and tally.total() >= 50

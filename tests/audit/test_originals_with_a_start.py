@@ -1,4 +1,5 @@
-"""The plan of a descent from a former model passes, and shows nobody what it begins from."""
+"""The plan of a descent from a former model, a holder's own or one that was kept on shares, passes,
+and shows nobody what it begins from."""
 
 from __future__ import annotations
 
@@ -14,10 +15,14 @@ from tests.audit.witness import Witness
 pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
 
-@pytest.fixture(params=["pond", "aby3"])
+KEPT = "0" * 64
+
+
+@pytest.fixture(params=[(p, start) for p in ("pond", "aby3") for start in ("model", KEPT)])
 def started(request: pytest.FixtureRequest) -> Job:
-    training = Descent(passes=9, start="model")
-    return descent_job(request.param, **ARRANGED["columns at both"] | {"training": training})
+    protocol, start = request.param
+    training = Descent(passes=9, start=start)
+    return descent_job(protocol, **ARRANGED["columns at both"] | {"training": training})
 
 
 def test_it_passes_and_reveals_nothing_more(started: Job) -> None:
@@ -31,7 +36,7 @@ def test_the_server_is_sent_nothing_for_it_and_in_pond_nobody_is(started: Job) -
     cold = started.model_copy(update={"training": Descent(passes=9)})
     sent = [cut(plan_of(job).by_name["prepare"]).messages for job in (started, cold)]
     assert not any(message.receiver == 2 for message in sent[0])
-    if started.protocol == "pond":
+    if started.protocol == "pond" and started.starts:
         assert len(sent[0]) == len(sent[1])
 
 

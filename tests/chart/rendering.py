@@ -230,6 +230,13 @@ MATRIX: dict[str, Object] = {
     },
     "a kept model that began from former ones is opened": OFF
     | {"job": {"training": {"start": "model"}, "kept": "0" * 64}},
+    "a training from a kept model": OFF
+    | {
+        "job": {"training": {"start": "0" * 64}, "result": "kept"},
+        **{party: {"state": {"existingClaim": party}} for party in ("alice", "bob", "server")},
+    },
+    "a queue that begins from one": OFF
+    | {"jobs": [{"name": "a", "training": {"start": "0" * 64}, "result": "own"}]},
     "one fold, and so none": OFF | {"job": {"training": {"passes": 3}, "evaluation": {"folds": 1}}},
     "a queue that opens one": OFF
     | {"jobs": [{"name": "a", "training": {"start": "model"}, "kept": "0" * 64}]},

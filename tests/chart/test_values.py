@@ -196,6 +196,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         },
         "a model of matched rows cannot be kept",
     ),
+    "a training from a kept model on volumes that go": (
+        OFF | {"job": {"training": {"start": "0" * 64}}, "storage": {"keep": False}},
+        "a kept model would go with the release",
+    ),
     "an evaluation of a kept model": (
         OFF
         | {"job": {"kept": "0" * 64, "training": {"passes": 3}, "evaluation": {"held_out": 0.2}}},

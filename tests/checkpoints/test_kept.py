@@ -122,6 +122,8 @@ def test_a_job_that_trained_something_else_does_not_open_it(
         ({"kept": "0" * 64, "result": "alice", "evaluation": {}, "rows": 900}, "no row is looked"),
         ({"kept": "0" * 64, "result": "alice", "statistics": True}, "no row is looked"),
         ({"align": {"key": "id"}, "rows": 0}, "matched rows cannot be kept"),
+        ({"training": {"start": "0" * 63}}, "String should match pattern"),
+        ({"training": {"start": "0" * 64}, "privacy": {"labels": {"epsilon": 3}}}, "turned round"),
     ],
 )
 def test_a_job_that_could_not_keep_or_open_a_model_is_refused(
@@ -129,3 +131,17 @@ def test_a_job_that_could_not_keep_or_open_a_model_is_refused(
 ) -> None:
     with pytest.raises(ValidationError, match=told):
         job(**change)
+
+
+def test_a_job_begins_from_a_model_of_the_same_columns_whatever_else_it_says() -> None:
+    begins = {"training": {"start": model().name, "C": 2.0}, "rows": 7, "result": "alice"}
+    model().see_to_start(job(**begins, identities=None), "alice")
+    for change, key in (
+        ({"protocol": "aby3"}, "protocol"),
+        ({"model": "linear-regression"}, "model"),
+        ({"features": ["q", "p"]}, "features"),
+        ({"features": {"alice": ["p"], "bob": ["q"]}}, "features"),
+        ({"columns": {"p": {"type": "number", "missing": 0.0}}}, "columns"),
+    ):
+        with pytest.raises(InputError, match=f"begins from, is of a job that differs in: {key}"):
+            model().see_to_start(job(**begins | change), "alice")

@@ -59,6 +59,46 @@ def test_a_warm_start_ends_at_the_same_optimum_in_fewer_passes(
     assert warm.report.steps < cold.report.steps
 
 
+@pytest.mark.parametrize("protocol", ["pond", "aby3"])
+def test_each_month_begins_from_a_model_that_nobody_has_seen(
+    protocol: str, tmp_path: Path, cache: Path
+) -> None:
+    agreed: dict[str, Any] = {"name": "a", "rows": ROWS, "protocol": protocol, "label": "y"}
+    agreed |= {"features": {"alice": ["p", "q"], "bob": ["r"]}}
+    output, keys = tmp_path / "out", tmp_path / "keys"
+
+    def run(files: dict[str, Path], **change: Any) -> Result:
+        job = Job.model_validate_json(json.dumps(agreed | change))
+        cached(job, cache)
+        return run_local(job, files, output, cache=cache, keys=keys)
+
+    def name_of(run: Result) -> str:
+        kept = run.report.parties["server"].kept
+        assert not run.models and kept is not None
+        return kept.name
+
+    new = tables(tmp_path / "new", 2)
+    first = run(tables(tmp_path / "old", 1), result="kept")
+    begins = {"training": {"start": name_of(first)}, "result": "kept"}
+    second = run(new, **begins)
+    assert name_of(second) != name_of(first)
+    assert second.report.steps < first.report.steps
+    opened = run({}, **begins | {"kept": name_of(second), "result": "own"})
+    found = plaintext.received(*(model.as_json() for model in opened.models.values()))
+    cold = Job.model_validate_json(json.dumps(agreed))
+    clear = plaintext.fit(cold, plaintext.read_all(cold, new["alice"].parent))
+    assert plaintext.distance(found, clear) < 1e-2
+
+    third = {"training": {"start": name_of(second), "passes": 1}, "result": "own"}
+    told = run(new, **third).models.values()
+    again = plaintext.received(*(model.as_json() for model in told))
+    assert plaintext.distance(again, found) < 2e-3, "one pass is enough, where nothing is new"
+    with pytest.raises(InputError, match="of a job that differs in: model"):
+        run(new, **third | {"model": "linear-regression"})
+    with pytest.raises(InputError, match=f"has no part of the kept model {'0' * 16}"):
+        run(new, training={"start": "0" * 64})
+
+
 def test_a_start_that_is_not_there_is_refused_before_anything_starts(tmp_path: Path) -> None:
     files = tables(tmp_path / "new", 2)
     agreed = {"name": "a", "rows": ROWS, "label": "y", "features": ["p", "q"]}

@@ -217,3 +217,14 @@ def test_jobs_that_cannot_follow_each_other_are_refused(
     processes.write_job("second.yaml", **change)
     with pytest.raises(InputError, match=words):
         load_queue([tmp_path / "first.yaml", tmp_path / "second.yaml"])
+
+
+def test_a_part_that_a_later_job_begins_from_is_missed_before_the_first(
+    processes: Processes,
+) -> None:
+    """At the server too, which has no table."""
+    write_jobs(processes)
+    begins = {"training": {"start": "0" * 64}}
+    processes.write_job("second.yaml", name="second", trust_domain=JOB["name"], **begins)
+    code, words = start(processes, "server").ends()
+    assert code == 2 and "kept model" in words

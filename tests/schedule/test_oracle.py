@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from party.agreement.job import PARTIES, AlignedJob, Job, Sizes
+from party.models.interface import Layout
 from party.models.registry import model_of
-from party.plan import Plan, PlanParameters
+from party.plan import Plan, PlanParameters, Share, Shared
 from party.schedule import schedule, verify
 from tests.harness import plans
 from tests.harness.alignments import aligned_tables
@@ -85,6 +86,7 @@ DESCENTS: dict[str, dict[str, Any]] = {
     "evaluated": SPLIT | {"evaluation": {"held_out": 0.4, "minimum": 2}},
     "folds": SPLIT | {"evaluation": {"folds": 2, "minimum": 2}, "training": {"passes": 2}},
     "informed": SPLIT | {"result": "both", "statistics": True, "rows": 11},
+    "from a kept model": SPLIT | {"training": {"passes": 2, "start": "0" * 64}},
     "residuals": SPLIT
     | {"model": "linear-regression", "result": "both", "statistics": True, "rows": 17},
 }
@@ -94,6 +96,7 @@ DESCENDED = [
     *(("pond", name) for name in DESCENTS),
     *(("aby3", name) for name in ("alice", "split", "sample", "weighted", "evaluated", "informed")),
     ("aby3", "folds"),
+    ("aby3", "from a kept model"),
     ("aby3", "residuals"),
     ("securenn", "alice"),
 ]
@@ -116,8 +119,14 @@ def test_so_they_do_in_a_descent_over_all_rows(
             table = draw.normal(size=(layout.rows, columns)).astype(np.float32)
             if party == layout.label:
                 table[:, -1] = draw.integers(0, 2, layout.rows)
-            tables[party] = model_of(job.parameters).at_home(job, PARTIES[party], table)
+            start = draw.normal(size=(own_columns(layout, party),) * 2) if job.starts_from else None
+            model = model_of(job.parameters)
+            tables[party] = model.at_home(job, PARTIES[party], table, start=start)
     descend(job, tables, tmp_path, short=name != "alice")
+
+
+def own_columns(layout: Layout, party: int) -> int:
+    return sum(block.columns for block in layout.blocks if block.party == party)
 
 
 @pytest.mark.parametrize("counted", [False, True], ids=["plain", "weighted and evaluated"])
@@ -162,6 +171,13 @@ def _descend(job: Job, tables: dict[int, Any], tmp_path: Path, short: bool) -> N
     whole, layout = Uncut(parameters, short), parameters.layout
     parties = scheduled(with_injected_seeds(whole.plan), tmp_path)
     state, number = whole.fresh_state(), 0
+    for value in model_of(job.parameters).weights(layout) if job.starts_from else ():
+        shares = shares_of_a_value(whole.plan.shared(value))
+        state |= shares
+        for party, part in enumerate(parties.schedules):
+            for held in part.state:
+                if held.share in shares:
+                    parties.write(party, held.place, shares[held.share])
     for stretch in model_of(job.parameters).course(job, layout):
         program = stretch.program
         if stretch.asks or stretch.told or stretch.vouches:
@@ -183,6 +199,18 @@ def _descend(job: Job, tables: dict[int, Any], tmp_path: Path, short: bool) -> N
     all_rows = np.arange(layout.rows, dtype=np.int32) if job.scores is not None else None
     _, opened = whole.run("open", state, tables, all_rows, {})
     assert_equal(parties.opened(number, rows=all_rows), opened)
+
+
+def shares_of_a_value(value: Shared) -> State:
+    """Of random numbers; a part that two parties hold is the same at both."""
+    draw = np.random.default_rng(7)
+    parts = {part for held in value.parts for part in held}
+    drawn = {part: draw.integers(-(2**63), 2**63 - 1, value.shape) for part in sorted(parts)}
+    return {
+        Share(value.name, party, position): drawn[part]
+        for party, held in enumerate(value.parts)
+        for position, part in enumerate(held)
+    }
 
 
 def assert_same_state(parties: ScheduledParties, state: State) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from party.agreement.job import Job
+from party.checkpoints import KeptModel
 from party.process.errors import InputError
 from party.reporting.result import columns_document
-from party.scoring.former import start_of
+from party.scoring.former import kept_start_of, start_of
 from party.table import Table, read_table
 
 ROWS = 60
@@ -145,3 +146,48 @@ def test_a_model_is_given_exactly_where_the_job_begins_from_one(tmp_path: Path) 
     only_alices = job(features=["p"], columns={}, label={"bob": "y"}, result="alice")
     with pytest.raises(InputError, match="takes no former model of bob's"):
         start_of(tmp_path, only_alices, "bob", table)
+
+
+def part(agreed: Job, mean: list[float], scale: list[float]) -> KeptModel:
+    """Alice's part of a model that was kept, of another table."""
+    plain = agreed.model_dump(mode="json")
+    return KeptModel(plain, agreed.digest, "2" * 64, "r", 1, True, {}, mean, scale)
+
+
+def test_so_it_has_by_weights_of_a_kept_model_that_its_holder_does_not_know(
+    tmp_path: Path,
+) -> None:
+    table, mean, scale = table_of(job(), tmp_path), np.array([5.0, 0.4]), np.array([2.0, 0.5])
+    assert table.mean is not None and table.scale is not None
+    way = kept_start_of(part(job(), mean.tolist(), scale.tolist()), job(), "alice", table)
+    assert way is not None and way.shape == (3, 3)
+    raw, weights = table.matrix[:, :2] * table.scale + table.mean, np.array([-1.5, 0.75, 0.25])
+    before = (raw - mean) / scale @ weights[:2] + weights[2]
+    np.testing.assert_allclose(table.matrix @ way @ weights, before, atol=1e-5)
+    only_bobs = job(features={"bob": ["r"]}, label={"alice": "y"}, columns={})
+    assert kept_start_of(part(only_bobs, [], []), only_bobs, "alice", table) is None
+
+
+def test_a_kept_model_of_a_label_in_another_unit_is_the_same(tmp_path: Path) -> None:
+    def way(unit: float) -> Any:
+        kind = {"kind": "linear-regression", "unit": unit}
+        trained, now = job(model=kind), job(model=kind | {"unit": 10.0})
+        return kept_start_of(part(trained, [5.0, 0.4], [2.0, 0.5]), now, "alice", table)
+
+    table = table_of(job(), tmp_path)
+    np.testing.assert_allclose(way(10.0), 10.0 * way(1.0))
+
+
+@pytest.mark.parametrize(
+    "mean, scale, told",
+    [
+        ([5.0, 0.4], [0.1, 0.5], "the values of 'p' vary by"),
+        ([5.0, 40.0], [2.0, 0.5], "the values of 'q=a' have moved by"),
+    ],
+)
+def test_a_table_in_other_units_than_that_of_a_kept_model_is_refused(
+    mean: list[float], scale: list[float], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=told) as refused:
+        kept_start_of(part(job(), mean, scale), job(), "alice", table_of(job(), tmp_path))
+    assert "units of the former one" in (refused.value.hint or "")
