@@ -156,15 +156,22 @@ def test_a_training_begins_from_the_models_of_a_former_release(story: Story) -> 
     assert warm["health"]["steps"] < former["health"]["steps"]
 
 
-def test_a_queue_opens_what_a_release_has_kept_under_another_name(story: Story) -> None:
+def test_a_queue_opens_what_a_release_has_kept_under_another_name_and_begins_from_it(
+    story: Story,
+) -> None:
     name = yaml.safe_load((story.folder / "open.yaml").read_text())["job"]["kept"]
-    wanted = [{"name": "again", "kept": name, "result": "bob"}]
+    wanted: list[dict[str, Any]] = [{"name": "again", "kept": name, "result": "bob"}]
+    wanted.append({"name": "next", "training": {"start": name}})
     story.values("queue.yaml", job={"result": "alice"}, jobs=wanted)
     story.does(
         "deployer apply -f queue.yaml\n"
         "deployer result -f queue.yaml --job again --output again.json\n"
+        "deployer result -f queue.yaml --job next --output next.json\n"
     )
-    assert story.model("again.json")["weights"] == story.model("model.json")["weights"]
+    former, begun = story.model("model.json"), story.model("next.json")
+    assert story.model("again.json")["weights"] == former["weights"]
+    np.testing.assert_allclose(begun["weights"], former["weights"], rtol=0, atol=0.05)
+    assert begun["health"]["steps"] < former["health"]["steps"]
 
 
 def _numbers(path: Path) -> Any:
