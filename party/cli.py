@@ -524,9 +524,8 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
     if outcome.opened and job.scores is not None:
         from party.scoring.joint import write_scores
 
-        log.say(
-            "the scores are written", path=str(write_scores(options.output, job, outcome.opened))
-        )
+        path = write_scores(options.output, job, outcome.opened, outcome.order)
+        log.say("the scores are written", path=str(path))
     elif outcome.opened:
         assert table is not None
         path = result.write_model(
@@ -671,11 +670,11 @@ def _load(
         status.enter("table", "reading the table")
     label_key = mine(options.label_key, job.privacy is not None)
     if job.scores is not None:
-        from party.scoring.joint import load
+        from party.scoring.joint import load_identified
 
         if label_key is not None:
             raise InputError("the job has no label", "--label-key", "leave it out")
-        return load(options.table, options.model, job, party), None
+        return load_identified(options.table, options.model, job, party)
     if mine(options.model, False) is not None:
         what = "the job trains a model, and takes none"
         raise InputError(what, "--model", "leave it out, or give a job of the model joint-scores")

@@ -299,6 +299,11 @@ class Align(_Strict):
         description="same: both tables have the same rows in the same order, which is seen to, and "
         "nothing is matched",
     )
+    join: Literal["inner", "left"] = Field(
+        default="inner",
+        description="inner: the rows that both tables have; left, where rows are scored: all rows "
+        "of who is given the scores, whether the other has them or not",
+    )
 
     def of(self, holder: Party) -> tuple[str, ...]:
         """The names of a holder's columns."""
@@ -464,6 +469,10 @@ class Job(_Strict):
                 )
         self._check_columns(names, self.label_of(labels[0]))
         self._check_rows()
+        if self.align is not None and self.align.join == "left":
+            raise ValueError(
+                "align.join: left: a training takes the rows that both have; take it out"
+            )
         batches = self.batches_of
         if batches is not None and batches.batch_size > self.rows:
             raise ValueError(
@@ -505,10 +514,15 @@ class Job(_Strict):
                     f"features: {holder} has none, and {_other(holder)} all: who has the model and "
                     "all of its columns scores alone, by deployer score"
                 )
-        if self.align is not None:
+        if self.align is not None and (self.align.join != "left" or not self.matches):
             raise ValueError(
-                "align: rows to score are in the same order at both; put them in order, and take "
-                "it out"
+                "align: rows to score are in the same order at both, and align is left out; or in "
+                "any order, by align.join: left"
+            )
+        if self.align is not None and self.result == "both":
+            raise ValueError(
+                "result: both: with align.join: left, scores are of one holder's rows, and that "
+                "holder alone knows which row each is of; say alice or bob"
             )
         if not self.receivers or self.result == "own":
             raise ValueError(f"result: {self.result}: scores go to alice, bob or both")
@@ -540,6 +554,8 @@ class Job(_Strict):
             raise ValueError("rows: each holder has its own with align: take it out")
         if self.matches and self.batches_of is not None:
             raise ValueError("training: with align all rows are taken in each pass, no batches")
+        if not self.matches and self.align.join == "left":
+            raise ValueError("align.join: nothing is joined where the order is the same")
         if not self.matches and self.align.duplicates == "first":
             raise ValueError("align.duplicates: no row can be left out where the order is the same")
         if len(self.holders) < len(HOLDERS):
@@ -560,6 +576,12 @@ class Job(_Strict):
     def matches(self) -> bool:
         """Whether rows of the holders' tables are to be matched."""
         return self.align is not None and self.align.order == "any"
+
+    @property
+    def left(self) -> Holder | None:
+        """Whose rows are all scored, whether the other holder has them or not; None elsewhere."""
+        joined = self.align is not None and self.align.join == "left"
+        return self.receivers[0] if joined and len(self.receivers) == 1 else None
 
     def _can_be_evaluated(self) -> None:
         wanted = self.evaluation
@@ -984,7 +1006,7 @@ class Job(_Strict):
         each epoch, so that no row sits out for long."""
         training = self.training
         if self.scores is not None:
-            return -(-self.rows // SHARE_ROWS)
+            return -(-self.plan_rows // SHARE_ROWS)
         if isinstance(training, Training):
             return self.rows // training.batch_size
         return self.blocks + 1
@@ -1057,16 +1079,17 @@ class Sizes(_Strict):
 
     Attributes:
         alice, bob: rows of the holders' tables that have an identifier of their own.
-        common: rows that both have.
+        common: rows that both have; None where no holder is told (align.join: left).
     """
 
     alice: int = Field(ge=1, le=2**31 - 1)
     bob: int = Field(ge=1, le=2**31 - 1)
-    common: int = Field(ge=1, le=2**31 - 1)
+    common: int | None = Field(default=None, ge=1, le=2**31 - 1)
 
 
 class AlignedJob(Job):
-    """A job whose tables have been aligned: ``rows`` are those in common. It keeps its digest."""
+    """A job whose tables have been aligned: ``rows`` are those in common, or all of the left
+    table. It keeps its digest."""
 
     sizes: Sizes
 
@@ -1074,7 +1097,8 @@ class AlignedJob(Job):
     def of(cls, job: Job, sizes: Sizes) -> AlignedJob:
         """A job, after its alignment."""
         agreed = {name: getattr(job, name) for name in Job.model_fields}
-        return cls(**agreed | {"rows": sizes.common, "sizes": sizes})
+        rows = sizes.common if job.left is None else getattr(sizes, job.left)
+        return cls(**agreed | {"rows": rows, "sizes": sizes})
 
     def _check_rows(self) -> None:
         """The agreed job was checked."""
@@ -1130,6 +1154,8 @@ def _digest_of_agreed(fields: dict[str, Any]) -> str:
     for part, key in (("training", "start"), ("evaluation", "folds")):
         if (fields[part] or {}).get(key, ...) in _NO_FOLDS:
             del fields[part][key]
+    if (fields["align"] or {}).get("join") == "inner":
+        del fields["align"]["join"]
     return digest_of({name: value for name, value in fields.items() if value is not None})
 
 

@@ -2,16 +2,17 @@
 and no party learns which rows these are.
 
 ``identifiers`` reads them and gives them one form, ``masks`` has the random streams, ``protocol``
-the three roles, which exchange messages and know of no connection. What each party sees, and why it
-says nothing, is in ``docs/alignment.md``.
+the three roles, ``left_join`` those of a join that keeps all rows of one table; they exchange
+``messages`` and know of no connection. What each party sees, and why it says nothing, is in
+``docs/alignment.md``.
 """
 
-from party.alignment.identifiers import Identifiers, load_for
+from party.alignment.identifiers import Identifiers, load_for, load_identifiers
+from party.alignment.left_join import LeftJoined, join_as_left, join_as_right
+from party.alignment.left_join import join_as_server as join_left_as_server
+from party.alignment.messages import Columns, Exchange, Ring, other_of
 from party.alignment.protocol import (
-    Columns,
-    Exchange,
     Joined,
-    Ring,
     join_as_holder,
     join_as_server,
     same_order_as_holder,
@@ -23,10 +24,16 @@ __all__ = [
     "Exchange",
     "Identifiers",
     "Joined",
+    "LeftJoined",
     "Ring",
     "join_as_holder",
+    "join_as_left",
+    "join_as_right",
     "join_as_server",
+    "join_left_as_server",
     "load_for",
+    "load_identifiers",
+    "other_of",
     "same_order_as_holder",
     "same_order_as_server",
 ]

@@ -118,13 +118,18 @@ def read_identifiers(path: Path, job: Job, party: Party) -> Identifiers:
     """
     assert job.align is not None
     expected = replace(Expected.of(job, party), columns=job.align.of(party), label=None)
-    reading = _Reading(path, expected, job.align.duplicates == "first")
+    # Each row of the left is scored, and none is left out.
+    first_counts = job.align.duplicates == "first" and party != job.left
+    reading = _Reading(path, expected, first_counts, first_may_count=party != job.left)
     return reading.done()
 
 
 class _Reading:
-    def __init__(self, path: Path, expected: Expected, first_counts: bool) -> None:
+    def __init__(
+        self, path: Path, expected: Expected, first_counts: bool, first_may_count: bool
+    ) -> None:
         self._path, self._expected, self._first_counts = path, expected, first_counts
+        self._first_may_count = first_may_count
         self._seen: set[bytes] = set()
         self._text = io.BytesIO()
         self._ends: list[int] = []
@@ -201,7 +206,9 @@ class _Reading:
             )
         if self._repeated:
             what = "the identifier stands in an earlier row, too"
-            hint = "keep one row of each, or say align.duplicates: first"
+            hint = "keep one row of each" + ", or say align.duplicates: first" * (
+                self._first_may_count
+            )
             found.append(
                 _finding("repeated-identifier", what, hint, column, position, self._repeated)
             )

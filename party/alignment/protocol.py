@@ -19,44 +19,41 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from party.agreement.job import HOLDERS, Holder, Party, Sizes
+from party.agreement.job import HOLDERS, Holder, Sizes
 from party.agreement.limits import MOST_ROWS
 from party.alignment.identifiers import TAG_BYTES, Identifiers
 from party.alignment.masks import KEY_BYTES, Stream, derived, random_order
+from party.alignment.messages import (
+    COUNT,
+    PLACE,
+    WORD,
+    Columns,
+    Exchange,
+    Places,
+    Ring,
+    count_bytes,
+    counted,
+    other_of,
+    parts_of,
+    picked,
+    received,
+    received_tags,
+    rows_from,
+    taken,
+)
 from party.process.errors import JobError
 
-Ring = NDArray[np.int64]
-Places = NDArray[np.uint32]
-Own = TypeVar("Own", bound="Columns")
+Own = TypeVar("Own", bound=Columns)
 
-_COUNT, _PLACE, _WORD, _DIGEST = 8, 4, 8, 32
+_DIGEST = 32
 _SAME, _DIFFERENT = b"\1", b"\0"
-_MESSAGE_BYTES = 1 << 20
-"""Of rows that are sent one message after the other, so that memory does not grow with them."""
-
-
-class Exchange(Protocol):
-    """Messages between the parties, in order."""
-
-    def send(self, to: Party, data: bytes) -> None:
-        """Send a message."""
-
-    def receive(self, sender: Party, size: int) -> bytes:
-        """The next message of a party, which has this size. Raises JobError for another one."""
-
-
-class Columns(Protocol):
-    """A holder's own columns, before they are joined."""
-
-    def rows(self, which: NDArray[np.int64]) -> Ring:
-        """Some of the table's rows, [rows, columns]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,41 +94,41 @@ def join_as_holder(
     Raises:
         JobError: there are too few common rows, or another party says what it may not.
     """
-    other, rows = _other(me), len(identifiers)
+    other, rows = other_of(me), len(identifiers)
     own_secret = secrets.token_bytes(KEY_BYTES)
-    exchange.send(other, _count(rows) + own_secret)
-    told = exchange.receive(other, _COUNT + KEY_BYTES)
-    counts = {me: rows, other: _counted(told[:_COUNT], other, MOST_ROWS)}
-    parts = {me: own_secret, other: told[_COUNT:]}
+    exchange.send(other, count_bytes(rows) + own_secret)
+    told = exchange.receive(other, COUNT + KEY_BYTES)
+    counts = {me: rows, other: counted(told[:COUNT], other, MOST_ROWS)}
+    parts = {me: own_secret, other: told[COUNT:]}
     secret = b"".join(parts[holder] for holder in HOLDERS)
 
     own = columns(counts["alice"], counts["bob"])  # which may find them unfit, before they leave
     order = random_order(rows)
-    exchange.send("server", _count(rows))
+    exchange.send("server", count_bytes(rows))
     tag_key = derived(secret, run, "tags")
-    for part in _parts(rows, TAG_BYTES):
+    for part in parts_of(rows, TAG_BYTES):
         exchange.send("server", identifiers.tags(tag_key, order[part]))
 
-    common = _counted(exchange.receive("server", _COUNT), "server", min(counts.values()), 0)
+    common = counted(exchange.receive("server", COUNT), "server", min(counts.values()), 0)
     if common < minimum:
         raise too_few(minimum)
-    found = exchange.receive("server", common * _PLACE + KEY_BYTES)
-    places, fresh = np.frombuffer(found, "<u4", common), Stream(found[common * _PLACE :])
+    found = exchange.receive("server", common * PLACE + KEY_BYTES)
+    places, fresh = np.frombuffer(found, "<u4", common), Stream(found[common * PLACE :])
     if common and int(places.max()) >= counts[other]:
         raise JobError(f"server named a row that {other} does not have")
 
     stream = Stream(derived(secret, run, f"columns of {me}"))
-    for part in _parts(rows, widths[me] * _WORD):
+    for part in parts_of(rows, widths[me] * WORD):
         masked = own.rows(identifiers.rows[order[part]])
         masked += stream.take(*masked.shape)
         exchange.send("server", masked.tobytes())
 
     others = Stream(derived(secret, run, f"columns of {other}"))
-    share = -_picked(_taken(others, counts[other], widths[other]), places, widths[other])
+    share = -picked(taken(others, counts[other], widths[other]), places, widths[other])
     share += fresh.take(*share.shape)
     mine = np.empty((common, widths[me]), np.int64)
-    for part in _parts(common, widths[me] * _WORD):
-        mine[part] = _rows(exchange, "server", mine[part].shape)
+    for part in parts_of(common, widths[me] * WORD):
+        mine[part] = rows_from(exchange, "server", mine[part].shape)
     sizes = Sizes(alice=counts["alice"], bob=counts["bob"], common=common)
     return Joined(sizes, own, {me: mine, other: share})
 
@@ -145,31 +142,27 @@ def join_as_server(exchange: Exchange, widths: dict[Holder, int], minimum: int) 
     counts: dict[Holder, int] = {}
     tags: dict[Holder, NDArray[np.uint64]] = {}
     for holder in HOLDERS:
-        counts[holder] = _counted(exchange.receive(holder, _COUNT), holder, MOST_ROWS)
-        own = np.empty((counts[holder], TAG_BYTES // _WORD), np.uint64)
-        for part in _parts(len(own), TAG_BYTES):
-            text = exchange.receive(holder, own[part].nbytes)
-            own[part] = np.frombuffer(text, "<u8").reshape(-1, own.shape[1])
-        tags[holder] = own
+        counts[holder] = counted(exchange.receive(holder, COUNT), holder, MOST_ROWS)
+        tags[holder] = received_tags(exchange, holder, counts[holder])
     pairs = matched(tags)
     tags.clear()
     common = len(pairs["alice"])
     if common < minimum:
         for holder in HOLDERS:
-            exchange.send(holder, _count(0))  # how many they are, nobody is told
+            exchange.send(holder, count_bytes(0))  # how many they are, nobody is told
         raise too_few(minimum)
     order = random_order(common)
     places = {holder: pairs[holder][order] for holder in HOLDERS}
     fresh: dict[Holder, Stream] = {}
     for holder in HOLDERS:
         key = secrets.token_bytes(KEY_BYTES)
-        fresh[_other(holder)] = Stream(key)
-        exchange.send(holder, _count(common))
-        exchange.send(holder, places[_other(holder)].astype("<u4").tobytes() + key)
+        fresh[other_of(holder)] = Stream(key)
+        exchange.send(holder, count_bytes(common))
+        exchange.send(holder, places[other_of(holder)].astype("<u4").tobytes() + key)
     for holder in HOLDERS:
         width = widths[holder]
-        masked = _picked(_received(exchange, holder, counts[holder], width), places[holder], width)
-        for part in _parts(common, width * _WORD):
+        masked = picked(received(exchange, holder, counts[holder], width), places[holder], width)
+        for part in parts_of(common, width * WORD):
             masked[part] -= fresh[holder].take(*masked[part].shape)
             exchange.send(holder, masked[part].tobytes())
     return Sizes(alice=counts["alice"], bob=counts["bob"], common=common)
@@ -182,13 +175,13 @@ def same_order_as_holder(exchange: Exchange, me: Holder, run: str, rows: Identif
     Raises:
         JobError: they are not, or another party says what it may not.
     """
-    other = _other(me)
+    other = other_of(me)
     own_secret = secrets.token_bytes(KEY_BYTES)
     exchange.send(other, own_secret)
     parts = {me: own_secret, other: exchange.receive(other, KEY_BYTES)}
     key = derived(b"".join(parts[holder] for holder in HOLDERS), run, "order")
     digest = hmac.new(key, digestmod="sha256")
-    for part in _parts(len(rows), TAG_BYTES):
+    for part in parts_of(len(rows), TAG_BYTES):
         digest.update(rows.tags(key, np.arange(part.start, part.stop)))
     exchange.send("server", digest.digest())
     if exchange.receive("server", 1) != _SAME:
@@ -254,53 +247,3 @@ def too_few(minimum: int) -> JobError:
     """What all three say when there are not enough."""
     hint = "look whether both mean the same by align.key; or agree on a smaller align.minimum"
     return JobError(f"fewer than {minimum} rows are in common", "the job's align.minimum", hint)
-
-
-def _other(holder: Holder) -> Holder:
-    return "bob" if holder == "alice" else "alice"
-
-
-def _count(count: int) -> bytes:
-    return count.to_bytes(_COUNT, "little")
-
-
-def _counted(text: bytes, sender: Party, most: int, least: int = 1) -> int:
-    count = int.from_bytes(text, "little")
-    if not least <= count <= most:
-        raise JobError(f"{sender} spoke of {count} rows, where {least} to {most} may be")
-    return count
-
-
-def _parts(rows: int, row_bytes: int) -> Iterator[slice]:
-    """Some rows at a time."""
-    size = max(1, _MESSAGE_BYTES // row_bytes) if row_bytes else rows
-    for begin in range(0, rows if row_bytes else 0, size):
-        yield slice(begin, min(begin + size, rows))
-
-
-def _rows(exchange: Exchange, sender: Party, shape: tuple[int, ...]) -> Ring:
-    size = int(np.prod(shape)) * _WORD
-    return np.frombuffer(exchange.receive(sender, size), "<i8").reshape(shape)
-
-
-def _received(exchange: Exchange, sender: Party, rows: int, columns: int) -> Iterator[Ring]:
-    for part in _parts(rows, columns * _WORD):
-        yield _rows(exchange, sender, (part.stop - part.start, columns))
-
-
-def _taken(stream: Stream, rows: int, columns: int) -> Iterator[Ring]:
-    for part in _parts(rows, columns * _WORD):
-        yield stream.take(part.stop - part.start, columns)
-
-
-def _picked(parts: Iterator[Ring], places: Places, columns: int) -> Ring:
-    """Some rows of many, which come part by part, in the order of ``places``."""
-    found = np.empty((len(places), columns), np.int64)
-    by_place = np.argsort(places, kind="stable")
-    ordered = places[by_place]
-    begin = done = 0
-    for part in parts:
-        upto = done + int(np.searchsorted(ordered[done:], begin + len(part)))
-        found[by_place[done:upto]] = part[ordered[done:upto] - begin]
-        begin, done = begin + len(part), upto
-    return found

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,32 +24,41 @@ _HEAD = struct.Struct("<Q")
 
 @dataclass(frozen=True, eq=False)
 class AlignedRows:
-    """What an alignment gave a party: the numbers that all know, and, at a holder, its matrix."""
+    """What an alignment gave a party: the numbers that all know, and, at a holder, its matrix.
+
+    ``order``: whose rows are all scored, which of these stands at each place of the matrix.
+    """
 
     lineage: str
     sizes: Sizes
     table: npt.NDArray[np.int64] | None
+    order: npt.NDArray[np.int64] | None = None
 
     def pieces(self) -> Iterator[bytes | memoryview]:
         """It as bytes."""
         shape = None if self.table is None else self.table.shape
-        head = {"lineage": self.lineage, "sizes": self.sizes.model_dump(), "shape": shape}
+        ordered = 0 if self.order is None else len(self.order)
+        head: dict[str, Any] = {"lineage": self.lineage, "sizes": self.sizes.model_dump()}
+        head |= {"shape": shape, "ordered": ordered}
         text = json.dumps(head).encode()
         yield _HEAD.pack(len(text)) + text
-        if self.table is not None:
-            yield np.ascontiguousarray(self.table).view(np.uint8).reshape(-1).data
+        for numbers in (self.order, self.table):
+            if numbers is not None:
+                yield np.ascontiguousarray(numbers).view(np.uint8).reshape(-1).data
 
     @classmethod
     def parse(cls, content: bytearray) -> AlignedRows:
         """It from these bytes, which ``pieces`` has given."""
         (length,) = _HEAD.unpack_from(content)
         head = json.loads(content[_HEAD.size : _HEAD.size + length])
-        table = None
+        table = order = None
         if head["shape"] is not None:
             del content[: _HEAD.size + length]
-            table = np.require(np.frombuffer(content, np.int64), requirements="A")
+            numbers = np.require(np.frombuffer(content, np.int64), requirements="A")
+            order, table = numbers[: head["ordered"]], numbers[head["ordered"] :]
             table = table.reshape(head["shape"])
-        return cls(head["lineage"], Sizes.model_validate(head["sizes"]), table)
+        sizes = Sizes.model_validate(head["sizes"])
+        return cls(head["lineage"], sizes, table, order if head["ordered"] else None)
 
 
 class Store:

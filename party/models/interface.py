@@ -57,10 +57,17 @@ class Block:
 
 def blocks_of(job: Job) -> tuple[Block, ...]:
     """The features of a job by holder, in the order of the seats; of a model's holder in a job that
-    scores, one column: what its own add up to."""
+    scores, one column: what its own add up to. Where these sums are joined to the other's rows, the
+    other has a column more, its share of them."""
     if job.scores is not None:
         return tuple(
-            Block(index, 1 if holder == job.scores.holder else len(job.derived_of(holder)), False)
+            Block(
+                index,
+                1
+                if holder == job.scores.holder
+                else len(job.derived_of(holder)) + (holder == job.left),
+                False,
+            )
             for index, holder in enumerate(HOLDERS)
         )
     return tuple(

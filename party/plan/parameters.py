@@ -63,7 +63,7 @@ class PlanParameters:
                     for to in job.receivers
                 ),
                 descent=descent,
-                aligned=job.matches,
+                aligned=job.matches and job.scores is None,  # of these the holders make one
                 evaluation=model.evaluation(job, descent),
                 reach=None if job.kept else model.reach(job),
                 opening=job.kept is not None,

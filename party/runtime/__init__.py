@@ -91,6 +91,8 @@ class Outcome:
         alignment: what that took; None where there was none.
         keys: the party's own, as the others saw them; None for a runtime without TLS.
         peers: the digests of the others' keys and authorities, as a job pins them.
+        order: where all rows of its table were joined to the other's columns, which of these each
+            of the opened rows is of; None elsewhere.
     """
 
     opened: dict[str, npt.NDArray[np.float64]]
@@ -106,6 +108,7 @@ class Outcome:
     alignment: Aligned | None = None
     keys: Keys | None = None
     peers: dict[Party, tuple[str, str]] = field(default_factory=dict)
+    order: npt.NDArray[np.int64] | None = None
 
 
 def default_cache() -> Path:

@@ -196,7 +196,7 @@ class _Party:
             found = align(assignment, joined.run, messages)
             align_s = self.clock.lap()
             self.table = found.table
-            self.rows = AlignedRows(joined.run, found.job.sizes, found.table)
+            self.rows = AlignedRows(joined.run, found.job.sizes, found.table, found.order)
             assignment.checkpoints.keep_rows(self.rows)
             self.aligned = Aligned(
                 sizes=found.job.sizes,
@@ -282,6 +282,7 @@ class _Party:
             keys=assignment.keys if self.last is None else self.last.keys,
             peers=course.peers,
             alignment=self.aligned,
+            order=None if self.rows is None else self.rows.order,
             times=Times(
                 plan_s=self.plan_s,
                 connect_s=self.connect_s,

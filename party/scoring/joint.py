@@ -11,7 +11,7 @@ import hashlib
 import mmap
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from party.agreement.columns import ColumnSchema
 from party.agreement.job import HOLDERS, Holder, Job, Party, job_from_json
 from party.agreement.limits import LIMIT
-from party.alignment import load_for
+from party.alignment import Identifiers, load_for, load_identifiers
 from party.models.interface import Opened
 from party.models.joint_scores.model import SUMS, JointScores
 from party.models.registry import model_of
@@ -67,7 +67,29 @@ def load(path: Path, part: Path | None, job: Job, party: Party) -> Table:
         ring = np.frombuffer(mmap.mmap(memory, 0), np.int64).reshape(found["shape"])
     finally:
         os.close(memory)
-    return _table(ring, found["digest"])
+    absent = None if found["absent"] is None else np.array(found["absent"], np.int64)
+    return _table(ring, found["digest"], absent)
+
+
+def load_identified(
+    path: Path, part: Path | None, job: Job, party: Party
+) -> tuple[Table, Identifiers | None]:
+    """As ``load``, with the rows' identifiers where tables are joined; the digest is of both.
+
+    Raises:
+        UnfitTableError: with the lines of rows whose identifier is missing or repeated.
+    """
+    if job.align is None:
+        return load(path, part, job, party), None
+    identifiers, table = load_identifiers(path, job, party), load(path, part, job, party)
+    model = model_of(job.parameters)
+    assert isinstance(model, JointScores) and table.ring is not None
+    if len(model.joined_columns(job, party, table.ring)) != identifiers.table_rows:
+        raise InputError("the table changed while it was read", str(path), "start again")
+    digest = hashlib.sha256(table.digest.encode())
+    for one in (identifiers.ends, identifiers.rows, identifiers.text):
+        digest.update(one.data)
+    return replace(table, digest=digest.hexdigest()), identifiers
 
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +100,8 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
     assert table.ring is not None
     os.ftruncate(question["memory"], table.ring.nbytes)
     np.frombuffer(mmap.mmap(question["memory"], 0), np.int64)[:] = table.ring.reshape(-1)
-    return {"shape": table.ring.shape, "digest": table.digest}
+    absent = None if table.absent is None else table.absent.tolist()
+    return {"shape": table.ring.shape, "digest": table.digest, "absent": absent}
 
 
 def read(path: Path, part: Path | None, job: Job, party: Party) -> Table:
@@ -103,8 +126,12 @@ def read(path: Path, part: Path | None, job: Job, party: Party) -> Table:
         what = f"{party} gives no {name} of the training"
         raise InputError(what, "--model", f"name the {name} that the training left at {party}")
     if not holds:
-        rows = np.concatenate(list(_rows(path, _columns_of(part, job, party), job, party)))
-        return _of(model.others_table(rows))
+        own = _columns_of(part, job, party)
+        rows = np.concatenate(list(_rows(path, own, job, party)))
+        lacks = None if party == job.left or job.left is None else _absent(own, path)
+        return _of(
+            model.others_table(rows), None if lacks is None else model.others_table(lacks)[0]
+        )
     document = _model_of(part, job, wanted.holder)
     own = _own(part, job, wanted.holder, document)
     weights = {
@@ -115,35 +142,72 @@ def read(path: Path, part: Path | None, job: Job, party: Party) -> Table:
     }
     assert document.intercept is not None
     sums = np.concatenate([some @ weights[wanted.holder] for some in _rows(path, own, job, party)])
+    if job.left == wanted.other:
+        sums = np.append(sums, _absent(own, path) @ weights[wanted.holder])
     sums += document.intercept
-    return _of(model.holders_table(sums, weights[wanted.other], str(part)))
+    ring = model.holders_table(sums, weights[wanted.other], str(part))
+    if job.left != wanted.other:
+        return _of(ring)
+    last = len(sums) - 1
+    return _of(np.delete(ring, last, axis=0), ring[last])
 
 
 def digest_of_rows(path: Path, part: Path | None, job: Job, party: Party) -> str:
     """Of what a party takes part with: its table, or the rows that it scores by its part of the
     training. Raises as ``load`` or ``load_for`` does."""
     if job.scores is not None:
-        return load(path, part, job, party).digest
+        return load_identified(path, part, job, party)[0].digest
     return load_for(path, job, party)[0].digest
 
 
-def write_scores(output: Path, job: Job, opened: Opened) -> Path:
-    """Write ``scores.csv``: as ``deployer score`` does, a line for each row, in their order."""
+def write_scores(
+    output: Path, job: Job, opened: Opened, order: NDArray[np.int64] | None = None
+) -> Path:
+    """Write ``scores.csv``: as ``deployer score`` does, a line for each row, in their order.
+
+    ``order``: after a join, which row of the table each sum is of."""
     model = model_of(job.parameters)
     assert isinstance(model, JointScores)
-    lines = [SCORE, *(repr(float(one)) for one in model.scores(opened[SUMS].reshape(-1)))]
+    sums = opened[SUMS].reshape(-1)
+    if order is not None:
+        joined, sums = sums, np.empty(len(order))
+        sums[order] = joined[: len(order)]
+    lines = [SCORE, *(repr(float(one)) for one in model.scores(sums))]
     path = output / SCORES
     files.replace(path, "".join(f"{line}\n" for line in lines).encode())
     return path
 
 
-def _of(ring: NDArray[np.int64]) -> Table:
+def _of(ring: NDArray[np.int64], absent: NDArray[np.int64] | None = None) -> Table:
     own = np.ascontiguousarray(ring)
-    return _table(own, hashlib.sha256(repr(own.shape).encode() + own.tobytes()).hexdigest())
+    digest = hashlib.sha256(repr(own.shape).encode() + own.tobytes())
+    digest.update(b"" if absent is None else absent.tobytes())
+    return _table(own, digest.hexdigest(), absent)
 
 
-def _table(ring: NDArray[np.int64], digest: str) -> Table:
-    return Table(np.zeros((0, 0), np.float32), None, None, digest, ring=ring)
+def _table(ring: NDArray[np.int64], digest: str, absent: NDArray[np.int64] | None) -> Table:
+    return Table(np.zeros((0, 0), np.float32), None, None, digest, ring=ring, absent=absent)
+
+
+def _absent(own: _Own, path: Path) -> Matrix:
+    """What stands for a row that a holder lacks, standardised, [1, columns]: a row of gaps. A
+    column that takes no gaps has the training's mean there."""
+    codes = np.full((1, len(own.schemas)), np.nan)
+    derived = standardised(codes, own.schemas, own.fitted, own.mean, own.scale)
+    takes = [
+        schema is not None and schema.takes_gaps
+        for name, schema in own.schemas.items()
+        for _ in ((name,) if schema is None else schema.derived(name))
+    ]
+    found = np.where(takes, derived, 0.0)
+    if not (np.abs(found) <= LIMIT).all():
+        what = (
+            "a gap, which stands in each column of a row that this party lacks, lies more than "
+            f"{LIMIT:g} deviations from the training's mean"
+        )
+        hint = "train with another missing for columns that hardly ever have a gap"
+        raise InputError(what, str(path), hint)
+    return found
 
 
 def _model_of(path: Path, job: Job, holder: Holder) -> LinearDocument:
@@ -215,7 +279,9 @@ def _rows(path: Path, own: _Own, job: Job, party: Party) -> Iterator[Matrix]:
             f"a value lies more than {LIMIT:g} deviations from the training's mean: in row {rows}"
         )
         raise InputError(f"{what} (from 1, behind the header)", str(path), "correct these rows")
-    if count != job.rows:
+    if not count:
+        raise InputError("the table is empty", str(path), "give a table with rows to score")
+    if not job.matches and count != job.rows:
         what = f"the table has {count} rows, and the job says {job.rows}"
         hint = "agree on the number; the rows are the same in the same order at both holders"
         raise InputError(what, str(path), hint)

@@ -44,6 +44,8 @@ class Table:
             kept model to them. None where they begin from zero.
         ring: int64, C order: what the programs read of rows that are scored, for which the matrix
             is empty; None where the matrix is read.
+        absent: int64, [columns]: what stands for a row that this table lacks, where its columns
+            are joined to all rows of the other's; None elsewhere.
     """
 
     matrix: NDArray[np.float32]
@@ -56,6 +58,7 @@ class Table:
     room: NDArray[np.float32] | None = None
     start: NDArray[np.float64] | None = None
     ring: NDArray[np.int64] | None = None
+    absent: NDArray[np.int64] | None = None
 
     @property
     def nbytes(self) -> int:

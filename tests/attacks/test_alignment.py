@@ -284,7 +284,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
         ("order = random_order(common)", "order = np.argsort(pairs['alice'])"),
     ),
     "each is told places in the other's order": (
-        ("places[_other(holder)].astype", "places[holder].astype"),
+        ("places[other_of(holder)].astype", "places[holder].astype"),
     ),
     "what is handed back has a fresh mask": (
         ("masked[part] -= fresh[holder].take(*masked[part].shape)", "pass"),

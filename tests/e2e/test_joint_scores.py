@@ -6,7 +6,9 @@ A linear regression, whose plan is soon built; what sums become is tests/scoring
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 
 from deployer.commands.data import write
 from deployer.local.run import run_local
-from party.agreement.job import HOLDERS, Job
+from party.agreement.job import HOLDERS, Holder, Job
 from party.models.joint_scores.model import OPENED_BITS
 from party.process.errors import InputError
 from party.reporting.documents import ColumnsDocument
@@ -75,8 +77,15 @@ def scoring(trained: Path, **change: Any) -> Job:
     return agreed(**{"name": "scores", "rows": NEW, "model": model} | change)
 
 
-def alone(trained: Path, new: Path, directory: Path) -> Any:
-    """The scores of one table with all columns, by what both parties have of the training."""
+def alone(
+    trained: Path,
+    new: Path,
+    directory: Path,
+    absent: Mapping[str, tuple[dict[str, Any], set[int]]] = MappingProxyType({}),
+) -> Any:
+    """The scores of one table with all columns, by what both parties have of the training.
+
+    ``absent``: what stands in a holder's columns of some rows."""
     model = json.loads((trained / "alice/model.json").read_text())
     own = ColumnsDocument.load(trained / "bob/columns.json")
     for name, mean, scale in zip(own.features, own.mean, own.scale, strict=True):
@@ -87,6 +96,10 @@ def alone(trained: Path, new: Path, directory: Path) -> Any:
     model["health"]["all_columns"] = True
     (directory / "whole.json").write_text(json.dumps(model))
     sides = [(new / f"{party}.csv").read_text().splitlines() for party in NAMES]
+    for side, party in zip(sides, NAMES, strict=True):
+        values, rows = absent.get(party, ({}, set()))
+        for row in rows:
+            side[row + 1] = ",".join(str(values[name]) for name in NAMES[party])
     whole = "\n".join(",".join(line) for line in zip(*sides, strict=True)) + "\n"
     (directory / "whole.csv").write_text(whole)
     from party.scoring.rows import batches
@@ -126,6 +139,60 @@ def test_scores_are_those_of_one_table_and_go_to_whom_the_job_says(
         # In the unit of 2, by less than one unit of what is opened, and for its factors.
         atol = 2.0 * 2.0**-OPENED_BITS + 1e-6
         np.testing.assert_allclose(np.array(lines, float), expected, rtol=0, atol=atol)
+
+
+def keyed(file: Path, names: list[str], lines: list[int], target: Path) -> Path:
+    """Some lines of a table, each with its identifier."""
+    head, *text = file.read_text().splitlines()
+    rows = [f"{names[i]},{text[i]}" for i in lines]
+    target.write_text("\n".join([f"who,{head}", *rows]) + "\n")
+    return target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("protocol", "left", "holder"),
+    [("pond", "alice", "alice"), ("aby3", "alice", "alice"), ("pond", "bob", "alice")],
+)
+def test_all_rows_of_one_table_are_scored_whoever_is_in_the_other(
+    protocol: str, left: Holder, holder: Holder, places: dict[str, Path], tmp_path: Path
+) -> None:
+    """In shuffled tables that overlap in part, common rows have the scores of tables in order, and
+    the others those of a row of gaps, or of means where a column takes none."""
+    trained, new = places["trained"], places["new"]
+    right: Holder = "bob" if left == "alice" else "alice"
+    names, draw = [f"Customer {i}" for i in range(NEW)], np.random.default_rng(3)
+    alone_at_left = set(range(0, NEW, 3))
+    order = {
+        left: draw.permutation(NEW).tolist(),
+        right: [i for i in draw.permutation(NEW).tolist() if i not in alone_at_left],
+    }
+    files = {}
+    for party, lines in order.items():
+        whose = names if party == left else [f" {name.upper()}" for name in names]
+        files[party] = keyed(new / f"{party}.csv", whose, lines, tmp_path / f"{party}.csv")
+    with files[right].open("a") as more:
+        for i in range(9):
+            more.write(f"nobody's {i},{(new / f'{right}.csv').read_text().splitlines()[i + 1]}\n")
+
+    align = {"key": "who", "join": "left", "minimum": NEW - len(alone_at_left)}
+    job = scoring(trained, protocol=protocol, result=left, align=align, rows=0)
+    output = tmp_path / "out"
+    run = run_local(job, files, output, cache=places["cache"], trained=trained, approve=True)
+    assert not (output / right / "scores.csv").exists()
+    sizes = {one.alignment.sizes for one in run.report.parties.values() if one.alignment}
+    (known,) = sizes
+    assert (getattr(known, left), getattr(known, right), known.common) == (NEW, NEW - 10 + 9, None)
+
+    model = json.loads((trained / "alice/model.json").read_text())
+    own = ColumnsDocument.load(trained / "bob/columns.json")
+    means = dict(zip(model["features"], model["mean"], strict=True))
+    means |= dict(zip(own.features, own.mean, strict=True))
+    gaps = {"a0": means["a0"], "a1": means["a1"], "b0": means["b0"], "word": ""}
+    expected = alone(trained, new, tmp_path, {right: (gaps, alone_at_left)})
+    _, *lines = (output / left / "scores.csv").read_text().splitlines()
+    atol = 2.0 * 2.0**-OPENED_BITS + 1e-6
+    np.testing.assert_allclose(np.array(lines, float), expected[order[left]], rtol=0, atol=atol)
 
 
 @pytest.mark.slow

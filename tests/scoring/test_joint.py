@@ -215,7 +215,10 @@ def test_a_changed_model_file_is_seen(tmp_path: Path) -> None:
     [
         ({"label": "y"}, "label: rows are scored without one"),
         ({"features": ["c0"]}, "features: bob has none, and alice all"),
-        ({"rows": 0, "align": {"key": "id"}}, "align: rows to score are in the same order"),
+        (
+            {"rows": 0, "align": {"key": "id"}},
+            "align: rows to score are in the same order at both, and align is left out; or",
+        ),
         ({"rows": 0}, "rows: say how many"),
         ({"result": "nobody"}, "result: nobody: scores go to alice, bob or both"),
         ({"result": "own"}, "result: own: scores go to"),

@@ -6,6 +6,16 @@ columns. ``share`` shares those weights; ``score`` shares a block of the other's
 them, adds the holder's sums and rounds them; ``open`` opens the sums ``t`` of all rows, to whom the
 job says, who applies the exact sigmoid at home.
 
+**A left join** leaves each holder a share of the right holder's columns, one row for each of the
+left's (``party.alignment.left_join``). They need no program of their own:
+
+- The left has the model: ``(A + B) w = A w + B w``. It multiplies its share A at home and adds that
+  to its own sums; the right's rows are B.
+- The right has it: what is joined are its sums, ``A + B``. The right's are B, and the left's table
+  has one column more, A, of weight 1.
+
+All of it is exact, modulo 2**64; what is rounded is the whole sum.
+
 Before it is rounded ``t`` has the bits of both factors after the point. Who has the model knows the
 weights as whole numbers, so that all of these bits would be an equation in whole numbers, with few
 solutions where the other has few columns. No more of them are opened than a score needs.
@@ -158,6 +168,47 @@ class JointScores(Model):
     def others_table(self, standardised: Array) -> Ring:
         """What they read at the other: its rows, none of which is larger than ``LIMIT``."""
         return _ring(standardised, FEATURE_BITS)
+
+    def joined_columns(self, job: Job, party: Party, table: Ring) -> Ring:
+        """Of what a holder's table reads as, the part that has a row for each of the table's."""
+        own, _ = self._by_rows(job, party, table)
+        return own
+
+    def joined_table(
+        self,
+        job: AlignedJob,
+        party: Party,
+        table: Ring,
+        share: Ring,
+        order: NDArray[np.int64] | None,
+    ) -> Ring:
+        """What the programs read at a holder after a left join: see above.
+
+        Args:
+            job: with as many rows as the left's table has.
+            party: the holder.
+            table: what its table reads as.
+            share: of the right's columns, in the joined order, [rows, columns].
+            order: at the left, which of its rows stands at each place of that order.
+        """
+        own, weights = self._by_rows(job, party, table)
+        has_model = party == self.parameters.holder
+        if order is None:
+            rows = share
+            if has_model:
+                weights = np.append(weights, [[1]], axis=0)
+        elif has_model:
+            rows = own[order] + share @ weights
+        else:
+            rows = np.concatenate([own[order], share], axis=1)
+        filling = np.zeros((job.plan_rows - job.rows, rows.shape[1]), np.int64)
+        return np.concatenate([rows, filling, *([weights] if has_model else [])])
+
+    def _by_rows(self, job: Job, party: Party, table: Ring) -> tuple[Ring, Ring]:
+        """What has a row for each of the table's, and the weights behind it, if there are any."""
+        holds = party == self.parameters.holder
+        rows = len(table) - (len(job.derived_of(self.parameters.other)) if holds else 0)
+        return table[:rows], table[rows:]
 
     def scores(self, sums: Array) -> Array:
         """What weighted sums say, [rows]: probabilities of label 1, or labels."""
