@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from deployer.cli import new_app
-from deployer.joining.terms import computed
+from deployer.joining.terms import computed, told_of_matching
 from party.agreement.job import PARTIES, AlignedJob, Job, Party, Sizes, load_job
 from party.agreement.pins import Identities
 from party.approval import Approval, moment, public_digest, read_private_key, write_approval
@@ -165,7 +165,7 @@ def _revealed(job: Job, cache: Path) -> list[str]:
         for (program, name), parties in found.items()
     ]
     if job.matches:
-        lines.insert(0, "the numbers of rows of both tables and of those in common, to all three")
+        lines.insert(0, told_of_matching(job))
     return [*lines, "and nothing else" if lines else "nothing: each party keeps its shares"]
 
 

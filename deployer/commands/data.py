@@ -35,7 +35,7 @@ from deployer.cluster.volume import copy_table
 from deployer.manifests.render import MODEL
 from deployer.manifests.values import Values
 from party.agreement.columns import CategoryColumn, ColumnSchema
-from party.agreement.job import Job, load_training
+from party.agreement.job import Job, load_job, load_training
 from party.agreement.limits import LIMIT
 from party.agreement.yaml12 import write_yaml
 from party.process.errors import InputError, printable
@@ -79,6 +79,17 @@ TableFile = Annotated[
 ]
 
 
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="FILE",
+        help="Of a job that scores: model.json at the model's holder, columns.json at the other.",
+        show_default=False,
+    ),
+]
+
+
 @app.command("describe")
 def describe_command(
     table_file: TableFile,
@@ -111,6 +122,7 @@ def check_command(
     job_file: JobFile,
     party: Whose,
     table_file: TableFile,
+    model: ModelOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what was found as a JSON document.")
     ] = False,
@@ -121,12 +133,16 @@ def check_command(
 
     Example: deployer data check examples/fraud/job.yaml alice examples/fraud/alice.csv
     """
-    job = load_training(job_file)
+    job = load_job(job_file)
+    _see_to_model(job, model)
     if as_json:
-        found = checked(table_file, job, party)
+        found = checked(table_file, job, party, model)
         print(json.dumps(found.as_json(), indent=2, ensure_ascii=not takes_unicode(sys.stdout)))
         if not found.fits:
             raise typer.Exit(InputError.exit_code)
+        return
+    if job.scores is not None:
+        _show_rows(table_file, model, job, party)
         return
     from party.alignment import load_for
 
@@ -176,15 +192,6 @@ def label_key_command(
     print(f"{file}: the label key. Keep it to yourself, and as long as the table is used")
 
 
-ModelOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--model",
-        metavar="FILE",
-        help="Of a job that scores: model.json at the model's holder, columns.json at the other.",
-        show_default=False,
-    ),
-]
 StartOption = Annotated[
     Path | None,
     typer.Option(
@@ -342,8 +349,10 @@ def copy_command(
         print(file.put())
 
 
-def checked(path: Path, job: Job, party: Owner) -> TableCheck:
-    """What comes of reading a table, whether it fits the job or not."""
+def checked(path: Path, job: Job, party: Owner, model: Path | None = None) -> TableCheck:
+    """What comes of reading a table, whether it fits the job or not.
+
+    ``model``: of a job that scores, the party's part of the training."""
     check = TableCheck(
         job=job.name,
         party=party.value,
@@ -352,6 +361,8 @@ def checked(path: Path, job: Job, party: Owner) -> TableCheck:
         features=len(job.derived_of(party.value)),
         label=job.label_of(party.value) is not None,
     )
+    if job.scores is not None:
+        return _checked_rows(path, model, job, party, check)
     from party.alignment import load_for
 
     try:
@@ -421,7 +432,7 @@ def _fit(
     party would."""
     from party.alignment import load_for
     from party.scoring.former import start_of
-    from party.scoring.joint import load as load_rows
+    from party.scoring.joint import load_identified as load_rows
     from party.table import by_training_rows
 
     if job.kept is not None:
@@ -430,10 +441,9 @@ def _fit(
     if job.scores is not None:
         if former.start is not None:
             raise InputError("the job trains no model", "--start", "give the file with --model")
-        return load_rows(path, former.model, job, party.value)
-    if former.model is not None:
-        what = "the job trains a model, and takes none"
-        raise InputError(what, "--model", "leave it out, or give values with a joint-scores job")
+        table, _ = load_rows(path, former.model, job, party.value)
+        return table
+    _see_to_model(job, former.model)
     table, _ = load_for(path, job, party.value)
     if former.start is not None:
         start_of(former.start, job, party.value, by_training_rows(table, job, party.value))
@@ -441,6 +451,12 @@ def _fit(
     if table.notice is not None:
         notice(table.notice)
     return table
+
+
+def _see_to_model(job: Job, model: Path | None) -> None:
+    if job.scores is None and model is not None:
+        what = "the job trains a model, and takes none"
+        raise InputError(what, "--model", "leave it out, or give a job of the model joint-scores")
 
 
 def _fit_all(path: Path, values: Values, party: Owner) -> None:
@@ -529,12 +545,8 @@ def _show(
     columns = " and ".join([*parts, *(["labels"] if label is not None else [])])
     print(f"{path}: fits {party} in the job {job.name!r}")
     print(f"  rows    {len(table.matrix)}, {columns}")
-    if identifiers is not None and job.align is not None:
-        key = ", ".join(job.align.of(party.value))
-        again = identifiers.table_rows - len(identifiers)
-        left_out = f"; {again} rows repeat one and are left out" if again else ""
-        print(f"  key     {key}: {len(identifiers)} identifiers, none missing{left_out}")
-        print("          compared without case, white space around them, and compatibility forms")
+    if identifiers is not None:
+        _show_key(identifiers, job, party)
     print(f"  used    {_used(job)}")
     if (largest := _largest(job, party, table)) is not None:
         print(f"  values  within {largest} standard deviations of their mean; {LIMIT:.0f} may be")
@@ -550,6 +562,61 @@ def _show(
         _notice(table.notice)
     for warning in (*warnings, *alike.warnings):
         print(f"  warning: {printable(warning, 2000)}")
+
+
+def _show_key(identifiers: Identifiers, job: Job, party: Owner) -> None:
+    assert job.align is not None
+    key = ", ".join(job.align.of(party.value))
+    again = identifiers.table_rows - len(identifiers)
+    left_out = f"; {again} rows repeat one and are left out" if again else ""
+    print(f"  key     {key}: {len(identifiers)} identifiers, none missing{left_out}")
+    print("          compared without case, white space around them, and compatibility forms")
+
+
+def _checked_rows(
+    path: Path, model: Path | None, job: Job, party: Owner, check: TableCheck
+) -> TableCheck:
+    """What comes of reading rows to score."""
+    from party.scoring.joint import load_identified, rows_of
+
+    try:
+        table, identifiers = load_identified(path, model, job, party.value)
+    except UnfitTableError as error:
+        return check.model_copy(update={"findings": error.findings})
+    except InputError as error:
+        fault = TableFault(what=error.what, where=error.where, hint=error.hint)
+        return check.model_copy(update={"fault": fault})
+    found: dict[str, Any] = {"rows": rows_of(table, job, party.value), "sha256": table.digest}
+    if identifiers is not None:
+        found["identifiers"] = len(identifiers)
+    return check.model_copy(update={"fits": True} | found)
+
+
+def _show_rows(path: Path, model: Path | None, job: Job, party: Owner) -> None:
+    """What will become of rows to score, which fit."""
+    from party.scoring.joint import load_identified, read_as_gaps, rows_of
+
+    table, identifiers = load_identified(path, model, job, party.value)
+    features = len(job.features_of(party.value))
+    print(f"{path}: fits {party} in the job {job.name!r}")
+    print(f"  rows    {rows_of(table, job, party.value)}, {features} features")
+    if identifiers is not None:
+        _show_key(identifiers, job, party)
+    if job.left is None:
+        print("  used    all rows are scored; the other's are the same in the same order")
+    elif job.left == party.value:
+        print("  used    all rows are scored, whether the other has them or not")
+    else:
+        assert job.align is not None
+        print(
+            f"  used    joined to {job.left}'s rows, if {job.align.minimum} or more are in common"
+        )
+        gaps = read_as_gaps(job, party.value)
+        means = [name for name in job.features_of(party.value) if name not in gaps]
+        said = [f"the training's mean of {', '.join(map(printable, means))}"] if means else []
+        said += [f"a gap in {', '.join(map(printable, gaps))}"] if gaps else []
+        print(f"  absent  in a row that {job.left} alone has stands {', and '.join(said)}")
+    print(f"  sha256  {table.digest} (of the rows as the model reads them)")
 
 
 def _inflation(factors: Sequence[Inflation]) -> str:

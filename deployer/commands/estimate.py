@@ -50,6 +50,14 @@ def estimate(
             show_default=False,
         ),
     ] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ROWS",
+            help="Of a job with align.join: left: how many rows the scored table has.",
+            show_default=False,
+        ),
+    ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Where plans are kept.", show_default="~/.cache/tfe-kit")
     ] = None,
@@ -64,7 +72,7 @@ def estimate(
     from deployer.estimate import Apart
     from deployer.estimate import estimate as estimated
 
-    agreed = _matched(load_job(job), job, rows_in_common)
+    agreed = _sized(load_job(job), job, rows_in_common, rows)
     apart = None
     if rtt is not None or bandwidth is not None:
         apart = Apart(_number(rtt, "--rtt", least=0.0) or 0.0, _number(bandwidth, "--bandwidth"))
@@ -78,29 +86,35 @@ def estimate(
         terminal = Console()
         said = (_summary(agreed.name, found), *agreed.told_of_privacy)
         terminal.print(*said, sep="\n", highlight=False)
-        for rows in _tables(found):
-            terminal.print(_rich(rows))
+        for table in _tables(found):
+            terminal.print(_rich(table))
     else:
         print("\n".join((_summary(agreed.name, found), *agreed.told_of_privacy)))
-        for rows in _tables(found):
-            print("\n".join(_lines(rows)))
+        for table in _tables(found):
+            print("\n".join(_lines(table)))
 
 
-def _matched(job: Job, path: Path, rows: int | None) -> Job:
+def _sized(job: Job, path: Path, in_common: int | None, scored: int | None) -> Job:
     """The job as it is after its alignment, if it has one: of two tables with just these rows."""
-    if not job.matches:
-        if rows is not None:
-            raise InputError("the job matches no rows", "--rows-in-common", "leave it out")
+    takes = (job.matches and job.left is None, job.left is not None)
+    options = ("--rows-in-common", "--rows")
+    for option, given, taken in zip(options, (in_common, scored), takes, strict=True):
+        if given is not None and not taken:
+            what = "the job matches no rows" if not any(takes) else "the job's size is another one"
+            hint = f"say {options[takes.index(True)]} instead" if any(takes) else "leave it out"
+            raise InputError(what, option, hint)
+    if not any(takes):
         return job
     assert job.align is not None
+    rows, option = (in_common, options[0]) if job.left is None else (scored, options[1])
     if rows is None:
         what = "what a job with align takes depends on rows that only the alignment counts"
-        hint = "say how many you think are in common: --rows-in-common"
-        raise InputError(what, str(path), hint)
+        counts = "you think are in common" if job.left is None else f"{job.left}'s table has"
+        raise InputError(what, str(path), f"say how many {counts}: {option}")
     if not job.align.minimum <= rows <= MOST_ROWS:
-        what = f"a job with {rows} rows in common ends before it trains, or cannot be"
+        what = f"a job with {rows} such rows ends when they are counted, or cannot be"
         hint = f"give {job.align.minimum} (align.minimum) to {MOST_ROWS}"
-        raise InputError(what, "--rows-in-common", hint)
+        raise InputError(what, option, hint)
     return AlignedJob.of(job, Sizes(alice=rows, bob=rows, common=rows))
 
 

@@ -9,7 +9,10 @@ from party.models.joint_scores.parameters import JointScoresParameters
 def computed(job: Job) -> list[str]:
     """What a job computes, and from which columns."""
     if (wanted := job.scores) is not None:
-        lines = [f"scores of {job.rows} rows, by {job.protocol}", _given(wanted)]
+        rows = f"{job.rows} rows"
+        if job.left is not None:
+            rows = f"all rows of {job.left}'s table, whether the other has them or not"
+        lines = [f"scores of {rows}, by {job.protocol}", _given(wanted)]
         for holder in job.holders:
             lines.append(f"of {holder}'s columns {', '.join(job.features_of(holder))}")
         return lines
@@ -40,7 +43,8 @@ def revealed(job: Job) -> list[str]:
     """What a job reveals, and to whom; the schedules say the same value by value."""
     if job.scores is not None:
         to = "alice and bob" if job.result == "both" else job.result
-        return [f"the weighted sum of each row, and so its score, to {to}"]
+        sums = f"the weighted sum of each row, and so its score, to {to}"
+        return [*([told_of_matching(job)] if job.matches else []), sums]
     model = {
         "both": "the whole model, to alice and bob",
         "own": "to each holder the weights of its own columns",
@@ -54,8 +58,19 @@ def revealed(job: Job) -> list[str]:
         if job.folds:
             lines.append(f"  of all rows, each held out in one of {job.folds} folds, all at once")
     if job.matches:
-        lines.append("the numbers of rows of both tables and of those in common, to all three")
+        lines.append(told_of_matching(job))
     if job.descent is not None and job.descent.tolerance and job.kept is None:
         each = f"each of {job.folds + 1} trainings" if job.folds else "the training"
         lines.append(f"after how many passes {each} has settled, to all three")
     return lines
+
+
+def told_of_matching(job: Job) -> str:
+    """What the parties learn where rows are matched."""
+    if job.left is None:
+        return "the numbers of rows of both tables and of those in common, to all three"
+    assert job.align is not None
+    return (
+        "the numbers of rows of both tables, and whether at least "
+        f"{job.align.minimum} are in common, to all three; how many are, to the server"
+    )

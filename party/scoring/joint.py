@@ -82,9 +82,7 @@ def load_identified(
     if job.align is None:
         return load(path, part, job, party), None
     identifiers, table = load_identifiers(path, job, party), load(path, part, job, party)
-    model = model_of(job.parameters)
-    assert isinstance(model, JointScores) and table.ring is not None
-    if len(model.joined_columns(job, party, table.ring)) != identifiers.table_rows:
+    if rows_of(table, job, party) != identifiers.table_rows:
         raise InputError("the table changed while it was read", str(path), "start again")
     digest = hashlib.sha256(table.digest.encode())
     for one in (identifiers.ends, identifiers.rows, identifiers.text):
@@ -158,6 +156,20 @@ def digest_of_rows(path: Path, part: Path | None, job: Job, party: Party) -> str
     if job.scores is not None:
         return load_identified(path, part, job, party)[0].digest
     return load_for(path, job, party)[0].digest
+
+
+def rows_of(table: Table, job: Job, party: Party) -> int:
+    """How many rows a table has that was read here."""
+    model = model_of(job.parameters)
+    assert isinstance(model, JointScores) and table.ring is not None
+    return len(model.joined_columns(job, party, table.ring))
+
+
+def read_as_gaps(job: Job, party: Party) -> list[str]:
+    """The features in which a gap stands for a row that the party lacks; in the others their means
+    do."""
+    schemas = ((name, job.schema_of(name)) for name in job.features_of(party))
+    return [name for name, schema in schemas if schema is not None and schema.takes_gaps]
 
 
 def write_scores(

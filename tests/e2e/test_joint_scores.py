@@ -167,7 +167,7 @@ def test_all_rows_of_one_table_are_scored_whoever_is_in_the_other(
         left: draw.permutation(NEW).tolist(),
         right: [i for i in draw.permutation(NEW).tolist() if i not in alone_at_left],
     }
-    files = {}
+    files: dict[str, Path] = {}
     for party, lines in order.items():
         whose = names if party == left else [f" {name.upper()}" for name in names]
         files[party] = keyed(new / f"{party}.csv", whose, lines, tmp_path / f"{party}.csv")
