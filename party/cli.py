@@ -659,7 +659,7 @@ def _load(
 ) -> tuple[Table, Identifiers | None]:
     from party.alignment import load_for
     from party.scoring.former import kept_start_of, start_of
-    from party.table import by_training_rows, with_private_labels
+    from party.table import by_training_rows, with_noise, with_private_labels
 
     def mine(path: Path | None, taken: bool) -> Path | None:
         """What a job takes. One that takes nothing refuses it, if no other job can be meant."""
@@ -668,7 +668,7 @@ def _load(
     assert options.table is not None
     if status.snapshot().phase != "table":
         status.enter("table", "reading the table")
-    label_key = mine(options.label_key, job.privacy is not None)
+    label_key = mine(options.label_key, job.label_privacy is not None)
     if job.scores is not None:
         from party.scoring.joint import load_identified
 
@@ -682,6 +682,7 @@ def _load(
     table = by_training_rows(table, job, party)
     named = None if identifiers is None else identifiers.by_row
     table = with_private_labels(table, job, party, label_key, named)
+    table = with_noise(table, job)
     former = mine(options.start, job.starts and bool(job.features_of(party)))
     start = start_of(former, job, party, table)
     if part is not None:

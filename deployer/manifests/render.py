@@ -126,7 +126,7 @@ class Facts:
     @cached_property
     def private_labels(self) -> str:
         """Whose labels the job keeps private: that pod looks for its label key in a Secret."""
-        if not any(job.get("privacy") for job in queued(self.values)):
+        if not any((job.get("privacy") or {}).get("labels") for job in queued(self.values)):
             return ""
         label = self.values["job"]["label"]
         return "alice" if isinstance(label, Mapping) and label.get("alice") else "bob"

@@ -61,7 +61,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 _MISSING = "what stands for an empty cell; without this key there may be none"
 _INDICATOR = "whether a further column says where a cell was empty"
 _CLIP = "two quantiles of the column, 0.01 and 0.99 say, between which its values are held"
-_SCALE = "standardised by mean and standard deviation, or robust: by median and interquartile range"
+_SCALE = (
+    "standardised by mean and standard deviation, or robust: by median and interquartile range; or "
+    "a mapping: by numbers that the job says, so that nothing is learnt from the column"
+)
 
 
 class _Column(BaseModel):
@@ -92,11 +95,33 @@ class _Column(BaseModel):
         return (name, f"{name}:missing") if getattr(self, "indicator", False) else (name,)
 
 
+class PublicScale(BaseModel):
+    """What a column is standardised by, where all parties know it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    mean: float = Field(description="what is taken off each value")
+    deviation: float = Field(gt=0, description="by what the difference is divided")
+
+
+def _scale_form(value: Any) -> str:
+    return "(long)" if isinstance(value, dict | BaseModel) else "(short)"
+
+
 class _Measured(_Column):
     """A quantity, of which quantiles, a mean and a spread can be told."""
 
     clip: tuple[Share, Share] | None = Field(default=None, description=_CLIP)
-    scale: Literal["standard", "robust"] = Field(default="standard", description=_SCALE)
+    scale: Annotated[
+        Annotated[Literal["standard", "robust"], Tag("(short)")]
+        | Annotated[PublicScale, Tag("(long)")],
+        Discriminator(_scale_form),
+    ] = Field(default="standard", description=_SCALE)
+
+    @property
+    def public(self) -> PublicScale | None:
+        """What it is standardised by, where the job says it."""
+        return self.scale if isinstance(self.scale, PublicScale) else None
 
     @model_validator(mode="after")
     def _quantiles_in_order(self) -> _Measured:

@@ -30,7 +30,7 @@ from party.agreement import statistics as standard_errors
 from party.agreement.columns import PRINTABLE, ColumnChoice, ColumnSchema, schema_of
 from party.agreement.limits import ANCHOR_PASSES, ANCHORS, BALANCED
 from party.agreement.pins import Identities, Pin
-from party.agreement.privacy import LabelPrivacy, Privacy
+from party.agreement.privacy import LabelPrivacy, Privacy, WeightPrivacy
 from party.agreement.yaml12 import Document, load_yaml, read_yaml, refused
 from party.models.joint_scores.parameters import JointScoresParameters
 from party.models.registry import ModelName, ModelParameters, parameters_of
@@ -437,7 +437,8 @@ class Job(_Strict):
         description="true, or a mapping: standard errors of the weights, p-values and intervals",
     )
     privacy: Privacy | None = Field(
-        default=None, description="keep single labels from whoever receives the model"
+        default=None,
+        description="keep single labels, or single rows, from whoever receives the model",
     )
     trust_domain: Name | None = Field(
         default=None,
@@ -500,6 +501,7 @@ class Job(_Strict):
         standard_errors.check(self)
         self._can_be_private()
         self._can_be_kept()
+        self._can_have_private_weights()
         return self
 
     def __hash__(self) -> int:
@@ -643,7 +645,7 @@ class Job(_Strict):
                 "training.start: a former model may have seen the rows that a fold holds out: take "
                 "it out, or evaluation.folds"
             )
-        if self.privacy is not None:
+        if self.label_privacy is not None:
             raise ValueError(
                 "privacy.labels: with folds a row's label serves trainings and the evaluation, "
                 "and these need two: take out evaluation.folds"
@@ -659,7 +661,7 @@ class Job(_Strict):
             )
 
     def _can_be_private(self) -> None:
-        if self.privacy is None:
+        if self.label_privacy is None:
             return
         if self.parameters.kind != "logistic-regression":
             raise ValueError(
@@ -685,6 +687,78 @@ class Job(_Strict):
                 "privacy.labels: where rows are matched one label serves training and evaluation, "
                 "and these need two: take out evaluation"
             )
+
+    def _can_have_private_weights(self) -> None:
+        """Refuses whatever the bound on what one row changes does not hold for, or what tells more
+        of the rows than the weights do."""
+        private = self.weight_privacy
+        if private is None:
+            return
+        key = "privacy.weights"
+        if self.parameters.kind != _CLASSES:
+            raise ValueError(f"{key}: there are private weights of {_CLASSES} alone")
+        descent = self.descent
+        if descent is None:
+            raise ValueError(
+                f"{key}: what one row changes is bounded of passes over all rows: leave out "
+                "training.epochs, training.batch_size and training.learning_rate"
+            )
+        refused = {
+            "kept": (self.kept is not None, "the model was trained by another job: take out kept"),
+            "align": (self.matches, "how many rows are in common would be told exactly: put the "
+                      "tables in order, with align.order: same"),
+            "training.tolerance": (descent.tolerance != 0, "when the training settles tells of the "
+                                   "rows: agree on 0, by which all passes are done"),
+            "training.class_weight": (descent.class_weight is not None, "a class's weight makes "
+                                      "more of a row: take it out"),
+            "training.start": (self.starts, "a former model follows from the rows, too: begin from "
+                               "zero, without training.start"),
+            "evaluation": (self.evaluation is not None, "its counts are exact: take it out, and "
+                           "evaluate the model on rows of your own"),
+            "statistics": (self.statistics is not None, "standard errors open more than the "
+                           "weights, and would not know of the noise: take them out"),
+            "result": (not self.receivers, "nobody would receive the weights that are private: "
+                       "say who does"),
+        }  # fmt: skip
+        for name, (wrong, why) in refused.items():
+            if wrong:
+                raise ValueError(f"{name}: with {key} {why}")
+        self._can_be_read_in_private()
+        if private.delta * self.rows >= 1:
+            raise ValueError(
+                f"{key}.delta: {private.delta:g} lets one of {self.rows} rows be told outright: "
+                f"agree on less than {1 / self.rows:.2g}"
+            )
+        from party.models.private_weights import bound_of  # which needs arrays
+
+        bound_of(self)
+
+    def _can_be_read_in_private(self) -> None:
+        """That nothing is learnt from a column by which other rows would then be read."""
+        for holder in HOLDERS:
+            for name in self.features_of(holder):
+                schema = self.schema_of(name)
+                wanted = "scale: {mean: ..., deviation: ...}"
+                if schema is None:
+                    raise ValueError(
+                        f"columns: with privacy.weights {name!r} cannot be standardised by what "
+                        f"its rows say: give {wanted} by numbers that all may know"
+                    )
+                if getattr(schema, "missing", None) in ("mean", "median"):
+                    raise ValueError(
+                        f"columns: with privacy.weights a gap of {name!r} cannot be filled by what "
+                        "its rows say: give it a value"
+                    )
+                if getattr(schema, "clip", None) is not None:
+                    raise ValueError(
+                        f"columns: with privacy.weights {name!r} cannot be clipped at quantiles of "
+                        "its rows: leave out clip; rows are cut to privacy.weights.norm"
+                    )
+                if hasattr(schema, "scale") and getattr(schema, "public", None) is None:
+                    raise ValueError(
+                        f"columns: with privacy.weights {name!r} cannot be standardised by what "
+                        f"its rows say: give {wanted} by numbers that all may know"
+                    )
 
     def _can_be_kept(self) -> None:
         if self.result != "kept" and self.kept is None:
@@ -712,12 +786,21 @@ class Job(_Strict):
         return None if self.privacy is None else self.privacy.labels
 
     @property
+    def weight_privacy(self) -> WeightPrivacy | None:
+        """How weights are kept private; None where they are opened as they are."""
+        return None if self.privacy is None else self.privacy.weights
+
+    @property
     def told_of_privacy(self) -> list[str]:
         """What the job keeps private, what that means and costs: a sentence each."""
-        if self.privacy is None:
+        if self.weight_privacy is not None:
+            from party.models.private_weights import told
+
+            return told(self)
+        if self.label_privacy is None:
             return []
         holder = self.label_holder
-        return self.privacy.labels.told(holder, str(self.label_of(holder)))
+        return self.label_privacy.told(holder, str(self.label_of(holder)))
 
     def features_of(self, party: Party) -> tuple[str, ...]:
         """The names of a party's features, in order, as its table has them; none for a party that
@@ -993,6 +1076,8 @@ class Job(_Strict):
             return 0
         if self.scores is not None or self.folds:  # a sample would be of rows that a fold holds out
             return 0
+        if self.weight_privacy is not None:  # a row of the sample would count for more
+            return 0
         blocks = -(-self.trained_rows // BLOCK_ROWS)
         columns = sum(len(self.features_of(holder)) for holder in HOLDERS)
         sample = max(blocks // WARM_PART, -(-SAMPLED_ROWS * columns // BLOCK_ROWS))
@@ -1208,7 +1293,7 @@ def _nearest_key(path: Sequence[int | str]) -> str | None:
         "align": (Align, KeyByHolder),
         "evaluation": (Evaluation,),
         "statistics": (standard_errors.Statistics,),
-        "privacy": (Privacy,) if len(path) < 3 else (LabelPrivacy,),
+        "privacy": (Privacy,) if len(path) < 3 else (LabelPrivacy, WeightPrivacy),
     }
     models = parts.get(path[0], (Job,)) if len(path) > 1 else (Job,)
     keys = [key for model in models for key in model.model_fields]

@@ -1,6 +1,6 @@
-"""What a job keeps back of the labels: randomised response, and what it costs.
+"""What a job keeps back beyond what the protocol hides: of single labels, or of whole rows.
 
-A model is a function of the labels, and whoever chooses the features can choose it so that single
+**Labels**: randomised response, and what it costs. A model is a function of the labels, and whoever chooses the features can choose it so that single
 labels can be read out of it. So the label's holder may turn some of them round before they enter
 anything: ``q = 1 / (1 + e**epsilon)`` of them, at random (Warner 1965). What all others ever get is
 made of these, so that no label changes the odds of what they see by more than ``e**epsilon``
@@ -11,13 +11,22 @@ The gradient of the logistic loss, ``(sigmoid(t) - label) x``, is linear in the 
 right on average with debiased ones, at any weights and over any batch; the curvature has no label
 in it. So both solvers do what they always do, on labels that are a little below 0 and a little
 above 1.
+
+**Weights**: noise on what is opened, of a size by which no row of the tables changes the odds of
+what is seen by more than ``e**epsilon``, but with the chance ``delta``. What one row can change is
+computed in ``party.models.private_weights``; here is how much noise that takes. Noise of a discrete
+Gaussian with the standard deviation ``s`` on whole numbers that a row moves by ``d`` at most has
+zero-concentrated differential privacy with ``rho = d**2 / (2 s**2)`` (Bun and Steinke 2016;
+Canonne, Kamath and Steinke 2020, theorem 4), and so differential privacy with every epsilon and the
+delta of corollary 13 there.
 """
 
 from __future__ import annotations
 
-from math import exp, log, tanh
+from functools import cached_property
+from math import exp, log, log1p, tanh
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LEAST_EPSILON, MOST_EPSILON = 0.1, 10.0
 
@@ -92,7 +101,62 @@ class LabelPrivacy(_Strict):
         ]
 
 
+class WeightPrivacy(_Strict):
+    """Noise of both holders on the weights that are opened."""
+
+    epsilon: float = Field(
+        ge=LEAST_EPSILON,
+        le=MOST_EPSILON,
+        description="by how much a row may change the odds of what others see: e to this at most",
+    )
+    delta: float = Field(
+        ge=1e-12, le=1e-3, description="with which chance that does not hold: less than 1 / rows"
+    )
+    norm: float = Field(
+        ge=0.01,
+        le=1000,
+        description="the length to which each row's standardised features are cut, at home: where "
+        "both have some, each cuts its own to a part of it",
+    )
+
+    @cached_property
+    def rho(self) -> float:
+        """The zero-concentrated privacy that gives epsilon and delta, [0, epsilon]."""
+        low, high = 0.0, self.epsilon
+        for _ in range(100):
+            middle = (low + high) / 2.0
+            low, high = (middle, high) if self._delta(middle) <= self.delta else (low, middle)
+        return low
+
+    def _delta(self, rho: float) -> float:
+        """The delta at epsilon of ``rho``: the least over the orders of Rényi's divergence."""
+
+        def logarithm(order: float) -> float:
+            power = (order - 1.0) * (order * rho - self.epsilon) + order * log1p(-1.0 / order)
+            return power - log(order - 1.0)
+
+        low, high = log(1e-6), log(1e9)  # of the order less one; the logarithm has one least value
+        for _ in range(200):
+            left, right = low + (high - low) / 3.0, high - (high - low) / 3.0
+            if logarithm(1.0 + exp(left)) < logarithm(1.0 + exp(right)):
+                high = right
+            else:
+                low = left
+        return exp(min(logarithm(1.0 + exp(low)), 0.0))
+
+
 class Privacy(_Strict):
     """What is kept back of the data, beyond what the protocol hides."""
 
-    labels: LabelPrivacy = Field(description="turn some labels round, at their holder")
+    labels: LabelPrivacy | None = Field(
+        default=None, description="turn some labels round, at their holder"
+    )
+    weights: WeightPrivacy | None = Field(
+        default=None, description="put noise on the weights before they are opened"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Privacy:
+        if (self.labels is None) == (self.weights is None):
+            raise ValueError("say labels or weights, one of the two")
+        return self

@@ -28,6 +28,9 @@ PROTOCOL_VERSION = 3
 _LONGEST = 200
 """Bytes of a value that is said; of a longer one a digest is."""
 
+_FIELDS_BYTES = 3000
+"""Of all fields of a job."""
+
 _WHAT_BYTES, _HINT_BYTES = 1200, 500
 """Of a refusal. In JSON a text takes up to twice as much; the whole fits into a message."""
 
@@ -45,7 +48,7 @@ def hello(job: Job, party: Party, plan_digest: str) -> dict[str, Any]:
         "run": secrets.token_hex(16),
         "versions": versions(),
         "job": job.digest,
-        "job_fields": {name: _short(value) for name, value in _fields(job.model_dump(mode="json"))},
+        "job_fields": _job_fields(job.model_dump(mode="json")),
         "plan": plan_digest,
     }
 
@@ -105,6 +108,18 @@ def difference(mine: dict[str, Any], theirs: dict[str, Any]) -> KitError | None:
     return None
 
 
+def _job_fields(job: dict[str, Any]) -> dict[str, str]:
+    """What a job says, field by field; of many columns, column by column or all at once, so that
+    it fits into a message."""
+    columns = job["columns"]
+    for said in (columns, {name: _text(one) for name, one in columns.items()}, _text(columns)):
+        fields = _fields(job | {"columns": said})
+        found = {name: _short(value) for name, value in fields}
+        if len(_text(found).encode()) <= _FIELDS_BYTES:
+            break
+    return found
+
+
 def _fields(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for name, inner in value.items():
@@ -115,9 +130,13 @@ def _fields(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+
+
 def _short(value: object) -> str:
     """A field's value as JSON text, or, where that is long, what it is and its digest."""
-    text = json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    text = _text(value)
     encoded = text.encode()
     if len(encoded) <= _LONGEST:
         return text

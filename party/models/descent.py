@@ -59,6 +59,8 @@ from party.models.kept import (
     sum_of,
     table_of,
 )
+from party.models.private_weights import way_of
+from party.models.private_weights import columns as private_columns
 from party.models.reach import REACH
 from party.process.errors import InputError
 from party.protocols.interface import ADDITIVE, REPLICATED
@@ -89,6 +91,9 @@ MOMENTA = (0, 64, 128, 160, 192, 208, 224, 232)
 """The weights of the step before, in ``2**-MOMENTUM_BITS``: they grow as (k - 1) / (k + 2)."""
 
 _POINT_BITS = WEIGHT_BITS + MOMENTUM_BITS
+NOISE_BITS = 24
+"""Of a weight's noise, in its last bits: what a float32 holds exactly."""
+
 LARGEST_WEIGHT = 2.0**8
 """Of a weight of what is shared, in magnitude."""
 _STEP_BITS = 54
@@ -120,21 +125,25 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
 
     while bits > 2 and factor() < _LEAST_FACTOR:
         bits -= 2
+    private = job.weight_privacy is not None
     return DescentLayout(
         blocks=job.blocks,
         warm_blocks=job.warm_blocks,
         block_rows=job.block_rows,
-        home_rows=_small_matrices(job) * max(block.columns for block in blocks) + job.starts,
+        home_rows=_small_matrices(job) * max(block.columns for block in blocks)
+        + job.starts
+        + (private_columns(job) if private else 0),
         feature_bits=feature_bits,
         error_bits=bits,
         gradient_factor=factor(),
-        momenta=tuple(dict.fromkeys(momentum(done) for done in range(passes))),
+        momenta=(0,) if private else tuple(dict.fromkeys(momentum(done) for done in range(passes))),
         small=_small(job.descent, job.part_in_common),
         classes=_classes_of(job.descent),
         informed=tuple(HOLDERS.index(party) for party in job.informed),
         starts=job.starts,
         starts_kept=job.starts_from is not None,
         told_residuals=tuple(HOLDERS.index(party) for party in job.told_residuals),
+        private=private,
     )
 
 
@@ -264,6 +273,9 @@ def course(
     passes = job.descent.passes
     rows = partial(rows_in_blocks, descent)
 
+    def weighing(done: int) -> int:
+        return 0 if descent.private else momentum(done)
+
     def home() -> NDArray[np.int32]:
         return np.arange(descent.rows, descent.rows + descent.home_rows, dtype=np.int32)[None]
 
@@ -273,7 +285,7 @@ def course(
         taken = taken or partial(rows, 0, some)
         for done in range(passes):
             yield Stretch(GRADIENT, some, phase=name, rows=taken)
-            yield Stretch(f"{update}{momentum(done)}", 1, phase=name, rows=home)
+            yield Stretch(f"{update}{weighing(done)}", 1, phase=name, rows=home)
             if descent.small and ((done + 1) % ask_every == 0 or done + 1 == passes):
                 yield Stretch(COMPARE, 1, counted=False, phase=name)
                 yield Stretch(ASK, 1, counted=False, phase=name, asks=True)
@@ -642,7 +654,21 @@ def _finish(layout: Layout, builder: ProgramBuilder, weights_of: Callable[[int],
         back = _home(layout, builder, block).rows(d, d, dealing.at)
         iterate = dealing.spread(sum_of(builder.held(name_of("iterate", party))))
         weights = dealing.rescaled(dealing.product(back, iterate), HOME_BITS)
+        if _descent(layout).private:
+            weights = _noised(layout, builder, weights, block)
         builder.keep(weights_of(party), dealing.spread(weights))
+
+
+def _noised(layout: Layout, builder: ProgramBuilder, weights: Sum, block: Block) -> Sum:
+    """A block's weights, with the noise of both holders in their shares: each is sure of its own
+    alone."""
+    first = sum(one.columns for one in layout.blocks[: layout.blocks.index(block)])
+    for holder in range(len(HOLDERS)):
+        own = builder.own(holder, 0, 1, WEIGHT_BITS)
+        with builder.dealing.at(holder):
+            noise = own[-layout.all_columns :][first : first + block.columns]
+        weights = builder.dealing.plus(weights, noise, holder)
+    return weights
 
 
 def weighted(layout: Layout, builder: ProgramBuilder) -> tuple[Sum, int]:
@@ -741,6 +767,13 @@ def penalties(descent: Descent, columns: int, intercept: bool) -> Array:
     return found
 
 
+def _penalties(job: Job, block: Block) -> Array:
+    """The same of a block; on its intercept too, where what one row changes of it is bounded."""
+    assert job.descent is not None
+    free = block.intercept and job.weight_privacy is None
+    return penalties(job.descent, block.columns, free)
+
+
 def rows_at_home(job: Job, curvature: float) -> int:
     """The rows of what ``at_home`` gives."""
     descent = layout_of(job, blocks_of(job), curvature)
@@ -755,6 +788,7 @@ def at_home(
     room: Matrix | None = None,
     after: Matrix | None = None,
     start: Array | None = None,
+    noise: NDArray[np.int64] | None = None,
 ) -> Matrix:
     """The rows that a party's programs read: its table's, transformed; zeros up to a whole block;
     the penalty on transformed weights, the way back from these, and what holds a sample back.
@@ -764,11 +798,14 @@ def at_home(
         after: rows that follow, transformed as the table's are, which nothing is taken from; only
             in new memory.
         start: see ``Table``; zeros unless told.
+        noise: on all weights, in their last bits, [all columns]; where they are private.
 
     Raises:
         InputError: a row stands out so far that it does not fit into fixed point.
+        ValueError: there is no noise, and there must be some, or the other way round.
     """
     assert job.descent is not None
+    _see_to_noise(job, noise)
     descent, rows = layout_of(job, blocks_of(job), curvature), len(matrix)
     last = descent.rows + descent.home_rows
     if room is None:
@@ -782,7 +819,7 @@ def at_home(
     block = _block(job, party)
     if block is not None:
         columns = block.columns
-        penalty = penalties(job.descent, columns, block.intercept)
+        penalty = _penalties(job, block)
         way, lacking = _transform(job, party, room[:rows, :columns], curvature)
         for first, some in ((0, room[:rows]), (last, room[last:])):
             for part, transformed in _transformed(some[:, :columns], way, party):
@@ -799,7 +836,19 @@ def at_home(
             own[first : first + columns] = np.linalg.inv(way).T
         if start is not None:
             own[_place_of(start, descent, columns)] = _from_former(way, start, party)
+    if noise is not None:
+        room[last - len(noise) : last, 0] = noise * 2.0**-WEIGHT_BITS
     return room
+
+
+def _see_to_noise(job: Job, noise: NDArray[np.int64] | None) -> None:
+    """Without its noise nothing of private weights may go anywhere."""
+    if (job.weight_privacy is None) != (noise is None):
+        raise ValueError("there is noise where weights are private, and nowhere else")
+    if noise is not None and (
+        noise.shape != (private_columns(job),) or np.abs(noise).max() >= 1 << NOISE_BITS
+    ):
+        raise ValueError("the noise does not fit")
 
 
 def _place_of(start: Array, descent: DescentLayout, columns: int) -> slice:
@@ -876,7 +925,9 @@ def _transform(job: Job, party: Party, x: Matrix, curvature: float) -> tuple[Arr
     """See ``transform``, of a party's columns."""
     block, blocks = _block(job, party), blocks_of(job)
     assert block is not None and job.descent is not None
-    penalty = penalties(job.descent, block.columns, block.intercept)
+    if job.weight_privacy is not None:  # which nothing in the table may decide
+        return way_of(job) * np.eye(block.columns), np.zeros((block.columns, block.columns))
+    penalty = _penalties(job, block)
     curvature *= job.descent.largest_weight
     return transform(x, penalty, curvature, len(blocks), job.blocks, job.warm_blocks)
 
@@ -942,7 +993,7 @@ class OwnColumns:
         self._features = 0 if self._block is None else self._block.columns
         self._start: Array | None = None
         if self._block is not None:
-            self._penalty = penalties(job.descent, self._features, self._block.intercept)
+            self._penalty = _penalties(job, self._block)
             own = matrix[:, : self._features]
             steepest = curvature * job.descent.largest_weight
             self._way, _ = transform(own, self._penalty, steepest, len(blocks), rows=job.bound_rows)
@@ -1021,9 +1072,12 @@ def fit(
     blocks = blocks_of(job)
     for block in blocks:
         own = slice(first, first + block.columns)
-        penalty[own] = penalties(job.descent, block.columns, block.intercept)
+        penalty[own] = _penalties(job, block)
         bound = curvature * job.descent.largest_weight
-        way[own, own], _ = transform(x[:, own], penalty[own], bound, len(blocks))
+        if job.weight_privacy is not None:
+            way[own, own] = way_of(job) * np.eye(block.columns)
+        else:
+            way[own, own], _ = transform(x[:, own], penalty[own], bound, len(blocks))
         first = own.stop
     rows = features @ way
     on_shared = way.T @ (penalty[:, None] * way)
@@ -1041,7 +1095,8 @@ def fit(
         slope = step * (rows.T @ error + on_shared @ point)
         before, iterate = iterate, point - slope
         change = iterate - before
-        point = iterate + MOMENTA[momentum(done)] / 2**MOMENTUM_BITS * change
+        weight = 0 if job.weight_privacy is not None else MOMENTA[momentum(done)]
+        point = iterate + weight / 2**MOMENTUM_BITS * change
         length = np.linalg.norm([change, slope * 2**_SLOPE_BITS])
         if (done + 1) % ask_every == 0 and length < job.descent.tolerance:
             break

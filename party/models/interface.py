@@ -98,6 +98,8 @@ class DescentLayout:
         starts: whether the last of a holder's own rows is what its weights begin from.
         starts_kept: whether one of its small matrices takes a kept model, on shares, to these.
         told_residuals: those to which the square sum of all residuals is.
+        private: whether both holders put noise on the weights, which the last of their own rows
+            are, one for each weight, and no step follows from data.
     """
 
     blocks: int
@@ -114,6 +116,7 @@ class DescentLayout:
     starts: bool = False
     told_residuals: tuple[int, ...] = ()
     starts_kept: bool = False
+    private: bool = False
 
     @property
     def rows(self) -> int:
@@ -333,11 +336,13 @@ class Model(ABC):
         matrix: NDArray[np.float32],
         room: NDArray[np.float32] | None = None,
         start: Array | None = None,
+        noise: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
         """What a party's programs read in the place of its standardised table: see ``Table``.
 
         Args:
             start: see ``Table``; zeros unless told.
+            noise: see ``Table``; there must be some where weights are private.
             room: ``rows_at_home`` of them, the matrix in the first, which are replaced; without it
                 new memory is taken.
         """

@@ -119,6 +119,8 @@ class LinearPredictor(Model):
         return batches.rows_of(program, layout)
 
     def reach(self, job: Job) -> int | None:
+        if job.weight_privacy is not None:  # every row is, whatever it holds: private_weights
+            return None
         wave = self.sigmoid(job)
         seen = [all(p == to or not job.features_of(p) for p in job.holders) for to in job.receivers]
         return None if wave is None or (seen and all(seen)) else wave.period_bits
@@ -159,11 +161,14 @@ class LinearPredictor(Model):
         matrix: NDArray[np.float32],
         room: NDArray[np.float32] | None = None,
         start: Array | None = None,
+        noise: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
         if job.descent is None:
             return matrix
         if job.evaluation is None:
-            return descent.at_home(job, party, matrix, self.curvature, room, start=start)
+            return descent.at_home(
+                job, party, matrix, self.curvature, room, start=start, noise=noise
+            )
         after = evaluation.at_home(job, matrix)
         training = matrix[~job.held_out]
         return descent.at_home(job, party, training, self.curvature, after=after, start=start)
@@ -356,6 +361,8 @@ class LinearPredictor(Model):
         )
         own = next((known[holder] for holder in known if holder == party), None)
         if job.kept is not None:  # no rows are here; those of the training were looked at then
+            return health
+        if job.weight_privacy is not None:  # the range is proved, and the noise is meant
             return health
         return health if own is None else check_sums(health, x, own, self.sigmoid(job))
 

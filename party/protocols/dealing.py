@@ -209,7 +209,7 @@ class Dealing(ABC):
         phase, angle = self._opened(t, bits - wave.phase_bits)
         public_bits, dealt_bits = result_bits // 2 - 1, result_bits // 2 + 1
         with self.at(SERVER):
-            turns = Turns(tf.reshape(tf.cast(angle, tf.int64), [1, rows]), _shifted)
+            turns = Turns(tf.reshape(tf.cast(angle, tf.int64), [1, rows]), _shifted, wave.fine)
             table = []
             for k, coefficient in enumerate(wave.coefficients):
                 if k:
@@ -224,7 +224,9 @@ class Dealing(ABC):
         shares = []
         for party in (ALICE, BOB):
             with self.at(party):
-                turns = Turns(tf.reshape(tf.cast(phase[party], tf.int64), [1, rows]), _shifted)
+                turns = Turns(
+                    tf.reshape(tf.cast(phase[party], tf.int64), [1, rows]), _shifted, wave.fine
+                )
                 total: Any = 1 << (result_bits - 1) if party == ALICE else None
                 for k in range(wave.terms):
                     if k:

@@ -36,11 +36,13 @@ class Wave:
             sigmoid any more: it falls as it rose.
         terms: sines in the sum.
         range: up to this |t| it is at most ``ERROR`` off.
+        fine: whether what is computed on shares follows the sum to the last bits: ``FINE``.
     """
 
     period_bits: int
     terms: int
     range: float
+    fine: bool = False
 
     @property
     def period(self) -> int:
@@ -72,8 +74,15 @@ WIDE = Wave(period_bits=8, terms=40, range=121.0)
 NARROW = Wave(period_bits=7, terms=20, range=57.0)
 """For mini-batches, which send it with every batch: half the sines for half the range."""
 
+STEADY = Wave(period_bits=7, terms=28, range=57.0, fine=True)
+"""For weights that are private: what one row can change is computed of this wave, and so its slope
+and its errors must be known (``party.models.private_weights``)."""
+
 _ONE = 30
 """Bits after the point of a sine."""
+
+_FACTOR_BITS, _FINE_FACTOR_BITS = 15, 24
+"""Of a coefficient."""
 
 _HALVINGS = 3
 _COSINE = (1.0, -1 / 2, 1 / 24, -1 / 720, 1 / 40320)
@@ -90,23 +99,34 @@ class Turns:
     Args:
         angle: int64, a whole turn is 2**32; in -2**31, ..., 2**31 - 1.
         shift: divides by a power of two, rounding towards minus infinity.
+        fine: whether to turn by a whole product of two pairs each time. Its errors add up, where
+            those of the recurrence grow with the square of the multiple.
     """
 
-    def __init__(self, angle: Any, shift: Any) -> None:
-        self._shift = shift
+    def __init__(self, angle: Any, shift: Any, fine: bool = False) -> None:
+        self._shift, self._fine = shift, fine
         cosine, sine = self._of_eighth(angle)
         for _ in range(_HALVINGS):
             cosine, sine = (
                 shift(cosine * cosine, _ONE - 1) - (1 << _ONE),
                 shift(cosine * sine, _ONE - 1),
             )
+        self.cosine, self.sine = cosine, sine
+        if fine:
+            double = shift(cosine * cosine, _ONE - 1) - (1 << _ONE)
+            self._double = (double, shift(cosine * sine, _ONE - 1))
+            return
         # 2 cos(2a), by which Chebyshev's recurrence goes from one odd multiple to the next.
         self._step = shift(cosine * cosine, _ONE - 2) - (2 << _ONE)
-        self.cosine, self.sine = cosine, sine
         self._before = (cosine, -sine)
 
     def advance(self) -> None:
         """On to the next odd multiple."""
+        if self._fine:
+            (c, s), (cosine, sine) = (self.cosine, self.sine), self._double
+            self.cosine = self._shift(c * cosine - s * sine, _ONE)
+            self.sine = self._shift(s * cosine + c * sine, _ONE)
+            return
         now = (self.cosine, self.sine)
         self.cosine, self.sine = (
             self._shift(self._step * value, _ONE) - before
@@ -129,7 +149,8 @@ class Turns:
 
     def rounded(self, value: Any, bits: int, factor: float = 1.0) -> Any:
         """A cosine or sine times a factor, with fewer bits after the point."""
-        multiplier = 15 if factor != 1.0 else 0
+        bits_of_factor = _FINE_FACTOR_BITS if self._fine else _FACTOR_BITS
+        multiplier = bits_of_factor if factor != 1.0 else 0
         if multiplier:
             value = value * round(factor * 2**multiplier)
         drop = _ONE + multiplier - bits

@@ -112,7 +112,7 @@ class _Party:
             self.table = own.ring
             if own.ring is None:
                 self.table = model_of(job.parameters).at_home(
-                    job, assignment.party, own.matrix, own.room, own.start
+                    job, assignment.party, own.matrix, own.room, own.start, own.noise
                 )
         self.course = Course(assignment, job, self.found.schedule)
         self.course.take_up(self.points)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from party.table.findings import Finding, UnfitTableError
     from party.table.held_out import by_training_rows
     from party.table.loading import load
+    from party.table.noise import with_noise
     from party.table.private_labels import LabelKey, with_private_labels
     from party.table.table import Table, read_table
 
@@ -48,6 +49,7 @@ __all__ = [
     "by_training_rows",
     "load",
     "read_table",
+    "with_noise",
     "with_private_labels",
 ]
 
@@ -56,6 +58,7 @@ _WHERE = {
     "UnfitTableError": "findings",
     "by_training_rows": "held_out",
     "load": "loading",
+    "with_noise": "noise",
     "LabelKey": "private_labels",
     "with_private_labels": "private_labels",
     "Table": "table",

@@ -29,6 +29,8 @@ class Expected:
         intercept: whether a column of ones follows the features in the matrix.
         row_limit: the largest squared length of a standardised row, or None for any.
         key: names of the columns that identify a row, which are text and no part of the matrix.
+        norm: the length to which a standardised row is cut, where nothing is learnt from columns;
+            None where they are standardised by what they hold, and nothing is cut.
     """
 
     job: str
@@ -40,10 +42,12 @@ class Expected:
     row_limit: float | None
     schemas: tuple[ColumnSchema | None, ...] = ()
     key: tuple[str, ...] = ()
+    norm: float | None = None
 
     @classmethod
     def of(cls, job: Job, party: Party) -> Expected:
         """What a job expects of a party that holds columns."""
+        from party.models.private_weights import norm_of
         from party.models.registry import model_of
 
         if party not in job.holders:
@@ -65,6 +69,7 @@ class Expected:
             row_limit=limit,
             schemas=schemas if any(schemas) else (),
             key=() if job.align is None else job.align.of(party),
+            norm=None if job.weight_privacy is None else norm_of(job, party),
         )
 
     @property

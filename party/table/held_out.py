@@ -34,7 +34,8 @@ def by_training_rows(table: Table, job: Job, party: Party) -> Table:
         return table
     out, where = job.held_out, f"{party}'s table"
     hint = "choose another evaluation.seed or evaluation.held_out"
-    if job.label_of(party) is not None and job.privacy is None:  # else what is seen of them decides
+    # Of labels that are turned round, what is seen of them decides.
+    if job.label_of(party) is not None and job.label_privacy is None:
         for rows, of in (
             (table.matrix[~out, -1], "training's"),
             (table.matrix[out, -1], "held-out"),

@@ -84,6 +84,18 @@ def read(path: Path, expected: Expected, allocate: Callable[[], NDArray[np.float
     return Found(matrix, mean, scale, again, ignored, table.fitted, table.counts)
 
 
+def cut(block: Columns, norm: float) -> None:
+    """Cuts rows to a length, in their place; the shorter ones stay as they are.
+
+    Args:
+        block: [columns, rows].
+    """
+    largest = np.abs(block).max(axis=0)
+    largest[largest == 0.0] = 1.0
+    length = largest * np.sqrt(np.square(block / largest).sum(axis=0))  # without an overflow
+    block *= np.minimum(1.0, norm / np.maximum(length, norm))
+
+
 class _UnfitError(Exception):
     """The quick look found something that does not fit: the exact one will say what."""
 
@@ -123,9 +135,10 @@ class _TableFile:
             return moments.mean, moments.scale
         from party.table.columns.deriving import standard
 
-        mean, scale = standard(
-            moments.mean, moments.scale, self._expected.feature_schemas, self.fitted
-        )
+        mean, scale = moments.mean, moments.scale
+        if self._expected.norm is not None:  # of what is 0 or 1, and so needs no numbers of a job's
+            mean, scale = np.zeros_like(mean), np.ones_like(scale)
+        mean, scale = standard(mean, scale, self._expected.feature_schemas, self.fitted)
         if not scale.all():
             raise _UnfitError
         return mean, scale
@@ -164,6 +177,8 @@ class _TableFile:
                 own = self._features(block)
                 own -= mean[:, np.newaxis]
                 own /= scale[:, np.newaxis]
+                if expected.norm is not None:
+                    cut(own, expected.norm)
                 self._check_range(own)
                 matrix[rows, :features] = own.T
             if expected.label is not None:

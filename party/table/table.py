@@ -42,6 +42,8 @@ class Table:
         start: float64, what the weights of the matrix's features, and of the ones, begin from:
             those of a former model of the party's; or, [columns, columns], what takes those of a
             kept model to them. None where they begin from zero.
+        noise: int64, [all weights], what the party adds to its shares of them before they are
+            opened, in their last bits; None where they are not private.
         ring: int64, C order: what the programs read of rows that are scored, for which the matrix
             is empty; None where the matrix is read.
         absent: int64, [columns]: what stands for a row that this table lacks, where its columns
@@ -57,6 +59,7 @@ class Table:
     counts: tuple[Counts, ...] = ()
     room: NDArray[np.float32] | None = None
     start: NDArray[np.float64] | None = None
+    noise: NDArray[np.int64] | None = None
     ring: NDArray[np.int64] | None = None
     absent: NDArray[np.int64] | None = None
 

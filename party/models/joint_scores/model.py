@@ -234,6 +234,7 @@ class JointScores(Model):
         matrix: NDArray[np.float32],
         room: NDArray[np.float32] | None = None,
         start: Array | None = None,
+        noise: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
         return matrix
 

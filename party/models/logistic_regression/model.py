@@ -11,6 +11,7 @@ from party.models.interface import Array
 from party.models.label import LabelRule
 from party.models.linear_predictor import LinearPredictor
 from party.models.logistic_regression.parameters import LogisticRegressionParameters
+from party.models.private_weights import SIGMOID_BITS
 from party.protocols import sines
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class LogisticRegression(LinearPredictor):
         return LabelRule(classes=(0.0, 1.0))
 
     def sigmoid(self, job: Job) -> sines.Wave:
-        return _wave(descending=job.descent is not None)
+        return _wave(job.descent is not None, job.weight_privacy is not None)
 
     def row_limit(self, job: Job) -> float | None:
         """A step moves the weights by ``step width * error * row``, and so the row's own
@@ -46,6 +47,9 @@ class LogisticRegression(LinearPredictor):
         return self.sigmoid(job).range / job.step_width.value / largest
 
     def predicted(self, layout: Layout, dealing: Dealing, t: Sum, bits: int, out: int) -> Sum:
+        if layout.descent is not None and layout.descent.private:
+            wave = dealing.sigmoid(t, bits, SIGMOID_BITS, sines.STEADY)
+            return dealing.rescaled(wave, SIGMOID_BITS - out)
         return dealing.sigmoid(t, bits, out, _wave(descending=layout.descent is not None))
 
     def predicted_in_clear(self, job: Job, t: Array) -> Array:
@@ -57,5 +61,7 @@ class LogisticRegression(LinearPredictor):
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * t)))
 
 
-def _wave(descending: bool) -> sines.Wave:
+def _wave(descending: bool, private: bool = False) -> sines.Wave:
+    if private:
+        return sines.STEADY
     return sines.WIDE if descending else sines.NARROW

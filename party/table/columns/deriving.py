@@ -29,8 +29,8 @@ class Fitted:
     Attributes:
         fill: the code that stands for a gap; None where there may be none.
         low, high: the bounds that values are held between, after log1p; None without a clip.
-        center, spread: median and interquartile range of the derived column; None where mean and
-            standard deviation take their place.
+        center, spread: median and interquartile range of the derived column, or what the job says
+            in their place; None where mean and standard deviation take it.
     """
 
     fill: float | None = None
@@ -111,7 +111,7 @@ def standard(
     fitted: Sequence[Fitted],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What is taken off each derived column and by what it is divided: mean and standard deviation,
-    which are given, or median and interquartile range."""
+    which are given; or median and interquartile range, or what the job says."""
     mean, scale = mean.copy(), scale.copy()
     at = 0
     for schema, learnt in zip(schemas, fitted, strict=True):

@@ -31,7 +31,7 @@ def fit(
         at_once: how many columns of float64 may be held in memory, at least one.
         blocks: begins a pass over their codes, [columns, rows of a block]. NaN is a gap.
     """
-    fitted = [Fitted(fill=None if schema is None else constant_fill(schema)) for schema in schemas]
+    fitted = [_known(schema) for schema in schemas]
     whole = [i for i, schema in enumerate(schemas) if _needs_all(schema)]
     for first in range(0, len(whole), at_once):
         some = whole[first : first + at_once]
@@ -39,6 +39,15 @@ def fit(
         for column, learnt in zip(some, _fit_some(some, own, rows, blocks()), strict=True):
             fitted[column] = learnt
     return tuple(fitted)
+
+
+def _known(schema: ColumnSchema | None) -> Fitted:
+    """What the job says of a column."""
+    if schema is None:
+        return Fitted()
+    public = getattr(schema, "public", None)
+    center, spread = (None, None) if public is None else (public.mean, public.deviation)
+    return Fitted(fill=constant_fill(schema), center=center, spread=spread)
 
 
 def _fit_some(
@@ -88,6 +97,8 @@ def _fitted(
         if schema.clip is not None:
             low, high = (float(bound) for bound in np.quantile(values, schema.clip))
             values = np.clip(values, low, high)
+        if schema.public is not None:
+            center, spread = schema.public.mean, schema.public.deviation
         if schema.scale == "robust":
             lower, middle, upper = np.quantile(values, [0.25, 0.5, 0.75])
             center, spread = float(middle), float(upper - lower)
