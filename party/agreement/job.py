@@ -1236,7 +1236,13 @@ def bits_more(alice: int, bob: int) -> int:
 
 def _digest_of_agreed(fields: dict[str, Any]) -> str:
     """Of a job, without the keys that it leaves out."""
-    for part, key in (("training", "start"), ("evaluation", "folds")):
+    later = (
+        ("training", "start"),
+        ("evaluation", "folds"),
+        ("privacy", "labels"),
+        ("privacy", "weights"),
+    )
+    for part, key in later:
         if (fields[part] or {}).get(key, ...) in _NO_FOLDS:
             del fields[part][key]
     if (fields["align"] or {}).get("join") == "inner":

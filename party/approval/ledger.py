@@ -87,6 +87,13 @@ class Ledger:
             if one.event == "opening" and one.run != beside
         )
 
+    def runs_opened(self, job: str, beside: str | None = None) -> int:
+        """How many results of a job of this digest were opened, beside that of one run."""
+        return len(
+            {one.run for one in self.entries if one.event == "opening" and one.job == job}
+            - {beside}
+        )
+
     def has_opened(self, run: str) -> bool:
         """Whether the result of a run was opened."""
         return any(one.event == "opening" and one.run == run for one in self.entries)

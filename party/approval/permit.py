@@ -15,6 +15,7 @@ from party.approval.ledger import NAME, Ledger
 from party.process.errors import InputError, JobError
 
 _NEW = "have a new one made: deployer approve"
+_SPENT = "agree on a job with approvals for more runs: deployer approve --runs"
 
 
 @dataclass
@@ -46,13 +47,13 @@ class Permit:
                     hint="install the approved versions, or have this plan approved",
                 )
         if problem := self._problem():
-            raise InputError(problem, hint=_NEW)
+            raise InputError(problem, hint=self._hint)
 
     def open(self, plan: str | None, run: str) -> None:
         """Write down, durably, that this party opens the result of a run; only then may its share
         of it leave. Raises JobError where that may not be, or cannot be written."""
         if problem := self._problem():
-            raise JobError(f"nothing was opened: {problem}", hint=_NEW, cause="refused")
+            raise JobError(f"nothing was opened: {problem}", hint=self._hint, cause="refused")
         self.ledger.append(
             "opening", job=self.job.digest, plan=plan, run=run, approvals=self.digests
         )
@@ -64,7 +65,11 @@ class Permit:
         Raises JobError where no approval is left for another."""
         self.resumes = run
         if problem := self._problem():
-            raise JobError(problem, hint=_NEW, cause="refused")
+            raise JobError(problem, hint=self._hint, cause="refused")
+
+    @property
+    def _hint(self) -> str:
+        return _NEW if self.approvals else _SPENT
 
     def _problem(self) -> str | None:
         if expired := _expired(self.approvals):
@@ -77,6 +82,13 @@ class Permit:
                 return (
                     f"{party}'s approval is used up: it is for {allowed}, and this party has "
                     f"opened {times} by it ({self.ledger.path})"
+                )
+        if self.job.weight_privacy is not None and not self.approvals:
+            # Each opening has noise of its own, and their mean has less.
+            if self.ledger.runs_opened(self.job.digest, beside=self.resumes):
+                return (
+                    "private weights are opened once, and this party has opened those of this job: "
+                    f"each further opening spends its epsilon again ({self.ledger.path})"
                 )
         return None
 
@@ -106,6 +118,8 @@ def permitted(
                 "--approvals",
                 "agree on a job with identities.<party>.approval, or leave --approvals out",
             )
+        if problem := permit._problem():
+            raise InputError(problem, str(permit.ledger.path), permit._hint)
         return permit
     if approvals is None:
         raise InputError(

@@ -26,6 +26,7 @@ class Policy(BaseModel):
         kits: the versions of the kit that may run.
         images: the digests of the images that may run.
         most_runs: how many times a result may be opened by one approval.
+        most_epsilon: the weights of a job that trains must be private, with this epsilon at most.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -36,6 +37,7 @@ class Policy(BaseModel):
     kits: tuple[str, ...] | None = None
     images: tuple[Digest, ...] | None = None
     most_runs: Annotated[int, Field(ge=1)] = 1
+    most_epsilon: Annotated[float, Field(gt=0)] | None = None
 
     @classmethod
     def load(cls, path: Path) -> Policy:
@@ -64,6 +66,8 @@ class Policy(BaseModel):
                 f"rows_per_feature: {rows} rows are less than {self.rows_per_feature} for each "
                 f"of {features} features"
             )
+        if self.most_epsilon is not None and job.scores is None:
+            found += self._exposed(job, self.most_epsilon, runs)
         if self.kits is not None and kit not in self.kits:
             found.append(f"kits: this is version {kit}")
         if self.images is not None and image not in self.images:
@@ -71,3 +75,14 @@ class Policy(BaseModel):
         if runs > self.most_runs:
             found.append(f"most_runs: {runs} are asked for")
         return found
+
+    @staticmethod
+    def _exposed(job: Job, most: float, runs: int) -> list[str]:
+        """Why a job's weights say more of single rows than is allowed."""
+        private = job.weight_privacy
+        if private is None:
+            return ["most_epsilon: the weights are not private: agree on privacy.weights"]
+        if private.epsilon * runs > most:
+            times = "" if runs == 1 else f" in each of {runs} runs"
+            return [f"most_epsilon: epsilon is {private.epsilon:g}{times}, and {most:g} is the most"]
+        return []

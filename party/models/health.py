@@ -37,6 +37,31 @@ _CHUNK = 1 << 16
 _ITERATIONS = 20
 
 
+class PrivateWeights(BaseModel):
+    """What hides single rows in weights that are private: docs/privacy.md.
+
+    Attributes:
+        epsilon, delta, norm: the job's.
+        noise: standard deviation of each of the two holders' noise, on each weight of a
+            standardised column and on the intercept.
+        sensitivity: how far all of these together move at most if one row is another.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    epsilon: float
+    delta: float
+    norm: float
+    noise: float
+    sensitivity: float
+
+    def __str__(self) -> str:
+        return (
+            f"weights private with epsilon {self.epsilon:g} and delta {self.delta:g}, by noise of "
+            f"{self.noise:.3g} of either holder"
+        )
+
+
 class Health(BaseModel):
     """What the receiver of a model saw of it, for its own eyes.
 
@@ -51,6 +76,7 @@ class Health(BaseModel):
         all_columns: whether these sums are of all columns, and not of its own alone.
         sigmoid_range: up to which |t| the wave follows the sigmoid; None where there is none.
         epsilon: of labels that were turned round; None where none were.
+        private: of weights that have noise; None where they have none.
         rows_beyond_range: the share of rows beyond it.
         calibration: by how much the sigmoid's error shifts the mean probability, as a part of the
             rarer class; None without a sigmoid, or where other columns are missing.
@@ -71,6 +97,7 @@ class Health(BaseModel):
     rows_beyond_range: float = 0.0
     calibration: float | None = None
     epsilon: float | None = None
+    private: PrivateWeights | None = None
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -88,6 +115,8 @@ class Health(BaseModel):
         parts.append(f"largest weight {self.largest_weight:.3f}")
         if self.epsilon is not None:
             parts.append(f"labels private with epsilon {self.epsilon:g}")
+        if self.private is not None:
+            parts.append(str(self.private))
         return "; ".join(parts)
 
 

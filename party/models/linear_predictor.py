@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from party.models import batches, descent, reach
+from party.models import batches, descent, private_weights, reach
 from party.models.evaluation import program as evaluation
 from party.models.health import (
     Health,
@@ -357,6 +357,7 @@ class LinearPredictor(Model):
             steps=job.steps,
             largest_weight=check_weights(np.concatenate(list(known.values()))),
             epsilon=None if job.label_privacy is None else job.label_privacy.epsilon,
+            private=private_weights.figures(job),
             all_columns=not any(job.features_of(p) for p in job.holders if p != party),
         )
         own = next((known[holder] for holder in known if holder == party), None)

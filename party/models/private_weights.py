@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from party.agreement.job import Holder, Job
     from party.agreement.privacy import WeightPrivacy
+    from party.models.health import PrivateWeights
 
 # What is known of ``STEADY`` with coefficients of so many bits, up to |t| = ``_RANGE``:
 # ``tests/models/test_private_weights.py`` looks.
@@ -166,6 +167,18 @@ def bound_of(job: Job) -> Bound:
             f"weights are found without momentum: take {fewest} or more, or lower training.C"
         )
     return found
+
+
+def figures(job: Job) -> PrivateWeights | None:
+    """What goes into the model's document; None where weights are not private."""
+    from party.models.health import PrivateWeights
+
+    if job.weight_privacy is None:
+        return None
+    bound = bound_of(job)
+    return PrivateWeights(
+        **job.weight_privacy.model_dump(), noise=bound.deviation, sensitivity=bound.sensitivity
+    )
 
 
 def told(job: Job) -> list[str]:

@@ -255,7 +255,8 @@ def test_held_out_rows_fill_whole_runs_and_the_rest_is_trained_on(rows: int, sha
         ("privacy: {labels: {epsilon: 0.05}}", "privacy.labels.epsilon"),
         ("privacy: {labels: {epsilon: 11}}", "privacy.labels.epsilon"),
         ("privacy: {labels: {}}", "privacy.labels.epsilon"),
-        ("privacy: {}", "privacy.labels"),
+        ("privacy: {}", "say labels or weights"),
+        ("privacy: {labels: {epsilon: 1}, weights: {epsilon: 1, delta: 1e-6, norm: 1}}", "one of"),
         ("privacy: {labels: {epsilom: 1}}", "privacy.labels.epsilo"),
         ("privacy: {labels: {epsilon: 1}}\nmodel: linear-regression", "logistic regression alone"),
         (
@@ -268,6 +269,54 @@ def test_held_out_rows_fill_whole_runs_and_the_rest_is_trained_on(rows: int, sha
 def test_a_privacy_that_cannot_be_is_refused_with_its_key(more: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         parse_job(BASE + more + "\n", "job.yaml")
+
+
+PRIVATE = """\
+name: private
+rows: 1000
+features: {alice: [x], bob: [z]}
+label: y
+columns: {x: {scale: {mean: 0, deviation: 1}}, z: {type: category, values: [a]}}
+training: {tolerance: 0, C: 0.01}
+privacy: {weights: {epsilon: 1, delta: 1e-6, norm: 1}}
+"""
+
+
+def test_private_weights_are_taken_where_nothing_is_learnt_from_the_rows() -> None:
+    job = parse_job(PRIVATE, "job.yaml")
+    assert job.weight_privacy is not None and job.label_privacy is None
+    assert "before they are opened" in job.told_of_privacy[0]
+
+
+@pytest.mark.parametrize(
+    "old, new, says",
+    [
+        ("tolerance: 0, ", "", "training.tolerance: with privacy.weights when"),
+        ("tolerance: 0, ", "tolerance: 0, class_weight: {'0': 1.0, '1': 2.0}, ", "class_weight"),
+        ("tolerance: 0, ", "tolerance: 0, start: model, ", "training.start: with"),
+        ("tolerance: 0, C: 0.01", "epochs: 1, batch_size: 10, learning_rate: 0.1", "passes over"),
+        ("C: 0.01", "C: 1.0", "so weak a penalty"),
+        ("C: 0.01", "C: 0.15", "would drown the model: lower training.C"),
+        ("C: 0.01", "C: 0.01, passes: 3", "training.passes: 3 may end far"),
+        ("1e-6", "0.001", "privacy.weights.delta: 0.001 lets one of 1000 rows be told"),
+        ("rows: 1000", "align: {key: k}", "align: with privacy.weights"),
+        ("label: y", "label: y\nevaluation: {}", "evaluation: with privacy.weights its counts"),
+        ("label: y", "label: y\nstatistics: true", "statistics: with privacy.weights"),
+        ("label: y", "label: y\nresult: nobody", "result: with privacy.weights nobody"),
+        ("label: y", "label: y\nresult: kept", "result: with privacy.weights nobody"),
+        ("label: y", "label: y\nmodel: linear-regression", "of logistic-regression alone"),
+        ("x: {scale: {mean: 0, deviation: 1}}, ", "", "'x' cannot be standardised by what its"),
+        ("deviation: 1}", "deviation: 1}, clip: [0.1, 0.9]", "'x' cannot be clipped"),
+        ("deviation: 1}", "deviation: 1}, missing: mean", "a gap of 'x' cannot be filled"),
+        ("{mean: 0, deviation: 1}", "robust", "'x' cannot be standardised"),
+        ("deviation: 1}", "deviation: 0}", "scale.deviation"),
+        ("mean: 0, ", "", "scale.mean"),
+    ],
+)
+def test_what_the_bound_on_a_row_does_not_hold_for_is_refused(old: str, new: str, says: str) -> None:
+    assert old in PRIVATE
+    with pytest.raises(InputError, match=says):
+        parse_job(PRIVATE.replace(old, new), "job.yaml")
 
 
 def test_epsilon_is_a_part_of_what_is_agreed_on() -> None:
