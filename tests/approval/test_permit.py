@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from party.agreement.job import PARTIES, Job
 from party.approval import Envelope, Ledger, approval_file, salt_file
+from party.approval.permit import permitted
 from party.approval.policy import Policy
 from party.process.errors import InputError, JobError, KitError
 from tests.approval.conftest import KIT, RUN, Approved
@@ -251,3 +252,55 @@ def test_a_policy_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text(POLICY + "reciever: [bob]\n")
     with pytest.raises(KitError, match="the policy is wrong: reciever: unknown key"):
         Policy.load(tmp_path / "policy.yaml")
+
+
+PRIVATE = Job.model_validate_json(
+    json.dumps(
+        {
+            "name": "private",
+            "rows": 1000,
+            "features": ["x"],
+            "label": "y",
+            "columns": {"x": {"scale": {"mean": 0, "deviation": 1}}},
+            "training": {"tolerance": 0, "C": 0.01},
+            "privacy": {"weights": {"epsilon": 1, "delta": 1e-6, "norm": 1}},
+        }
+    )
+)
+
+
+def test_private_weights_are_opened_once_and_again_by_the_same_run_alone(tmp_path: Path) -> None:
+    """New noise on much the same weights: their mean has less of it."""
+    permit = permitted(PRIVATE, "alice", tmp_path, None, None, KIT, None)
+    permit.check(PLAN)
+    permit.open(PLAN, RUN)
+    with pytest.raises(JobError, match="spends its epsilon again"):
+        permit.open(PLAN, OTHER)
+    with pytest.raises(JobError, match="spends its epsilon again"):
+        permit.goes_on(None)  # it goes back behind the opening
+    permit.goes_on(RUN)
+    with pytest.raises(InputError, match="spends its epsilon again") as caught:
+        permitted(PRIVATE, "alice", tmp_path, None, None, KIT, None)
+    assert caught.value.hint
+    permitted(PRIVATE, "alice", tmp_path, None, None, KIT, None, resumes=RUN).check(PLAN)
+    permitted(JOB, "alice", tmp_path, None, None, KIT, None)
+
+
+@pytest.mark.parametrize(
+    "most, runs, words",
+    [
+        (1.0, 1, []),
+        (0.5, 1, ["most_epsilon: epsilon is 1, and 0.5 is the most"]),
+        (1.5, 2, ["most_epsilon: epsilon is 1 in each of 2 runs, and 1.5 is the most"]),
+    ],
+)
+def test_a_policy_can_demand_private_weights(
+    tmp_path: Path, most: float, runs: int, words: list[str]
+) -> None:
+    (tmp_path / "policy.yaml").write_text(
+        f"receivers: [alice]\nmost_runs: 9\nmost_epsilon: {most}\n"
+    )
+    policy = Policy.load(tmp_path / "policy.yaml")
+    assert policy.objections(PRIVATE, KIT, None, runs) == words
+    (said,) = policy.objections(JOB, KIT, None, 1)
+    assert "agree on privacy.weights" in said
