@@ -6,9 +6,15 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.places import ROOT
+
+_COMPLETE = "complete"
+"""A file in the folder of an environment of which nothing is missing."""
 
 
 class NoEnvironment(Exception):
@@ -47,8 +53,7 @@ class Environment:
         digest = hashlib.sha256(self.requirements.read_bytes()).hexdigest()[:12]
         folder = cache() / f"{self.name.replace(' ', '-')}-{digest}"
         interpreter = folder / "bin" / "python"
-        done = folder / "complete"
-        if done.exists():
+        if (folder / _COMPLETE).exists():
             return interpreter
         base = self._base()
         print(f"making the environment of {self.name} in {folder} ({self.size})", flush=True)
@@ -59,11 +64,8 @@ class Environment:
             [str(interpreter), *install],
             [str(interpreter), "-c", self.check],
         ):
-            outcome = subprocess.run(command, capture_output=True, text=True)
-            if outcome.returncode:
-                last = (outcome.stderr.strip().splitlines() or ["no message"])[-1]
-                raise NoEnvironment(f"making the environment of {self.name} failed: {last}")
-        done.touch()
+            _make(self.name, command)
+        (folder / _COMPLETE).touch()
         return interpreter
 
     def _base(self) -> str:
@@ -98,6 +100,52 @@ class Environment:
                 yield find.stdout.strip()
 
 
+@dataclass(frozen=True)
+class Former:
+    """The kit as it was at a commit of its own history, built by its own ``setup.py``; it runs on
+    the packages of this interpreter.
+
+    Attributes:
+        name: what it is, for people.
+        commit: which one.
+    """
+
+    name: str
+    commit: str
+
+    def folder(self) -> Path:
+        """Its source tree; it is made first if it is not there.
+
+        Raises NoEnvironment where there is no history, or the commit cannot be built.
+        """
+        folder = cache() / f"kit-{self.commit[:12]}"
+        if (folder / _COMPLETE).exists():
+            return folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        packed = folder / "kit.tar"
+        git = ["git", "-C", str(ROOT), "archive", f"--output={packed}", self.commit]
+        for command in (
+            git,
+            ["tar", "-xf", str(packed)],
+            [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"],
+        ):
+            _make(self.name, command, folder)
+        (folder / _COMPLETE).touch()
+        return folder
+
+
+def _make(name: str, command: list[str], folder: Path | None = None) -> None:
+    """One step of making an environment."""
+    try:
+        outcome = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    except OSError as error:
+        raise NoEnvironment(f"making the environment of {name} failed: {error}") from None
+    if outcome.returncode:
+        last = (outcome.stderr.strip().splitlines() or ["no message"])[-1]
+        raise NoEnvironment(f"making the environment of {name} failed: {last}")
+
+
 PUBLISHED = Environment(
     name="tf-encrypted 0.9.1",
     version="3.10",
@@ -125,3 +173,8 @@ spu.check_cpu_feature()
 """,
     size="1 GB",
 )
+
+FORMER = Former(
+    name="the kit of 26 November 2026", commit="e0dc184646f6cab9084beaeefd8e437f79b8cd3a"
+)
+"""The last one in which every step sent its batch, and computed a polynomial for a sigmoid."""

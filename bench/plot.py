@@ -24,6 +24,7 @@ _INK = "#7d838b"  # on white and on black alike
 _COLOURS = {
     "sealed": "#2f81f7",
     "tensorflow": "#8f8bd8",
+    "former": "#c95d9b",
     "published": "#d2691e",
     "published-local": "#e0a060",
     "spu": "#2e9e5b",
@@ -32,6 +33,7 @@ _COLOURS = {
 _LABELS = {
     "sealed": "tfe-kit",
     "tensorflow": "tfe-kit, --runtime tensorflow",
+    "former": "tfe-kit of 26 November 2026",
     "published": "tf-encrypted 0.9.1",
     "published-local": "tf-encrypted 0.9.1, local truncation",
     "spu": "SPU 0.9.5",

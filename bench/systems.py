@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench import environment
 from bench.cases import Case, Tables, job_text
@@ -262,6 +262,42 @@ def _kit_figures(
     )
 
 
+def former(case: Case, protocol: str, tables: Tables, folder: Path, limit_s: float) -> Figures:
+    """The kit as it was before tables crossed once, with TLS, by its own ``deployer run``; two runs,
+    as of the kit of today."""
+    assert case.batches is not None and not case.round_trip_ms, "it trains by mini-batches alone"
+    then = environment.FORMER.folder()
+    (folder / "job.yaml").write_text(job_text(case, protocol), encoding="utf-8")
+    command = ["env", "-C", str(then), *command_of("deployer"), "run", str(folder / "job.yaml")]
+    command += ["--alice", str(tables.alice_csv), "--bob", str(tables.bob_csv)]
+    command += ["--cache", str(folder / "cache"), "--output"]
+    took_s = []
+    for output in (folder / "first", folder / "again"):
+        with place(0) as here, _children() as start:
+            began, cpu = time.monotonic(), _cpu_s()
+            log = folder / "deployer"
+            _finish(start(here.command(0, [*command, str(output)]), log), log, limit_s)
+            took_s.append(time.monotonic() - began)
+            cpu_s, wire_bytes = _cpu_s() - cpu, here.carried()
+    # What it writes has forms of its own.
+    reports = {party: _json(output / party / "report.json") for party in PARTIES}
+    model = _json(output / "alice" / "model.json")
+    return Figures(
+        step_ms=reports["alice"]["times"]["step_s"] * 1000,
+        train_s=reports["alice"]["times"]["train_s"],
+        first_job_s=took_s[0],
+        job_s=took_s[1],
+        cpu_s=cpu_s,
+        peak_mib={party: report["peak_bytes"] / 2**20 for party, report in reports.items()},
+        wire_bytes=wire_bytes,
+        auc=tables.auc([*model["weights"], model["intercept"]]),
+    )
+
+
+def _json(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
 def _excess(case: Case, tables: Tables, weights: list[float]) -> float | None:
     return None if case.batches else Problem(tables.blocks(), tables.label()).excess(weights)
 
@@ -289,6 +325,7 @@ class System:
 SYSTEMS = {
     "sealed": System(kit("sealed")),
     "tensorflow": System(kit("tensorflow")),
+    "former": System(former, ("pond", "aby3")),
     "published": System(published, ("pond", "aby3")),
     "published-local": System(published_local, ("pond",)),
     "spu": System(spu("real"), ("pond", "aby3")),
