@@ -25,6 +25,7 @@ _MEMORY = {
     "table": "table_bytes",
     "process": "base_bytes",
     "in all": "bytes",
+    "of it to a file": "file_bytes",
 }
 """The parts of a party's memory: how they are headed, and what the document calls them."""
 

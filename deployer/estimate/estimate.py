@@ -25,7 +25,7 @@ from deployer.estimate.simulation import Costs, Network, Timed, simulate
 from party.agreement.job import PARTIES, Job
 from party.compiler import build_schedules, is_cached, prepared
 from party.native.instructions import Op
-from party.plan import runs
+from party.plan import PlanParameters, runs, sharing
 from party.process import children, files
 from party.process.errors import JobError
 from party.reporting.documents import (
@@ -39,7 +39,7 @@ from party.reporting.documents import (
 from party.runtime import BUILDING
 from party.runtime.opening import messages as messages_of_opening
 from party.schedule import HEADER_BYTES, ROW_INSTRUCTIONS, Schedule
-from party.schedule.memory import queues, rings
+from party.schedule.memory import largest, queues, rings, saved, tables
 
 _MOST_RUNS = 64
 """Of each program are simulated. The rest keeps the pace of the second half of these, when whoever
@@ -143,6 +143,7 @@ def _party(job: Job, schedule: Schedule, flows: Sequence[Flow], base_bytes: int)
     me = PARTIES[schedule.party]
     sent = [flow for flow in flows if flow.sender == me]
     received = [flow for flow in flows if flow.receiver == me]
+    shares = tables(schedule, _sharing(job))
     return PartyEstimate(
         messages_sent=sum(flow.messages for flow in sent),
         messages_received=sum(flow.messages for flow in received),
@@ -153,8 +154,18 @@ def _party(job: Job, schedule: Schedule, flows: Sequence[Flow], base_bytes: int)
             buffer_bytes=sum(rings(schedule).values()) + sum(queues(schedule).values()),
             table_bytes=job.rows * table_columns(schedule) * table_type(schedule).itemsize,
             base_bytes=base_bytes,
+            file_bytes=sum(map(saved, largest(shares, schedule.arena_bytes))),
         ),
     )
+
+
+def _sharing(job: Job) -> Counter[str]:
+    """How often each program runs that shares tables."""
+    parameters = PlanParameters.of(job)
+    counted: Counter[str] = Counter()
+    for stretch in sharing(parameters.trained.course(job, parameters.layout)):
+        counted[stretch.program] += stretch.runs
+    return counted
 
 
 def _base_bytes() -> int:

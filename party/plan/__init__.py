@@ -7,7 +7,7 @@ here and after here needs neither: a plan is plain data.
 from party.plan.cut import Cut, Message, PartyProgram, cut
 from party.plan.graph import Opening, Operation, Plan, Private, Program, Share, Shared, Slot
 from party.plan.parameters import PlanParameters
-from party.plan.runs import runs
+from party.plan.runs import runs, sharing
 
 __all__ = [
     "Cut",
@@ -24,4 +24,5 @@ __all__ = [
     "Slot",
     "cut",
     "runs",
+    "sharing",
 ]

@@ -558,6 +558,7 @@ class MemoryEstimate(BaseModel):
         buffer_bytes: the rings of what comes from peers and the queues of what goes there.
         table_bytes: its own table.
         base_bytes: the process itself: Python, what it imports, the native executor.
+        file_bytes: what of the arena a limit on memory can put into a file, at most.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -566,10 +567,11 @@ class MemoryEstimate(BaseModel):
     buffer_bytes: int
     table_bytes: int
     base_bytes: int
+    file_bytes: int
 
     @property
     def bytes(self) -> int:
-        """All of it."""
+        """All of it, without a limit."""
         return self.arena_bytes + self.buffer_bytes + self.table_bytes + self.base_bytes
 
 

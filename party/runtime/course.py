@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from party.checkpoints import KeptModel, Point, newest, pruned
 from party.models.interface import FOLD, Stretch
 from party.models.registry import model_of
 from party.native import Executor, Kind, RunError, wipe
+from party.plan import sharing
 from party.plan.parameters import OPEN, PlanParameters
 from party.process.errors import JobError
 from party.process.exit import Stop
@@ -108,7 +108,7 @@ class Course:
 
     def __init__(self, assignment: Assignment, job: Job, schedule: Schedule) -> None:
         self.assignment, self.job, self.schedule = assignment, job, schedule
-        setup = list(takewhile(lambda one: one.phase is None and not one.counted, self._course()))
+        setup = sharing(self._course())
         self._setup = len(setup)
         self.spill = spilled(assignment, schedule, setup)
         self.room = arena(schedule, opening.ROOM, sparse=self.spill is not None)
