@@ -22,6 +22,7 @@ from deployer.estimate.measuring import (
     works,
 )
 from deployer.estimate.simulation import Costs, Network, Timed, simulate
+from deployer.estimate.tcp import is_paced
 from party.agreement.job import PARTIES, Job
 from party.compiler import build_schedules, is_cached, prepared
 from party.native.instructions import Op
@@ -108,8 +109,13 @@ def estimate(job: Job, cache: Path, apart: Apart | None) -> EstimateDocument:
         parties={PARTIES[one.party]: _party(job, one, flows, base_bytes) for one in schedules},
         plan_s=plan_s,
         loopback=model.time(Apart(), Network(cores=_cores())),
-        apart=None if apart is None else model.time(apart, apart.network),
+        apart=None if apart is None else model.time(apart, _paced(apart.network)),
     )
+
+
+def _paced(network: Network) -> Network:
+    """With TCP as it is on this machine."""
+    return replace(network, paced=is_paced())
 
 
 def _counted(job: Job) -> Counter[str]:

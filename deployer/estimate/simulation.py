@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from deployer.estimate.tcp import Stream
 from party.native.instructions import Op
 
 WRITE_BYTES = 128 * 1024
@@ -45,11 +46,13 @@ class Network:
         latency_s: seconds that a byte is on its way, half a round trip.
         bytes_per_s: what the line of each party carries, each way.
         cores: those that the parties share; None where each has a machine of its own.
+        paced: whether their TCP is BBR.
     """
 
     latency_s: float = 0.0
     bytes_per_s: float = math.inf
     cores: int | None = None
+    paced: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class _Wire:
     """What one party sends to another: counts of bytes, and the pieces that are not read yet."""
 
     ring: int
+    stream: Stream
     sent: int = 0
     read: int = 0
     consumed: int = 0
@@ -101,8 +105,11 @@ class _Simulation:
         network: Network,
     ) -> None:
         self.costs, self.network = costs, network
+        way = 2 * network.latency_s, network.bytes_per_s, network.paced
         self.wires = {
-            (peer, me): _Wire(size) for me, own in enumerate(rings) for peer, size in own.items()
+            (peer, me): _Wire(size, Stream(*way))
+            for me, own in enumerate(rings)
+            for peer, size in own.items()
         }
         self.clock = [0.0 for _ in parties]
         self.line_free = [0.0 for _ in parties]
@@ -153,7 +160,8 @@ class _Simulation:
             yield self.costs.send_s + piece * self.costs.send_byte_s
             begin = max(self.clock[me], self.line_free[me])
             self.line_free[me] = begin + piece / self.network.bytes_per_s
-            wire.pieces.append((piece, self.line_free[me] + latency_s + self.costs.wake_s))
+            left = max(self.line_free[me], wire.stream.leaves(begin, piece))
+            wire.pieces.append((piece, left + latency_s + self.costs.wake_s))
             wire.sent += piece
             size -= piece
 
