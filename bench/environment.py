@@ -174,6 +174,14 @@ spu.check_cpu_feature()
     size="1 GB",
 )
 
+PSI = Environment(
+    name="openmined-psi 2.0.6",
+    version="3.11",
+    requirements=Path(__file__).parent / "psi" / "requirements.txt",
+    check="import private_set_intersection.python as psi; assert psi.__version__ == '2.0.6'",
+    size="10 MB",
+)
+
 FORMER = Former(
     name="the kit of 26 November 2026", commit="e0dc184646f6cab9084beaeefd8e437f79b8cd3a"
 )

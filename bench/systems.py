@@ -263,8 +263,8 @@ def _kit_figures(
 
 
 def former(case: Case, protocol: str, tables: Tables, folder: Path, limit_s: float) -> Figures:
-    """The kit as it was before tables crossed once, with TLS, by its own ``deployer run``; two runs,
-    as of the kit of today."""
+    """The kit as it was before tables crossed once, with TLS, by its own ``deployer run``. Each run
+    is two here, too."""
     assert case.batches is not None and not case.round_trip_ms, "it trains by mini-batches alone"
     then = environment.FORMER.folder()
     (folder / "job.yaml").write_text(job_text(case, protocol), encoding="utf-8")
