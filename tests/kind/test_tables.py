@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import time
 from pathlib import Path
@@ -53,8 +54,9 @@ def test_a_table_of_several_secrets(deployment: Deployment, tmp_path: Path) -> N
 
 
 def test_a_table_that_no_secrets_hold(deployment: Deployment, tmp_path: Path) -> None:
-    """The party waits for it, in a namespace that takes restricted pods alone."""
-    rows, columns = 200_000, 30
+    """The party waits for it, in a namespace that takes restricted pods alone. Of a million rows
+    with ``TFE_KIT_ROWS=1000000``."""
+    rows, columns = int(os.environ.get("TFE_KIT_ROWS", "200000")), 30
     draw = np.random.default_rng(1)
     features = np.round(draw.normal(size=(rows, columns)), 4)
     labels = features[:, 0] + draw.normal(0, 0.5, rows) > 0
