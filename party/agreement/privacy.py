@@ -1,10 +1,11 @@
 """What a job keeps back beyond what the protocol hides: of single labels, or of whole rows.
 
-**Labels**: randomised response, and what it costs. A model is a function of the labels, and whoever chooses the features can choose it so that single
-labels can be read out of it. So the label's holder may turn some of them round before they enter
-anything: ``q = 1 / (1 + e**epsilon)`` of them, at random (Warner 1965). What all others ever get is
-made of these, so that no label changes the odds of what they see by more than ``e**epsilon``
-(label differential privacy: Chaudhuri and Hsu 2011).
+**Labels**: randomised response, and what it costs. A model is a function of the labels, and whoever
+chooses the features can choose it so that single labels can be read out of it. So the label's
+holder may turn some of them round before they enter anything: ``q = 1 / (1 + e**epsilon)`` of them,
+at random (Warner 1965). What all others ever get is made of these, so that no label changes the
+odds of what they see by more than ``e**epsilon`` (label differential privacy: Chaudhuri and Hsu
+2011).
 
 A label that was turned round is right on average once it is *debiased*: ``(label - q) / (1 - 2q)``.
 The gradient of the logistic loss, ``(sigmoid(t) - label) x``, is linear in the label, and so is

@@ -83,13 +83,14 @@ class Permit:
                     f"{party}'s approval is used up: it is for {allowed}, and this party has "
                     f"opened {times} by it ({self.ledger.path})"
                 )
-        if self.job.weight_privacy is not None and not self.approvals:
-            # Each opening has noise of its own, and their mean has less.
-            if self.ledger.runs_opened(self.job.digest, beside=self.resumes):
-                return (
-                    "private weights are opened once, and this party has opened those of this job: "
-                    f"each further opening spends its epsilon again ({self.ledger.path})"
-                )
+        if self.approvals or self.job.weight_privacy is None:
+            return None
+        # Each opening has noise of its own, and their mean has less.
+        if self.ledger.runs_opened(self.job.digest, beside=self.resumes):
+            return (
+                "private weights are opened once, and this party has opened those of this job: "
+                f"each further opening spends its epsilon again ({self.ledger.path})"
+            )
         return None
 
 

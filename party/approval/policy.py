@@ -84,5 +84,7 @@ class Policy(BaseModel):
             return ["most_epsilon: the weights are not private: agree on privacy.weights"]
         if private.epsilon * runs > most:
             times = "" if runs == 1 else f" in each of {runs} runs"
-            return [f"most_epsilon: epsilon is {private.epsilon:g}{times}, and {most:g} is the most"]
+            return [
+                f"most_epsilon: epsilon is {private.epsilon:g}{times}, and {most:g} is the most"
+            ]
         return []

@@ -59,8 +59,8 @@ from party.models.kept import (
     sum_of,
     table_of,
 )
-from party.models.private_weights import way_of
 from party.models.private_weights import columns as private_columns
+from party.models.private_weights import way_of
 from party.models.reach import REACH
 from party.process.errors import InputError
 from party.protocols.interface import ADDITIVE, REPLICATED

@@ -1,9 +1,9 @@
 """A holder's own noise on the weights, where the job keeps them private: of a discrete Gaussian.
 
 OpenDP draws it, exactly and from a cryptographic generator, and says by its own accounting whether
-so much noise gives the epsilon and the delta of the job. Each process draws once. What it has drawn
-goes into shares of weights that are opened at most once (``party.approval.permit``): from noise that
-was drawn again for another opening of much the same weights somebody could take the mean.
+so much noise gives the epsilon and the delta of the job. Each process draws once, and what it has
+drawn goes into shares of weights that are opened once (``party.approval.permit``): of two openings
+of much the same weights, with other noise in each, somebody could take the mean.
 """
 
 from __future__ import annotations

@@ -313,7 +313,9 @@ def test_private_weights_are_taken_where_nothing_is_learnt_from_the_rows() -> No
         ("mean: 0, ", "", "scale.mean"),
     ],
 )
-def test_what_the_bound_on_a_row_does_not_hold_for_is_refused(old: str, new: str, says: str) -> None:
+def test_what_the_bound_on_a_row_does_not_hold_for_is_refused(
+    old: str, new: str, says: str
+) -> None:
     assert old in PRIVATE
     with pytest.raises(InputError, match=says):
         parse_job(PRIVATE.replace(old, new), "job.yaml")

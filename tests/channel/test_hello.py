@@ -100,6 +100,22 @@ def test_a_hello_is_short_whatever_the_job() -> None:
     assert error is not None and "features: alice has 4096 items (sha256 " in error.what
 
 
+@pytest.mark.parametrize("count", [3, 20, 300])
+def test_a_job_of_many_columns_says_which_differs_as_far_as_there_is_room(count: int) -> None:
+    names = [f"x{i}" for i in range(count)]
+    agreed = {"name": "many", "rows": 9, "features": names, "label": "y"}
+
+    def job(mean: int) -> Job:
+        columns = {name: {"scale": {"mean": mean, "deviation": 1}} for name in names}
+        return Job.model_validate_json(json.dumps(agreed | {"columns": columns}))
+
+    said = hello(job(0), "alice", PLAN), hello(job(1), "bob", PLAN)
+    assert all(len(json.dumps(one, ensure_ascii=False).encode()) < 4000 for one in said)
+    error = difference(*said)
+    assert error is not None and ("columns.x0.scale.mean" in error.what) is (count == 3)
+    assert "columns" in error.what
+
+
 texts = st.text(max_size=400)
 
 

@@ -121,6 +121,7 @@ def shortened() -> Iterator[None]:
     with (
         patch.object(sines, "WIDE", replace(sines.WIDE, terms=2)),
         patch.object(sines, "NARROW", replace(sines.NARROW, terms=2)),
+        patch.object(sines, "STEADY", replace(sines.STEADY, terms=2)),
         small_grid(),
         patch.object(descent, "_WINDOW_BITS", 5),
         patch.object(descent, "_SQUARE_BITS", 30),

@@ -1,8 +1,9 @@
-"""Private weights: what one row can change is bounded, and noise of both holders hides that much."""
+"""Private weights: what one row can change is bounded, and the noise of both holders hides it."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from party.agreement.job import PARTIES, Job
+from party.agreement.job import PARTIES, Job, load_job
 from party.agreement.privacy import WeightPrivacy
 from party.models import private_weights
 from party.models.descent import WEIGHT_BITS, fit
@@ -27,6 +28,7 @@ from party.table.reader import cut
 from tests.harness.executors import ScheduledParties
 from tests.harness.plans import plan
 
+ROOT = Path(__file__).resolve().parents[2]
 FEATURES = ("a0", "a1", "a2")
 
 
@@ -100,8 +102,12 @@ def test_on_shares_it_is_the_sum_of_sines_to_the_last_bits() -> None:
             for one in turns:
                 one.advance()
         public, dealt = turns
-        found += public.rounded(public.sine, half - 1) * dealt.rounded(dealt.cosine, half + 1, factor)
-        found -= public.rounded(public.cosine, half - 1) * dealt.rounded(dealt.sine, half + 1, factor)
+        found += public.rounded(public.sine, half - 1) * dealt.rounded(
+            dealt.cosine, half + 1, factor
+        )
+        found -= public.rounded(public.cosine, half - 1) * dealt.rounded(
+            dealt.sine, half + 1, factor
+        )
         expected = expected + round(factor * 2**24) / 2**24 * np.sin((2 * k + 1) * t)
     off = np.abs(found / 2.0**private_weights.SIGMOID_BITS - expected).max()
     assert off < private_weights._LAST_BITS
@@ -192,6 +198,46 @@ def test_noise_that_is_too_small_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(private_weights, "bound_of", lambda job: smaller)
     with pytest.raises(InputError, match="OpenDP finds epsilon"):
         drawn(job)
+
+
+# -- what it costs
+
+
+def test_the_documented_price_is_what_the_walk_throughs_tables_show() -> None:
+    """The areas of docs/privacy.md, of the optimum that the training comes to."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+
+    example = load_job(ROOT / "examples/private/job.yaml")
+    agreed = example.model_dump(mode="json", exclude_none=True) | {"rows": 4900}
+    jobs = {}
+    for epsilon in (3.0, 1.0, 0.5):
+        agreed["privacy"]["weights"]["epsilon"] = epsilon
+        jobs[epsilon] = Job.model_validate_json(json.dumps(agreed))
+    a, y = (np.loadtxt(ROOT / f"examples/fraud/{p}.csv", delimiter=",") for p in ("alice", "bob"))
+    scales = [example.schema_of(name).scale for name in example.features_of("alice")]  # type: ignore[union-attr]
+    x = (a - [one.mean for one in scales]) / [one.deviation for one in scales]
+    draw, areas = np.random.default_rng(0), []
+    for _ in range(3):
+        order = draw.permutation(7000)
+        training, tested = order[:4900], order[4900:]
+        rows = rows_of(example, x[training])
+        best = LogisticRegression(C=0.002, fit_intercept=False).fit(rows, y[training]).coef_[0]
+        test = np.column_stack([x[tested], np.ones(2100)])
+        found = [roc_auc_score(y[tested], test @ best)]
+        for job in jobs.values():
+            deviation = np.sqrt(2.0) * bound_of(job).deviation
+            noises = deviation * draw.normal(size=(8, 17))
+            found.append(np.mean([roc_auc_score(y[tested], test @ (best + one)) for one in noises]))
+        areas.append(found)
+    page = (ROOT / "docs/privacy.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| [^|]+ \| (none|0\.\d{3}) \| (0\.\d{3}) \|$", page, re.MULTILINE)
+    assert [float(area) for _, area in documented[1:]] == pytest.approx(
+        np.mean(areas, axis=0), abs=0.012
+    )
+    assert [float(noise) for noise, _ in documented[2:]] == pytest.approx(
+        [bound_of(job).deviation for job in jobs.values()], abs=6e-4
+    )
 
 
 # -- on shares

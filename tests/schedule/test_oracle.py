@@ -87,6 +87,11 @@ DESCENTS: dict[str, dict[str, Any]] = {
     "folds": SPLIT | {"evaluation": {"folds": 2, "minimum": 2}, "training": {"passes": 2}},
     "informed": SPLIT | {"result": "both", "statistics": True, "rows": 11},
     "from a kept model": SPLIT | {"training": {"passes": 2, "start": "0" * 64}},
+    "private": {
+        "columns": {f"x{i}": {"scale": {"mean": 0, "deviation": 1}} for i in range(3)},
+        "privacy": {"weights": {"epsilon": 10, "delta": 1e-3, "norm": 1}},
+        "training": {"passes": 10, "tolerance": 0, "C": 0.01},
+    },
     "residuals": SPLIT
     | {"model": "linear-regression", "result": "both", "statistics": True, "rows": 17},
 }
@@ -95,6 +100,7 @@ DESCENTS: dict[str, dict[str, Any]] = {
 DESCENDED = [
     *(("pond", name) for name in DESCENTS),
     *(("aby3", name) for name in ("alice", "split", "sample", "weighted", "evaluated", "informed")),
+    ("aby3", "private"),
     ("aby3", "folds"),
     ("aby3", "from a kept model"),
     ("aby3", "residuals"),
@@ -120,8 +126,9 @@ def test_so_they_do_in_a_descent_over_all_rows(
             if party == layout.label:
                 table[:, -1] = draw.integers(0, 2, layout.rows)
             start = draw.normal(size=(own_columns(layout, party),) * 2) if job.starts_from else None
+            noise = draw.integers(-9999, 9999, layout.all_columns) if name == "private" else None
             model = model_of(job.parameters)
-            tables[party] = model.at_home(job, PARTIES[party], table, start=start)
+            tables[party] = model.at_home(job, PARTIES[party], table, start=start, noise=noise)
     descend(job, tables, tmp_path, short=name != "alice")
 
 

@@ -231,3 +231,31 @@ def test_what_never_changes_is_refused(
     with pytest.raises(UnfitTableError) as caught:
         table(schema, *cells)
     assert what in caught.value.what
+
+
+PRIVATE = """\
+name: private
+rows: 3
+features: [a, b]
+label: y
+columns: {a: {scale: {mean: 10, deviation: 2}}, b: {type: category, values: [yes]}}
+training: {tolerance: 0, C: 0.01}
+privacy: {weights: {epsilon: 9, delta: 1e-3, norm: 1.5}}
+"""
+
+
+def test_where_weights_are_private_a_row_is_read_by_itself_and_cut(tmp_path: Path) -> None:
+    """What another row holds, the bound on a row knows nothing of."""
+    path, job = tmp_path / "table.csv", parse_job(PRIVATE, "JOB")
+    found = []
+    for other in ("1e9,yes", "-4,no"):
+        path.write_text(f"a,b\n{other}\n12,yes\n14,no\n")
+        found.append(read_table(path, job, "alice"))
+    for one in found:
+        length = 2**0.5 / 1.5
+        first = [1.0, 1.0, 1.0] if length <= 1 else [1 / length, 1 / length, 1.0]
+        np.testing.assert_allclose(one.matrix[1:], [first, [1.5, 0.0, 1.0]], rtol=1e-6)
+        assert one.mean is not None and list(one.mean) == [10.0, 0.0]
+        assert one.scale is not None and list(one.scale) == [2.0, 1.0]
+    np.testing.assert_allclose(found[0].matrix[0], [1.5, 0.0, 1.0], atol=1e-6)
+    assert load(path, job, "alice").matrix.tobytes() == found[1].matrix.tobytes()
