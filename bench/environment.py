@@ -185,4 +185,4 @@ PSI = Environment(
 FORMER = Former(
     name="the kit of 26 November 2026", commit="e0dc184646f6cab9084beaeefd8e437f79b8cd3a"
 )
-"""The last one in which every step sent its batch, and computed a polynomial for a sigmoid."""
+"""The last one in which every step sent its batch."""
