@@ -711,8 +711,8 @@ class Job(_Strict):
                                    "rows: agree on 0, by which all passes are done"),
             "training.class_weight": (descent.class_weight is not None, "a class's weight makes "
                                       "more of a row: take it out"),
-            "training.start": (descent.start is not None, "a former model follows from the rows, too: begin from "
-                               "zero, without training.start"),
+            "training.start": (descent.start is not None, "a former model follows from the rows, "
+                               "too: begin from zero, without training.start"),
             "evaluation": (self.evaluation is not None, "its counts are exact: take it out, and "
                            "evaluate the model on rows of your own"),
             "statistics": (self.statistics is not None, "standard errors open more than the "
