@@ -28,7 +28,7 @@ from deployer.cluster.target import (
     ValuesOption,
 )
 from deployer.commands.status import check_there
-from party.agreement.job import Job
+from party.agreement.job import AlignedJob, Job
 from party.process.errors import AS_JSON, ErrorDocument, InputError, JobError, KitError
 from party.reporting.documents import (
     SCORES,
@@ -91,7 +91,10 @@ def scores_of(place: Place, job: Job) -> str:
         what = f"there are no scores yet: the job is {status.phase}"
         raise JobError(what, _where(place), "see deployer status")
     text = _file(place, job, SCORES)
-    if text.count("\n") != job.rows + 1 or not text.endswith("\n"):
+    rows = job.rows
+    if job.matches and status.sizes is not None:
+        rows = AlignedJob.of(job, status.sizes).rows
+    if text.count("\n") != rows + 1 or not text.endswith("\n"):
         raise JobError("the scores came in part only, or are damaged", _where(place), "try again")
     return text
 

@@ -110,6 +110,9 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- else if ne (len $labels) 1 -}}
 {{- fail "job.label: it is the column of one holder, alice or bob" -}}
 {{- end -}}
+{{- if and .align (not (include "kit.scores" .)) -}}
+{{- if eq (toString (get .align "join")) "left" -}}{{- fail "job.align.join: left: a training takes the rows that both have; take it out" -}}{{- end -}}
+{{- end -}}
 {{- if and $labels (has (first $labels) $names) -}}
 {{- fail (printf "job.label: %q is also one of the features" (first $labels)) -}}
 {{- end -}}
@@ -162,8 +165,13 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- fail (printf "job.features: %s has none, and the other all: who has the model and all of its columns scores alone, by deployer score" $holder) -}}
 {{- end -}}
 {{- end -}}
-{{- if $job.align -}}
-{{- fail "job.align: rows to score are in the same order at both; put them in order, and take it out" -}}
+{{- with $job.align -}}
+{{- if or (ne (toString (get . "join")) "left") (eq (toString (get . "order")) "same") -}}
+{{- fail "job.align: rows to score are in the same order at both, and align is left out; or in any order, by align.join: left" -}}
+{{- end -}}
+{{- if eq (toString $job.result) "both" -}}
+{{- fail "job.result: both: with align.join: left, scores are of one holder's rows, and that holder alone knows which row each is of; say alice or bob" -}}
+{{- end -}}
 {{- end -}}
 {{- if not (has (toString $job.result) (list "alice" "bob" "both")) -}}
 {{- fail (printf "job.result: %v: scores go to alice, bob or both" $job.result) -}}

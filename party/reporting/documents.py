@@ -288,7 +288,8 @@ class Aligned(BaseModel):
     """What an alignment found and took.
 
     Attributes:
-        sizes: rows of both tables, and those in common; all three parties know them.
+        sizes: rows of both tables, and, but for a left join, those in common; all three parties
+            know them.
         align_s: seconds.
         bytes_sent, bytes_received: before TLS.
     """

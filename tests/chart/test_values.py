@@ -224,6 +224,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "scores with a label": (scoring(label="y"), "rows are scored without one"),
     "scores of one holder's columns": (scoring(features=["a"]), "scores alone"),
     "scores of matched rows": (scoring(align={"key": "id"}), "in the same order at both"),
+    "a left join for both": (
+        scoring(align={"key": "id", "join": "left"}, result="both"),
+        "that holder alone knows which row each is of",
+    ),
+    "a training of a left join": (
+        {"job": {"align": {"key": "id", "join": "left"}, "training": {"passes": 3}}},
+        "a training takes the rows that both have",
+    ),
     "scores for nobody": (scoring(result="own"), "scores go to alice, bob or both"),
     "scores with a training": (scoring(training={"passes": 3}), "nothing is trained"),
     "scores with standard errors": (scoring(statistics=True), "nothing is trained"),

@@ -139,9 +139,12 @@ def test_a_full_disk_ends_no_run_and_is_said_once(
 def test_aligned_rows_come_back(tmp_path: Path) -> None:
     kept, _ = store(tmp_path)
     table = np.arange(12, dtype=np.int64).reshape(4, 3)
-    for rows in (table, None):
-        kept.keep_rows(AlignedRows("ab" * 32, Sizes(alice=5, bob=6, common=4), rows))
+    order = np.array([2, 0, 3, 1], np.int64)
+    for rows, whose in ((table, None), (table, order), (None, None)):
+        kept.keep_rows(AlignedRows("ab" * 32, Sizes(alice=5, bob=6, common=4), rows, whose))
         found = kept.rows()
+        assert found is not None and (found.order is None) == (whose is None)
+        assert found.order is None or found.order.tolist() == order.tolist()
         assert found is not None and found.sizes.common == 4 and found.lineage == "ab" * 32
         assert (found.table is None) == (rows is None)
         assert found.table is None or found.table.tolist() == table.tolist()

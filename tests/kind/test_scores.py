@@ -141,6 +141,41 @@ def test_both_score_rows_by_what_each_has_of_the_training(story: Story) -> None:
         assert names == ({f"scores-{party}-model"} if parts[party] else set())
 
 
+def test_all_rows_of_one_table_are_scored_whoever_is_in_the_other(story: Story) -> None:
+    """By the next job of the same release, whose tables are in orders of their own."""
+    document = yaml.safe_load((story.folder / "scores.yaml").read_text())
+    document["job"] |= {"name": "customers", "align": {"key": "who", "join": "left"}}
+    del document["job"]["rows"]
+    (story.folder / "customers.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    rows = _numbers(story.folder / "examples/fraud/alice.csv")
+    others = _numbers(story.folder / "examples/joint/bob.csv")[:, 1:]
+    draw = np.random.default_rng(2)
+    known, order = draw.permutation(len(rows))[:2000], draw.permutation(len(rows))
+    for name, letter, which, numbers in (
+        ("bank", "a", order, rows),
+        ("police", "b", known, others),
+    ):
+        lines = [",".join(["who", *(f"{letter}{i}" for i in range(1, 17))])]
+        lines += [f"C{i}," + ",".join(map(repr, numbers[i].tolist())) for i in which]
+        (story.folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    story.does(
+        "deployer data put alice bank.csv --model model.json -f customers.yaml\n"
+        "deployer data put bob police.csv --model columns.json -f customers.yaml\n"
+        "deployer apply -f customers.yaml\n"
+        "deployer result -f customers.yaml --output customers.csv\n"
+    )
+    model, columns = story.model("model.json"), story.model("columns.json")
+    x = (rows - model["mean"][:16]) / model["scale"][:16]
+    z = np.zeros_like(others)  # the training's mean, for who is not known
+    z[known] = ((others - columns["mean"]) / columns["scale"])[known]
+    sums = np.hstack([x, z]) @ np.array(model["weights"]) + model["intercept"]
+    _, *lines = (story.folder / "customers.csv").read_text().splitlines()
+    wanted = 1 / (1 + np.exp(-sums[order]))
+    np.testing.assert_allclose(np.array(lines, float), wanted, rtol=0, atol=1e-5)
+    left = story.inside("scores", "bob", "ls", "/state/output").split()
+    assert "scores.csv" not in left
+
+
 def test_a_training_begins_from_the_models_of_a_former_release(story: Story) -> None:
     story.values("warm.yaml", job={"result": "both", "training": {"start": "model"}})
     story.does(

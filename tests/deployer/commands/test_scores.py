@@ -19,7 +19,7 @@ from deployer.cluster.secrets import TABLE_DIGEST
 from deployer.manifests.values import load_values
 from party.agreement.job import HOLDERS, Job
 from party.reporting.documents import StatusDocument
-from party.scoring.joint import load, read
+from party.scoring.joint import load, load_identified, read
 from tests.deployer.conftest import Deployer
 from tests.deployer.memory import MemoryCluster
 from tests.deployer.release import Release
@@ -340,3 +340,73 @@ def test_who_lacks_rows_is_told_to_put_the_model_with_them(
     memory.put(pod | {"spec": stateful["spec"]["template"]["spec"]})
     bob = observe(release.place("bob"))
     assert bob.do == "put it there: deployer data put bob CSV --model FILE"
+
+
+LEFT = {"rows": None, "align": {"key": "who", "join": "left", "minimum": 10}}
+
+
+def left_join(values: Path, new: dict[str, Path]) -> Job:
+    """The job scores all of Alice's rows; both tables have identifiers."""
+    document = yaml.safe_load(values.read_text())
+    document["job"] = {k: v for k, v in (document["job"] | LEFT).items() if v is not None}
+    values.write_text(yaml.safe_dump(document))
+    for file in new.values():
+        head, *lines = file.read_text().splitlines()
+        rows_of = [f"who,{head}", *(f"N{i},{line}" for i, line in enumerate(lines))]
+        file.write_text("\n".join(rows_of) + "\n")
+    return load_values([values]).job
+
+
+@pytest.mark.parametrize("party", HOLDERS)
+def test_a_pod_is_given_identifiers_where_all_rows_of_one_table_are_scored(
+    party: Any,
+    memory: MemoryCluster,
+    deployer: Deployer,
+    values: Path,
+    parts: dict[str, Path],
+    new: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    agreed = left_join(values, new)
+    ran = deployer("data", "put", party, new[party], "--model", parts[party], "-f", values)
+    assert ran.code == 0, ran.err
+    table = mounted(memory, tmp_path / "table", f"scores-{party}-table-0")
+    there, names = load_identified(table, parts[party], agreed, party)
+    here, own = load_identified(new[party], parts[party], agreed, party)
+    assert names is not None and own is not None and len(names) == len(own) == 30
+    secret = memory.objects["Secret", "default", f"scores-{party}-table-0"]
+    approved = secret["metadata"]["annotations"][TABLE_DIGEST]
+    assert approved == there.digest == here.digest, "by which approvals are checked"
+
+
+def test_check_says_what_becomes_of_rows_that_the_other_lacks(
+    deployer: Deployer, values: Path, parts: dict[str, Path], new: dict[str, Path], tmp_path: Path
+) -> None:
+    agreed = left_join(values, new)
+    job = tmp_path / "job.yaml"
+    job.write_text(yaml.safe_dump(agreed.model_dump(mode="json", exclude_none=True)))
+    said = {p: deployer("data", "check", job, p, new[p], "--model", parts[p]).out for p in HOLDERS}
+    for out in said.values():
+        assert "rows    30" in out and "key     who: 30 identifiers, none missing" in out
+    assert "all rows are scored, whether the other has them or not" in said["alice"]
+    assert "joined to alice's rows, if 10 or more are in common" in said["bob"]
+    assert "in a row that alice alone has stands the training's mean of c2, c3, c4" in said["bob"]
+    as_json = deployer("data", "check", job, "bob", new["bob"], "--model", parts["bob"], "--json")
+    assert json.loads(as_json.out)["identifiers"] == 30
+    without = deployer("data", "check", job, "bob", new["bob"])
+    assert without.code == 2 and "bob gives no columns.json" in without.err
+
+
+def test_the_size_of_such_a_job_is_that_of_the_scored_table(
+    deployer: Deployer, values: Path, new: dict[str, Path], tmp_path: Path
+) -> None:
+    agreed = left_join(values, new)
+    job = tmp_path / "job.yaml"
+    job.write_text(yaml.safe_dump(agreed.model_dump(mode="json", exclude_none=True)))
+    for options, says in (
+        ((), "say how many alice's table has: --rows"),
+        (("--rows-in-common", 30), "say --rows instead"),
+        (("--rows", 9), "give 10 (align.minimum) to"),
+    ):
+        ran = deployer("estimate", job, *options)
+        assert ran.code == 2 and says in ran.err
