@@ -132,7 +132,7 @@ imagePullSecrets:
 {{/* Whose labels the job keeps private: that pod looks for its label key in a Secret. */}}
 {{- define "kit.privateLabels" -}}
 {{- $private := list -}}
-{{- range include "kit.queue" . | fromJsonArray -}}{{- if dig "privacy" "labels" "" . -}}{{- $private = append $private .name -}}{{- end -}}{{- end -}}
+{{- range include "kit.queue" . | fromJsonArray -}}{{- if (.privacy | default dict).labels -}}{{- $private = append $private .name -}}{{- end -}}{{- end -}}
 {{- if $private -}}
 {{- $label := .Values.job.label -}}
 {{- if not (kindIs "map" $label) -}}bob

@@ -127,7 +127,8 @@ def bound_of(job: Job) -> Bound:
     n, d = job.rows, columns(job)
 
     def encoded(value: float) -> float:
-        return round(float(np.float32(value)) * 2**solver.HOME_BITS) / 2**solver.HOME_BITS
+        whole: int = round(float(np.float32(value)) * 2.0**solver.HOME_BITS)
+        return whole / 2.0**solver.HOME_BITS
 
     step, way = solver.step_of(layout), way_of(job)
     penalty, back = encoded(step * way * way / descent.C), encoded(way)
