@@ -117,7 +117,9 @@ def test_so_they_do_in_a_descent_over_all_rows(
         for rule, number in (("WARM_PART", 3), ("SMALL_PART", 3), ("SAMPLED_ROWS", 1)):
             monkeypatch.setattr(f"party.agreement.job.{rule}", number)
     monkeypatch.setattr("party.agreement.job.EVALUATED_ROWS", 3)
-    job = small_job(protocol, 3, 5, **{"training": {"passes": 10}} | DESCENTS[name])
+    agreed = small_job(protocol, 3, 5).model_dump(mode="json", exclude_none=True)
+    agreed |= {"training": {"passes": 10}} | DESCENTS[name]
+    job = Job.model_validate_json(json.dumps(agreed))
     layout, draw = PlanParameters.of(job).layout, np.random.default_rng(5)
     tables = {}
     for party in range(2):
