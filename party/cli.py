@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from party.agreement.hosts import Address, Hosts, load_hosts
-from party.agreement.job import HOLDERS, PARTIES, Holder, Job, Party, load_job
+from party.agreement.job import HOLDERS, PARTIES, AlignedJob, Holder, Job, Party, load_job
 from party.agreement.queue import load_queue
 from party.approval import Permit, permitted
 from party.approval.receipt import Statement
@@ -34,6 +34,7 @@ from party.process.hardening import harden_process
 from party.reporting import result
 from party.reporting.documents import (
     RECEIPT,
+    Aligned,
     Kept,
     PartyReport,
     StatusDocument,
@@ -518,6 +519,9 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
         ),
     )
     job = outcome.job or job  # with the number of rows that an alignment has found
+    if opened is not None and (sizes := opened.sizes) is not None:
+        job = AlignedJob.of(job, sizes)  # which was before the model was kept
+        outcome.alignment = Aligned(sizes=sizes, align_s=0.0, bytes_sent=0, bytes_received=0)
     outcome.times = outcome.times.also(start_s=started_s, table_s=table_s)
     if job.scores is None and table is not None and table.mean is not None:
         result.write_columns(options.output, job, HOLDERS[PARTIES.index(party)], table)

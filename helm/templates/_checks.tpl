@@ -135,7 +135,6 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{/* Where parts of a model are that is kept or opened. The argument: values, job and parties. */}}
 {{- define "kit.checkKept" -}}
 {{- $kept := eq (toString .job.result) "kept" -}}
-{{- if and .job.align (or $kept .job.kept) -}}{{- fail "job.result: a model of matched rows cannot be kept; take out align" -}}{{- end -}}
 {{- if .job.kept -}}
 {{- if or $kept (eq (toString .job.result) "nobody") -}}
 {{- fail "job.kept: nobody would receive the model; say who does with result" -}}

@@ -487,7 +487,7 @@ class Job(_Strict):
         balanced = self.descent is not None and self.descent.class_weight == BALANCED
         if self.descent is not None and self.descent.rarest != RAREST and not balanced:
             raise ValueError("training.rarest: it is of class_weight: balanced alone; take it out")
-        if balanced and self.matches:
+        if balanced and self.matched:
             raise ValueError(
                 "training.class_weight: nobody knows how many matched rows have which label; "
                 "give the weights of 0 and 1"
@@ -548,17 +548,17 @@ class Job(_Strict):
         self._check_rows()
 
     def _check_rows(self) -> None:
-        if not self.matches and not self.rows:
+        if not self.matched and not self.rows:
             raise ValueError("rows: say how many; or align, to match the tables by an identifier")
         if self.align is None:
             return
-        if self.matches and self.rows:
+        if self.matched and self.rows:
             raise ValueError("rows: each holder has its own with align: take it out")
-        if self.matches and self.batches_of is not None:
+        if self.matched and self.batches_of is not None:
             raise ValueError("training: with align all rows are taken in each pass, no batches")
-        if not self.matches and self.align.join == "left":
+        if not self.matched and self.align.join == "left":
             raise ValueError("align.join: nothing is joined where the order is the same")
-        if not self.matches and self.align.duplicates == "first":
+        if not self.matched and self.align.duplicates == "first":
             raise ValueError("align.duplicates: no row can be left out where the order is the same")
         if len(self.holders) < len(HOLDERS):
             raise ValueError("align: one holder has all columns")
@@ -575,15 +575,25 @@ class Job(_Strict):
                 )
 
     @property
-    def matches(self) -> bool:
-        """Whether rows of the holders' tables are to be matched."""
+    def matched(self) -> bool:
+        """Whether its rows are those that both holders' tables have."""
         return self.align is not None and self.align.order == "any"
+
+    @property
+    def matches(self) -> bool:
+        """Whether these are to be found, which they were where a kept model is opened."""
+        return self.matched and self.kept is None
 
     @property
     def left(self) -> Holder | None:
         """Whose rows are all scored, whether the other holder has them or not; None elsewhere."""
         joined = self.align is not None and self.align.join == "left"
         return self.receivers[0] if joined and len(self.receivers) == 1 else None
+
+    @property
+    def compares_order(self) -> bool:
+        """Whether the holders see to it that their rows are the same ones in the same order."""
+        return self.align is not None and not self.matched and self.kept is None
 
     def _can_be_evaluated(self) -> None:
         wanted = self.evaluation
@@ -705,7 +715,7 @@ class Job(_Strict):
             )
         refused = {
             "kept": (self.kept is not None, "the model was trained by another job: take out kept"),
-            "align": (self.matches, "how many rows are in common would be told exactly: put the "
+            "align": (self.matched, "how many rows are in common would be told exactly: put the "
                       "tables in order, with align.order: same"),
             "training.tolerance": (descent.tolerance != 0, "when the training settles tells of the "
                                    "rows: agree on 0, by which all passes are done"),
@@ -761,10 +771,6 @@ class Job(_Strict):
                     )
 
     def _can_be_kept(self) -> None:
-        if self.result != "kept" and self.kept is None:
-            return
-        if self.align is not None:
-            raise ValueError("result: a model of matched rows cannot be kept; take out align")
         if self.kept is None:
             return
         if not self.receivers:

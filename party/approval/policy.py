@@ -59,7 +59,7 @@ class Policy(BaseModel):
             key, what, allowed = "scores", "scores of rows", self.scores
         if others := [one for one in job.receivers if one not in allowed]:
             found.append(f"{key}: {' and '.join(others)} would receive {what}")
-        rows = job.align.minimum if job.align is not None and job.matches else job.rows
+        rows = job.align.minimum if job.align is not None and job.matched else job.rows
         features = sum(len(job.features_of(holder)) for holder in job.holders)
         if job.scores is None and rows < self.rows_per_feature * features:
             found.append(

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from party.agreement.job import HOLDERS, Job, Party, digest_of, job_from_json
+from party.agreement.job import (
+    HOLDERS,
+    AlignedJob,
+    Job,
+    Party,
+    Sizes,
+    digest_of,
+    job_from_json,
+)
 from party.checkpoints.sealing import DamagedError, seal, unseal
 from party.process import files
 from party.process.errors import InputError
@@ -46,6 +54,8 @@ def opens(job: Job, trained: Job) -> bool:
 
 def _differing(trained: dict[str, Any], job: dict[str, Any]) -> list[str]:
     """The keys in which two jobs differ that open the same model if they do not."""
+    if "sizes" in trained:  # what an alignment has found is no part of what was agreed upon
+        trained = {**trained, "rows": 0, "sizes": None}
     keys = (trained.keys() | job.keys()) - set(_FREE)
     return sorted(key for key in keys if trained.get(key) != job.get(key))
 
@@ -66,7 +76,8 @@ class KeptModel:
     """One party's part.
 
     Attributes:
-        job: the one that trained it, as plain data, and ``digest``, its own.
+        job: the one that trained it, as plain data, with what an alignment has found; and
+            ``digest``, its own.
         plan, run: the digest of the plan, and the name of the run.
         steps, settled: of the training; see ``Outcome``.
         shares: the party's own shares of the weights, by value and position; flat.
@@ -152,6 +163,11 @@ class KeptModel:
     def trained(self) -> Job:
         """The job that trained it."""
         return job_from_json(self.job)
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """Of the tables that it was trained on, where rows were matched."""
+        return self.trained.sizes if isinstance(self.trained, AlignedJob) else None
 
     def table(self) -> Table:
         """A table of no rows, of columns as they were trained on."""

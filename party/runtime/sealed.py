@@ -149,7 +149,7 @@ class _Party:
             common = meet(messages, assignment.party, self._holding())
             if self._is_done(common):
                 return
-            if not common.lineage and job.align is not None and not job.matches:
+            if not common.lineage and job.compares_order:
                 see_to_order(assignment, joined.run, messages)
             if job.matches:
                 self._see_to_rows(joined, messages, common)

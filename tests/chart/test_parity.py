@@ -30,6 +30,11 @@ def assert_same(document: dict[str, Any], name: str = "fraud") -> None:
         assert chart[key] == plain[key], key
 
 
+def test_a_model_of_matched_rows_is_kept_by_both() -> None:
+    job = {"features": {"alice": ["a"], "bob": ["b"]}, "training": {"passes": 3}}
+    assert_same(OFF | {"job": job | {"align": {"key": "id"}, "result": "kept"}})
+
+
 def test_merge_keys_are_read_alike(tmp_path: Path) -> None:
     text = "alice: &both {labels: {team: a}, tableParts: 3}\nbob: {<<: *both, tableParts: 4}\n"
     file = tmp_path / "values.yaml"

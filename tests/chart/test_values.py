@@ -184,18 +184,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         OFF | {"job": {"kept": "0" * 64, "result": "nobody"}},
         "nobody would receive the model",
     ),
-    "a kept model of matched rows": (
-        OFF
-        | {
-            "job": {
-                "features": {"alice": ["a"], "bob": ["b"]},
-                "training": {"passes": 3},
-                "align": {"key": "id"},
-                "result": "kept",
-            }
-        },
-        "a model of matched rows cannot be kept",
-    ),
     "a training from a kept model on volumes that go": (
         OFF | {"job": {"training": {"start": "0" * 64}}, "storage": {"keep": False}},
         "a kept model would go with the release",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from party.agreement.job import Job, Party
+from party.agreement.job import AlignedJob, Job, Party, Sizes
 from party.checkpoints import KeptModel, KeptModels
 from party.process.errors import InputError
 from party.table import Table
@@ -121,7 +121,6 @@ def test_a_job_that_trained_something_else_does_not_open_it(
         ({"kept": "0" * 63, "result": "alice"}, "String should match pattern"),
         ({"kept": "0" * 64, "result": "alice", "evaluation": {}, "rows": 900}, "no row is looked"),
         ({"kept": "0" * 64, "result": "alice", "statistics": True}, "no row is looked"),
-        ({"align": {"key": "id"}, "rows": 0}, "matched rows cannot be kept"),
         ({"training": {"start": "0" * 63}}, "String should match pattern"),
         ({"training": {"start": "0" * 64}, "privacy": {"labels": {"epsilon": 3}}}, "turned round"),
     ],
@@ -145,3 +144,21 @@ def test_a_job_begins_from_a_model_of_the_same_columns_whatever_else_it_says() -
     ):
         with pytest.raises(InputError, match=f"begins from, is of a job that differs in: {key}"):
             model().see_to_start(job(**begins | change), "alice")
+
+
+def test_a_model_of_matched_rows_is_opened_by_what_was_agreed_upon() -> None:
+    """And not by what the alignment found, which it knows."""
+    agreed = {"align": {"key": "id"}, "rows": 0}
+    agreed |= {"features": {"alice": ["p"], "bob": ["q"]}}
+    sizes = Sizes(alice=20, bob=30, common=9)
+    found = KeptModel.parse(model(AlignedJob.of(job(**agreed), sizes)).text())
+    opening = job(**agreed, result="both", kept=found.name)
+    found.see_to_fit(opening, "alice")
+    assert found.sizes == sizes and model().sizes is None
+    assert opening.matched and not opening.matches, "nothing is matched again"
+    same = {"align": {"key": "id", "order": "same"}, "features": agreed["features"]}
+    assert job(**same).compares_order
+    assert not job(**same, result="both", kept=found.name).compares_order
+    with pytest.raises(InputError, match="differs in: align"):
+        other = agreed | {"align": {"key": "other"}, "result": "both", "kept": found.name}
+        found.see_to_fit(job(**other), "alice")

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from deployer.local.run import Result, run_local
-from party.agreement.job import PARTIES, Job
+from party.agreement.job import PARTIES, AlignedJob, Job, Sizes
 from party.approval.ledger import NAME, Ledger
 from party.process.errors import InputError
 from party.reporting.documents import ModelDocument, SharesDocument
 from tests.harness import plaintext
+from tests.harness.optimum import logistic_optimum
 from tests.harness.plans import cached
 
 pytestmark = [pytest.mark.slow, pytest.mark.drawn]
@@ -82,3 +83,48 @@ def test_a_kept_model_is_opened_to_whom_a_later_job_says(
     with pytest.raises(InputError, match="bob has no part of the kept model"):
         run(kept=name, result="alice")
     assert openings() == 2
+
+
+def test_a_kept_model_of_matched_rows_is_opened_and_begun_from(tmp_path: Path, cache: Path) -> None:
+    """Of which an opening matches none again; a new training matches its own."""
+    agreed: dict[str, Any] = {"name": "a", "label": "y", "align": {"key": "id"}}
+    agreed |= {"features": {"alice": ["p", "q"], "bob": ["r"]}}
+    sizes, output = Sizes(alice=ROWS, bob=ROWS, common=ROWS - 50), tmp_path / "out"
+    draw = np.random.default_rng(1)
+    x = draw.normal(size=(ROWS + 50, 3))
+    labels = draw.random(len(x)) < 1 / (1 + np.exp(-(x @ [1.0, -0.5, 0.7])))
+    files = {party: tmp_path / f"{party}.csv" for party in ("alice", "bob")}
+    ids = np.arange(len(x))
+    for party, names, own in (
+        ("alice", "id,p,q", np.column_stack([ids, 9.0 + x[:, :2]])[:ROWS]),
+        ("bob", "id,y,r", np.column_stack([ids, labels, x[:, 2]])[50:]),
+    ):
+        np.savetxt(files[party], draw.permutation(own), "%.9g", ",", header=names, comments="")
+
+    def run(**change: Any) -> Result:
+        job = Job.model_validate_json(json.dumps(agreed | change))
+        cached(AlignedJob.of(job, sizes) if job.matches else job, cache)
+        return run_local(job, files, output, cache=cache, keys=tmp_path / "keys")
+
+    def found(result: Result) -> dict[str, float]:
+        return plaintext.received(*(model.as_json() for model in result.models.values()))
+
+    kept = run(result="kept")
+    parts = [report.kept for report in kept.report.parties.values()]
+    (name,) = {part.name for part in parts if part is not None}
+    begun = run(result="own", training={"start": name})
+    assert begun.report.steps < kept.report.steps
+    for file in files.values():
+        file.unlink()
+    opened = run(result="own", kept=name)
+    models = {party: model.as_json() for party, model in opened.models.items()}
+    assert all(model["health"]["rows"] == sizes.common for model in models.values())
+    counts = [report.alignment for report in opened.report.parties.values()]
+    assert [one.sizes for one in counts if one is not None] == [sizes] * len(PARTIES)
+    mean, scale = (models["alice"][of] + models["bob"][of] for of in ("mean", "scale"))
+    whole = x[50:ROWS] + np.array([9.0, 9.0, 0.0])
+    rows = np.column_stack([(whole - mean) / scale, np.ones(sizes.common)])
+    best = logistic_optimum(rows, labels[50:ROWS].astype(float), 1.0, 3)
+    clear = dict(zip(("p", "q", "r", "intercept"), best, strict=True))
+    assert plaintext.distance(found(opened), clear) < 2e-2
+    assert plaintext.distance(found(begun), clear) < 2e-2
