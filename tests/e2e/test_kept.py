@@ -123,7 +123,7 @@ def test_a_kept_model_of_matched_rows_is_opened_and_begun_from(tmp_path: Path, c
     assert [one.sizes for one in counts if one is not None] == [sizes] * len(PARTIES)
     mean, scale = (models["alice"][of] + models["bob"][of] for of in ("mean", "scale"))
     whole = x[50:ROWS] + np.array([9.0, 9.0, 0.0])
-    rows = np.column_stack([(whole - mean) / scale, np.ones(sizes.common)])
+    rows = np.column_stack([(whole - mean) / scale, np.ones(len(whole))])
     best = logistic_optimum(rows, labels[50:ROWS].astype(float), 1.0, 3)
     clear = dict(zip(("p", "q", "r", "intercept"), best, strict=True))
     assert plaintext.distance(found(opened), clear) < 2e-2
