@@ -9,7 +9,7 @@ of much the same weights, with other noise in each, somebody could take the mean
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,8 @@ def drawn(job: Job) -> NDArray[np.int64]:
     enable_features("contrib")
     numbers = vector_domain(atom_domain(T="i64"), size=columns(job))
     gaussian = make_gaussian(numbers, l2_distance(T="f64"), scale=float(bound.noise))
-    spent = make_zCDP_to_approxDP(gaussian).map(bound.sensitivity * 2.0**WEIGHT_BITS)
+    accounted: Any = make_zCDP_to_approxDP(gaussian)
+    spent = accounted.map(bound.sensitivity * 2.0**WEIGHT_BITS)
     if (epsilon := spent.epsilon(privacy.delta)) > privacy.epsilon:
         raise InputError(
             f"OpenDP finds epsilon {epsilon:.6g} with this noise, more than the job's",
