@@ -19,7 +19,7 @@ import typer
 from party.agreement.hosts import Address, Hosts, load_hosts
 from party.agreement.job import HOLDERS, PARTIES, AlignedJob, Holder, Job, Party, load_job
 from party.agreement.queue import load_queue
-from party.approval import Permit, permitted
+from party.approval import Permit, permitted, see_to_rest
 from party.approval.receipt import Statement
 from party.channel import listen as bind
 from party.channel import versions
@@ -36,6 +36,7 @@ from party.reporting.documents import (
     RECEIPT,
     Aligned,
     Kept,
+    ModelDocument,
     PartyReport,
     StatusDocument,
     Traffic,
@@ -471,6 +472,7 @@ def _do(party: Party, options: Options, job: Job, place: _Place, status: Status)
         if path is not None and path.resolve().parent == options.output.resolve():
             what = "what is in this directory makes room for results, the model among it"
             raise InputError(what, "--output", f"name another directory than that of {option}")
+    see_to_rest(job, options.output / ModelDocument.NAME)
     remove_results(options.output)
     with _told(status):
         _train(party, options, job, place, status)

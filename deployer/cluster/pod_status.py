@@ -218,11 +218,12 @@ def left_behind(found: Sequence[Observation]) -> list[Observation]:
             one,
             phase=BROKEN,
             says=f"waits for {' and '.join(one.own.waiting_for)} in vain: the job is done there, "
-            "and what this party had of it is gone, as with a lost volume",
+            "and this party has not its result, as after a lost volume",
             do="no result is opened twice; to train again: deployer delete --volumes, then "
             "deployer apply",
         )
-        if one.own is not None
+        if one.phase == "joining"  # who looks for others again ends by itself
+        and one.own is not None
         and one.own.waiting_for
         and done.issuperset(one.own.waiting_for)
         and one.lasts_s > _ENDS_WITHIN_S

@@ -613,7 +613,11 @@ def _show_rows(path: Path, model: Path | None, job: Job, party: Owner) -> None:
         )
         gaps = read_as_gaps(job, party.value)
         means = [name for name in job.features_of(party.value) if name not in gaps]
-        said = [f"the training's mean of {', '.join(map(printable, means))}"] if means else []
+        said = (
+            [f"the middle, as the training has it, of {', '.join(map(printable, means))}"]
+            if means
+            else []
+        )
         said += [f"a gap in {', '.join(map(printable, gaps))}"] if gaps else []
         print(f"  absent  in a row that {job.left} alone has stands {', and '.join(said)}")
     print(f"  sha256  {table.digest} (of the rows as the model reads them)")

@@ -24,7 +24,7 @@ from deployer.local.room import private_room
 from party.agreement.hosts import Address, format_hosts
 from party.agreement.job import PARTIES, AlignedJob, Job, Party
 from party.agreement.yaml12 import write_yaml
-from party.approval import Envelope
+from party.approval import Envelope, see_to_rest
 from party.approval.receipt import Receipt
 from party.process import children, files
 from party.process.errors import (
@@ -120,6 +120,8 @@ def run_local(
         free_ports(len(PARTIES)) as ports,
     ):
         starts = _starts(job, start, private)
+        for one in PARTIES:
+            see_to_rest(job, output / one / ModelDocument.NAME)
         _clear(output)
         if keys is not None:
             (private / "keys").symlink_to(keys.absolute())

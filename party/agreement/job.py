@@ -497,10 +497,10 @@ class Job(_Strict):
                 f"training.tolerance: {self.descent.tolerance:g} is lost in the last bits of the "
                 f"weights; it is at least {SMALLEST_TOLERANCE:f}, or 0 if nobody is to be told"
             )
+        self._can_be_kept()
         self._can_be_evaluated()
         standard_errors.check(self)
         self._can_be_private()
-        self._can_be_kept()
         self._can_have_private_weights()
         return self
 

@@ -146,8 +146,14 @@ class WeightPrivacy(_Strict):
         return exp(min(logarithm(1.0 + exp(low)), 0.0))
 
 
+_KEYS = ("labels", "weights")
+_ONE = {"oneOf": [{"required": [key], "properties": {key: {"type": "object"}}} for key in _KEYS]}
+
+
 class Privacy(_Strict):
     """What is kept back of the data, beyond what the protocol hides."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE)  # type: ignore[typeddict-item]
 
     labels: LabelPrivacy | None = Field(
         default=None, description="turn some labels round, at their holder"

@@ -3,7 +3,7 @@
 from party.approval.approval import Approval, approval_file, moment, salt_file, write_approval
 from party.approval.envelope import Envelope, public_digest, read_private_key
 from party.approval.ledger import Ledger
-from party.approval.permit import Permit, permitted
+from party.approval.permit import Permit, permitted, see_to_rest
 
 __all__ = [
     "Approval",
@@ -16,5 +16,6 @@ __all__ = [
     "public_digest",
     "read_private_key",
     "salt_file",
+    "see_to_rest",
     "write_approval",
 ]

@@ -94,6 +94,20 @@ class Permit:
         return None
 
 
+def see_to_rest(job: Job, model: Path) -> None:
+    """That a start takes no model away which none may bring back: the private weights of this very
+    job, opened and there.
+
+    Raises InputError where they are."""
+    ledger = Ledger(model.parent / NAME)
+    if job.weight_privacy is not None and model.exists() and ledger.runs_opened(job.digest):
+        raise InputError(
+            "private weights are opened once, and this job's are here: it is done",
+            str(model),
+            "to spend its epsilon again, agree on a job of another name",
+        )
+
+
 def permitted(
     job: Job,
     party: Party,

@@ -185,7 +185,7 @@ def figures(job: Job) -> PrivateWeights | None:
 def told(job: Job) -> list[str]:
     """What it means and what it costs, a sentence each."""
     privacy, bound = _privacy(job), bound_of(job)
-    more = bound.sensitivity / bound.ideal - 1.0
+    more = 1.0 - bound.ideal / bound.sensitivity
     return [
         f"The weights are private with epsilon = {privacy.epsilon:g} and delta = "
         f"{privacy.delta:g}: before they are opened, alice and bob each add noise of its own to "

@@ -140,7 +140,7 @@ def see_to_order(assignment: Assignment, run: str, exchange: Exchange) -> None:
 def _widths(job: Job) -> dict[Holder, int]:
     """The columns that each holder has: its features, the ones, the label."""
     return {
-        holder: len(job.features_of(holder))
+        holder: len(job.derived_of(holder))
         + (holder == job.intercept_holder)
         + (job.label_of(holder) is not None)
         for holder in HOLDERS

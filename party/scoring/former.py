@@ -53,7 +53,7 @@ def start_of(path: Path | None, job: Job, party: Party, table: Table) -> NDArray
     if not job.starts or not job.features_of(party):
         if path is not None:
             what = f"the job takes no former model of {party}'s"
-            raise InputError(what, "--start", "leave it out, or agree on a job with training.start")
+            raise InputError(what, "--start", "leave it out, or agree on training.start: model")
         return None
     if path is None:
         what = f"the job begins from a former model, and {party} has given none"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from party.agreement.columns import ColumnSchema
+from party.agreement.columns import BooleanColumn, CategoryColumn, ColumnSchema
 from party.agreement.job import HOLDERS, Holder, Job, Party, job_from_json
 from party.agreement.limits import LIMIT
 from party.alignment import Identifiers, load_for, load_identifiers
@@ -26,7 +26,7 @@ from party.models.interface import Opened
 from party.models.joint_scores.model import SUMS, JointScores
 from party.models.registry import model_of
 from party.process import files
-from party.process.errors import InputError
+from party.process.errors import InputError, printable
 from party.reporting.documents import SCORES, ColumnsDocument
 from party.scoring.rows import batches
 from party.scoring.scorer import LinearDocument, Matrix, read_document, sources, standardised
@@ -206,11 +206,21 @@ def _absent(own: _Own, path: Path) -> Matrix:
     column that takes no gaps has the training's mean there."""
     codes = np.full((1, len(own.schemas)), np.nan)
     derived = standardised(codes, own.schemas, own.fitted, own.mean, own.scale)
-    takes = [
-        schema is not None and schema.takes_gaps
+    columns = [
+        (name, schema)
         for name, schema in own.schemas.items()
         for _ in ((name,) if schema is None else schema.derived(name))
     ]
+    takes = [schema is not None and schema.takes_gaps for _, schema in columns]
+    for (name, schema), gaps, mean, scale in zip(columns, takes, own.mean, own.scale, strict=True):
+        words = isinstance(schema, BooleanColumn | CategoryColumn)
+        if words and not gaps and (mean, scale) == (0.0, 1.0):
+            raise InputError(
+                f"nothing was taken off {printable(name)!r} in the training, whose weights are "
+                "private, so that there is no middle to stand in rows that this party lacks",
+                str(path),
+                f"train with missing for {printable(name)!r}",
+            )
     found = np.where(takes, derived, 0.0)
     if not (np.abs(found) <= LIMIT).all():
         what = (

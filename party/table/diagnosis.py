@@ -64,8 +64,7 @@ def findings_in(path: Path, expected: Expected, known: Known | None = None) -> l
     survey = _Survey(path, expected, known)
     survey.look_at_cells()
     survey.look_at_columns()
-    if expected.norm is None:  # else rows that are far away are cut
-        survey.look_for_outliers()
+    survey.look_for_outliers()
     found = survey.findings()
     return [one.in_rows() for one in found] if has_rows(path) else found
 
@@ -223,8 +222,11 @@ class _Survey:
             values = self._features(self._values(block, silent=True))
             with np.errstate(over="ignore", invalid="ignore"):
                 own = (values - means[:, np.newaxis]) / scales[:, np.newaxis]
+            beyond = np.isfinite(values) & ~np.isfinite(own)
             own[~np.isfinite(own)] = 0
-            far: NDArray[np.bool_] = np.abs(own) > LIMIT
+            # Rows that are far away are cut where the job says to which length.
+            cut = self._expected.norm is not None
+            far: NDArray[np.bool_] = beyond if cut else np.abs(own) > LIMIT
             for feature in np.flatnonzero(far.any(axis=1)):
                 column = self._expected.sources[int(feature)]
                 what = (
@@ -238,6 +240,9 @@ class _Survey:
                 hint = (
                     "look whether it is an error; otherwise clip the column or take its logarithm"
                 )
+                if cut:
+                    what = "by the scale that the job has for the column the value is infinite"
+                    hint = "look whether it is an error; or agree on another mean and deviation"
                 self._add_lines("outlier", what, hint, column, block.line, far[feature])
             if self._expected.row_limit is not None:
                 self._add_far_rows(block, own, np.asarray(far.any(axis=0)))

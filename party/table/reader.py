@@ -92,8 +92,9 @@ def cut(block: Columns, norm: float) -> None:
     """
     largest = np.abs(block).max(axis=0)
     largest[largest == 0.0] = 1.0
-    length = largest * np.sqrt(np.square(block / largest).sum(axis=0))  # without an overflow
-    block *= np.minimum(1.0, norm / np.maximum(length, norm))
+    with np.errstate(invalid="ignore"):  # a row that is infinite becomes no number, which is unfit
+        length = largest * np.sqrt(np.square(block / largest).sum(axis=0))  # without an overflow
+        block *= np.minimum(1.0, norm / np.maximum(length, norm))
 
 
 class _UnfitError(Exception):
@@ -175,8 +176,9 @@ class _TableFile:
             row = rows.stop
             if mean is not None and scale is not None:
                 own = self._features(block)
-                own -= mean[:, np.newaxis]
-                own /= scale[:, np.newaxis]
+                with np.errstate(over="ignore", invalid="ignore"):
+                    own -= mean[:, np.newaxis]
+                    own /= scale[:, np.newaxis]
                 if expected.norm is not None:
                     cut(own, expected.norm)
                 self._check_range(own)
@@ -206,7 +208,7 @@ class _TableFile:
 
     def _check_range(self, block: Columns) -> None:
         limit = self._expected.row_limit
-        far = np.abs(block).max(initial=0.0) > LIMIT
+        far = not (np.abs(block) <= LIMIT).all()  # nor is what is no number in range
         if not far and limit is not None:
             far = (np.square(block).sum(axis=0) + self._expected.intercept > limit).any()
         if far:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from party.agreement.job import PARTIES, Job
 from party.approval import Envelope, Ledger, approval_file, salt_file
-from party.approval.permit import permitted
+from party.approval.permit import permitted, see_to_rest
 from party.approval.policy import Policy
 from party.process.errors import InputError, JobError, KitError
 from tests.approval.conftest import KIT, RUN, Approved
@@ -284,6 +284,18 @@ def test_private_weights_are_opened_once_and_again_by_the_same_run_alone(tmp_pat
     assert caught.value.hint
     permitted(PRIVATE, "alice", tmp_path, None, None, KIT, None, resumes=RUN).check(PLAN)
     permitted(JOB, "alice", tmp_path, None, None, KIT, None)
+
+
+def test_no_start_takes_away_private_weights_that_none_may_bring_back(tmp_path: Path) -> None:
+    model = tmp_path / "model.json"
+    see_to_rest(PRIVATE, model)
+    permitted(PRIVATE, "alice", tmp_path, None, None, KIT, None).open(PLAN, RUN)
+    see_to_rest(PRIVATE, model)  # it was broken off: there is nothing to take away
+    model.write_text("{}")
+    with pytest.raises(InputError, match="this job's are here") as caught:
+        see_to_rest(PRIVATE, model)
+    assert caught.value.hint
+    see_to_rest(JOB, model)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown key of a party": ({"bob": {"adress": "b:1"}}, "did you mean 'address'?"),
     "an unknown key deep inside": ({"alice": {"service": {"typ": "x"}}}, "did you mean 'type'?"),
     "an unknown key of the job": ({"job": {"epoch": 1}}, "there are "),
+    "a privacy of nothing": ({"job": {"privacy": {}}}, "labels or weights"),
+    "a privacy of both": (
+        {
+            "job": {
+                "privacy": {
+                    "labels": {"epsilon": 3},
+                    "weights": {"epsilon": 3, "delta": 1e-6, "norm": 2},
+                }
+            }
+        },
+        "labels or weights",
+    ),
     "an unknown key of the training": (
         {"job": {"training": {"batch_siz": 1, "epochs": 1}}},
         "did you mean 'batch_size'?",

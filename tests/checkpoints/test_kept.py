@@ -113,6 +113,13 @@ def test_a_job_that_trained_something_else_does_not_open_it(
         model().see_to_fit(job(result="alice", kept="0" * 64, **change), "alice")
 
 
+def test_a_model_that_an_earlier_kit_has_kept_is_opened_still() -> None:
+    private = {"privacy": {"labels": {"epsilon": 3}}}
+    there = model(job(**private))
+    del there.job["privacy"]["weights"]  # a key that it did not know
+    there.see_to_fit(job(result="alice", kept="0" * 64, **private), "alice")
+
+
 @pytest.mark.parametrize(
     "change, told",
     [

@@ -211,6 +211,51 @@ def test_columns_at_both_and_a_label_at_alice_and_a_model_for_both(
 
 
 @pytest.mark.slow
+def test_words_and_gaps_in_matched_tables(tmp_path: Path, cache: Path) -> None:
+    draw, count = np.random.default_rng(2), 400
+    x, y = draw.normal(size=(2, count)).round(3)
+    word, gap = draw.choice(["a", "b", "d"], count), draw.random(count) < 0.2
+    chance = 1 / (1 + np.exp(1.5 * (word == "b") - x - np.where(gap, 1.0, y)))
+    label = (draw.random(count) < chance).astype(int)
+    columns = {
+        "word": {"type": "category", "values": ("a", "b", "d")},
+        "y": {"type": "number", "missing": "mean", "indicator": True},
+    }
+    job = Job(
+        name="words",
+        align={"key": "who"},  # type: ignore[arg-type]
+        features={"alice": ("x", "word"), "bob": ("y",)},  # type: ignore[arg-type]
+        label={"bob": "label"},  # type: ignore[arg-type]
+        columns=columns,  # type: ignore[arg-type]
+        result="both",
+        training=Descent(passes=60, tolerance=0),
+    )
+    a, b = draw.permutation(350), draw.permutation(np.arange(50, count))
+    tables = {
+        "alice": write_table(
+            tmp_path / "alice.csv", ["who", "x", "word"], [[f"C{i}", x[i], word[i]] for i in a]
+        ),
+        "bob": write_table(
+            tmp_path / "bob.csv",
+            ["who", "y", "label"],
+            [[f"C{i}", "" if gap[i] else y[i], label[i]] for i in b],
+        ),
+    }
+    result = run_local(job, tables, tmp_path / "run", cache=cache)
+    models = {party: model.as_json() for party, model in result.models.items()}
+    mean, scale = (
+        [one if other is None else other for one, other in zip(*pair, strict=True)]
+        for pair in ([models[p][of] for p in ("bob", "alice")] for of in ("mean", "scale"))
+    )
+    filled = np.where(gap, mean[4], y)
+    found = np.column_stack([x, *(word == one for one in ("a", "b", "d")), filled, gap])
+    rows = np.column_stack([(found - mean) / scale, np.ones(count)])[50:350]
+    best = logistic_optimum(rows, label[50:350].astype(float), 1.0, 6)
+    names = ("x", "word=a", "word=b", "word=d", "y", "y:missing", "intercept")
+    clear = dict(zip(names, best, strict=True))
+    assert plaintext.distance(weights(result), clear) < 1e-2
+
+
 def test_too_few_in_common_end_the_job_and_leave_nothing(tmp_path: Path, cache: Path) -> None:
     files, _ = scattered(tmp_path, 10)
     job = aligned(align={"key": "customer", "minimum": 4001})

@@ -390,7 +390,10 @@ def test_check_says_what_becomes_of_rows_that_the_other_lacks(
         assert "rows    30" in out and "key     who: 30 identifiers, none missing" in out
     assert "all rows are scored, whether the other has them or not" in said["alice"]
     assert "joined to alice's rows, if 10 or more are in common" in said["bob"]
-    assert "in a row that alice alone has stands the training's mean of c2, c3, c4" in said["bob"]
+    middle = (
+        "in a row that alice alone has stands the middle, as the training has it, of c2, c3, c4"
+    )
+    assert middle in said["bob"]
     as_json = deployer("data", "check", job, "bob", new["bob"], "--model", parts["bob"], "--json")
     assert json.loads(as_json.out)["identifiers"] == 30
     without = deployer("data", "check", job, "bob", new["bob"])

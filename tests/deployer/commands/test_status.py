@@ -229,6 +229,8 @@ def test_who_waits_for_parties_that_are_done_is_told_so(
     told, do, *_ = ran.out.splitlines()
     assert told.startswith("alice   broken     waits for bob and server in vain: the job is done")
     assert "deployer delete --volumes" in do
+    release.says("alice", "rejoining", waiting_for=("bob", "server"), since=moment(ago_s=90))
+    assert deployer("status").code == 0, "she may have her result, and ends by herself"
 
 
 def test_a_restart_says_after_what(release: Release, deployer: Deployer) -> None:
