@@ -104,7 +104,12 @@ def test_the_matrix_is_standardised_and_ends_in_a_column_of_ones(
 
 
 def test_labels_are_read_as_they_are(read: Callable[..., Table]) -> None:
-    for text in ("1\n0\n0\n1\n", "guilty\r\n1.0\r\n0\r\n-0.0\r\n1e0", '"1"\n"0"\n"0"\n"1"\n'):
+    for text in (
+        "1\n0\n0\n1\n",
+        "guilty\r\n1.0\r\n0\r\n-0.0\r\n1e0",
+        '"1"\n"0"\n"0"\n"1"\n',
+        "1\r\n0\r\n0\r\n1\r",
+    ):
         table = read(text, "bob")
         assert table.matrix.dtype == np.float32
         assert table.matrix.tolist() == [[1], [0], [0], [1]]
