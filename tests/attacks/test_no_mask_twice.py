@@ -175,7 +175,10 @@ def tables_of(job: Job) -> dict[int, Any]:
     for party in range(2):
         own = draw.normal(size=(layout.rows, layout.columns_of(party))).astype(np.float32)
         own[:, -1] = 1 if party == 0 else draw.integers(0, 2, layout.rows)
-        tables[party] = model_of(job.parameters).at_home(job, PARTIES[party], own)
+        # A matrix of zeros would be its own mask: to one party it is sent with it, to one without.
+        columns = sum(block.columns for block in layout.blocks if block.party == party)
+        start = draw.normal(size=(columns, columns)) if job.starts_from else None
+        tables[party] = model_of(job.parameters).at_home(job, PARTIES[party], own, start=start)
     return tables
 
 
@@ -194,7 +197,7 @@ def test_nor_is_one_where_tables_were_aligned(protocol: str, tmp_path: Path, tri
 def test_nor_is_one_that_takes_a_kept_model_to_the_first_point(
     protocol: str, tmp_path: Path, tried: Tried
 ) -> None:
-    """The same shares of it, in both runs."""
+    """Of the same model, in both runs, whose shares are as random as those of a part."""
     training = Descent(passes=1, tolerance=1e-5, start="0" * 64)
     job = descent_job(protocol, 32, training=training, **WIDE)
     tables = tables_of(job)

@@ -309,6 +309,10 @@ class Theatre:
                 for what, _, place in self._places(party, (name,)):
                     seen.setdefault(what, []).append(self.parties.read(party, place))
 
+        if layout.descent is not None and layout.descent.starts_kept:
+            for value in self.plan.state:
+                if value.name.startswith("weights."):
+                    self.write(value, np.arange(np.prod(value.shape)).reshape(value.shape))
         for stretch in self.plan.parameters.trained.course(job, layout):
             for rows in stretch.rows() if stretch.rows else [None] * stretch.runs:
                 run(stretch.program, rows)
