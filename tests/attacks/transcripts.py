@@ -8,6 +8,7 @@ the shares of its weights are drawn, its table is shared, and the step is played
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -310,9 +311,10 @@ class Theatre:
                     seen.setdefault(what, []).append(self.parties.read(party, place))
 
         if layout.descent is not None and layout.descent.starts_kept:
-            for value in self.plan.state:
-                if value.name.startswith("weights."):
-                    self.write(value, np.arange(np.prod(value.shape)).reshape(value.shape))
+            for shared in self.plan.state:
+                if shared.name.startswith("weights."):
+                    numbers = np.arange(math.prod(shared.shape), dtype=np.int64)
+                    self.write(shared, numbers.reshape(shared.shape))
         for stretch in self.plan.parameters.trained.course(job, layout):
             for rows in stretch.rows() if stretch.rows else [None] * stretch.runs:
                 run(stretch.program, rows)
