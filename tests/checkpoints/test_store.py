@@ -92,7 +92,7 @@ def test_streams_of_all_lengths_come_back(size: int) -> None:
     content = secrets.token_bytes(size)
     sealed = b"".join(seal(KEY, b"", [content[: size // 3], content[size // 3 :]]))
     assert unseal(KEY, b"", io.BytesIO(sealed)) == content
-    assert content[:64] not in sealed or size == 0
+    assert content[:64] not in sealed or size < 64, "a byte or two may be there by chance"
 
 
 def test_a_changed_job_another_party_or_another_key_finds_nothing(tmp_path: Path) -> None:
