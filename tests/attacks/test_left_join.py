@@ -6,7 +6,6 @@ many. Each rule of the protocol is taken out once, and the game finds out.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
@@ -20,7 +19,7 @@ from scipy.stats import chisquare, fisher_exact, kstest
 from party.agreement.job import HOLDERS, Holder
 from party.alignment import Identifiers, left_join
 from tests.attacks.test_alignment import row_of
-from tests.harness.alignments import RUN, identifiers
+from tests.harness.alignments import RUN, identifiers, without
 from tests.harness.left_joins import LeftJoin, play
 
 ROWS, OTHERS, GAMES = 6, 5, 150
@@ -312,16 +311,4 @@ RULES: dict[str, tuple[tuple[tuple[str, str], ...], Callable[[ModuleType], list[
 @pytest.mark.parametrize("rule", RULES)
 def test_without_this_rule_the_attack_succeeds(rule: str) -> None:
     changes, found_by = RULES[rule]
-    assert found_by(without(changes))
-
-
-def without(changes: tuple[tuple[str, str], ...]) -> ModuleType:
-    """The protocol with some of its text changed."""
-    text = inspect.getsource(left_join)
-    for old, new in changes:
-        assert text.count(old) == 1, f"the protocol reads {old!r} no more"
-        text = text.replace(old, new)
-    module = ModuleType("mutant")
-    with patch.dict("sys.modules", {"mutant": module}):
-        exec(compile(text, "mutant", "exec"), module.__dict__)
-    return module
+    assert found_by(without(left_join, changes))

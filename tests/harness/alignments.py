@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Queue
+from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
@@ -222,3 +225,15 @@ class Aligned:
             index: self.owned[holder].table(self.job, np.hstack([*shares[holder], labels[holder]]))
             for index, holder in enumerate(HOLDERS)
         }
+
+
+def without(module: ModuleType, changes: tuple[tuple[str, str], ...]) -> ModuleType:
+    """A protocol with some of its text changed."""
+    text = inspect.getsource(module)
+    for old, new in changes:
+        assert text.count(old) == 1, f"the protocol reads {old!r} no more"
+        text = text.replace(old, new)
+    mutant = ModuleType("mutant")
+    with patch.dict("sys.modules", {"mutant": mutant}):
+        exec(compile(text, "mutant", "exec"), mutant.__dict__)
+    return mutant
