@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import numpy.typing as npt
@@ -88,3 +89,20 @@ def together(job: Job, cache: Path, spill: Path | None = None) -> Iterator[Parti
             room = arena(one, sparse=kept is not None)
             executors.append(Executor(room, one.index, peers, one.party, one.window, spill=kept))
         yield Parties(job, schedules, executors, threads)
+
+
+def compare(
+    protocol: str, ways: Mapping[str, Callable[[], list[Took]]], turns: int, ratio: str
+) -> None:
+    """Measure two ways turn by turn, and print a line for each and one for the second's medians by
+    those of the first."""
+    took: dict[str, list[list[float]]] = {name: [] for name in ways}
+    for _ in range(turns):
+        for name, way in ways.items():
+            took[name].append([median(column) * 1e3 for column in zip(*way(), strict=True)])
+    for name, found in took.items():
+        wall_ms, cpu_ms = (median(column) for column in zip(*found, strict=True))
+        print(f"| {protocol} | {name} | {cpu_ms:.3g} | {wall_ms:.3g} |")
+    pairs = list(zip(*took.values(), strict=True))
+    wall, cpu = (median(second[k] / first[k] for first, second in pairs) for k in range(2))
+    print(f"|  | {ratio} | **{cpu:.3g}** | **{wall:.3g}** |", flush=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from typing import Annotated
 
 import typer
 
 from bench import places
 from bench.cases import CASES, job_text
-from bench.executors import Took, together
+from bench.executors import Took, compare, together
 from party.agreement.job import Job, load_job
 from party.plan import PlanParameters, sharing
 
@@ -35,22 +35,9 @@ def main(
         with tempfile.TemporaryDirectory(prefix="bench-") as cache:
             file = Path(cache) / "job.yaml"
             file.write_text(job_text(replace(CASES[CASE], rows=rows), each), encoding="utf-8")
-            _compare(load_job(file), Path(cache), each, turns, passes, folder)
-
-
-def _compare(job: Job, cache: Path, protocol: str, turns: int, passes: int, folder: Path) -> None:
-    ways = {"in memory": None, "in a file": folder}
-    took: dict[str, list[list[float]]] = {name: [] for name in ways}
-    for _ in range(turns):
-        for name, spill in ways.items():
-            found = trained(job, cache, passes, spill)
-            took[name].append([median(column) * 1e3 for column in zip(*found, strict=True)])
-    for name, found_ms in took.items():
-        wall_ms, cpu_ms = (median(column) for column in zip(*found_ms, strict=True))
-        print(f"| {protocol} | {name} | {cpu_ms:.3g} | {wall_ms:.3g} |")
-    pairs = list(zip(took["in a file"], took["in memory"], strict=True))
-    wall, cpu = (median(there[k] / here[k] for there, here in pairs) for k in range(2))
-    print(f"|  | file ÷ memory | **{cpu:.3g}** | **{wall:.3g}** |", flush=True)
+            measure = partial(trained, load_job(file), Path(cache), passes)
+            ways = {"in memory": partial(measure, None), "in a file": partial(measure, folder)}
+            compare(each, ways, turns, "file ÷ memory")
 
 
 def trained(job: Job, cache: Path, passes: int, spill: Path | None) -> list[Took]:

@@ -11,8 +11,8 @@ import json
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Annotated
 
 import numpy as np
@@ -20,7 +20,7 @@ import typer
 
 from bench import environment
 from bench.cases import CASES, job_text
-from bench.executors import Took, together
+from bench.executors import Took, compare, together
 from bench.systems import command_of
 from party.agreement.job import load_job
 
@@ -37,24 +37,11 @@ def main(
     print("| protocol | kit | processor, ms a step | ms a step |\n|---|---|---|---|")
     for each in protocol or ("pond", "aby3"):
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            _compare(Path(folder), each, job_text(CASES[case], each), turns, steps)
-
-
-def _compare(folder: Path, protocol: str, text: str, turns: int, steps: int) -> None:
-    job = folder / "job.yaml"
-    job.write_text(text, encoding="utf-8")
-    systems = {"today": today, "former": former}
-    took: dict[str, list[list[float]]] = {name: [] for name in systems}
-    for _ in range(turns):
-        for name, system in systems.items():
-            rounds = system(folder, job, steps)
-            took[name].append([median(column) * 1e3 for column in zip(*rounds, strict=True)])
-    for name, found in took.items():
-        wall_ms, cpu_ms = (median(column) for column in zip(*found, strict=True))
-        print(f"| {protocol} | {name} | {cpu_ms:.3g} | {wall_ms:.3g} |")
-    pairs = list(zip(took["former"], took["today"], strict=True))
-    wall, cpu = (median(then[k] / now[k] for then, now in pairs) for k in range(2))
-    print(f"|  | former ÷ today | **{cpu:.3g}** | **{wall:.3g}** |", flush=True)
+            job = Path(folder) / "job.yaml"
+            job.write_text(job_text(CASES[case], each), encoding="utf-8")
+            kits = {"today": today, "former": former}
+            ways = {name: partial(kit, Path(folder), job, steps) for name, kit in kits.items()}
+            compare(each, ways, turns, "former ÷ today")
 
 
 ROUNDS = 10
