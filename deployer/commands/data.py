@@ -613,12 +613,8 @@ def _show_rows(path: Path, model: Path | None, job: Job, party: Owner) -> None:
         )
         gaps = read_as_gaps(job, party.value)
         means = [name for name in job.features_of(party.value) if name not in gaps]
-        said = (
-            [f"the middle, as the training has it, of {', '.join(map(printable, means))}"]
-            if means
-            else []
-        )
-        said += [f"a gap in {', '.join(map(printable, gaps))}"] if gaps else []
+        kinds = {"the middle, as the training has it, of": means, "a gap in": gaps}
+        said = [f"{kind} {', '.join(map(printable, of))}" for kind, of in kinds.items() if of]
         print(f"  absent  in a row that {job.left} alone has stands {', and '.join(said)}")
     print(f"  sha256  {table.digest} (of the rows as the model reads them)")
 

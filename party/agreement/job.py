@@ -1242,17 +1242,16 @@ def bits_more(alice: int, bob: int) -> int:
 
 def _digest_of_agreed(fields: dict[str, Any]) -> str:
     """Of a job, without the keys that it leaves out."""
-    later = (
-        ("training", "start"),
-        ("evaluation", "folds"),
-        ("privacy", "labels"),
-        ("privacy", "weights"),
-    )
-    for part, key in later:
-        if (fields[part] or {}).get(key, ...) in _NO_FOLDS:
+    later = {
+        ("training", "start"): (None,),
+        ("evaluation", "folds"): _NO_FOLDS,
+        ("privacy", "labels"): (None,),
+        ("privacy", "weights"): (None,),
+        ("align", "join"): ("inner",),
+    }
+    for (part, key), left_out in later.items():
+        if (fields[part] or {}).get(key, ...) in left_out:
             del fields[part][key]
-    if (fields["align"] or {}).get("join") == "inner":
-        del fields["align"]["join"]
     return digest_of({name: value for name, value in fields.items() if value is not None})
 
 
