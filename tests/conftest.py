@@ -12,16 +12,25 @@ from contextlib import suppress
 from functools import cache as once
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from party.agreement.job import Job
 from tests.harness.plans import cached
 from tests.harness.processes import JOB, Processes
 
-# A property is about what is computed, never about how fast a busy machine does it.
-settings.register_profile("kit", deadline=None)
+# A property is about what is computed, never about how fast a busy machine does it; and a test is
+# about the commit, not about the day: its examples follow from its text. Others, and others each
+# time, are tried with ``pytest --hypothesis-profile=search``. A fixture is made once for all of
+# them, as a machine is on which many inputs are tried.
+PATIENT: dict[str, Any] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+}
+settings.register_profile("search", derandomize=False, **PATIENT)
+settings.register_profile("kit", derandomize=True, **PATIENT)
 settings.load_profile("kit")
 
 

@@ -20,7 +20,7 @@ from tests.harness.left_joins import play
 ABSENT = np.array([7, -(2**63), 2**63 - 1], np.int64)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(NAMES, NAMES, st.sampled_from(HOLDERS))
 def test_each_row_has_its_partners_columns_or_those_of_an_absent_row(
     left: list[str], right: list[str], who: Holder

@@ -27,7 +27,7 @@ def numbers(names: Sequence[str], columns: int) -> Ring:
     return table[[every[name] for name in names]]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(NAMES, NAMES, st.integers(1, 3), st.integers(1, 3))
 def test_shares_add_up_to_the_rows_that_both_have(
     alice: list[str], bob: list[str], wide: int, narrow: int

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from party.agreement.job import PARTIES, Job
@@ -154,7 +154,7 @@ def test_an_opening_that_cannot_be_written_is_none(approved: Approved) -> None:
         permit.open(PLAN, RUN)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(at=st.integers(0, 5000), bit=st.integers(0, 7))
 def test_an_approval_with_any_bit_changed_is_refused(approved: Approved, at: int, bit: int) -> None:
     text = bytearray(approval_file(approved.directory, "bob").read_bytes())
@@ -187,9 +187,7 @@ def ledger_text(approved: Approved, openings: int) -> Path:
     return permit.ledger.path
 
 
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200)
 @given(at=st.integers(0, 5000), bit=st.integers(0, 7))
 def test_a_ledger_with_any_bit_changed_is_refused(approved: Approved, at: int, bit: int) -> None:
     path = approved.directory / "ledger.jsonl"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.certs import authority as certs
@@ -73,9 +73,7 @@ def test_what_three_signed_alike_is_a_receipt_in_any_order(keys: dict[str, Keys]
     again.check_job(JOB, "receipt.json")
 
 
-@settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=400)
 @given(at=st.integers(0, 20_000), byte=st.integers(0, 255))
 def test_a_receipt_with_any_byte_changed_is_refused(
     keys: dict[str, Keys], whole: bytes, at: int, byte: int

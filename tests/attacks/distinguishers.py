@@ -11,8 +11,8 @@ from scipy import stats
 
 from tests.attacks.transcripts import Array, Seen, bits_of, messages, together
 
-LEVEL = 1e-8
-"""The chance of a false alarm that each of some twenty decisions is given."""
+LEVEL = 1e-9
+"""The chance of a false alarm that each of some two hundred decisions is given."""
 
 _POOLED = 40
 """Cells of a table of counts that are rarer than this are taken as one."""

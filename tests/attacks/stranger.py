@@ -29,8 +29,8 @@ def gets(deed: str, address: Address, *about: Any) -> Any:
     return json.loads(done.stdout)
 
 
-def _run(address: str, tasks: list[int], graph: Callable[[Any], Any]) -> Any:
-    """Have a server run a graph on processes of the cluster."""
+def _run(address: str, tasks: list[int], graph: Callable[[Any], Any], times: int = 1) -> list[Any]:
+    """Have a server run a graph on processes of the cluster, so many times."""
     import tensorflow as tf
 
     tf.compat.v1.disable_eager_execution()
@@ -38,7 +38,8 @@ def _run(address: str, tasks: list[int], graph: Callable[[Any], Any]) -> Any:
         device_filters=[f"/job:tfe/task:{task}" for task in tasks], operation_timeout_in_ms=15000
     )
     with tf.compat.v1.Session("grpc://" + address, config=config) as session:
-        return session.run(graph(tf))
+        made = graph(tf)
+        return [session.run(made) for _ in range(times)]
 
 
 def _variable(tf: Any, task: int, name: str, dtype: str) -> Any:
@@ -57,21 +58,21 @@ def _read_file(address: str, task: int, path: str) -> str:
         with tf.device(f"/job:tfe/task:{task}"):
             return tf.io.read_file(path)
 
-    return str(_run(address, [task], graph).decode())
+    return str(_run(address, [task], graph)[0].decode())
 
 
 def _read(address: str, task: int, name: str, dtype: str) -> Any:
-    return _run(address, [task], lambda tf: _value(tf, task, name, dtype)).tolist()
+    return _run(address, [task], lambda tf: _value(tf, task, name, dtype))[0].tolist()
 
 
-def _add_up(address: str, names: dict[str, str], dtype: str) -> Any:
-    """The sum of what several processes hold, by task, read in one go."""
+def _add_up(address: str, names: dict[str, str], dtype: str, times: int = 1) -> Any:
+    """The sum of what several processes hold, by task, read in one go; so many of them."""
 
     def graph(tf: Any) -> Any:
         return [_value(tf, int(task), name, dtype) for task, name in names.items()]
 
-    first, *others = _run(address, [int(task) for task in names], graph)
-    return sum(others, first).tolist()
+    found = _run(address, [int(task) for task in names], graph, times)
+    return [sum(others, first).tolist() for first, *others in found]
 
 
 def _write(address: str, task: int, name: str, dtype: str, value: Any) -> None:

@@ -98,7 +98,7 @@ def test_a_party_that_says_another_thing_is_refused(
         if party != odd:
             processes.start(party)
     options = ["--job", "job.yaml", "--config", "config.json", "--keys", f"keys/{odd}"]
-    options += ["--output", f"out/{odd}", "--cache", str(processes.cache), "--wait", "60"]
+    options += ["--output", f"out/{odd}", "--cache", str(processes.cache), "--wait", "110"]
     if odd != "server":
         options += ["--table", f"{odd}.csv"]
     command = [sys.executable, "-c", CHANGED.format(change=WORDS[field]), odd, *options]

@@ -29,7 +29,7 @@ from party.native.instructions import Type
 from tests.attacks.conftest import Tried
 from tests.attacks.intruder import HEAD, Frame, Intruder, intruder
 from tests.harness.plans import cached
-from tests.harness.processes import ENDLESS, JOB, Processes, resident_bytes
+from tests.harness.processes import ENDLESS, JOB, PATIENCE_S, Processes, resident_bytes
 
 pytestmark = [pytest.mark.slow, pytest.mark.drawn]
 
@@ -296,6 +296,10 @@ def test_a_word_after_the_last_one_is_too_much(
     tried(1, "runs with a frame after the last")
 
 
+LEAST_AHEAD = 2**16
+"""Bytes: a ring takes as many."""
+
+
 def test_who_runs_ahead_is_not_read(
     processes: Processes, chance: random.Random, tried: Tried
 ) -> None:
@@ -315,20 +319,22 @@ def test_who_runs_ahead_is_not_read(
             return bob.send("alice", wire(bob.frames("alice", step), chance))
 
         with bob.repeating(ahead) as sent:
-            count = -1
-            while count != sent.count:
+            count, end = -1, time.monotonic() + PATIENCE_S
+            while count != sent.count or count <= LEAST_AHEAD:
+                assert time.monotonic() < end, count
                 count = sent.count
                 time.sleep(2)
-            assert 2**16 < count < 4 * 2**20, "a ring, and what is on the way"
+            assert count < 4 * 2**20, "a ring, and what is on the way"
             assert resident_bytes(alice, "VmHWM") - before < 8 * 2**20
             alice.signal(signal.SIGTERM)
-            code, words = alice.ends(10)
+            code, words = alice.ends()
             assert code == 1 and "stopped at step" in words
     tried(count, "bytes sent ahead, until nothing was read any more")
 
 
 ALIVES = HEAD.pack(0, ALIVE, 0) * 4096
-LIMIT_S = 5
+LIMIT_S = 10
+"""Of which a run of some steps takes a small part, on a busy machine too."""
 MANY_BYTES = 16 * 2**20
 MANY_KEYS = 20_000
 """Half a megabyte. Of either so much was read: rings and buffers on the way hold less."""

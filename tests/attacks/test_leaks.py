@@ -124,7 +124,7 @@ def served(number: int) -> dict[str, bytes]:
     for path in PATHS:
         url = f"http://127.0.0.{5 + number}:18090{path}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 found[url] = answer.read() + str(answer.headers).encode()
         except HTTPError as refusal:
             found[url] = refusal.read()

@@ -80,7 +80,7 @@ def test_with_pins_it_gets_no_word_and_the_right_server_is_awaited(
 def impersonate(processes: Processes, rogue: Path) -> Running:
     """Start the attacker's party, which ignores pins."""
     options = ["--job", "job.yaml", "--config", "config.json", "--keys", str(rogue)]
-    options += ["--output", "out/rogue", "--cache", str(processes.cache), "--wait", "60"]
+    options += ["--output", "out/rogue", "--cache", str(processes.cache), "--wait", "110"]
     command = [sys.executable, "-c", IGNORING_PINS, "server", *options]
     directory = processes.directory
     running = Running("server", command, directory / "out/rogue", directory)

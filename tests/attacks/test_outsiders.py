@@ -28,7 +28,17 @@ from party.identity import identity
 from tests.attacks.conftest import Tried
 from tests.harness.keys import write_keys
 from tests.harness.links import message, tls
-from tests.harness.network import HELLO, Encounter, Meddling, alive, converse, is_tls, knock, speak
+from tests.harness.network import (
+    HANGS_UP_WITHIN_S,
+    HELLO,
+    Encounter,
+    Meddling,
+    alive,
+    converse,
+    is_tls,
+    knock,
+    speak,
+)
 from tests.harness.processes import JOB, Processes, limit_files, party_command, resident_bytes
 
 pytestmark = pytest.mark.slow
@@ -158,18 +168,18 @@ def test_who_answers_in_alices_place_hears_nothing(processes: Processes, tried: 
     with socket.create_server(
         (processes.address("alice").host, processes.address("alice").port)
     ) as listener:
-        listener.settimeout(30)
+        listener.settimeout(HANGS_UP_WITHIN_S)
         for context in impostors.values():
             raw, _ = listener.accept()
             with raw:
-                raw.settimeout(5)
+                raw.settimeout(HANGS_UP_WITHIN_S)
                 converse(raw, context, server=True).gave_nothing_away()
         for words in (b"", b"HTTP/1.1 200 OK\r\n\r\n", b"SSH-2.0-x\r\n", random.randbytes(5000)):
             raw, _ = listener.accept()
             with raw:
                 raw.sendall(words)
                 raw.shutdown(socket.SHUT_WR)
-                raw.settimeout(5)
+                raw.settimeout(HANGS_UP_WITHIN_S)
                 with contextlib.suppress(ConnectionError):
                     assert is_tls(raw.recv(65536)), "no more than a ClientHello"
     assert bob.process.poll() is None
@@ -298,9 +308,9 @@ def _serve(listener: socket.socket, context: ssl.SSLContext) -> None:
             raw, _ = listener.accept()
         except OSError:
             return
-        with raw:
-            raw.settimeout(5)
-            converse(raw, context, server=True)
+        with raw, contextlib.suppress(OSError):
+            raw.settimeout(HANGS_UP_WITHIN_S)
+            context.wrap_socket(raw, server_side=True).close()  # it has shaken hands
 
 
 def _allow(context: ssl.SSLContext, lowest: ssl.TLSVersion, highest: ssl.TLSVersion) -> None:
@@ -369,17 +379,28 @@ STRANGERS, HANDSHAKES = 256, 64
 """Connections without a certificate that a party bears, and those of them that have begun to shake
 hands, as docs/security.md has it."""
 
+STAGE_S = 10.0
+"""So long it bears each of them."""
+
 
 def test_connections_held_open_keep_nobody_out(processes: Processes, tried: Tried) -> None:
     """Of more than a party bears as many as it does are held when the others come."""
     (alice,) = processes.waits("alice")
     limit_files(alice)
-    with held(processes, 300, b"") as silent, held(processes, 300, HELLO) as begun:
-        all_are_served(processes)
-        assert len(alive(begun)) <= HANDSHAKES
-        count = len(alive(silent + begun))
-        assert HANDSHAKES < count <= STRANGERS, "the oldest of too many make room"
-        processes.completes()
+    for _ in range(5):
+        since = time.monotonic()
+        with held(processes, 300, b"") as silent, held(processes, 300, HELLO) as begun:
+            all_are_served(processes)
+            assert len(alive(begun)) <= HANDSHAKES
+            count = len(alive(silent + begun))
+            assert count <= STRANGERS, "the oldest of too many make room"
+            if time.monotonic() - since > STAGE_S:
+                continue  # a busy machine: the first of them were hung up on as it is due
+            assert count > HANDSHAKES, "and no others"
+            processes.completes()
+            break
+    else:
+        pytest.fail("not once were all of them opened while a party bears the first")
     tried(600, "connections opened to be held, of which the oldest made room")
     tried(count, "connections held open when the others came")
 
@@ -391,7 +412,7 @@ def held(processes: Processes, count: int, words: bytes) -> Iterator[list[socket
     with contextlib.ExitStack() as stack:
         made = []
         for _ in range(count):
-            one = socket.create_connection((address.host, address.port), 5)
+            one = socket.create_connection((address.host, address.port), HANGS_UP_WITHIN_S)
             stack.enter_context(one)
             with contextlib.suppress(ConnectionError):
                 one.sendall(words)
@@ -517,7 +538,7 @@ def test_a_partys_keys_used_twice_make_no_second_party(processes: Processes, tri
     for one in met:
         assert one.plain == message(b'{"type":"taken"}') and one.ended == "closed"
     elsewhere = f"127.0.0.9:{processes.address('bob').port}"
-    options = "--job job.yaml --config config.json --keys keys/bob --table bob.csv --wait 2"
+    options = "--job job.yaml --config config.json --keys keys/bob --table bob.csv --wait 6"
     twin = party_command(
         *("bob", *options.split(), "--output", "out/reference", "--listen", elsewhere),
         *("--cache", str(processes.cache)),

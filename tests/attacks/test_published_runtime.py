@@ -75,8 +75,8 @@ def test_a_stranger_has_the_model_before_alice_does(processes: Processes) -> Non
     alice, *_ = processes.start_all("--runtime", "tensorflow")
     alice.reaches("running", step=800)
     names = {str(task): f"{party}/{weights_of(0)}/0" for task, party in enumerate(HOLDERS)}
-    for _ in range(20):  # of which some fall between two steps, and read both of the same
-        shares = gets("add up", processes.address("alice"), names, "int64")
+    # Of which some fall between two steps, and read both of the same.
+    for shares in gets("add up", processes.address("alice"), names, "int64", 500):
         weights = np.array(shares, np.int64).ravel() / SCALE
         if np.abs(weights).max() < 100:
             break

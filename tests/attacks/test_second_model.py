@@ -46,7 +46,7 @@ runpy.run_module("party", run_name="__main__", alter_sys=True)
 
 def leaving_alice(processes: Processes, table: str, *more: str) -> Running:
     options = ["--job", "job.yaml", "--config", "config.json", "--keys", "keys/alice", *more]
-    options += ["--output", "out/alice", "--cache", str(processes.cache), "--wait", "60"]
+    options += ["--output", "out/alice", "--cache", str(processes.cache), "--wait", "110"]
     command = [sys.executable, "-c", LEAVING, "alice", *options, "--table", table]
     directory = processes.directory
     running = Running("alice", command, directory / "out/alice", directory)

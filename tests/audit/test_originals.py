@@ -19,19 +19,22 @@ from tests.harness.plans import short_plan
 
 pytestmark = pytest.mark.drawn
 
+MOST_S = 10.0
+"""Of the processor: a second or so on a machine of today."""
+
 SIZES = [(1, 1, 0.5), (16, 128, 0.125), (100, 1024, 0.1)]
 
 
 @pytest.mark.parametrize("features, batch, rate", SIZES)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_plans_pass_within_a_second(
+def test_the_plans_pass_within_seconds(
     protocol: str, features: int, batch: int, rate: float
 ) -> None:
     agreed = job(protocol, features, batch, rate)
     plan = plan_of(agreed)
     begin = time.process_time()
     report = audit(plan, agreed)
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < MOST_S
     assert not any(view.leaks for program in report.programs for view in program.views)
 
 
@@ -148,7 +151,7 @@ def test_the_plans_of_a_descent_pass_within_seconds(
     plan = plan_of(agreed)
     begin = time.process_time()
     report = audit(plan, agreed)
-    assert time.process_time() - begin < 3
+    assert time.process_time() - begin < MOST_S
     assert [program.name for program in report.programs] == RUN
 
 

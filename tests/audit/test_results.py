@@ -73,7 +73,7 @@ class Chain:
         return True
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     steps=st.lists(
         st.tuples(
@@ -98,7 +98,7 @@ def test_what_passes_has_a_result_for_every_byte(steps: list[tuple[str, int, boo
 TYPES = [np.int8, np.int16, np.int32, np.int64]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     wide=st.booleans(),
     factors=st.lists(

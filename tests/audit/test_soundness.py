@@ -171,7 +171,7 @@ DEPENDENT_PARTS = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @example(sent=[DEPENDENT_PARTS], seed=False)
 @example(sent=[("NotEqual", "a", ("repeated", "r"))], seed=False)
 @given(sent=st.lists(BITS, min_size=1, max_size=3), seed=st.booleans())
@@ -179,7 +179,7 @@ def test_what_passes_is_secret_over_bits(sent: list[Tree], seed: bool) -> None:
     assert sound(sending(circuit_over_bits(), [*sent, "seed of r"] if seed else sent))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @example(sent=[("AddV2", ("Mul", "r", "2"), "a")])
 @given(sent=st.lists(BYTES, min_size=1, max_size=2))
 def test_what_passes_is_secret_over_bytes(sent: list[Tree]) -> None:
@@ -251,7 +251,7 @@ def test_what_passes_is_secret_in_transfers_with_up_to_two_flaws(part: str) -> N
                 assert sound(transfer(flaws)), flaws
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(flaws=st.fixed_dictionaries({k: st.sampled_from(v) for k, v in FLAWS.items()}))
 def test_what_passes_is_secret_in_transfers_with_many_flaws(flaws: dict[str, Tree]) -> None:
     assert sound(transfer(flaws))

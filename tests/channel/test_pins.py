@@ -81,11 +81,14 @@ def test_the_holder_of_one_authority_cannot_be_the_party_of_another(
         (own / "alice" / name).write_bytes(content)
     # She overlooks that her own keys are not the pinned ones.
     impostor = joins.start("alice", job=pinned.model_copy(update={"identities": loose(own)}))
-    bob = joins.start("bob", job=pinned, wait_s=3)
-    with pytest.raises(JobError) as caught:
-        bob.outcome()
     theirs, pin = digests(own, "server")[1], digests(own, "alice")[1]
-    assert f"its authority is {theirs}, and the job pins {pin}" in (caught.value.where or "")
+    found = f"its authority is {theirs}, and the job pins {pin}"
+    for wait_s in (3.0, 30.0):  # a busy machine may need more
+        with pytest.raises(JobError) as caught:
+            joins.start("bob", job=pinned, wait_s=wait_s).outcome()
+        if found in (caught.value.where or ""):
+            break
+    assert found in (caught.value.where or "")
     assert "compare keys" in (caught.value.hint or "")
     assert "bob" in impostor.told() or impostor.joined is None
     for name, content in right.items():

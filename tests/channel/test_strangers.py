@@ -49,7 +49,7 @@ def channel_as(joins: Joins, party: str, keys: Path) -> Iterator[ssl.SSLSocket]:
     """A connection to Alice with a party's real keys, after the handshake."""
     context = tls(keys / party, keys / party / "ca.crt")
     with joins.dial() as raw, context.wrap_socket(raw) as one:
-        one.settimeout(5)
+        one.settimeout(LIMIT_S)
         yield one
 
 
@@ -123,7 +123,7 @@ def test_plain_text_is_hung_up_on(joins: Joins, words: bytes) -> None:
     joins.everybody_joins()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(pieces=st.lists(st.binary(min_size=1, max_size=600), max_size=4))
 def test_random_bytes_are_hung_up_on(joins: Joins, pieces: list[bytes]) -> None:
     if not joins.started:
@@ -409,12 +409,12 @@ def test_a_party_that_never_says_hello_is_hung_up_on(joins: Joins, keys: Path) -
 
 
 def test_nothing_but_hello_and_ready_leaves_before_all_are_ready(joins: Joins, keys: Path) -> None:
-    joins.start("alice", wait_s=3)
+    alice = joins.start("alice")
     with channel_as(joins, "bob", keys) as one:
         one.sendall(message(good))
-        got = b""
-        one.settimeout(2)
-        with contextlib.suppress(TimeoutError, ConnectionError):
+        alice.says("waiting for server (")
+        alice.cancelled, got = True, b""
+        with contextlib.suppress(ConnectionError):  # all that she says until she ends
             while piece := one.recv(10_000):
                 got += piece
     size = int.from_bytes(got[:4], "little")
@@ -437,11 +437,13 @@ def test_a_dialled_party_must_be_the_one_that_was_meant(
     alice = joins.hosts[0]
     with socket.create_server((alice.host, alice.port)) as listener:
         bob = joins.start("bob", wait_s=2)
-        listener.settimeout(5)
+        listener.settimeout(LIMIT_S)
         raw, _ = listener.accept()
-        with context.wrap_socket(raw, server_side=True) as one:
-            one.settimeout(5)
-            with contextlib.suppress(ssl.SSLError, ConnectionError):
-                assert one.recv(1) == b"", "not even a hello is said to it"
-    bob.join(10)
+        raw.settimeout(LIMIT_S)
+        with (
+            contextlib.suppress(ssl.SSLError, ConnectionError),
+            context.wrap_socket(raw, server_side=True) as one,
+        ):
+            assert one.recv(1) == b"", "not even a hello is said to it"
+    bob.ended()
     assert "alice at" in str(bob.failure) and "did not come" in str(bob.failure)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.manifests.values import load_values
@@ -104,9 +104,7 @@ documents = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+@settings(max_examples=15)
 @given(documents)
 def test_they_agree_on_any_values(document: dict[str, Any]) -> None:
     assert_same(document)

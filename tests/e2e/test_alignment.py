@@ -158,8 +158,8 @@ def test_held_out_rows_are_counted_with_their_own_labels(
     assert found.rows == sum(group.rows for group in found.figures.groups) == 270
     mixed = [one for one in found.figures.groups if one.positives not in (0, one.rows)]
     assert sum(one.rows - one.positives for one in mixed) < 5, "too few to be a group"
-    assert found.figures.auc > 0.98 and found.figures.best.f1 > 0.97
-    assert 50 < found.figures.positives < 130
+    assert found.figures.auc > 0.98 and found.figures.best.f1 > 0.95
+    assert 50 < found.figures.positives < 130, "six standard errors around 90"
     assert result.models["alice"].health is not None
     assert result.models["alice"].health.rows == 630
 

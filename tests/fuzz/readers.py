@@ -26,7 +26,7 @@ from party.table.describing import describe
 from party.table.expected import Expected
 from tests.fuzz import grammar
 
-MOST_S = 2.0
+MOST_S = 10.0
 """Seconds of this process's own time that an input may take."""
 
 Content = bytes | dict[str, bytes]

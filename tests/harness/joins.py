@@ -28,6 +28,9 @@ JOB = Job(
 )
 PLAN = "7" * 64
 
+WAIT_S = 120.0
+"""For the others; only a test that fails ever waits so long."""
+
 
 class Joining(Task):
     """One party's attempt to join."""
@@ -108,7 +111,7 @@ class Joins:
         party: str,
         job: Job = JOB,
         plan: str = PLAN,
-        wait_s: float = 20.0,
+        wait_s: float = WAIT_S,
         queue: Sequence[Job] = (),
     ) -> Joining:
         """Let a party join, in a thread."""
@@ -124,7 +127,7 @@ class Joins:
         runs = {one.outcome().run for one in self.started}
         assert len(runs) == 1
 
-    def dial(self, party: str = "alice", timeout_s: float = 10.0) -> socket.socket:
+    def dial(self, party: str = "alice", timeout_s: float = LIMIT_S) -> socket.socket:
         """A stranger's TCP connection."""
         address = self.hosts[PARTIES.index(party)]
         return socket.create_connection((address.host, address.port), timeout_s)

@@ -158,8 +158,9 @@ class Processes:
         return alice, bob, server
 
     def waits(self, *parties: str, **change: str) -> list[Running]:
-        """Start parties, and see that they wait for the others with their ports open."""
-        started = [self.start(party, **change) for party in parties]
+        """Start parties, and see that they wait for the others with their ports open: for as long
+        as a busy machine takes to try all that is tried on them meanwhile."""
+        started = [self.start(party, **{"wait": "900"} | change) for party in parties]
         for one in started:
             one.reaches("joining")
             one.says("waiting for" if one.party == "server" else "is ready; joining")

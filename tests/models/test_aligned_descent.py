@@ -32,7 +32,7 @@ def columns(draw: np.random.Generator, rows: int, count: int) -> Any:
     return ((x - x.mean(axis=0)) / x.std(axis=0)).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(3, 400), st.integers(3, 400), st.integers(0, 2**32 - 1))
 def test_the_bound_of_all_own_rows_holds_for_any_of_them(alice: int, bob: int, seed: int) -> None:
     """The largest curvature of the loss of the joined rows, with the penalty, times the step is at

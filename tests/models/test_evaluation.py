@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import (
     brier_score_loss,
@@ -49,7 +49,6 @@ def test_bins_are_one_behind_the_other_and_cover_a_period() -> None:
     assert CENTRES[0] > -128 and CENTRES[-1] < 128 and RANGE < 128
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=60), st.integers(2, 40))
 def test_a_group_has_the_fewest_rows_that_it_may_at_least(rows: list[int], minimum: int) -> None:
     last = ends(np.array(rows), minimum)

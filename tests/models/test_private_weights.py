@@ -117,7 +117,8 @@ def test_on_shares_it_is_the_sum_of_sines_to_the_last_bits() -> None:
 # -- what one row can change
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     spread=st.sampled_from([0.0, 0.1, 1.0, 1e3]),
@@ -178,9 +179,9 @@ def test_opendp_comes_to_the_same_epsilon(epsilon: float, delta: float) -> None:
 
 
 def _spread_is_right(job: Job, noise: Any) -> bool:
-    """Whether the noise's variance is the job's, but for what chance explains: five deviations."""
+    """Whether the noise's variance is the job's, but for what chance explains: six deviations."""
     expected = float(bound_of(job).noise) ** 2
-    return bool(abs(np.square(noise).mean() / expected - 1.0) < 5.0 * np.sqrt(2.0 / noise.size))
+    return bool(abs(np.square(noise).mean() / expected - 1.0) < 6.0 * np.sqrt(2.0 / noise.size))
 
 
 def test_what_a_holder_draws_has_the_jobs_spread_and_is_new_each_time() -> None:
@@ -266,7 +267,8 @@ def test_what_is_opened_has_the_noise_of_both_holders_and_nothing_else(
         ), f"to {given_to}"
     # By as much as could be taken for rounding none of the mutants is near.
     for mutant in (noises[0], noises[1], 0 * noises[0], noises[0] - noises[1]):
-        assert np.abs(mutant - sum(noises)).max() / 2.0**WEIGHT_BITS > 2e-3
+        # All four numbers of a noise are as small as that once in a hundred million runs.
+        assert np.abs(mutant - sum(noises)).max() / 2.0**WEIGHT_BITS > 8e-4
 
 
 def _opened(job: Job, x: Any, y: Any, noises: list[Any], keys: Path) -> dict[int, Any]:

@@ -27,7 +27,7 @@ SIGNED = (Type.INT8, Type.INT16, Type.INT32, Type.INT64)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 
-examples = settings(max_examples=12, deadline=None)  # thrice: once a variant
+examples = settings(max_examples=12)  # thrice: once a variant
 
 
 @pytest.fixture(scope="module", params=["baseline", "v3", "v4"], autouse=True)
@@ -190,7 +190,7 @@ def test_division_of_all_narrow_numbers(type_: Type) -> None:
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(-(2**31), 2**31 - 1).filter(bool))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_division_of_32_bits_is_exact_near_whole_quotients(quotient: int, divisor: int) -> None:
     products = [quotient // divisor * divisor + near for near in (-1, 0, 1)]
     x = np.array([p for p in products if -(2**31) <= p < 2**31] or [0], np.int32)
@@ -210,7 +210,7 @@ def test_one_operand_element_by_element(op: Op, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("type2", Type, ids=lambda t: t.name)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_casts_wrap_integers_and_refuse_floats_that_do_not_fit(
     type2: Type, data: st.DataObject

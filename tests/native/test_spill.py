@@ -61,7 +61,7 @@ class Rows:
         return os.pread(self.spill._file, self.spill.bytes, 0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), rows=st.integers(1, 40), columns=st.integers(1, 9))
 def test_rows_come_back_as_they_were_put_last(
     disk: Path, data: st.DataObject, rows: int, columns: int

@@ -24,7 +24,7 @@ from party.identity import load_keys
 from party.native import AuthorityError, ChannelError, Connection, Context, Want
 from party.process.errors import InputError
 from tests.harness.keys import context, contexts, write_keys
-from tests.harness.links import shake
+from tests.harness.links import LIMIT_S, shake
 
 Ends = tuple[socket.socket, socket.socket]
 NOW = datetime.datetime.now(datetime.UTC)
@@ -409,7 +409,7 @@ def test_with_fips_no_other_cipher_and_no_other_curve_will_do(
         one.handshake()
 
     seen = said(shake_on)
-    client.wait(10)
+    client.wait(LIMIT_S)
     assert seen == (SHARE_NOTHING if fips else "the peer presents no certificate")
 
 

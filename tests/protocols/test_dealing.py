@@ -67,7 +67,7 @@ def _computed(protocol: str, what: str, values: list[int], arguments: tuple[Any,
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     values=st.lists(st.integers(-LARGEST, LARGEST), min_size=1, max_size=200),
     bits=st.integers(1, 61),
@@ -118,7 +118,7 @@ def test_a_product_is_exact(protocol: str, holder: int) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["pond"])
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.lists(st.integers(-(2**27), 2**27), min_size=1, max_size=40))
 def test_the_sum_of_squares_is_exact(protocol: str, values: list[int]) -> None:
     (found,) = computed(protocol, "square_sum", values)
@@ -126,7 +126,7 @@ def test_the_sum_of_squares_is_exact(protocol: str, values: list[int]) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.lists(st.integers(-(2**31), 2**31), min_size=1, max_size=40))
 def test_each_square_is_exact(protocol: str, values: list[int]) -> None:
     found = computed(protocol, "squared", values)
@@ -134,7 +134,7 @@ def test_each_square_is_exact(protocol: str, values: list[int]) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 2**20), st.integers(0, 12), st.integers(1, 100))
 def test_a_window_is_looked_up_right(protocol: str, value: int, drop: int, count: int) -> None:
     (found,) = computed(protocol, "within", [value], drop, 11, -1, count)
@@ -144,7 +144,7 @@ def test_a_window_is_looked_up_right(protocol: str, value: int, drop: int, count
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=30), st.integers(1, 6))
 def test_a_tally_is_exact(protocol: str, values: list[int], bits: int) -> None:
     found = computed(protocol, "tally", values, bits)
@@ -157,7 +157,7 @@ SCORES = st.floats(-WIDE.range - 10, WIDE.range + 10) | st.builds(
 )
 
 
-@settings(deadline=None, max_examples=6)
+@settings(max_examples=6)
 @given(t=st.lists(SCORES, min_size=1, max_size=200), above=st.booleans())
 def test_a_score_is_counted_where_it_belongs_or_said_to_lie_outside(
     t: list[float], above: bool

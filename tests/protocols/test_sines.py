@@ -35,7 +35,7 @@ def turns(angle: np.ndarray) -> Turns:
     return Turns(angle.astype(np.int64), lambda value, bits: value >> bits)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=50))
 def test_integers_turn_as_far_as_floats_do(wave: Wave, angles: list[int]) -> None:
     angle = np.array([*angles, 0, 1, -1, 2**31 - 1, -(2**31), 2**30, 2**16], np.int64)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 def words_of(processes: Processes, party: str) -> list[str]:
     words = [sys.executable, "-m", "party", party, "--job", "job.yaml", "--config", "config.json"]
-    words += ["--keys", f"keys/{party}", "--output", f"out/{party}", "--wait", "60"]
+    words += ["--keys", f"keys/{party}", "--output", f"out/{party}", "--wait", "110"]
     return [*words, "--cache", str(processes.cache), "--table", f"{party}.csv"]
 
 

@@ -18,7 +18,7 @@ disks = st.lists(st.integers(0, 2_000_000), min_size=1, max_size=4)
 works = st.lists(st.integers(1, 8_000_000), min_size=1, max_size=4)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(disks=st.tuples(disks, disks, disks), works=st.tuples(works, works, works))
 def test_writing_takes_a_small_part_of_the_time(
     disks: tuple[list[int], ...], works: tuple[list[int], ...]
@@ -52,7 +52,6 @@ def test_writing_takes_a_small_part_of_the_time(
     assert clock - points[-1] <= expected
 
 
-@settings(deadline=None)
 @given(took_us=st.integers(0, 10 * DAY_US), wrote_us=st.integers(0, 1_600_000_000))
 def test_what_is_said_is_understood(took_us: int, wrote_us: int) -> None:
     number = said(took_us, wrote_us)

@@ -238,7 +238,7 @@ def test_a_party_stays_for_its_cluster_and_does_no_job_twice(processes: Processe
         one.reaches("done")
 
     def ask(path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.5:18080{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.5:18080{path}", timeout=60) as answer:
             text: str = answer.read().decode()
             return text
 

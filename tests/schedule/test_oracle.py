@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from party.agreement.job import PARTIES, AlignedJob, Job, Sizes
@@ -50,11 +50,7 @@ def parameters_of(protocol: str, shape: tuple[int, int, int, int]) -> PlanParame
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@settings(
-    max_examples=3,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=3)
 @given(random=st.integers(0, 2**32 - 1), size=st.sampled_from([0.1, 1.0, 4.0]))
 def test_three_schedules_and_the_uncut_graphs_agree_bit_for_bit(
     protocol: str,

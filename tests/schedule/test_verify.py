@@ -175,7 +175,7 @@ def test_no_instruction_can_be_made_to_reach_outside_the_arena(protocol: str, pa
     original = of(protocol, party)
     tried = 0
     # Proving a schedule takes milliseconds, so of the long ones only some instructions are forged.
-    for position in range(party, step(original).size, 3 if protocol == "pond" else 11):
+    for position in range(party, step(original).size, 7 if protocol == "pond" else 23):
         instruction = step(original)[position]
         reaching: list[tuple[str, int | None]] = [("out", None)] if instruction["out"] >= 0 else []
         reaching += [("input", k) for k in range(3) if instruction["input"][k] >= 0]

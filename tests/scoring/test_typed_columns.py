@@ -84,7 +84,10 @@ def scorer_of(job: Job, table: Any) -> Scorer:
     return Scorer.of(LinearDocument.model_validate(told), Path("model.json"))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.filter_too_much],
+)
 @given(rows_of_cells, jobs)
 def test_transforms_of_a_document_give_what_training_saw(
     rows: list[tuple[str, ...]], choice: dict[str, str]

@@ -210,7 +210,7 @@ def test_wrong_settings_are_refused_by_key(
 cells = st.text(st.characters(codec="cp1252", exclude_characters="\r\n\0"), max_size=6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.floats(-1e6, 1e6), cells), min_size=2, max_size=8),
     st.sampled_from([";", "tab", "|"]),

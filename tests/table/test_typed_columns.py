@@ -139,7 +139,7 @@ def test_the_order_of_a_tables_columns_does_not_matter(tmp_path: Path) -> None:
     assert first.fitted == second.fitted
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.permutations(range(6)), st.permutations(range(6)), st.randoms(use_true_random=False))
 def test_any_order_of_columns_and_more_of_them_is_the_same_table(
     one: list[int], other: list[int], chance: Random

@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tests.compiler.compat.conftest import Native
-
-examples = settings(deadline=None)
 
 DTYPES = [np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)]
 
@@ -34,7 +32,6 @@ def from_bits(bits: Any, dtype: np.dtype[Any]) -> Any:
     return np.packbits(whole, axis=-1, bitorder="little").view(dtype)[..., 0]
 
 
-@examples
 @given(integers, st.data())
 def test_split(native: Native, x: Any, data: st.DataObject) -> None:
     stride = data.draw(st.integers(1, 8 * x.itemsize))
@@ -43,7 +40,6 @@ def test_split(native: Native, x: Any, data: st.DataObject) -> None:
     np.testing.assert_array_equal(result, np.array(expected))
 
 
-@examples
 @given(integers, st.data())
 def test_gather(native: Native, x: Any, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, 8 * x.itemsize - 1))
@@ -52,14 +48,12 @@ def test_gather(native: Native, x: Any, data: st.DataObject) -> None:
     np.testing.assert_array_equal(native.bits("kit_bit_gather", x, start, stride), expected)
 
 
-@examples
 @given(integers)
 def test_reverse(native: Native, x: Any) -> None:
     expected = from_bits(bits_of(x)[:, ::-1], x.dtype)
     np.testing.assert_array_equal(native.bits("kit_bit_reverse", x), expected)
 
 
-@examples
 @given(integers)
 def test_xor_indices(native: Native, x: Any) -> None:
     positions = np.where(bits_of(x), np.arange(8 * x.itemsize), 0)

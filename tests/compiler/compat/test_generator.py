@@ -10,13 +10,12 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from party.native.instructions import Type
 from tests.compiler.compat.conftest import Native
 
-examples = settings(deadline=None)
 INTEGERS = [kind for kind in Type if kind.numpy.kind in "iu"]
 NIST_KEY = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
 
@@ -70,7 +69,6 @@ def test_the_whole_ring_is_the_stream_itself(native: Native, kind: Type) -> None
     assert native.uniform(NIST_KEY, kind, 0, 0, n).tobytes() == stream
 
 
-@examples
 @given(seeds, kinds, st.data())
 def test_integers_are_the_stream_s_words_without_the_unfair_ones(
     native: Native, seed: bytes, kind: Type, data: st.DataObject
@@ -89,7 +87,6 @@ def test_integers_are_the_stream_s_words_without_the_unfair_ones(
     assert native.uniform(seed, kind, low, width, n).tolist() == expected(seed, kind, low, width, n)
 
 
-@examples
 @given(seeds, kinds, st.integers(1, 127), st.integers(0, 2000), st.integers(0, 2000))
 def test_fewer_integers_are_the_first_of_more(
     native: Native, seed: bytes, kind: Type, width: int, n: int, more: int

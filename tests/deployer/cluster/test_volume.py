@@ -78,7 +78,8 @@ def table(seed: int, rows: int) -> bytes:
     return b"".join(f"{chance.random()},{chance.random()}\n".encode() for _ in range(rows))
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=25)
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 9000))
 def test_a_copy_that_is_cut_off_leaves_the_table_before_and_goes_on_later(
     before: int, after: int, at: int

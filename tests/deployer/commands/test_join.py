@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -129,9 +129,7 @@ def test_doing_it_again_changes_nothing(joined: Path) -> None:
     assert tree(joined) == before
 
 
-@settings(
-    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=30)
 @given(at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_file_that_was_changed_on_its_way_is_refused(room: Path, at: float, bit: int) -> None:
     sent = bytearray((room / "helper/server.reply").read_bytes())
@@ -150,9 +148,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@settings(max_examples=60)
 @given(
     whose=st.sampled_from(["bank/alice.invite", "helper/server.reply"]),
     key=st.sampled_from([*Introduction.model_fields, "terms.rows", "terms.training", "more"]),
