@@ -26,8 +26,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2> /dev/null \
 	&& { echo $$p; break; }; done)
 BIN := .venv/bin
-# Of tests that are marked drawn, a third of the cases, and half of the files that come in turn, by
-# the commit; TFE_KIT_CASES=all for all.
+# The tests start some hundreds of Pythons: bytecode is kept, whatever a machine has them do.
+unexport PYTHONDONTWRITEBYTECODE
+# Of tests that are marked drawn, a third of the cases, and a third of the files that come in turn,
+# by the commit; TFE_KIT_CASES=all for all.
 export TFE_KIT_CASES ?= some
 # One process more than there are cores, for those that wait. Tests of one file share what they
 # build, and ports: they stay in one process.
@@ -40,9 +42,10 @@ SOURCES := pyproject.toml setup.py party/native/instructions.py $(wildcard party
 SANITIZED := tests/native/test_build.py::test_the_library_is_clean_under_the_sanitizers
 APART := --ignore tests/attacks --ignore tests/fuzz --ignore tests/audit/test_mutants.py \
 	--deselect $(SANITIZED)
-# Whole runs, all pages of the docs, the audit of every plan, and every plan bit for bit as
-# TensorFlow runs it: they take the longest.
-WHOLE := tests/schedule/test_oracle.py tests/e2e tests/docs tests/audit tests/bench \
+# Whole runs, with faults and without, all pages of the docs, the audit of every plan, and what
+# TensorFlow computes: of every plan bit for bit, and of each step of it. They take the longest.
+WHOLE := tests/schedule/test_oracle.py tests/protocols/test_dealing.py tests/e2e tests/faults \
+	tests/docs tests/audit tests/bench \
 	tests/python/test_notebook.py tests/test_wheel.py
 
 help:
@@ -70,7 +73,7 @@ end-to-end: .venv/kit
 	$(PYTEST) -m 'not kind' $(APART) $(WHOLE)
 
 test-fast: .venv/kit
-	$(PYTEST) -m 'not kind and not slow' $(APART)
+	$(PYTEST) -m 'not kind and not slow' $(APART) $(WHOLE:%=--ignore %)
 
 attacks: .venv/kit
 	$(PYTEST) -m 'not kind' tests/attacks tests/fuzz $(SANITIZED)

@@ -35,12 +35,13 @@ settings.load_profile("kit")
 
 
 CASES = os.environ.get("TFE_KIT_CASES", "all")
-"""``some``: of each test that is marked ``drawn``, a third of its cases, by the commit; and of the
-files of a folder that are marked ``in_turn``, half."""
+"""``some``: by the commit a third of the cases of each test that is marked ``drawn``, of the tests
+of a file that are all alike (``drawn("file")``), and of the files of a folder that are marked
+``in_turn``."""
 
 
 def pytest_report_header() -> list[str]:
-    drawn = f"a third of drawn cases, half of the files in turn, by commit {commit()[:12]}"
+    drawn = f"a third of drawn cases and of files in turn, by commit {commit()[:12]}"
     return [drawn] if CASES == "some" else []
 
 
@@ -48,7 +49,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Files with many slow tests go first, so that none is left to one process at the end."""
     if CASES == "some":
         draw(config, items)
-    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    slow: Counter[Path] = Counter()
+    for item in items:
+        if mark := item.get_closest_marker("slow"):
+            slow[item.path] += mark.args[0] if mark.args else 1
     items.sort(key=lambda item: -slow[item.path])
 
 
@@ -58,17 +62,18 @@ def draw(config: pytest.Config, items: list[pytest.Item]) -> None:
     families: dict[str, list[pytest.Item]] = {}
     folders: dict[Path, set[Path]] = {}
     for item in items:
-        if item.get_closest_marker("drawn"):
-            families.setdefault(item.nodeid.partition("[")[0], []).append(item)
+        if mark := item.get_closest_marker("drawn"):
+            alike = item.path.as_posix() if "file" in mark.args else item.nodeid.partition("[")[0]
+            families.setdefault(alike, []).append(item)
         if item.get_closest_marker("in_turn"):
             folders.setdefault(item.path.parent, set()).add(item.path)
     left: set[pytest.Item] = set()
     for cases in families.values():
         cases.sort(key=lambda item: _lot(item.nodeid))
         left.update(cases[math.ceil(len(cases) / 3) :])
-    for files in folders.values():
-        later = sorted(files, key=lambda file: _lot(file.name))[math.ceil(len(files) / 2) :]
-        left.update(item for item in items if item.path in later)
+    for folder, files in folders.items():
+        now = set(sorted(files)[_lot(folder.name)[0] % 3 :: 3])
+        left.update(item for item in items if item.path in files - now)
     config.hook.pytest_deselected(items=[item for item in items if item in left])
     items[:] = [item for item in items if item not in left]
 

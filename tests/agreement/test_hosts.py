@@ -32,6 +32,7 @@ addresses = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(addresses, min_size=3, max_size=3, unique=True))
 def test_a_written_map_is_read_back(three: list[Address]) -> None:
     hosts = (three[0], three[1], three[2])

@@ -59,7 +59,7 @@ def listening(running: Running) -> set[int]:
     return ports
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_a_sealed_party_listens_for_its_peers_alone_and_runs_nothing(
     tmp_path: Path, cache: Path, tried: Tried
 ) -> None:
@@ -84,7 +84,7 @@ def test_a_sealed_party_listens_for_its_peers_alone_and_runs_nothing(
         processes.close()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(4)
 def test_the_tensorflow_runtime_loses_to_the_same_attack(tmp_path: Path, cache: Path) -> None:
     """As its documentation says: the test of the test."""
     processes = Processes(tmp_path, cache, **ENDLESS)

@@ -24,7 +24,7 @@ from tests.attacks.stranger import does, gets
 from tests.harness.processes import ENDLESS, FILES, JOB, Processes, limit_files
 from tests.harness.relay import RELAYED, as_it_comes, relayed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow(6), pytest.mark.drawn("file")]
 
 HOLDERS: tuple[Party, Party] = ("alice", "bob")
 SCALE = 2**20

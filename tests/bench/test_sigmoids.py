@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = re.compile(r"<!-- sigmoids: begin -->\n(.*)<!-- sigmoids: end -->", re.DOTALL)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(5)
 def test_the_table_in_the_documentation_is_the_scripts() -> None:
     found = TABLE.search((ROOT / "docs/jobs.md").read_text(encoding="utf-8"))
     assert found is not None

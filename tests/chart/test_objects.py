@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 from kubernetes import client
@@ -130,11 +129,13 @@ ISSUED = MATRIX["certificates from cert-manager"]
 
 
 def test_cert_manager_is_asked_for_what_the_party_takes() -> None:
+    from jsonschema import Draft202012Validator  # here, since it takes a second
+
     schema = json.loads((Path(__file__).parent / "cert_manager_certificate.json").read_text())
     many = by_deployer(ISSUED)
     alice, bob = (the("Certificate", party, many)["spec"] for party in ("alice", "bob"))
     for spec in (alice, bob):
-        jsonschema.Draft202012Validator(schema).validate(spec)
+        Draft202012Validator(schema).validate(spec)
     assert alice["secretName"] == "issued" and alice["uris"] == ["spiffe://fraud/alice"]
     assert alice["privateKey"]["rotationPolicy"] == "Never", "the job pins this key"
     assert bob["privateKey"]["rotationPolicy"] == "Always"

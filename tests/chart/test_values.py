@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 from hypothesis import given
@@ -263,6 +263,8 @@ def test_the_deployer_refuses_and_says_what_to_do(document: dict[str, Any], says
     assert says in str(refused.value)
 
 
+@pytest.mark.slow
+@pytest.mark.drawn
 @pytest.mark.parametrize("document, says", WRONG.values(), ids=WRONG.keys())
 def test_helm_refuses_the_same(document: dict[str, Any], says: str) -> None:
     ran = helm("template", "fraud", str(CHART), document=document)
@@ -295,19 +297,24 @@ def test_the_schema_takes_an_address_where_the_deployer_does(address: str) -> No
         refused = False
     except InputError:
         refused = True
-    assert SCHEMA.is_valid(document) is not refused, address
+    assert schema().is_valid(document) is not refused, address
 
 
-SCHEMA = jsonschema.Draft7Validator(json.loads(values_schema()))
+@cache
+def schema() -> Any:
+    """Of values. To import its library takes a second, and each worker imports this file."""
+    from jsonschema import Draft7Validator
+
+    return Draft7Validator(json.loads(values_schema()))
 
 
 @pytest.mark.parametrize("document", MATRIX.values(), ids=MATRIX.keys())
 def test_the_schema_takes_what_the_deployer_takes(document: dict[str, Any]) -> None:
-    jsonschema.validate(values(document).document(), json.loads(values_schema()))
+    schema().validate(values(document).document())
 
 
 def test_the_schema_is_one() -> None:
-    jsonschema.Draft7Validator.check_schema(json.loads(values_schema()))
+    schema().check_schema(json.loads(values_schema()))
 
 
 def test_generated_files_are_up_to_date() -> None:

@@ -23,7 +23,7 @@ from tests.harness import plaintext
 from tests.harness.alignments import write_table
 from tests.harness.optimum import logistic_optimum
 
-pytestmark = pytest.mark.drawn
+pytestmark = [pytest.mark.drawn, pytest.mark.in_turn]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ALICE, BOB = EXAMPLES / "fraud/alice.csv", EXAMPLES / "fraud/bob.csv"

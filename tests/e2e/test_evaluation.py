@@ -21,7 +21,7 @@ from tests.harness.plans import cached
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 STEP = 1 / 16  # of the grid of scores
 
-pytestmark = [pytest.mark.slow, pytest.mark.drawn]
+pytestmark = [pytest.mark.slow, pytest.mark.drawn, pytest.mark.in_turn]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from tests.harness.optimum import logistic_optimum
 from tests.harness.plans import cached
 from tests.harness.processes import PATIENCE_S, Processes
 
-pytestmark = [pytest.mark.slow, pytest.mark.drawn]
+pytestmark = [pytest.mark.slow, pytest.mark.drawn, pytest.mark.in_turn]
 
 ROWS = 601
 """One more than folds alike in size have."""

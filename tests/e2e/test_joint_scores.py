@@ -25,7 +25,7 @@ from party.table.expected import Expected
 from party.table.parts import packed
 from party.table.taken import Taken
 
-pytestmark = pytest.mark.drawn
+pytestmark = [pytest.mark.drawn, pytest.mark.in_turn]
 
 ROWS, NEW = 80, 30
 NAMES = {"alice": ["a0", "a1"], "bob": ["b0", "word"]}

@@ -18,7 +18,7 @@ from tests.harness import plaintext
 from tests.harness.optimum import logistic_optimum
 from tests.harness.plans import cached
 
-pytestmark = [pytest.mark.slow, pytest.mark.drawn]
+pytestmark = [pytest.mark.slow, pytest.mark.drawn, pytest.mark.in_turn]
 
 ROWS = 300
 

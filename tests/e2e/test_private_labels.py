@@ -17,7 +17,7 @@ from party.table.private_labels import by_place
 from tests.harness import plaintext
 from tests.harness.plans import MADE, cached
 
-pytestmark = [pytest.mark.slow, pytest.mark.drawn]
+pytestmark = [pytest.mark.slow, pytest.mark.drawn, pytest.mark.in_turn]
 
 ROWS = 600
 BATCHES = {"epochs": 2, "batch_size": 60, "learning_rate": 1.0}

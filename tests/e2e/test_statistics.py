@@ -15,7 +15,7 @@ from tests.harness.datasets import Dataset
 from tests.harness.plans import MADE, cached
 from tests.models.test_statistics import least_squares, unpenalised
 
-pytestmark = [pytest.mark.slow, pytest.mark.drawn]
+pytestmark = [pytest.mark.slow, pytest.mark.drawn, pytest.mark.in_turn]
 
 
 def made(rows: int = 3000) -> Dataset:

@@ -15,7 +15,7 @@ from party.process.errors import InputError
 from tests.harness import plaintext
 from tests.harness.plans import cached
 
-pytestmark = [pytest.mark.slow, pytest.mark.drawn]
+pytestmark = [pytest.mark.slow, pytest.mark.drawn, pytest.mark.in_turn]
 
 ROWS = 900
 

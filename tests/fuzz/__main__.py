@@ -15,6 +15,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=1_000_000, help="of all readers together")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--reader",
+        action="append",
+        choices=[one.name for one in READERS],
+        help="its share of the inputs alone; can be given repeatedly",
+    )
     parser.add_argument("--only", metavar="READER/NUMBER", help="one input, kept in --keep")
     parser.add_argument("--keep", type=Path, default=Path("input"), help="where it is written")
     given = parser.parse_args()
@@ -28,6 +34,8 @@ def main() -> int:
     code = 0
     with tempfile.TemporaryDirectory() as directory:
         for reader in READERS:
+            if given.reader and reader.name not in given.reader:
+                continue
             count, begin = given.inputs * reader.share // 100, time.monotonic()
             found = run(reader, given.seed, range(count), Path(directory))
             print(f"{reader.name}: {count:,} inputs, seed {given.seed}, ", end="")

@@ -126,6 +126,7 @@ def test_a_sample_curves_no_more_than_a_step_bears_and_no_less_than_all_rows(
     assert np.linalg.eigvalsh(sampled - of_all).min() >= -small
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("c", [1e-3, 1e-1, 1.0, 10.0])
 def test_with_enough_passes_it_reaches_scikit_learns_optimum(c: float) -> None:
     for seed in range(ENOUGH):

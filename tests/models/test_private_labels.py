@@ -48,6 +48,7 @@ def test_over_many_keys_the_weights_are_those_of_the_true_labels(solver: str) ->
     assert (np.abs(raw - exact)[:2] > 4 * error[:2]).all(), "labels as they are seen are not"
 
 
+@pytest.mark.slow
 def test_the_documented_price_is_what_the_walk_throughs_tables_show() -> None:
     """Areas of rows that are held out, by their true labels; each the mean over a few keys."""
     page = (ROOT / "docs/privacy.md").read_text(encoding="utf-8").partition("## Private weights")[0]

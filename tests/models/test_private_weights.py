@@ -250,6 +250,7 @@ def test_the_documented_price_is_what_the_walk_throughs_tables_show() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.drawn
 @pytest.mark.parametrize("protocol", ["pond", "aby3"])
 @pytest.mark.parametrize("change", [{}, JOINT], ids=["alice", "joint"])
 def test_what_is_opened_has_the_noise_of_both_holders_and_nothing_else(

@@ -45,6 +45,7 @@ def test_a_sum_is_inside_up_to_its_range_and_never_beyond_half_a_period(wave: Wa
     assert all(counted([float(some)]) for some in draw.choice(outside, 3)), "each, not on average"
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("protocol", ["pond", "aby3"])
 @pytest.mark.parametrize("solver", ["descent", "batches"])
 def test_one_row_is_enough(protocol: str, solver: str, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -92,7 +94,6 @@ def test_the_same_sources_make_the_same_bytes_in_every_folder(tmp_path: Path) ->
     assert made[0] == made[1] and made[0]
 
 
-@pytest.mark.slow
 def test_it_compiles_for_arm(project: Path) -> None:
     compiler = shutil.which("aarch64-linux-gnu-gcc")
     if compiler is None:
@@ -116,7 +117,7 @@ def test_it_compiles_for_arm(project: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow(15)
 def test_the_library_is_clean_under_the_sanitizers(project: Path) -> None:
     """Address and undefined-behaviour sanitizers, under the tests of instructions and channels."""
 

@@ -30,7 +30,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 examples = settings(max_examples=12)  # thrice: once a variant
 
 
-@pytest.fixture(scope="module", params=["baseline", "v3", "v4"], autouse=True)
+VARIANTS = [
+    "baseline",
+    pytest.param("v3", marks=pytest.mark.slow),
+    pytest.param("v4", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(scope="module", params=VARIANTS, autouse=True)
 def variant(request: pytest.FixtureRequest) -> Iterator[str]:
     """The tests of this module run with each variant that this processor can run."""
     with pytest.MonkeyPatch.context() as patch:

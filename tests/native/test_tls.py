@@ -111,6 +111,7 @@ sys.stdin.readline()
 """Reads a message into a buffer, then wipes that."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root looks into another process's memory")
 @pytest.mark.skipif(
     "libasan" in os.environ.get("LD_PRELOAD", ""), reason="a sanitizer keeps what was freed"

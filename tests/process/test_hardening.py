@@ -40,6 +40,7 @@ def test_the_process_that_reads_a_table_is_sealed_before_it_reads() -> None:
     assert sealed == SEALED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["certs", "data", "run"])
 def test_the_deployer_holds_keys_and_tables_and_is_sealed(command: str) -> None:
     program = (
@@ -116,6 +117,7 @@ def test_there_is_swap_unless_the_machine_has_none_or_the_group_may_not_use_it(
     assert found is is_open
 
 
+@pytest.mark.slow
 def test_a_party_says_that_its_machine_swaps(processes: Processes) -> None:
     program = (
         "import sys, party.process.hardening, party.cli;"

@@ -20,7 +20,7 @@ def test_it_holds_no_output() -> None:
     assert code and all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(7)
 def test_its_cells_run_one_after_the_other(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     here = tmp_path / "examples/notebook"

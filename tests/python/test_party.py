@@ -27,6 +27,7 @@ def seat(processes: Processes, party: Any) -> Party:
     )
 
 
+@pytest.mark.slow
 def test_three_parties_train_and_the_receiver_predicts(processes: Processes) -> None:
     seats = {party: seat(processes, party) for party in PARTIES}
     tables = {party: processes.directory / f"{party}.csv" for party in ("alice", "bob")}

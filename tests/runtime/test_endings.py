@@ -26,6 +26,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(Path.cwd())}
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
 def test_a_closed_terminal_and_a_quit_are_stops(
     processes: Processes, number: signal.Signals

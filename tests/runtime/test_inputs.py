@@ -12,6 +12,8 @@ import pytest
 from deployer.certs import authority as certs
 from tests.harness.processes import JOB, Processes, party_command
 
+pytestmark = pytest.mark.slow
+
 
 def wrong_job(processes: Processes) -> None:
     processes.write_job("job.yaml", epochs=3)
@@ -94,6 +96,7 @@ def test_wrong_input_is_refused(
         assert json.loads(status.read_text())["phase"] == "failed"
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize(
     ("words", "what"),
     [
@@ -109,6 +112,7 @@ def test_wrong_usage_is_refused(tmp_path: Path, words: list[str], what: str) -> 
     assert what in done.stderr
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("option", ["listen", "status"])
 def test_a_wrong_address_is_refused(processes: Processes, option: str) -> None:
     code, words = processes.start("alice", **{option: "here"}).ends()

@@ -37,6 +37,8 @@ LIMIT_MIB = 100
 TABLE_MIB = 4 * ROWS * COLUMNS / MIB
 
 
+@pytest.mark.slow
+@pytest.mark.drawn
 @pytest.mark.parametrize("protocol", ["pond", "aby3"])
 @pytest.mark.parametrize("change", [BATCHES, DESCENT], ids=["batches", "descent"])
 def test_shares_in_a_file_give_the_same_bits(
@@ -139,6 +141,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     made.close()
 
 
+@pytest.mark.slow
 def test_a_party_keeps_to_its_limit(wide: Processes) -> None:
     """100 MiB, and its own table."""
     limits = {"alice": LIMIT_MIB + ceil(TABLE_MIB), "bob": LIMIT_MIB, "server": LIMIT_MIB}
@@ -175,6 +178,6 @@ def test_what_cannot_be_kept_is_refused_before_anybody_is_met(
     assert not any("joining" in event["event"] for event in refused.events())
 
 
-def test_a_directory_without_a_limit_is_a_mistake(wide: Processes) -> None:
-    code, said = wide.start("server", spill=".").ends()
+def test_a_directory_without_a_limit_is_a_mistake(processes: Processes) -> None:
+    code, said = processes.start("server", spill=".").ends()
     assert code == 2 and "--memory-limit" in said

@@ -132,14 +132,8 @@ def names_who_and_when(culprit: str, words: str) -> bool:
     return bool(re.match(rf"error: {who} at step \d+ of \d+ \(\d\d:\d\d:\d\d\)", words))
 
 
-KILLED = [
-    "server",
-    pytest.param("alice", marks=pytest.mark.slow),
-    pytest.param("bob", marks=pytest.mark.slow),
-]
-
-
-@pytest.mark.parametrize("killed", KILLED)
+@pytest.mark.drawn
+@pytest.mark.parametrize("killed", PARTIES)
 def test_a_party_that_dies_ends_the_others_with_who_and_when(
     tmp_path: Path, cache: Path, killed: str
 ) -> None:

@@ -180,6 +180,7 @@ def test_what_one_job_takes_is_not_held_against_the_others(processes: Processes)
     assert code == 2 and "--label-key" in words
 
 
+@pytest.mark.slow
 def test_a_list_that_has_become_shorter_is_told_of_as_it_is(processes: Processes) -> None:
     write_jobs(processes)
     running = start(processes, "bob")
@@ -192,6 +193,7 @@ def test_a_list_that_has_become_shorter_is_told_of_as_it_is(processes: Processes
     assert states(again) == ["running"]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_given_is_not_removed_by_the_run_that_takes_it(
     processes: Processes,
 ) -> None:
@@ -219,6 +221,7 @@ def test_jobs_that_cannot_follow_each_other_are_refused(
         load_queue([tmp_path / "first.yaml", tmp_path / "second.yaml"])
 
 
+@pytest.mark.slow
 def test_a_part_that_a_later_job_begins_from_is_missed_before_the_first(
     processes: Processes,
 ) -> None:

@@ -10,6 +10,7 @@ from tests.harness.processes import Processes
 
 
 @pytest.mark.slow
+@pytest.mark.drawn
 @pytest.mark.parametrize(
     ("lacking", "phase", "words"),
     [("keys/bob", "starting", "no ca.crt"), ("bob.csv", "table", "No such file")],

@@ -181,6 +181,7 @@ def test_a_row_beyond_fixed_point_is_named_without_its_value(tmp_path: Path) -> 
     assert "4711" not in str(error)
 
 
+@pytest.mark.slow
 def test_a_child_reads_the_same_and_says_the_same(tmp_path: Path) -> None:
     files, parts = tables(tmp_path, rows(30, 5)), trained(tmp_path)
     for party in HOLDERS:

@@ -200,6 +200,7 @@ def test_each_row_of_the_left_has_an_identifier_of_its_own(tmp_path: Path) -> No
     assert len(read_identifiers(files["bob"], first, "bob")) == 1
 
 
+@pytest.mark.slow
 def test_an_approval_is_of_the_identifiers_too(tmp_path: Path) -> None:
     files, parts = tables(tmp_path, rows(30, 5)), trained(tmp_path)
     names = [f"N{i}" for i in range(30)]

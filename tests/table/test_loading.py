@@ -72,6 +72,7 @@ def test_an_error_comes_out_of_the_child_as_it_is(path: Path, job: Job) -> None:
     assert there.value.where == f"{path}, line 2, column 3 ('f3')" and there.value.hint
 
 
+@pytest.mark.slow
 def test_no_file_stays_open(path: Path, job: Job) -> None:
     load(path, job, "alice")
     gc.collect()  # what other tests left open is not to close in between
@@ -141,6 +142,7 @@ def test_the_party_itself_never_imports_the_csv_library(path: Path, job: Job) ->
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
 
 
+@pytest.mark.slow
 def test_memory_is_flat_in_rows(tmp_path: Path) -> None:
     """Beyond the matrix, reading ten times the rows takes no more memory."""
     small, large = (peak_of_child(tmp_path, rows) for rows in (10_000, 100_000))

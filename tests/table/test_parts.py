@@ -80,6 +80,7 @@ def test_each_part_fits_a_secret_beside_the_manifest(whole: Path) -> None:
     assert all(part.stat().st_size <= PART_BYTES for part in whole.glob("part-*"))
 
 
+@pytest.mark.slow
 def test_the_same_table_gives_the_same_bytes_however_it_came(
     whole: Path, table: Path, job: Job, tmp_path: Path
 ) -> None:

@@ -19,6 +19,8 @@ from party.process.errors import InputError
 from party.table import Table, UnfitTableError, load
 from tests.table.test_forms import job, plain
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["job", "plain"]
 
 PASSWORD = "canary 4711"

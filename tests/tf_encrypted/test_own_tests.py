@@ -16,6 +16,8 @@ import pytest
 
 from tests.tf_encrypted.runner import Outcome
 
+pytestmark = pytest.mark.slow
+
 MODULES = (
     "operations.aux.aux_test",
     "operations.secure_random.secure_random_test",
@@ -46,8 +48,6 @@ CANNOT_PASS = {
     "protocol.ops_test.TestConv2D.test_forward_bias": NO_KERAS,
 }
 
-SLOW = {"protocol.aby3.aby3_test.TestABY3.test_softmax"}
-
 
 def own_tests() -> Iterator[str]:
     """The names of all tests in the modules, read from their source: TensorFlow stays outside."""
@@ -66,8 +66,6 @@ def marked(name: str) -> object:
     marks: list[pytest.MarkDecorator] = []
     if name in CANNOT_PASS:
         marks.append(pytest.mark.xfail(reason=CANNOT_PASS[name], strict=True))
-    if name in SLOW:
-        marks.append(pytest.mark.slow)
     return pytest.param(name, marks=marks)
 
 
@@ -99,4 +97,4 @@ def test_it_passes(outcomes: Iterator[Outcome], name: str) -> None:
 
 
 def test_the_list_of_those_that_cannot_pass_names_tests() -> None:
-    assert set(own_tests()) >= CANNOT_PASS.keys() | SLOW
+    assert set(own_tests()) >= CANNOT_PASS.keys()

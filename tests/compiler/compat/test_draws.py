@@ -9,6 +9,8 @@ import pytest
 from party.plan.parameters import PlanParameters
 from tests.harness.plans import compiled, small_job
 
+pytestmark = pytest.mark.slow
+
 Draw = tuple[str, tuple[int, ...], str, int, int]
 """Where in the protocol it is made, the shape, the type and the interval of what is drawn."""
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.harness.plans import compiled
 
+pytestmark = pytest.mark.slow
+
 PREAMBLE = """
 import importlib.metadata, sys, types
 from pathlib import Path

@@ -176,6 +176,7 @@ def test_on_openshift_the_cluster_gives_out_its_user(tmp_path: Path) -> None:
     assert context.keys() == {"runAsNonRoot", "seccompProfile"}
 
 
+@pytest.mark.slow
 def test_the_ways_to_bring_a_table_name_each_other(
     memory: MemoryCluster, deployer: Deployer, tmp_path: Path
 ) -> None:

@@ -112,6 +112,7 @@ def test_the_name_is_had_after_an_opening_too(
     assert ran.code == 1 and "ls /state/output/kept" in ran.err, "another job's is not told"
 
 
+@pytest.mark.slow
 def test_the_doctor_misses_the_key_that_seals_and_no_table_of_an_opening(
     memory: MemoryCluster, deployer: Deployer, values: Path, tmp_path: Path
 ) -> None:

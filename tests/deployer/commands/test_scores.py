@@ -69,6 +69,7 @@ def mounted(memory: MemoryCluster, directory: Path, *secrets: str) -> Path:
     return directory
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("party", HOLDERS)
 def test_a_pod_is_given_its_rows_and_its_own_part_of_the_model(
     party: Any,
@@ -357,6 +358,7 @@ def left_join(values: Path, new: dict[str, Path]) -> Job:
     return load_values([values]).job
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize("party", HOLDERS)
 def test_a_pod_is_given_identifiers_where_all_rows_of_one_table_are_scored(
     party: Any,

@@ -26,15 +26,8 @@ def failed(run: Run) -> bool:
     return all(run.status(party).get("phase") == "failed" for party in PARTIES)
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGHUP,
-        signal.SIGQUIT,
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.drawn
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_everybody_in_order(
     tmp_path: Path, cache: Path, number: signal.Signals
 ) -> None:

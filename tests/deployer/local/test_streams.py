@@ -13,15 +13,16 @@ from tests.deployer.local.commands import Commands
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.drawn
 @pytest.mark.parametrize(
     "script",
     [
         '"$@" | head -c 1',
         '"$@" <&- >&- 2>&-',
-        pytest.param('"$@" | true', marks=pytest.mark.slow),
-        pytest.param('"$@" >&-', marks=pytest.mark.slow),
-        pytest.param('"$@" 2>&-', marks=pytest.mark.slow),
-        pytest.param('"$@" > /dev/full', marks=pytest.mark.slow),
+        '"$@" | true',
+        '"$@" >&-',
+        '"$@" 2>&-',
+        '"$@" > /dev/full',
     ],
 )
 def test_a_training_goes_on_when_nobody_reads(tmp_path: Path, cache: Path, script: str) -> None:
@@ -44,7 +45,8 @@ def test_an_error_keeps_its_exit_code_when_nobody_reads_it(tmp_path: Path, cache
             assert run.ends()[1] == "2\n"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.slow)])
+@pytest.mark.drawn
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_names_that_an_encoding_lacks_are_shown_as_escapes(
     tmp_path: Path, cache: Path, encoding: str
 ) -> None:
