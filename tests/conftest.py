@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from party.agreement.job import Job
 from tests.harness.plans import cached
 from tests.harness.processes import JOB, Processes
+from tests.harness.tables import ASKING, ask_here
 
 # A property is about what is computed, never about how fast a busy machine does it; and a test is
 # about the commit, not about the day: its examples follow from its text. Others, and others each
@@ -98,6 +99,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("cache")
     cached(Job.model_validate_json(json.dumps(JOB)), directory)
     return directory
+
+
+@pytest.fixture
+def tables_read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what is read, and not of the process that reads it."""
+    for asking in ASKING:
+        monkeypatch.setattr(asking, ask_here)
 
 
 @pytest.fixture

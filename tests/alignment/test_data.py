@@ -14,6 +14,8 @@ from party.alignment import load_for
 from party.table.findings import UnfitTableError
 from tests.harness.alignments import aligned_job, write_table
 
+pytestmark = pytest.mark.usefixtures("tables_read_here")
+
 JOB = aligned_job()
 NAMES = ["note", "x", "id", "secret"]
 ROWS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -45,3 +46,9 @@ def deployer(
         return Ran(int(leaving.value.code or 0), said.out, said.err)
 
     return run
+
+
+@pytest.fixture
+def deployer_data(deployer: Deployer, tables_read_here: None) -> Deployer:
+    """Runs ``deployer data``, which reads tables as it does in a process of its own."""
+    return partial(deployer, "data")

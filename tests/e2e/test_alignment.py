@@ -22,6 +22,7 @@ from party.table import read_table
 from tests.harness import plaintext
 from tests.harness.alignments import write_table
 from tests.harness.optimum import logistic_optimum
+from tests.harness.runs import run_planned
 
 pytestmark = [pytest.mark.drawn, pytest.mark.in_turn]
 
@@ -77,18 +78,18 @@ def test_shuffled_tables_give_the_weights_of_those_in_order(
 ) -> None:
     files, common = scattered(tmp_path, 0)
     job = aligned(protocol=protocol)
-    secure = weights(run_local(job, files, tmp_path / "out", cache=cache))
+    secure = weights(run_planned(job, files, tmp_path / "out", cache, len(common)))
     alice = write_table(tmp_path / "alice.csv", FEATURES, [rows_of(ALICE)[i] for i in common])
     bob = write_table(tmp_path / "bob.csv", ["fraud"], [rows_of(BOB)[i] for i in common])
     ordered = job.model_copy(update={"align": None, "rows": len(common)})
-    result = run_local(ordered, {"alice": alice, "bob": bob}, tmp_path / "ordered", cache=cache)
+    result = run_planned(ordered, {"alice": alice, "bob": bob}, tmp_path / "ordered", cache)
     assert plaintext.distance(secure, weights(result)) < 1e-3
 
 
 @pytest.mark.slow
 def test_rows_that_only_one_has_change_nothing_but_the_scale(tmp_path: Path, cache: Path) -> None:
     files, common = scattered(tmp_path, 1500)
-    result = run_local(aligned(), files, tmp_path / "out", cache=cache, approve=True)
+    result = run_planned(aligned(), files, tmp_path / "out", cache, len(common), approve=True)
     model = result.models["alice"].as_json()
     x = np.array([rows_of(ALICE)[i] for i in common], float)
     y = np.array([rows_of(BOB)[i] for i in common], float)[:, 0]
@@ -120,7 +121,8 @@ def test_classes_are_weighed_as_scikit_learn_does(tmp_path: Path, cache: Path) -
     files, common = scattered(tmp_path, 200)
     classes = {"0": 1.0, "1": 4.0}
     training = Descent(passes=100, class_weight=classes)
-    result = run_local(aligned(training=training), files, tmp_path / "out", cache=cache)
+    job = aligned(training=training)
+    result = run_planned(job, files, tmp_path / "out", cache, len(common))
     model = result.models["alice"].as_json()
     x = np.array([rows_of(ALICE)[i] for i in common], float)
     y = np.array([rows_of(BOB)[i] for i in common], float)[:, 0]
@@ -152,7 +154,7 @@ def test_held_out_rows_are_counted_with_their_own_labels(
         "bob": write_table(tmp_path / "b.csv", ["customer", "fraud"], bob),
     }
     job = aligned(protocol=protocol, features=("x",), evaluation={"held_out": 0.3, "minimum": 5})
-    result = run_local(job, files, tmp_path / "out", cache=cache)
+    result = run_planned(job, files, tmp_path / "out", cache, len(kinds))
     found = result.models["alice"].evaluation
     assert found is not None and found.figures is not None
     assert found.rows == sum(group.rows for group in found.figures.groups) == 270
@@ -192,7 +194,7 @@ def test_columns_at_both_and_a_label_at_alice_and_a_model_for_both(
         align={"key": {"alice": ("name", "born"), "bob": ("who", "year")}},
         result="both",
     )
-    result = run_local(job, files, tmp_path / "out", cache=cache)
+    result = run_planned(job, files, tmp_path / "out", cache, len(common))
     secure = {party: plaintext.received(model.as_json()) for party, model in result.models.items()}
     assert secure["alice"] == secure["bob"]
     ones = [p for p, model in result.models.items() if model.as_json()["mean"][0] is not None]
@@ -241,7 +243,7 @@ def test_words_and_gaps_in_matched_tables(tmp_path: Path, cache: Path) -> None:
             [[f"C{i}", "" if gap[i] else y[i], label[i]] for i in b],
         ),
     }
-    result = run_local(job, tables, tmp_path / "run", cache=cache)
+    result = run_planned(job, tables, tmp_path / "run", cache, 300)
     models = {party: model.as_json() for party, model in result.models.items()}
     mean, scale = (
         [one if other is None else other for one, other in zip(*pair, strict=True)]
@@ -303,7 +305,7 @@ def test_tables_said_to_be_in_order_are_compared(tmp_path: Path, cache: Path) ->
         "alice": written(tmp_path, list(FEATURES), rows_of(ALICE), range(2000)),
         "bob": written(tmp_path, ["fraud"], rows_of(BOB), range(2000), " c-{} "),
     }
-    result = run_local(job, files, tmp_path / "out", cache=cache)
+    result = run_planned(job, files, tmp_path / "out", cache)
     assert result.models["alice"].health is not None
     files["bob"] = written(tmp_path, ["fraud"], rows_of(BOB), [1, 0, *range(2, 2000)])
     with pytest.raises(JobError, match="other rows, or the same in another order"):

@@ -24,6 +24,8 @@ from party.scoring import Scorer
 from party.table.expected import Expected
 from party.table.parts import packed
 from party.table.taken import Taken
+from tests.harness.plans import cached
+from tests.harness.runs import run_planned
 
 pytestmark = [pytest.mark.drawn, pytest.mark.in_turn]
 
@@ -65,7 +67,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         model={"kind": "linear-regression", "unit": 2.0},
         training={"passes": 24, "tolerance": 0},
     )
-    run_local(job, tables(made["old"], 0, ROWS, label=True), made["trained"], cache=made["cache"])
+    run_planned(job, tables(made["old"], 0, ROWS, label=True), made["trained"], made["cache"])
     tables(made["new"], ROWS, NEW, label=False)
     return made
 
@@ -126,6 +128,7 @@ def test_scores_are_those_of_one_table_and_go_to_whom_the_job_says(
             files[holder] = tmp_path / f"{holder}-parts"
             write(files[holder], *packed(text, job.domain, holder))
     output = tmp_path / "out"
+    cached(job, places["cache"])
     run = run_local(job, files, output, cache=places["cache"], trained=trained)
     assert not run.models
     receivers = ["alice", "bob"] if result == "both" else [result]
@@ -176,7 +179,7 @@ def test_all_rows_of_one_table_are_scored_whoever_is_in_the_other(
     align = {"key": "who", "join": "left", "minimum": NEW - len(alone_at_left)}
     job = scoring(trained, protocol=protocol, result=left, align=align, rows=0)
     output = tmp_path / "out"
-    run = run_local(job, files, output, cache=places["cache"], trained=trained, approve=True)
+    run = run_planned(job, files, output, places["cache"], trained=trained, approve=True)
     assert not (output / right / "scores.csv").exists()
     sizes = {one.alignment.sizes for one in run.report.parties.values() if one.alignment}
     (known,) = sizes

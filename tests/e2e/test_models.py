@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from deployer.local.run import Result, run_local
+from deployer.local.run import Result
 from party.agreement.job import Job, load_job
 from party.models.registry import model_of
 from party.table import read_table
 from tests.harness import plaintext
+from tests.harness.runs import run_planned
 
 pytestmark = pytest.mark.drawn
 
@@ -26,7 +27,7 @@ def trained(name: str, directory: Path, cache: Path, **change: Any) -> tuple[Job
     """An example's job, what came of it, and the tables of both."""
     job = load_job(EXAMPLES / name / "job.yaml").model_copy(update=change)
     files = {"alice": ALICE, "bob": EXAMPLES / name / "bob.csv"}
-    result = run_local(job, files, directory, cache=cache)
+    result = run_planned(job, files, directory, cache)
     return job, result, {party: read_table(files[party], job, party) for party in job.holders}
 
 

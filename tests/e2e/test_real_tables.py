@@ -11,10 +11,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from deployer.local.run import run_local
 from party.agreement.job import Job, load_job
 from party.models.registry import model_of
 from party.table import read_table
+from tests.harness.runs import run_planned
 
 pytestmark = pytest.mark.drawn
 
@@ -41,7 +41,7 @@ def test_the_model_is_the_plaintext_references_and_ranks_as_plain_logistic_regre
 ) -> None:
     job = example(protocol)
     x, y = clear_tables()
-    model = run_local(job, TABLES, tmp_path, cache=cache).models["alice"].as_json()
+    model = run_planned(job, TABLES, tmp_path, cache).models["alice"].as_json()
     secure = np.array([*model["weights"], model["intercept"]])
 
     reference = model_of(job.parameters).fit(job, x, y)
@@ -57,9 +57,7 @@ def test_two_runs_of_a_job_differ_by_rounding_alone(tmp_path: Path, cache: Path)
     job = example("pond")
     one, other = (
         np.array(ran.models["alice"].as_json()["weights"])
-        for ran in (
-            run_local(job, TABLES, tmp_path / name, cache=cache) for name in ("one", "other")
-        )
+        for ran in (run_planned(job, TABLES, tmp_path / name, cache) for name in ("one", "other"))
     )
     assert 0 < np.linalg.norm(one - other) <= 1e-2 * np.linalg.norm(one)
 
@@ -68,7 +66,7 @@ def test_the_model_says_what_it_was_trained_on_and_how_to_use_it(
     tmp_path: Path, cache: Path
 ) -> None:
     job = example("pond")
-    model = run_local(job, TABLES, tmp_path, cache=cache).models["alice"].as_json()
+    model = run_planned(job, TABLES, tmp_path, cache).models["alice"].as_json()
     raw = np.loadtxt(TABLES["alice"], delimiter=",")
     np.testing.assert_allclose(model["mean"], raw.mean(axis=0), atol=1e-9)
     np.testing.assert_allclose(model["scale"], raw.std(axis=0), rtol=1e-9)
@@ -100,7 +98,7 @@ def test_memory_beyond_the_table_is_flat_in_rows(tmp_path: Path, cache: Path) ->
             }
         )
         tables = {party: folder / f"{party}.csv" for party in ("alice", "bob")}
-        report = run_local(job, tables, folder / "out", cache=cache).report
+        report = run_planned(job, tables, folder / "out", cache).report
         alice = report.parties["alice"]
         beyond.append(alice.peak_bytes - alice.table_bytes)
     assert beyond[1] <= beyond[0] + (4 << 20)

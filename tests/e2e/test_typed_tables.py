@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
-from deployer.local.run import run_local
 from party.agreement.job import load_job
 from party.models.registry import model_of
 from party.reporting.result import own_columns
@@ -22,6 +21,7 @@ from party.scoring import Scorer
 from party.scoring.rows import batches
 from party.table import read_table
 from party.table.raw import raw_blocks
+from tests.harness.runs import run_planned
 
 VOYAGE = Path(__file__).resolve().parents[2] / "examples/voyage"
 
@@ -31,12 +31,12 @@ Array = NDArray[np.float64]
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Scorer:
+def model(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Scorer:
     """Alice's model, as it lies in its file."""
     job = load_job(VOYAGE / "job.yaml")
     tables = {party: VOYAGE / f"{party}.csv" for party in ("alice", "bob")}
     output = tmp_path_factory.mktemp("voyage")
-    run_local(job, tables, output)
+    run_planned(job, tables, output, cache)
     return Scorer.read(output / "alice/model.json")
 
 

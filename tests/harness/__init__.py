@@ -7,5 +7,7 @@
 - ``joins``: parties that join in this process
 - ``processes``: a job, its keys, tables and hosts in a directory, and party processes
 - ``network``, ``relay``: strangers who reach a party, and who stands between two
+- ``tables``: tables that are read without a process for each
 - ``plans``: plans built where TensorFlow is, kept from run to run
+- ``runs``: whole runs by such plans
 """

@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 import pytest
 
 from party.agreement.job import PARTIES, load_job
-from tests.harness import plaintext
+from tests.harness import plaintext, plans
 from tests.harness.processes import ENDLESS, JOB, Processes, Running, party_command
 
 pytestmark = pytest.mark.slow
@@ -82,7 +82,8 @@ OUT_OF_RANGE = {"training": JOB["training"] | {"epochs": 200, "learning_rate": 4
 
 
 def test_a_wrong_model_is_a_failure_that_leaves_none_and_stays_one(processes: Processes) -> None:
-    processes.write_job("job.yaml", **OUT_OF_RANGE)
+    job = processes.write_job("job.yaml", **OUT_OF_RANGE)
+    plans.cached(load_job(job), processes.cache)  # once, not by each of them
     alice, bob, server = processes.start_all()
     code, words = alice.ends()
     assert code == 1

@@ -22,6 +22,8 @@ from party.table.findings import UnfitTableError
 
 from .conftest import ROWS, small_job
 
+pytestmark = pytest.mark.usefixtures("tables_read_here")
+
 Read = Callable[..., Table]
 Refused = Callable[..., InputError]
 

@@ -19,6 +19,8 @@ from party.agreement.job import Job, parse_job
 from party.process.errors import InputError
 from party.table import Table, UnfitTableError, load, read_table
 
+pytestmark = pytest.mark.usefixtures("tables_read_here")
+
 JOB = """
 name: forms
 rows: 4

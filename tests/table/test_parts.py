@@ -21,6 +21,8 @@ from party.table.parts import MANIFEST, PART_BYTES, Manifest, packed
 
 from .conftest import small_job
 
+pytestmark = pytest.mark.usefixtures("tables_read_here")
+
 ROWS = 40_000
 
 

@@ -25,6 +25,7 @@ from party.reporting.documents import TableCheck
 from party.table.expected import Expected
 from party.table.parts import Manifest
 from party.table.reader import read
+from tests.deployer.conftest import Deployer
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples/fraud"
@@ -32,34 +33,24 @@ CANARY = "4711.0815 EUR"
 DIGEST = "5b84d656c253924d9961143ee40f6864e50ff2f5a6e2644f216740a744a21e4e"
 
 
-def deployer_data(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = "import sys; from deployer.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", command, "data", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_check_says_that_a_table_fits() -> None:
+def test_check_says_that_a_table_fits(deployer_data: Deployer) -> None:
     done = deployer_data("check", EXAMPLE / "job.yaml", "alice", EXAMPLE / "alice.csv")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "fits alice in the job 'fraud'" in done.stdout
-    assert "7000, 16 features" in done.stdout and DIGEST in done.stdout
-    assert "used    all rows" in done.stdout and "within 32 standard deviations" in done.stdout
-    assert "vif     feature_15 7.99, " in done.stdout and "and 4 smaller" in done.stdout
+    assert (done.code, done.err) == (0, "")
+    assert "fits alice in the job 'fraud'" in done.out
+    assert "7000, 16 features" in done.out and DIGEST in done.out
+    assert "used    all rows" in done.out and "within 32 standard deviations" in done.out
+    assert "vif     feature_15 7.99, " in done.out and "and 4 smaller" in done.out
 
 
-def test_check_names_columns_that_say_the_same(tmp_path: Path) -> None:
+def test_check_names_columns_that_say_the_same(tmp_path: Path, deployer_data: Deployer) -> None:
     rows = [f"{i},{i + i % 2 * 0.1},{i * i % 7}" for i in range(60)]
     (tmp_path / "alice.csv").write_text("\n".join(rows))
     (tmp_path / "job.yaml").write_text("name: alike\nrows: 60\nfeatures: [x, z, u]\nlabel: y\n")
     table = ("alice", tmp_path / "alice.csv")
     said = "columns x, z nearly coincide"
     done = deployer_data("check", tmp_path / "job.yaml", *table)
-    assert done.returncode == 0 and f"warning: {said}" in done.stdout
-    check = TableCheck.parse(deployer_data("check", tmp_path / "job.yaml", *table, "--json").stdout)
+    assert done.code == 0 and f"warning: {said}" in done.out
+    check = TableCheck.parse(deployer_data("check", tmp_path / "job.yaml", *table, "--json").out)
     assert [warning.startswith(said) for warning in check.warnings] == [True]
     assert [(one.factor or 0) > 1000 for one in check.inflation] == [True, True, False]
 
@@ -71,17 +62,19 @@ def test_check_names_columns_that_say_the_same(tmp_path: Path) -> None:
         ("alice", "none.csv", "error: cannot read the table: No such file or directory"),
     ],
 )
-def test_check_says_what_does_not_fit(party: str, table: str, error: str) -> None:
+def test_check_says_what_does_not_fit(
+    party: str, table: str, error: str, deployer_data: Deployer
+) -> None:
     done = deployer_data("check", EXAMPLE / "job.yaml", party, EXAMPLE / table)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"{error}\n  where: {EXAMPLE / table}")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"{error}\n  where: {EXAMPLE / table}")
 
 
-def test_check_tells_all_that_does_not_fit(tmp_path: Path) -> None:
+def test_check_tells_all_that_does_not_fit(tmp_path: Path, deployer_data: Deployer) -> None:
     table = _damaged(tmp_path)
     done = deployer_data("check", EXAMPLE / "job.yaml", "alice", table)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines() == [
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines() == [
         "error: the table does not fit the job:",
         "  empty cells: lines 1, 2, column 1 ('feature_1')",
         "  cells that are not numbers: line 3, column 2 ('feature_2')",
@@ -92,27 +85,29 @@ def test_check_tells_all_that_does_not_fit(tmp_path: Path) -> None:
     ]
 
 
-def test_check_as_json_is_a_document_without_values(tmp_path: Path) -> None:
+def test_check_as_json_is_a_document_without_values(
+    tmp_path: Path, deployer_data: Deployer
+) -> None:
     table = _damaged(tmp_path)
     done = deployer_data("check", EXAMPLE / "job.yaml", "alice", table, "--json")
-    assert (done.returncode, done.stderr) == (2, "")
-    check = TableCheck.parse(done.stdout)
+    assert (done.code, done.err) == (2, "")
+    check = TableCheck.parse(done.out)
     assert (check.version, check.job, check.party, check.fits) == (1, "fraud", "alice", False)
     assert [(one.kind, one.column, one.lines) for one in check.findings] == [
         ("empty", "feature_1", (1, 2)),
         ("not-a-number", "feature_2", (3,)),
     ]
-    assert CANARY not in done.stdout
+    assert CANARY not in done.out
 
     done = deployer_data("check", EXAMPLE / "job.yaml", "alice", EXAMPLE / "alice.csv", "--json")
-    check = TableCheck.parse(done.stdout)
-    assert (done.returncode, check.fits, check.sha256) == (0, True, DIGEST)
+    check = TableCheck.parse(done.out)
+    assert (done.code, check.fits, check.sha256) == (0, True, DIGEST)
     assert not check.findings and check.fault is None
     assert (check.rows_trained, check.rows_held_out, check.largest) == (7000, 0, 32)
 
     done = deployer_data("check", EXAMPLE / "job.yaml", "alice", tmp_path / "none.csv", "--json")
-    check = TableCheck.parse(done.stdout)
-    assert done.returncode == 2 and not check.fits and check.fault is not None
+    check = TableCheck.parse(done.out)
+    assert done.code == 2 and not check.fits and check.fault is not None
     assert check.fault.hint and check.fault.where == str(tmp_path / "none.csv")
 
 
@@ -127,7 +122,10 @@ def _damaged(directory: Path) -> Path:
     return path
 
 
-def test_check_and_split_refuse_a_row_that_the_descent_would(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_check_and_split_refuse_a_row_that_the_descent_would(
+    tmp_path: Path, deployer_data: Deployer
+) -> None:
     """Two columns are the same but for one row of many, which alone says what lies between them."""
     rows = 1 << 21
     job = f"name: far\nrows: {rows}\nfeatures: [x, z]\nlabel: y\ntraining: {{C: 1000.0}}\n"
@@ -138,39 +136,39 @@ def test_check_and_split_refuse_a_row_that_the_descent_would(tmp_path: Path) -> 
         deployer_data("check", tmp_path / "job.yaml", *table),
         deployer_data("split", tmp_path / "job.yaml", *table, "--output", tmp_path / "parts"),
     ):
-        assert done.returncode == 2
-        assert "stands out too far" in done.stderr and "clip columns" in done.stderr
+        assert done.code == 2
+        assert "stands out too far" in done.err and "clip columns" in done.err
     assert not (tmp_path / "parts").exists()
 
 
-def test_check_says_which_columns_are_ignored(tmp_path: Path) -> None:
+def test_check_says_which_columns_are_ignored(tmp_path: Path, deployer_data: Deployer) -> None:
     names = ",".join(f"feature_{number}" for number in range(1, 17))
     lines = (EXAMPLE / "alice.csv").read_text().splitlines()
     path = tmp_path / "alice.csv"
     path.write_text("\n".join([f"name,{names}", *(f"{CANARY},{line}" for line in lines)]))
     done = deployer_data("check", EXAMPLE / "job.yaml", "alice", path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.err) == (0, "")
     notice = "notice: a column is ignored, since the job does not name it: 1\n"
-    assert notice in done.stdout and CANARY not in done.stdout
+    assert notice in done.out and CANARY not in done.out
     parts = tmp_path / "parts"
     done = deployer_data("split", EXAMPLE / "job.yaml", "alice", path, "--output", parts)
-    assert done.returncode == 0 and notice in done.stdout
+    assert done.code == 0 and notice in done.out
     assert CANARY.encode() not in gzip.decompress((parts / "part-000").read_bytes())
 
 
-def test_the_third_server_has_no_table() -> None:
+def test_the_third_server_has_no_table(deployer_data: Deployer) -> None:
     done = deployer_data("check", EXAMPLE / "job.yaml", "server", EXAMPLE / "alice.csv")
-    assert done.returncode == 2 and "'server' is not one of" in done.stderr
+    assert done.code == 2 and "'server' is not one of" in done.err
 
 
-def test_what_split_writes_check_takes(tmp_path: Path) -> None:
+def test_what_split_writes_check_takes(tmp_path: Path, deployer_data: Deployer) -> None:
     parts = tmp_path / "parts"
     done = deployer_data(
         "split", EXAMPLE / "job.yaml", "bob", EXAMPLE / "bob.csv", "--output", parts
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.err) == (0, "")
     assert sorted(path.name for path in parts.iterdir()) == ["manifest.json", "part-000"]
-    assert deployer_data("check", EXAMPLE / "job.yaml", "bob", parts).returncode == 0
+    assert deployer_data("check", EXAMPLE / "job.yaml", "bob", parts).code == 0
 
 
 def _nothing() -> NDArray[np.float32]:

@@ -16,25 +16,17 @@ from pyarrow import parquet
 from party.agreement.job import parse_job
 from party.table import load
 from party.table.describing import FEWEST_ROWS
+from tests.deployer.conftest import Deployer
+from tests.harness.processes import PATIENCE_S
 
 VOYAGE = Path(__file__).resolve().parents[3] / "examples/voyage"
 COMMAND = [sys.executable, "-c", "from deployer.cli import main; main()", "data"]
 
 
-def deployer_data(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-
-
-def test_describe_shows_each_column_to_its_holder() -> None:
+def test_describe_shows_each_column_to_its_holder(deployer_data: Deployer) -> None:
     done = deployer_data("describe", VOYAGE / "alice.csv")
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
     assert lines[0] == "900 rows, 7 columns"
     assert " ".join(lines[3].split()) == "age number 194 gaps 120 values 0.5 … 71"
     kinds = {line.split()[0]: line.split()[1] for line in lines[1:]}
@@ -49,21 +41,23 @@ def test_describe_shows_each_column_to_its_holder() -> None:
     }
 
 
-def test_describe_writes_what_a_job_can_be_made_of(tmp_path: Path) -> None:
+def test_describe_writes_what_a_job_can_be_made_of(tmp_path: Path, deployer_data: Deployer) -> None:
     out = tmp_path / "public.yaml"
     done = deployer_data("describe", VOYAGE / "alice.csv", "--job-out", out, "--yes")
-    assert done.returncode == 0
-    assert "the categories of travels, sex, port" in done.stderr
+    assert done.code == 0
+    assert "the categories of travels, sex, port" in done.err
     job = parse_job(f"name: voyage\nlabel: fate\n{out.read_text()}", "JOB")
     table = load(VOYAGE / "alice.csv", job, "alice")
     assert table.matrix.shape == (900, len(job.derived_of("alice")) + 1)
 
 
-def test_describe_does_not_write_where_nobody_can_be_asked(tmp_path: Path) -> None:
+def test_describe_does_not_write_where_nobody_can_be_asked(
+    tmp_path: Path, deployer_data: Deployer
+) -> None:
     out = tmp_path / "public.yaml"
     done = deployer_data("describe", VOYAGE / "alice.csv", "--job-out", out)
-    assert done.returncode == 2 and not out.exists()
-    assert "nobody is there to ask" in done.stderr and "--yes" in done.stderr
+    assert done.code == 2 and not out.exists()
+    assert "nobody is there to ask" in done.err and "--yes" in done.err
 
 
 @pytest.mark.parametrize(("answer", "written"), [(b"y\n", True), (b"n\n", False)])
@@ -76,13 +70,13 @@ def test_describe_asks_before_names_leave(answer: bytes, written: bool, tmp_path
     ) as process:
         os.close(slave)
         os.write(master, answer)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_S)
     os.close(master)
     assert out.exists() is written
     assert (process.returncode == 0) is written
 
 
-def test_a_rare_value_is_not_proposed(tmp_path: Path) -> None:
+def test_a_rare_value_is_not_proposed(tmp_path: Path, deployer_data: Deployer) -> None:
     """In a few rows alone it may tell who it is."""
     rows = ["a"] * 20 + ["b"] * FEWEST_ROWS + ["pope"] * (FEWEST_ROWS - 1)
     (tmp_path / "t.csv").write_text("\n".join(["who", *rows]) + "\n")
@@ -91,7 +85,7 @@ def test_a_rare_value_is_not_proposed(tmp_path: Path) -> None:
     assert '"values": ["a", "b"]' in out.read_text() and "pope" not in out.read_text()
 
 
-def test_free_text_is_no_feature(tmp_path: Path) -> None:
+def test_free_text_is_no_feature(tmp_path: Path, deployer_data: Deployer) -> None:
     rows = [f"person {i},{i}" for i in range(100)]
     (tmp_path / "t.csv").write_text("\n".join(["name,n", *rows]) + "\n")
     out = tmp_path / "public.yaml"
@@ -99,38 +93,42 @@ def test_free_text_is_no_feature(tmp_path: Path) -> None:
     assert 'features: ["n"]' in out.read_text() and "name" not in out.read_text().split("\n", 2)[2]
 
 
-def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+def test_a_file_that_is_there_is_not_written_over(tmp_path: Path, deployer_data: Deployer) -> None:
     out = tmp_path / "public.yaml"
     out.write_text("mine")
     done = deployer_data("describe", VOYAGE / "alice.csv", "--job-out", out, "--yes")
-    assert done.returncode == 2 and out.read_text() == "mine"
+    assert done.code == 2 and out.read_text() == "mine"
 
 
-def test_a_table_without_names_is_not_described(tmp_path: Path) -> None:
+def test_a_table_without_names_is_not_described(tmp_path: Path, deployer_data: Deployer) -> None:
     (tmp_path / "t.csv").write_text("1,2\n3,4\n")
     done = deployer_data("describe", tmp_path / "t.csv")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: the first row is not one of names")
+    assert done.code == 2
+    assert done.err.startswith("error: the first row is not one of names")
 
 
-def test_check_says_what_training_does_with_each_column_and_no_value() -> None:
+def test_check_says_what_training_does_with_each_column_and_no_value(
+    deployer_data: Deployer,
+) -> None:
     done = deployer_data("check", VOYAGE / "job.yaml", "alice", VOYAGE / "alice.csv")
-    said = {line.split()[0]: line for line in done.stdout.splitlines()[3:]}
+    said = {line.split()[0]: line for line in done.out.splitlines()[3:]}
     assert "194 gaps, filled with the median; an indicator of gaps" in said["age"]
     assert "72 cells of other values, the baseline" in said["travels"]
     assert "log1p; clipped at its quantiles 0.01 and 0.99" in said["fare"]
-    assert "29.5" not in done.stdout and "Queensland" not in done.stdout
-    assert "7 features (11 columns of the model)" in done.stdout
+    assert "29.5" not in done.out and "Queensland" not in done.out
+    assert "7 features (11 columns of the model)" in done.out
 
 
-def test_check_as_json_says_the_same() -> None:
+def test_check_as_json_says_the_same(deployer_data: Deployer) -> None:
     arguments = (VOYAGE / "job.yaml", "alice", VOYAGE / "alice.csv", "--json")
-    columns = json.loads(deployer_data("check", *arguments).stdout)["columns"]
+    columns = json.loads(deployer_data("check", *arguments).out)["columns"]
     port = next(one for one in columns if one["name"] == "port")
     assert (port["type"], port["gaps"], port["other"]) == ("category", 20, 93)
 
 
-def test_a_table_in_another_form_is_packed_as_the_text_that_it_is(tmp_path: Path) -> None:
+def test_a_table_in_another_form_is_packed_as_the_text_that_it_is(
+    tmp_path: Path, deployer_data: Deployer
+) -> None:
     """So a pod needs neither Parquet nor settings."""
     job = parse_job(
         "name: packed\nrows: 3\nfeatures: [a, w]\nlabel: y\n"
@@ -157,7 +155,7 @@ def test_a_table_in_another_form_is_packed_as_the_text_that_it_is(tmp_path: Path
     for name in ("t.parquet", "t.yaml"):
         parts = tmp_path / f"{name}-parts"
         done = deployer_data("split", tmp_path / "job.yaml", "alice", tmp_path / name, "-o", parts)
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.err
         found = load(parts, job, "alice")
         assert found.digest == load(tmp_path / name, job, "alice").digest
         matrices.append(found.matrix)

@@ -26,6 +26,8 @@ from tests.deployer.release import Release
 from tests.scoring.models import rows
 from tests.scoring.test_joint import KEYS, WHOSE, tables, trained
 
+pytestmark = pytest.mark.usefixtures("tables_read_here")
+
 OFF: dict[str, Any] = {"demo": {"enabled": False}}
 FILES = {"alice": "model.json", "bob": "columns.json"}
 
