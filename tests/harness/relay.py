@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from io import BufferedReader
 
 from party.agreement.hosts import Address, format_hosts
-from tests.harness.processes import Processes
+from tests.harness.processes import Processes, Running
 
 Change = Callable[[bytes, bool], bytes]
 """Makes of a piece, which goes to Alice or not, whatever goes on to the other end."""
@@ -97,3 +98,45 @@ def relayed(processes: Processes, cut: Cut = tls_records) -> Iterator[Relay]:
         yield made
     finally:
         made.close()
+
+
+@contextlib.contextmanager
+def standing_still(processes: Processes, *after: int) -> Iterator[list[threading.Event]]:
+    """A run waits for who looks at it, however fast it is: it stands still whenever so many bytes
+    have gone through Alice's relay, until the event of that place is set."""
+    places = [(at, threading.Event()) for at in after]
+    carried, lock = 0, threading.Lock()
+
+    def wait(piece: bytes, to_alice: bool) -> bytes:
+        nonlocal carried
+        with lock:
+            before, carried = carried, carried + len(piece)
+            passed = [go_on for at, go_on in places if before < at <= carried]
+        for go_on in passed:
+            go_on.wait()
+        return piece
+
+    events = [go_on for _, go_on in places]
+    with relayed(processes, as_it_comes) as relay:
+        relay.change = wait
+        try:
+            yield events
+        finally:
+            for go_on in events:
+                go_on.set()
+
+
+@contextlib.contextmanager
+def bob_killed(processes: Processes, after: int, **options: str) -> Iterator[dict[str, Running]]:
+    """All three, of whom Bob is killed where the run stands still, once the block has seen what it
+    looks for, and started again; then all end well."""
+    with standing_still(processes, after) as (go_on,):
+        now = {party: processes.start(party, **options) for party in ("alice", "server")}
+        now["bob"] = processes.start("bob", config=RELAYED, **options)
+        yield now
+        now["bob"].signal(signal.SIGKILL)
+        now["bob"].ends()
+        go_on.set()
+        now["bob"] = processes.start("bob", **options)
+        for one in now.values():
+            assert one.ends() == (0, ""), one.party

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from party.agreement.job import PARTIES, load_job
+from party.agreement.job import AlignedJob, Sizes, load_job
 from party.agreement.queue import load_queue
 from party.process.errors import InputError
 from party.table import LabelKey
-from tests.harness import plaintext
-from tests.harness.processes import JOB, PATIENCE_S, Processes, Running
+from tests.harness import plaintext, plans
+from tests.harness.dying import DIED, dying
+from tests.harness.processes import JOB, PATIENCE_S, ROWS, Processes, Running
+from tests.harness.relay import RELAYED, standing_still
 
-LONG = JOB["training"] | {"epochs": 150}
-"""Of the same plan, and some seconds long, in which a party can be killed."""
+LONG = JOB["training"] | {"epochs": 40}
+"""Of the same plan, and long enough that a party can be killed in the middle."""
 
-LONG_S = 600.0
-"""So long a busy machine may take for a training whose plan the parties make themselves."""
+LONG_TOO = LONG | {"epochs": 39}
+"""And gives other weights."""
+
+IN_THE_FIRST, IN_THE_SECOND = 100_000, 380_000
+"""So many bytes have gone between Alice and Bob, of some 220,000 a job, where the first is begun
+again in the middle from its start or from a checkpoint."""
 
 
 def write_jobs(processes: Processes) -> None:
@@ -31,16 +36,9 @@ def write_jobs(processes: Processes) -> None:
     processes.write_job("second.yaml", name="second", trust_domain=JOB["name"])
 
 
-def start(processes: Processes, party: str, *more: str) -> Running:
-    return processes.start(
-        party,
-        *more,
-        "--job",
-        "first.yaml",
-        job="second.yaml",
-        rejoin_limit="100",
-        checkpoint_every="0.5",
-    )
+def start(processes: Processes, party: str, *more: str, **change: str) -> Running:
+    options = {"job": "second.yaml", "rejoin_limit": "100", "checkpoint_every": "0.5"}
+    return processes.start(party, *more, "--job", "first.yaml", **options | change)
 
 
 def states(running: Running) -> list[str]:
@@ -70,18 +68,25 @@ def test_a_queue_is_done_in_order_whoever_is_killed_within_or_between(
     processes: Processes,
 ) -> None:
     write_jobs(processes)
-    now = {party: start(processes, party) for party in PARTIES}
-    now["bob"].reaches("running")
-    assert states(now["bob"]) == ["running", "waiting"]
-    now["bob"].signal(signal.SIGKILL)
-    now["bob"].ends()
-    now["bob"] = start(processes, "bob")
-    comes_to(now["server"], "done", "running")
-    now["server"].signal(signal.SIGKILL)
-    now["server"].ends()
-    now["server"] = start(processes, "server")
+    processes.write_job("second.yaml", name="second", trust_domain=JOB["name"], training=LONG_TOO)
+    with standing_still(processes, IN_THE_FIRST, IN_THE_SECOND) as (first_goes_on, second_goes_on):
+        now = {party: start(processes, party) for party in ("alice", "server")}
+        now["bob"] = start(processes, "bob", config=RELAYED)
+        now["bob"].reaches("running", step=1)
+        assert states(now["bob"]) == ["running", "waiting"]
+        now["bob"].signal(signal.SIGKILL)
+        now["bob"].ends()
+        first_goes_on.set()
+        now["bob"] = start(processes, "bob", config=RELAYED)
+        comes_to(now["server"], "done", "running")
+        now["server"].reaches("running", step=1)
+        now["server"].signal(signal.SIGKILL)
+        now["server"].ends()
+        second_goes_on.set()
+        now["server"] = start(processes, "server")
+        for one in now.values():
+            assert one.ends() == (0, ""), one.party
     for one in now.values():
-        assert one.ends() == (0, ""), one.party
         assert states(one) == ["done", "done"] and one.status()["phase"] == "done"
         reports = [
             json.loads((one.output / name / "report.json").read_text())
@@ -103,24 +108,17 @@ def test_a_queue_is_done_in_order_whoever_is_killed_within_or_between(
     assert model_of(processes, "first") == first
 
 
-DIES = (
-    "import os, sys; from party import cli; cli._write_report = lambda *_: os._exit(9); "
-    "sys.argv = sys.argv[3:]; cli.main()"
-)
-"""In place of Python itself: a party that is killed when it has all, and before it has said so."""
-
-
 @pytest.mark.slow
 def test_who_has_all_of_a_job_ends_it_while_the_others_are_at_the_next(
     processes: Processes,
 ) -> None:
     write_jobs(processes)
     processes.write_job("first.yaml", name="first", trust_domain=JOB["name"])
-    processes.before = (sys.executable, "-c", DIES)
+    processes.before = dying("party.cli:_write_report")
     bob = start(processes, "bob")
     processes.before = ()
     others = start(processes, "alice"), start(processes, "server")
-    assert bob.ends()[0] == 9
+    assert bob.ends()[0] == DIED
     comes_to(others[0], "done", "running")
     for one in (start(processes, "bob"), *others):
         assert one.ends() == (0, ""), one.party
@@ -135,21 +133,24 @@ def test_who_has_all_of_a_job_of_matched_rows_needs_nobody_to_say_so(processes: 
         "align": {"key": "who", "minimum": 20},
         "training": {"passes": 8, "tolerance": 0},
     }
-    (processes.directory / "job.yaml").write_text(json.dumps(agreed))
+    file = processes.directory / "job.yaml"
+    file.write_text(json.dumps(agreed))
+    sizes = Sizes(alice=ROWS, bob=ROWS, common=ROWS)
+    plans.cached(AlignedJob.of(load_job(file), sizes), processes.cache)  # once, not by each of them
     for holder in ("alice", "bob"):
         table = processes.directory / f"{holder}.csv"
         names, *rows = table.read_text().splitlines()
         lines = [f"who,{names}", *(f"w{i},{row}" for i, row in enumerate(rows))]
         table.write_text("\n".join(lines))
-    processes.before = (sys.executable, "-c", DIES)
+    processes.before = dying("party.cli:_write_report")
     bob = processes.start("bob", rejoin_limit="100")
     processes.before = ()
     others = [processes.start(party, rejoin_limit="100") for party in ("alice", "server")]
-    code, words = bob.ends(LONG_S)
-    assert code == 9, words
-    assert [one.ends(LONG_S) for one in others] == [(0, ""), (0, "")]
+    code, words = bob.ends()
+    assert code == DIED, words
+    assert [one.ends() for one in others] == [(0, ""), (0, "")]
     again = processes.start("bob", rejoin_limit="0", wait="1")
-    assert again.ends(LONG_S) == (0, "")
+    assert again.ends() == (0, "")
     assert (again.output / "report.json").exists() and again.status()["phase"] == "done"
 
 
