@@ -28,7 +28,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 )
 """From the top; rooms of one layer do not import each other."""
 
-BENEATH_ALL = {"party.native.instructions", "party.agreement.limits"}
+BENEATH_ALL = {
+    "party.native.instructions",
+    "party.agreement.limits",
+    "party.agreement.parties",
+}
 """Lists of words and numbers, which import nothing and which every layer may read."""
 
 

@@ -22,7 +22,7 @@ from deployer.cluster.target import (
 )
 from deployer.manifests.values import DEMO_JOB, TABLE_PARTS
 from party.agreement.hosts import parse_hosts
-from party.agreement.job import PARTIES, Job, Party, parse_job
+from party.agreement.job import HOLDERS, PARTIES, Job, Party, parse_job
 from party.process.errors import InputError
 
 OURS = "app.kubernetes.io/name"
@@ -189,7 +189,7 @@ class _Search:
             job=" ".join(job.digest for job in jobs),
             queue=tuple(job.name for job in jobs) if "--queue" in command else (),
             keys_secret=_keys_secret(named.get("keys", {})) or f"{name}-keys",
-            table_secrets=() if party == "server" or claim else tables or usual,
+            table_secrets=() if party not in HOLDERS or claim else tables or usual,
             table_claim=claim,
             labels=owner.get("metadata", {}).get("labels", {}),
             of_values=False,

@@ -20,8 +20,8 @@ from party.process.errors import InputError
 
 JOB, HOSTS, VALUES = "job.yaml", "config.json", "values.yaml"
 
-_DIALLED: tuple[Party, ...] = ("alice", "bob")
-"""The parties that others connect to."""
+_DIALLED = PARTIES[:-1]
+"""The parties that others connect to: each connects to those before it."""
 
 
 @dataclass(frozen=True)

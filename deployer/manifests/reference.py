@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 from deployer.cli import new_app
 from deployer.manifests.values import QUEUED, Values
+from party.agreement.parties import PARTIES
 from party.process.errors import InputError
 from party.process.exit import guarded
 
@@ -131,7 +132,7 @@ def _commented(model: type[BaseModel], values: dict[str, Any], depth: int) -> It
         section = field.annotation
         if depth == 0:
             yield "\n"
-        if model is Values and name in ("bob", "server"):
+        if model is Values and name in PARTIES[1:]:
             yield f"# {_meaning(field)} Keys as for alice.\n"
             yield _plain({key: value}, depth)
             continue
@@ -174,7 +175,7 @@ def _rows(model: type[BaseModel], values: Any, prefix: str) -> Iterator[tuple[st
         if key not in values and model is not Values:
             continue
         section = field.annotation
-        if model is Values and name in ("bob", "server"):
+        if model is Values and name in PARTIES[1:]:
             yield f"{key}.…", "as alice's", _meaning(field)
         elif isinstance(section, type) and issubclass(section, BaseModel):
             yield from _rows(section, values[key], f"{prefix}{key}.")

@@ -29,6 +29,11 @@ from pydantic import (
 from party.agreement import statistics as standard_errors
 from party.agreement.columns import PRINTABLE, ColumnChoice, ColumnSchema, schema_of
 from party.agreement.limits import ANCHOR_PASSES, ANCHORS, BALANCED
+from party.agreement.parties import HOLDERS as HOLDERS
+from party.agreement.parties import PARTIES as PARTIES
+from party.agreement.parties import Holder as Holder
+from party.agreement.parties import Party as Party
+from party.agreement.parties import other_of
 from party.agreement.pins import Identities, Pin
 from party.agreement.privacy import LabelPrivacy, Privacy, WeightPrivacy
 from party.agreement.yaml12 import Document, load_yaml, read_yaml, refused
@@ -40,15 +45,6 @@ from party.protocols.registry import ProtocolName
 if TYPE_CHECKING:  # the job is read by processes that need no arrays
     import numpy as np
     from numpy.typing import NDArray
-
-Party = Literal["alice", "bob", "server"]
-PARTIES: tuple[Party, Party, Party] = ("alice", "bob", "server")
-"""The seats, in the order of the hosts map's ``server0``, ``server1``, ``server2``: all of them
-compute, in every job."""
-
-Holder = Literal["alice", "bob"]
-HOLDERS: tuple[Holder, ...] = ("alice", "bob")
-"""The parties that may hold columns. A seat that is none of them has no table."""
 
 Result = Literal["alice", "bob", "both", "own", "nobody", "kept"]
 
@@ -513,8 +509,8 @@ class Job(_Strict):
         for holder in HOLDERS:
             if not self.features_of(holder):
                 raise ValueError(
-                    f"features: {holder} has none, and {_other(holder)} all: who has the model and "
-                    "all of its columns scores alone, by deployer score"
+                    f"features: {holder} has none, and {other_of(holder)} all: who has the model "
+                    "and all of its columns scores alone, by deployer score"
                 )
         if self.align is not None and (self.align.join != "left" or not self.matches):
             raise ValueError(
@@ -1253,10 +1249,6 @@ def _digest_of_agreed(fields: dict[str, Any]) -> str:
         if (fields[part] or {}).get(key, ...) in left_out:
             del fields[part][key]
     return digest_of({name: value for name, value in fields.items() if value is not None})
-
-
-def _other(holder: Holder) -> Holder:
-    return "bob" if holder == "alice" else "alice"
 
 
 def digest_of(value: Any) -> str:

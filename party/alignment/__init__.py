@@ -10,7 +10,7 @@ the three roles, ``left_join`` those of a join that keeps all rows of one table;
 from party.alignment.identifiers import Identifiers, load_for, load_identifiers
 from party.alignment.left_join import LeftJoined, join_as_left, join_as_right
 from party.alignment.left_join import join_as_server as join_left_as_server
-from party.alignment.messages import Columns, Exchange, Ring, other_of
+from party.alignment.messages import Columns, Exchange, Ring
 from party.alignment.protocol import (
     Joined,
     join_as_holder,
@@ -33,7 +33,6 @@ __all__ = [
     "join_left_as_server",
     "load_for",
     "load_identifiers",
-    "other_of",
     "same_order_as_holder",
     "same_order_as_server",
 ]

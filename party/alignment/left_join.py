@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from party.agreement.job import HOLDERS, Holder, Sizes
 from party.agreement.limits import MOST_ROWS
+from party.agreement.parties import other_of
 from party.alignment.identifiers import TAG_BYTES, Identifiers
 from party.alignment.masks import KEY_BYTES, Stream, derived, random_order
 from party.alignment.messages import (
@@ -42,7 +43,6 @@ from party.alignment.messages import (
     Ring,
     count_bytes,
     counted,
-    other_of,
     parts_of,
     picked,
     received,

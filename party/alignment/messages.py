@@ -43,11 +43,6 @@ class Columns(Protocol):
         """Some of the table's rows, [rows, columns]."""
 
 
-def other_of(holder: Holder) -> Holder:
-    """The other holder."""
-    return "bob" if holder == "alice" else "alice"
-
-
 def count_bytes(count: int) -> bytes:
     """A number of rows, as it is sent."""
     return count.to_bytes(COUNT, "little")

@@ -37,9 +37,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from party.agreement.limits import ANCHOR_PASSES, ANCHORS, BALANCED, LIMIT
+from party.agreement.parties import HOLDERS, PARTIES
 from party.models.interface import (
     FOLD,
-    HOLDERS,
     Array,
     Block,
     DescentLayout,
@@ -227,7 +227,7 @@ def programs(descent: DescentLayout) -> tuple[str, ...]:
 
 def asked(descent: DescentLayout) -> list[tuple[str, int]]:
     """What is opened on the way: all must know whether to go on."""
-    return [(SETTLED, party) for party in range(3)] if descent.small else []
+    return [(SETTLED, party) for party in range(len(PARTIES))] if descent.small else []
 
 
 def rows_of(program: str, descent: DescentLayout) -> int:

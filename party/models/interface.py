@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from party.agreement.parties import HOLDERS
 from party.models.label import LabelRule
 from party.models.parameters import Parameters
 
 if TYPE_CHECKING:
-    from party.agreement.job import AlignedJob, Holder, Job, Party
+    from party.agreement.job import AlignedJob, Job, Party
     from party.models.descent import OwnColumns
     from party.models.evaluation.figures import Evaluation
     from party.models.health import Health, WrongModelError
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from party.protocols.sines import Wave
 
 Array = NDArray[np.float64]
-
-HOLDERS: tuple[Holder, ...] = ("alice", "bob")
-"""The seats that may hold columns, by index."""
 
 NO_LABEL = -1
 """No party's index."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from party.models.interface import HOLDERS, ProgramBuilder
+from party.agreement.parties import HOLDERS
+from party.models.interface import ProgramBuilder
 from party.protocols.interface import Parts
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from party.agreement.parties import HOLDERS
 from party.models import batches, descent, private_weights, reach
 from party.models.evaluation import program as evaluation
 from party.models.health import (
@@ -20,7 +21,6 @@ from party.models.health import (
     overshoot,
 )
 from party.models.interface import (
-    HOLDERS,
     Array,
     Block,
     DescentLayout,

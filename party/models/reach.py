@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from party.agreement.parties import PARTIES
 from party.models.interface import Layout, ProgramBuilder, Stretch, Value
 from party.models.kept import keep_sum, sum_of
 from party.protocols.interface import ADDITIVE, REPLICATED
@@ -60,7 +61,7 @@ def state(layout: Layout) -> list[Value]:
 
 def vouched(layout: Layout) -> list[tuple[str, int]]:
     """What is opened of it, and to whom: all must know whether there is a model."""
-    return [] if layout.reach is None else [(INSIDE, party) for party in range(3)]
+    return [] if layout.reach is None else [(INSIDE, party) for party in range(len(PARTIES))]
 
 
 def course(layout: Layout, blocks: int, rows: Callable[[], NDArray[np.int32]]) -> Iterator[Stretch]:

@@ -10,6 +10,7 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
+from party.agreement.parties import PARTIES
 from party.native.channel import Connection
 from party.native.instructions import INSTRUCTION, Op
 from party.native.library import PARTY_COUNT, ErrorRecord, Frame, Program, library
@@ -19,7 +20,6 @@ from party.process.errors import TIME_IS_UP, Cause, JobError
 SPIN = 50
 """Reads tried before a thread sleeps; on few cores, more of them takes time from the peers."""
 
-_NAMES = ("alice", "bob", "server")
 _ALIGNMENT = 64
 _NOTHING = (0, 0, 0)
 _TABLE_TYPES = (np.dtype(np.float32), np.dtype(np.int64))
@@ -293,7 +293,7 @@ class Executor:
     ) -> RunError:
         kind = _KINDS[record.kind - 1]
         peer = None if record.peer < 0 else record.peer
-        who = "" if peer is None else _NAMES[peer]
+        who = "" if peer is None else PARTIES[peer]
         detail = record.text.decode(errors="replace")
         match kind:
             case Kind.PEER_GONE:
@@ -321,7 +321,7 @@ class Executor:
     def _because_of(self, peer: int | None, culprit: int) -> str:
         if culprit == peer:
             return ""
-        return " because of " + ("us" if culprit == self._me else _NAMES[culprit])
+        return " because of " + ("us" if culprit == self._me else PARTIES[culprit])
 
 
 def wipe(arena: npt.NDArray[np.uint8], spill: Spill | None) -> None:

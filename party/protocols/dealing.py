@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from party.agreement.parties import PARTIES
 from party.protocols.interface import Parts
 from party.protocols.sines import Turns, Wave
 
-ALICE, BOB, SERVER = range(3)
+ALICE, BOB, SERVER = SEATS = range(len(PARTIES))
 
 Sum = tuple[Any, Any, Any]
 """A shared value: what the three seats hold of it, which add up to it; None for nothing."""
@@ -160,7 +161,7 @@ class Dealing(ABC):
     def stacked(self, vectors: list[list[list[Any]]]) -> list[list[Any]]:
         """Vectors below each other as one vector, without a message."""
         found: list[list[Any]] = []
-        for party in range(3):
+        for party in SEATS:
             with self.at(party):
                 held = zip(*(vector[party] for vector in vectors), strict=True)
                 found.append([tf.concat(parts, 0) for parts in held])
@@ -436,7 +437,7 @@ class Dealing(ABC):
     def _each(self, make: Callable[[list[Any]], Any], *values: Sum) -> Sum:
         """What each seat makes of its own shares, where it has any."""
         made: list[Any] = []
-        for party in range(3):
+        for party in SEATS:
             own = [value[party] for value in values]
             with self.at(party):
                 made.append(None if all(share is None for share in own) else make(own))

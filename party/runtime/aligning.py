@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from party.agreement.job import HOLDERS, AlignedJob, Holder, Job, Sizes
+from party.agreement.parties import other_of
 from party.alignment import (
     Exchange,
     Ring,
@@ -17,7 +18,6 @@ from party.alignment import (
     join_as_right,
     join_as_server,
     join_left_as_server,
-    other_of,
     same_order_as_holder,
     same_order_as_server,
 )

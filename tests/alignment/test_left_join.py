@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from party.agreement.job import HOLDERS, Holder, Party, Sizes
+from party.agreement.parties import other_of
 from party.alignment.left_join import partners
-from party.alignment.messages import other_of
 from party.process.errors import JobError
 from tests.alignment.test_protocol import NAMES, numbers
 from tests.harness.alignments import End, Wire

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from party.agreement.job import Holder, Party, Sizes
+from party.agreement.parties import other_of
 from party.alignment import LeftJoined, left_join
-from party.alignment.messages import other_of
 from tests.harness.alignments import RUN, Name, OwnColumns, Ring, Wire, identifiers
 from tests.harness.tasks import Task
 

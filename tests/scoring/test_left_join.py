@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from party.agreement.job import HOLDERS, AlignedJob, Holder, Job, parse_job
-from party.alignment import join_as_left, join_as_right, join_left_as_server, other_of
+from party.agreement.parties import other_of
+from party.alignment import join_as_left, join_as_right, join_left_as_server
 from party.alignment.identifiers import read_identifiers
 from party.models.interface import blocks_of
 from party.models.joint_scores.model import SUM_BITS, SUMS, JointScores

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from party.agreement.parties import HOLDERS
 from party.models.descent import label_holders
 from party.models.evaluation import bins
 from party.models.evaluation.bins import Counts, ends
@@ -33,7 +34,6 @@ from party.models.evaluation.figures import Evaluation
 from party.models.evaluation.metrics import evaluation_of
 from party.models.health import WrongModelError
 from party.models.interface import (
-    HOLDERS,
     EvaluationLayout,
     Layout,
     Opened,

@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from party.agreement.limits import LIMIT
+from party.agreement.parties import HOLDERS
 from party.models.interface import (
-    HOLDERS,
     Array,
     Block,
     DescentLayout,
