@@ -83,11 +83,13 @@ RUN groupadd --gid 10001 party \
 COPY --from=needed /opt/packages /opt/packages
 COPY --from=kit /opt/kit /opt/kit
 
-# Nothing is written outside /state and /tmp, so that the root file system can be read-only.
+# Nothing is written outside /state and /tmp, so that the root file system can be read-only. No package
+# here extends pydantic; to look for one that does is a part of every process's start.
 ENV PATH=/opt/kit/bin:/opt/packages/bin:$PATH \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    PYDANTIC_DISABLE_PLUGINS=__all__ \
     TF_USE_LEGACY_KERAS=1
 
 USER 10001:10001

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from deployer.manifests.values import HostAndPort, Namespace
 from party.agreement.job import Job, Party
@@ -23,13 +23,14 @@ from party.approval.approval import Hex
 from party.approval.envelope import STATEMENT, PrivateKey, canonical, read
 from party.identity import certificate_digest, certificates_in, check_certificate
 from party.process.errors import InputError, KitError
+from party.process.schema import Strict
 
 PREDICATE = "urn:tfe-kit:introduction:v1"
 
 _AGAIN = "get the file again from who made it: deployer invite, or deployer join"
 
 
-class Introduction(BaseModel):
+class Introduction(Strict):
     """What one party says of itself.
 
     Attributes:
@@ -43,8 +44,6 @@ class Introduction(BaseModel):
         authority: the certificate of its authority, PEM.
         certificate: the party's own by it, PEM.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     party: Party
     job: Hex

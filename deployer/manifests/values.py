@@ -35,6 +35,7 @@ from party.agreement.hosts import Address
 from party.agreement.job import HOLDERS, PARTIES, Descent, Job, Training
 from party.agreement.yaml12 import Document, load_yaml, refused
 from party.process.errors import InputError, printable
+from party.process.schema import Strict
 
 VERSION = "0.1.0"
 """Of the kit, its image and its chart."""
@@ -133,12 +134,8 @@ Annotations = dict[Key, str]
 Object = dict[str, JsonValue]
 
 
-class _Strict(BaseModel):
+class _Strict(Strict):
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
         alias_generator=to_camel,
         validate_by_name=True,
         validate_by_alias=True,

@@ -24,6 +24,8 @@ from pydantic import (
     model_validator,
 )
 
+from party.process.schema import Strict
+
 PRINTABLE = "^[^\\x00-\\x1f\\x7f-\\x9f\ufdd0-\ufdef\ufffe\uffff]+$"
 """No control characters, and none that YAML cannot hold."""
 
@@ -67,9 +69,7 @@ _SCALE = (
 )
 
 
-class _Column(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
+class _Column(Strict):
     @property
     def takes_gaps(self) -> bool:
         """Whether a cell may be empty."""
@@ -95,10 +95,8 @@ class _Column(BaseModel):
         return (name, f"{name}:missing") if getattr(self, "indicator", False) else (name,)
 
 
-class PublicScale(BaseModel):
+class PublicScale(Strict):
     """What a column is standardised by, where all parties know it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     mean: float = Field(description="what is taken off each value")
     deviation: float = Field(gt=0, description="by what the difference is divided")
@@ -257,7 +255,7 @@ ColumnChoice = SerializeAsAny[
 """A column's schema in a job: its type alone, or a mapping."""
 
 ADAPTER: TypeAdapter[ColumnSchema] = TypeAdapter(
-    Annotated[ColumnSchema, Field(discriminator="type")]
+    Annotated[ColumnSchema, Field(discriminator="type")], config=ConfigDict(defer_build=True)
 )
 """Reads a schema that was written down as plain data, with its type."""
 

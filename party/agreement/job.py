@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     SerializeAsAny,
@@ -40,6 +39,7 @@ from party.agreement.yaml12 import Document, load_yaml, read_yaml, refused
 from party.models.joint_scores.parameters import JointScoresParameters
 from party.models.registry import ModelName, ModelParameters, parameters_of
 from party.process.errors import InputError, printable
+from party.process.schema import Strict
 from party.protocols.registry import ProtocolName
 
 if TYPE_CHECKING:  # the job is read by processes that need no arrays
@@ -57,25 +57,21 @@ _CLASSES = "logistic-regression"
 """The model whose label is one of two classes."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class FeaturesByHolder(_Strict):
+class FeaturesByHolder(Strict):
     """The features, where not all of them are Alice's."""
 
     alice: Columns | None = Field(default=None, description="Alice's columns, in order")
     bob: Columns | None = Field(default=None, description="Bob's columns, in order")
 
 
-class LabelByHolder(_Strict):
+class LabelByHolder(Strict):
     """The label, where it is not Bob's."""
 
     alice: ColumnName | None = Field(default=None, description="Alice's column")
     bob: ColumnName | None = Field(default=None, description="Bob's column")
 
 
-class KeyByHolder(_Strict):
+class KeyByHolder(Strict):
     """The identifier's columns, where their names are not the same at both holders."""
 
     alice: Columns = Field(description="Alice's columns, in order")
@@ -179,7 +175,7 @@ SMALLEST_RATE = 1e-5
 """A step of a smaller rate moves no weight by as much as the last bit of any protocol's numbers."""
 
 
-class Training(_Strict):
+class Training(Strict):
     """Mini-batch stochastic gradient descent."""
 
     epochs: int = Field(ge=1, le=1_000_000, description="passes over the rows")
@@ -213,7 +209,7 @@ RAREST = 0.01
 """The share of the rows that the rarer of balanced classes has at least, unless the job says."""
 
 
-class Descent(_Strict):
+class Descent(Strict):
     """Gradient descent over all rows, with momentum and without a rate to choose."""
 
     passes: int = Field(default=200, ge=1, le=10_000, description="passes over the rows, at most")
@@ -276,7 +272,7 @@ Solver = SerializeAsAny[
 ]
 
 
-class Align(_Strict):
+class Align(Strict):
     """Rows that belong together are found by an identifier that both holders have."""
 
     key: KeyColumns = Field(
@@ -317,7 +313,7 @@ _NO_FOLDS = (None, 1)
 """What ``evaluation.folds`` says where there are none."""
 
 
-class Evaluation(_Strict):
+class Evaluation(Strict):
     """How good the model is on rows that its training has not seen."""
 
     folds: int | None = Field(
@@ -369,7 +365,7 @@ def _held_out_rows(rows: int, part: float) -> int:
     return int(rows * part) // runs * runs if runs else 0
 
 
-class Job(_Strict):
+class Job(Strict):
     """What is trained, on how many rows of which columns, and who receives the model."""
 
     name: Name = Field(description="the job's name and the trust domain of its identities")
@@ -1161,7 +1157,7 @@ class Job(_Strict):
         return _digest_of_agreed(self.model_dump(mode="json"))
 
 
-class Sizes(_Strict):
+class Sizes(Strict):
     """What an alignment tells all three parties.
 
     Attributes:

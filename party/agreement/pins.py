@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from party.process.schema import Strict
 
 PREFIX = "sha256:"
 
@@ -18,11 +20,7 @@ Digest = Annotated[str, Field(pattern=f"^{PREFIX}[0-9a-f]{{64}}$")]
 _GROUP, _IN_A_LINE = 4, 8
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Pin(_Strict):
+class Pin(Strict):
     """What one party is known by: its key, its authority, or both."""
 
     key: Digest | None = Field(
@@ -53,7 +51,7 @@ class Pin(_Strict):
         return None
 
 
-class Identities(_Strict):
+class Identities(Strict):
     """The pins of a job. All parties have one: who has none would be whoever an authority says."""
 
     alice: Pin

@@ -27,16 +27,14 @@ from __future__ import annotations
 from functools import cached_property
 from math import exp, log, log1p, tanh
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from party.process.schema import Strict
 
 LEAST_EPSILON, MOST_EPSILON = 0.1, 10.0
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class LabelPrivacy(_Strict):
+class LabelPrivacy(Strict):
     """Randomised response to the question for a row's label."""
 
     epsilon: float = Field(
@@ -102,7 +100,7 @@ class LabelPrivacy(_Strict):
         ]
 
 
-class WeightPrivacy(_Strict):
+class WeightPrivacy(Strict):
     """Noise of both holders on the weights that are opened."""
 
     epsilon: float = Field(
@@ -150,7 +148,7 @@ _KEYS = ("labels", "weights")
 _ONE = {"oneOf": [{"required": [key], "properties": {key: {"type": "object"}}} for key in _KEYS]}
 
 
-class Privacy(_Strict):
+class Privacy(Strict):
     """What is kept back of the data, beyond what the protocol hides."""
 
     model_config = ConfigDict(json_schema_extra=_ONE)  # type: ignore[typeddict-item]

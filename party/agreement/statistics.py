@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from party.agreement.limits import BALANCED
+from party.agreement.parties import Holder
+from party.process.schema import Strict
 
 if TYPE_CHECKING:
-    from party.agreement.job import Holder, Job
+    from party.agreement.job import Job
 
 
 _FEWEST_DEGREES = 10
@@ -17,12 +19,10 @@ _FEWEST_DEGREES = 10
 opened is one of many."""
 
 
-class Statistics(BaseModel):
+class Statistics(Strict):
     """Standard errors of the weights, and what follows from them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    to: tuple[Literal["alice", "bob"], ...] | None = Field(
+    to: tuple[Holder, ...] | None = Field(
         default=None,
         min_length=1,
         description="who is given them: of those who receive all weights; left out, all of them",

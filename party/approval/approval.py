@@ -15,13 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from party.agreement.job import Party
 from party.agreement.pins import Digest
 from party.approval.envelope import STATEMENT, Envelope, PrivateKey
 from party.process.errors import InputError
 from party.process.files import replace, unreadable, unwritable
+from party.process.schema import Strict
 
 PREDICATE = "urn:tfe-kit:approval:v1"
 
@@ -31,7 +32,7 @@ _SALT_BYTES = 32
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
 
-class Approval(BaseModel):
+class Approval(Strict):
     """What a party agrees to.
 
     Attributes:
@@ -43,8 +44,6 @@ class Approval(BaseModel):
         runs: how many times it may be opened.
         nonce: tells this approval from a second one that says the same.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     party: Party
     job: Hex

@@ -11,20 +11,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from party.agreement.job import Party
 from party.approval.approval import Hex, moment
 from party.approval.envelope import canonical
 from party.process import files
 from party.process.errors import InputError
+from party.process.schema import Strict
 
 NAME = "ledger.jsonl"
 
 _START = "0" * 64
 
 
-class Entry(BaseModel):
+class Entry(Strict):
     """One line.
 
     Attributes:
@@ -37,8 +38,6 @@ class Entry(BaseModel):
         report: SHA-256 of the party's report, when it is done.
         hash: of all of this.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     number: Annotated[int, Field(ge=1)]
     previous: Hex

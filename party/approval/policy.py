@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from party.agreement.job import Holder, Job
 from party.agreement.pins import Digest
 from party.agreement.yaml12 import load_yaml, refused
 from party.process.errors import InputError, printable
+from party.process.schema import Frozen
 
 
-class Policy(BaseModel):
+class Policy(Frozen):
     """What is left out allows everything, but for receivers, of weights and of scores: these are
     named.
 
@@ -29,7 +30,7 @@ class Policy(BaseModel):
         most_epsilon: the weights of a job that trains must be private, with this epsilon at most.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     receivers: tuple[Holder, ...]
     scores: tuple[Holder, ...] = ()

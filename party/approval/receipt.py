@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from party.agreement.job import PARTIES, Job, Party
 from party.agreement.pins import Digest
@@ -31,6 +31,7 @@ from party.identity import (
     key_digest,
 )
 from party.process.errors import InputError, KitError
+from party.process.schema import Strict
 
 PREDICATE = "urn:tfe-kit:receipt:v1"
 
@@ -39,7 +40,7 @@ _SUBJECTS = ("job", "plan", "run")
 _AGAIN = "get the three parties' own receipt.json again, and merge them"
 
 
-class Statement(BaseModel):
+class Statement(Strict):
     """What one party says of a run.
 
     Attributes:
@@ -53,8 +54,6 @@ class Statement(BaseModel):
         time: when it was done, by its own clock.
         certificates: its own, leaf first, then the authority's; PEM.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     party: Party
     job: Hex

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
-
 from party.agreement.limits import LIMIT
 from party.process.errors import JobError
+from party.process.schema import Frozen
 
 if TYPE_CHECKING:  # documents are read by processes that need no arrays
     import numpy as np
@@ -37,7 +36,7 @@ _CHUNK = 1 << 16
 _ITERATIONS = 20
 
 
-class PrivateWeights(BaseModel):
+class PrivateWeights(Frozen):
     """What hides single rows in weights that are private: docs/privacy.md.
 
     Attributes:
@@ -46,8 +45,6 @@ class PrivateWeights(BaseModel):
             standardised column and on the intercept.
         sensitivity: how far all of these together move at most if one row is another.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     epsilon: float
     delta: float
@@ -62,7 +59,7 @@ class PrivateWeights(BaseModel):
         )
 
 
-class Health(BaseModel):
+class Health(Frozen):
     """What the receiver of a model saw of it, for its own eyes.
 
     Attributes:
@@ -82,8 +79,6 @@ class Health(BaseModel):
             rarer class; None without a sigmoid, or where other columns are missing.
         warnings: what is allowed and worth a look.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     rows: int
     rows_held_out: int = 0

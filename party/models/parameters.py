@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from party.process.schema import Strict
 
 
-class Parameters(BaseModel):
+class Parameters(Strict):
     """A model's parameters in the job. Each model adds ``kind``, its name, and what it needs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from party.models.joint_scores.parameters import JointScoresParameters
 from party.models.linear_regression.parameters import LinearRegressionParameters
@@ -22,7 +22,9 @@ ModelParameters = Annotated[
     Field(discriminator="kind"),
 ]
 
-ADAPTER: TypeAdapter[ModelParameters] = TypeAdapter(ModelParameters)
+ADAPTER: TypeAdapter[ModelParameters] = TypeAdapter(
+    ModelParameters, config=ConfigDict(defer_build=True)
+)
 """Reads parameters that were written down as plain data."""
 
 

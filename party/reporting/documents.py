@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 
 from party.agreement.job import Holder, Job, Party, Sizes
 from party.agreement.limits import LIMIT
@@ -18,6 +18,7 @@ from party.models.health import Health
 from party.models.statistics.figures import Inflation, Statistics
 from party.process import files
 from party.process.errors import Cause, InputError
+from party.process.schema import Frozen
 from party.table.findings import Finding
 
 RECEIPT = "receipt.json"
@@ -44,14 +45,14 @@ Phase = Literal[
 Seconds = Annotated[float, AfterValidator(lambda value: round(value, 6))]
 
 
-class Document(BaseModel):
+class Document(Frozen):
     """A file that holds one JSON object.
 
     Attributes:
         version: of its form. A file without one is of the first.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(extra="ignore")
 
     NAME: ClassVar[str]
 
@@ -111,7 +112,7 @@ class PublicStatus(Document):
     steps: int
 
 
-class Queued(BaseModel):
+class Queued(Frozen):
     """A job of several that a party does one after the other.
 
     Attributes:
@@ -119,8 +120,6 @@ class Queued(BaseModel):
         state: how far it is.
         since: the moment at which it came to that; None for one that waits.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     job: str
@@ -221,7 +220,7 @@ class StatusDocument(PublicStatus):
         )
 
 
-class Times(BaseModel):
+class Times(Frozen):
     """Seconds that a party took, for each part of its work; None for what it did not do.
 
     Attributes:
@@ -234,7 +233,7 @@ class Times(BaseModel):
         whole_s: from the start of the process to its end.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     start_s: Seconds | None = None
     table_s: Seconds | None = None
@@ -251,7 +250,7 @@ class Times(BaseModel):
         return Times.model_validate(self.model_dump() | more)
 
 
-class Figures(BaseModel):
+class Figures(Frozen):
     """What a schedule is like.
 
     Attributes:
@@ -261,8 +260,6 @@ class Figures(BaseModel):
         file_bytes: what of it was in a file, by the party's own limit.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     plan_from_cache: bool | None = None
     rounds: int | None = None
     messages_per_step: int | None = None
@@ -271,10 +268,8 @@ class Figures(BaseModel):
     file_bytes: int | None = None
 
 
-class Traffic(BaseModel):
+class Traffic(Frozen):
     """What a party sent and received in a run, before TLS."""
-
-    model_config = ConfigDict(frozen=True)
 
     bytes_sent: int
     bytes_received: int
@@ -284,7 +279,7 @@ class Traffic(BaseModel):
     waits: int
 
 
-class Aligned(BaseModel):
+class Aligned(Frozen):
     """What an alignment found and took.
 
     Attributes:
@@ -294,23 +289,19 @@ class Aligned(BaseModel):
         bytes_sent, bytes_received: before TLS.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     sizes: Sizes
     align_s: Seconds
     bytes_sent: int
     bytes_received: int
 
 
-class Kept(BaseModel):
+class Kept(Frozen):
     """A party's part of a model that is kept on shares.
 
     Attributes:
         name: of the model, by which a later job opens it.
         sha256: of the party's own sealed file.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     sha256: str
@@ -344,15 +335,13 @@ class PartyReport(Figures, Document):
     traffic: Traffic | None
     peak_bytes: int
     table_bytes: int
-    peer_keys: dict[Party, str] = {}
+    peer_keys: dict[Party, str] = Field(default_factory=dict)
     alignment: Aligned | None = None
     kept: Kept | None = None
 
 
-class RunTimes(BaseModel):
+class RunTimes(Frozen):
     """Seconds of a run on one machine: Alice's, those of the one build, and the whole command."""
-
-    model_config = ConfigDict(frozen=True)
 
     connect_s: Seconds | None
     train_s: Seconds
@@ -394,7 +383,7 @@ class ModelDocument(Document):
         statistics: how far the weights can be trusted; None where the job does not ask.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     NAME = "model.json"
 
@@ -404,7 +393,7 @@ class ModelDocument(Document):
     protocol: str
     versions: dict[str, str]
     health: Health | None = None
-    columns: dict[str, dict[str, Any]] = {}
+    columns: dict[str, dict[str, Any]] = Field(default_factory=dict)
     evaluation: Evaluation | None = None
     statistics: Statistics | None = None
 
@@ -426,7 +415,7 @@ class ColumnsDocument(Document):
     features: tuple[str, ...]
     mean: tuple[float, ...]
     scale: tuple[float, ...]
-    columns: dict[str, dict[str, Any]] = {}
+    columns: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> ColumnsDocument:
@@ -453,17 +442,15 @@ class SharesDocument(Document):
     shares: dict[str, list[int]]
 
 
-class TableFault(BaseModel):
+class TableFault(Frozen):
     """Why a table could not be read, or not be trained on."""
-
-    model_config = ConfigDict(frozen=True)
 
     what: str
     where: str | None
     hint: str | None
 
 
-class Treatment(BaseModel):
+class Treatment(Frozen):
     """What training does with a feature that is not a plain number.
 
     Attributes:
@@ -472,8 +459,6 @@ class Treatment(BaseModel):
         other: cells of a category with a value that the job does not name.
         text: all of it for people, and no value.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     type: str
@@ -529,10 +514,8 @@ class TableCheck(Document):
     fault: TableFault | None = None
 
 
-class Flow(BaseModel):
+class Flow(Frozen):
     """What one party sends to another in a whole run: messages, and bytes before TLS."""
-
-    model_config = ConfigDict(frozen=True)
 
     sender: Party
     receiver: Party
@@ -540,18 +523,16 @@ class Flow(BaseModel):
     bytes: int
 
 
-class ProgramEstimate(BaseModel):
+class ProgramEstimate(Frozen):
     """A program of the plan: how many times it runs, and the messages that lie one behind the
     other on the longest way through one run."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     runs: int
     rounds: int
 
 
-class MemoryEstimate(BaseModel):
+class MemoryEstimate(Frozen):
     """Memory of a party's process.
 
     Attributes:
@@ -561,8 +542,6 @@ class MemoryEstimate(BaseModel):
         base_bytes: the process itself: Python, what it imports, the native executor.
         file_bytes: what of the arena a limit on memory can put into a file, at most.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     arena_bytes: int
     buffer_bytes: int
@@ -576,10 +555,8 @@ class MemoryEstimate(BaseModel):
         return self.arena_bytes + self.buffer_bytes + self.table_bytes + self.base_bytes
 
 
-class PartyEstimate(BaseModel):
+class PartyEstimate(Frozen):
     """What a party's report will say of its traffic, and what memory it takes."""
-
-    model_config = ConfigDict(frozen=True)
 
     messages_sent: int
     messages_received: int
@@ -588,7 +565,7 @@ class PartyEstimate(BaseModel):
     memory: MemoryEstimate
 
 
-class TimeEstimate(BaseModel):
+class TimeEstimate(Frozen):
     """How long a job takes on a network.
 
     Attributes:
@@ -597,8 +574,6 @@ class TimeEstimate(BaseModel):
         connect_s: seconds from when all are there until they have agreed.
         train_s, step_s: as in ``Times``: seconds for all steps, and for one.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     rtt_ms: float
     bandwidth_mbit: float | None

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from party.process.schema import Frozen
 
 Number = int | float
 """A count of rows; where labels were turned round the estimate of one, which may be below none."""
 
 
-class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Group(_Plain):
+class Group(Frozen):
     """Held-out rows of neighbouring scores.
 
     Attributes:
@@ -31,7 +27,7 @@ class Group(_Plain):
     error: float = 0.0
 
 
-class Threshold(_Plain):
+class Threshold(Frozen):
     """What comes of it to take all rows for positive from a predicted probability on.
 
     Attributes:
@@ -52,14 +48,14 @@ class Threshold(_Plain):
     f1: float
 
 
-class Gain(_Plain):
+class Gain(Frozen):
     """Of the rows with the largest scores: which share of all rows, and of all positives."""
 
     rows: float
     positives: float
 
 
-class Noise(_Plain):
+class Noise(Frozen):
     """What comes of labels that were turned round: standard errors of figures by that alone.
 
     Attributes:
@@ -73,7 +69,7 @@ class Noise(_Plain):
     brier: float
 
 
-class Figures(_Plain):
+class Figures(Frozen):
     """How good a model is on held-out rows.
 
     Attributes:
@@ -108,7 +104,7 @@ class Figures(_Plain):
     noise: Noise | None = None
 
 
-class Evaluation(_Plain):
+class Evaluation(Frozen):
     """What the receiver of a model is told of rows that no training has seen.
 
     Attributes:

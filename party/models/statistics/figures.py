@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from party.process.schema import Frozen
 
 Interval = tuple[float, float]
 Estimator = Literal[
@@ -14,11 +14,7 @@ Estimator = Literal[
 ]
 
 
-class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Inflation(_Plain):
+class Inflation(Frozen):
     """How far a column says what others of its holder do.
 
     Attributes:
@@ -30,7 +26,7 @@ class Inflation(_Plain):
     factor: float | None
 
 
-class PerUnit(_Plain):
+class PerUnit(Frozen):
     """A weight and what is around it.
 
     Attributes:
@@ -68,7 +64,7 @@ class Estimate(PerUnit):
     per_unit: PerUnit | None
 
 
-class Statistics(_Plain):
+class Statistics(Frozen):
     """What a receiver of all weights is told of them.
 
     Attributes:

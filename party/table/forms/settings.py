@@ -26,8 +26,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
@@ -38,6 +36,7 @@ from party.agreement.text_file import read_text
 from party.agreement.yaml12 import load_yaml, refused
 from party.process.errors import InputError, printable
 from party.process.files import unreadable
+from party.process.schema import Strict
 from party.table.forms import Wanted
 
 Database = Literal["sqlite", "postgresql"]
@@ -63,11 +62,7 @@ def _reads(query: str) -> str:
     return query
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Connection(_Strict):
+class Connection(Strict):
     """Where the URI of a database is: never in the settings themselves."""
 
     env: Annotated[str, Field(min_length=1)] | None = Field(
@@ -84,7 +79,7 @@ class Connection(_Strict):
         return self
 
 
-class CsvSettings(_Strict):
+class CsvSettings(Strict):
     """A CSV file in a dialect of its own."""
 
     file: Annotated[str, Field(min_length=1)]
@@ -100,7 +95,7 @@ class CsvSettings(_Strict):
         return self
 
 
-class QuerySettings(_Strict):
+class QuerySettings(Strict):
     """The rows of a query."""
 
     database: Database
