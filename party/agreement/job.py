@@ -37,7 +37,8 @@ from party.agreement.pins import Identities, Pin
 from party.agreement.privacy import LabelPrivacy, Privacy, WeightPrivacy
 from party.agreement.yaml12 import Document, load_yaml, read_yaml, refused
 from party.models.joint_scores.parameters import JointScoresParameters
-from party.models.registry import ModelName, ModelParameters, parameters_of
+from party.models.parameters import ModelName
+from party.models.registry import TRAINED, ModelParameters, has_unit
 from party.process.errors import InputError, printable
 from party.process.schema import Strict
 from party.protocols.registry import ProtocolName
@@ -52,9 +53,6 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$")]
 ColumnName = Annotated[str, Field(min_length=1, max_length=128, pattern=PRINTABLE)]
 MOST_COLUMNS = 4096
 Columns = Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=MOST_COLUMNS)]
-
-_CLASSES = "logistic-regression"
-"""The model whose label is one of two classes."""
 
 
 class FeaturesByHolder(Strict):
@@ -472,9 +470,9 @@ class Job(Strict):
                 f"training.batch_size: {batches.batch_size} is more than rows ({self.rows})"
             )
         weighted = self.descent is not None and self.descent.class_weight is not None
-        if weighted and self.parameters.kind != "logistic-regression":
+        if weighted and not self.parameters.classes:
             raise ValueError(
-                "training.class_weight: logistic regression alone has classes to weigh"
+                f"training.class_weight: a {self.parameters.kind} has no classes to weigh"
             )
         balanced = self.descent is not None and self.descent.class_weight == BALANCED
         if self.descent is not None and self.descent.rarest != RAREST and not balanced:
@@ -520,8 +518,8 @@ class Job(Strict):
             )
         if not self.receivers or self.result == "own":
             raise ValueError(f"result: {self.result}: scores go to alice, bob or both")
-        if wanted.unit != 1.0 and wanted.predicts != "linear-regression":
-            raise ValueError("model.unit: linear regression alone has one")
+        if wanted.unit != 1.0 and not has_unit(wanted.predicts):
+            raise ValueError(f"model.unit: a {wanted.predicts} has none")
         if self.kept is not None:
             raise ValueError(
                 "kept: open the model first, and score by what its receiver has; take it out"
@@ -591,7 +589,7 @@ class Job(Strict):
         wanted = self.evaluation
         if wanted is None:
             return
-        if self.parameters.kind != "logistic-regression":
+        if not self.parameters.classes:
             raise ValueError(f"evaluation: there is none of a {self.parameters.kind} yet")
         for name, choice in self.columns.items():
             if schema_of(choice).learns:
@@ -665,9 +663,9 @@ class Job(Strict):
     def _can_be_private(self) -> None:
         if self.label_privacy is None:
             return
-        if self.parameters.kind != "logistic-regression":
+        if not self.parameters.classes:
             raise ValueError(
-                "privacy.labels: logistic regression alone has labels that can be turned round"
+                f"privacy.labels: a {self.parameters.kind} has no labels that can be turned round"
             )
         if self.descent is not None and self.descent.class_weight is not None:
             raise ValueError(
@@ -697,8 +695,8 @@ class Job(Strict):
         if private is None:
             return
         key = "privacy.weights"
-        if self.parameters.kind != _CLASSES:
-            raise ValueError(f"{key}: there are private weights of {_CLASSES} alone")
+        if not self.parameters.classes:
+            raise ValueError(f"{key}: there are no private weights of a {self.parameters.kind} yet")
         descent = self.descent
         if descent is None:
             raise ValueError(
@@ -813,10 +811,10 @@ class Job(Strict):
                 raise ValueError(f"columns: {name!r} is neither a feature nor the label")
         if label is not None and label in self.columns:
             schema = schema_of(self.columns[label])
-            if schema.type != "boolean" or schema.takes_gaps or self.parameters.kind != _CLASSES:
+            if schema.type != "boolean" or schema.takes_gaps or not self.parameters.classes:
                 raise ValueError(
-                    f"columns: the label {label!r} can be a boolean without missing, for "
-                    f"{_CLASSES}; otherwise it is a plain number"
+                    f"columns: the label {label!r} can be a boolean without missing, for a model "
+                    "of classes; otherwise it is a plain number"
                 )
         derived = [name for holder in HOLDERS for name in self.derived_of(holder)]
         if len(derived) > len(set(derived)):
@@ -881,7 +879,7 @@ class Job(Strict):
     @property
     def parameters(self) -> ModelParameters:
         """The model's parameters, with defaults filled in."""
-        return parameters_of(self.model) if isinstance(self.model, str) else self.model
+        return TRAINED[self.model]() if isinstance(self.model, str) else self.model
 
     @property
     def batches_of(self) -> Training | None:

@@ -55,7 +55,7 @@ def informed(job: Job) -> tuple[Holder, ...]:
 def told_residuals(job: Job) -> tuple[Holder, ...]:
     """Who of these is told the square sum of all residuals, which linear regression's errors take:
     rows and labels are never at one party."""
-    return given_to(job) if job.parameters.kind == "linear-regression" else ()
+    return given_to(job) if job.parameters.residuals else ()
 
 
 def _whole(job: Job) -> tuple[Holder, ...]:
@@ -70,8 +70,11 @@ def check(job: Job) -> None:
     if wanted is None:
         return
     columns = 1 + sum(len(job.derived_of(holder)) for holder in job.holders)
-    linear = job.parameters.kind == "linear-regression"
-    if linear and not job.matches and job.training_rows < columns + _FEWEST_DEGREES:
+    if (
+        job.parameters.residuals
+        and not job.matches
+        and job.training_rows < columns + _FEWEST_DEGREES
+    ):
         raise ValueError(
             f"statistics: {job.training_rows} rows are too few for the residuals of {columns} "
             f"columns, the ones among them: take {_FEWEST_DEGREES} more at least, or leave it out"

@@ -5,34 +5,46 @@ Parameters are imported here, since the job is read with them; models only when 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from party.models.joint_scores.parameters import JointScoresParameters
 from party.models.linear_regression.parameters import LinearRegressionParameters
 from party.models.logistic_regression.parameters import LogisticRegressionParameters
+from party.models.parameters import ModelName
 
 if TYPE_CHECKING:
     from party.models.interface import Model
 
-ModelName = Literal["logistic-regression", "linear-regression"]
-ModelParameters = Annotated[
-    LogisticRegressionParameters | LinearRegressionParameters | JointScoresParameters,
-    Field(discriminator="kind"),
-]
+Trained = LogisticRegressionParameters | LinearRegressionParameters
+ModelParameters = Annotated[Trained | JointScoresParameters, Field(discriminator="kind")]
 
 ADAPTER: TypeAdapter[ModelParameters] = TypeAdapter(
     ModelParameters, config=ConfigDict(defer_build=True)
 )
 """Reads parameters that were written down as plain data."""
 
+TRAINED: Mapping[ModelName, type[Trained]] = MappingProxyType(
+    {
+        "logistic-regression": LogisticRegressionParameters,
+        "linear-regression": LinearRegressionParameters,
+    }
+)
+"""The parameters of models that can be trained; without any given, their defaults."""
 
-def parameters_of(name: ModelName) -> LogisticRegressionParameters | LinearRegressionParameters:
-    """The parameters of a model that is given by its name alone: its defaults."""
-    if name == "linear-regression":
-        return LinearRegressionParameters()
-    return LogisticRegressionParameters()
+
+def trained(name: ModelName, unit: float) -> Trained:
+    """The parameters of a model that was trained, from its document."""
+    chosen = TRAINED[name]
+    return chosen.model_validate({"unit": unit} if has_unit(name) else {})
+
+
+def has_unit(name: ModelName) -> bool:
+    """Whether a model's label is a number of some unit."""
+    return "unit" in TRAINED[name].model_fields
 
 
 def model_of(parameters: ModelParameters) -> Model:

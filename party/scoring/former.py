@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from party.models.descent import penalties
 from party.models.interface import blocks_of
-from party.models.linear_regression.model import MOST as LARGEST_LABEL
 from party.models.registry import model_of
 from party.process.errors import InputError
 from party.reporting.result import columns_document, own_columns
@@ -174,7 +173,8 @@ def _see_to_range(
     right way: each holder's part of the sum has its part of the range. Where there is no sigmoid,
     that all rows together are no farther from zero than labels may be: a descent makes squared
     residuals and penalty smaller from there on, so that they fit into fixed point."""
-    wave, descent = model_of(job.parameters).sigmoid(job), job.descent
+    model, descent = model_of(job.parameters), job.descent
+    wave = model.sigmoid(job)
     sums = own_columns(job, party, table) @ start
     if wave is not None:
         size, most = float(np.abs(sums).max(initial=0.0)), wave.range
@@ -183,7 +183,7 @@ def _see_to_range(
         assert descent is not None
         penalty = penalties(descent, len(start), party == job.intercept_holder)
         squares = np.square(sums).sum() + penalty @ np.square(start)
-        size, most = float(np.sqrt(squares / len(sums))), LARGEST_LABEL
+        size, most = float(np.sqrt(squares / len(sums))), model.label_rule.most
         what = f"the rows of {party}'s table have weighted sums about {size:.3g} from zero"
     most /= len(blocks_of(job))
     if not size <= most:

@@ -258,7 +258,10 @@ def test_held_out_rows_fill_whole_runs_and_the_rest_is_trained_on(rows: int, sha
         ("privacy: {}", "say labels or weights"),
         ("privacy: {labels: {epsilon: 1}, weights: {epsilon: 1, delta: 1e-6, norm: 1}}", "one of"),
         ("privacy: {labels: {epsilom: 1}}", "privacy.labels.epsilo"),
-        ("privacy: {labels: {epsilon: 1}}\nmodel: linear-regression", "logistic regression alone"),
+        (
+            "privacy: {labels: {epsilon: 1}}\nmodel: linear-regression",
+            "a linear-regression has no labels",
+        ),
         (
             "privacy: {labels: {epsilon: 1}}\ntraining: {class_weight: {'0': 1.0, '1': 9.0}}",
             "take out training.class_weight",
@@ -304,7 +307,11 @@ def test_private_weights_are_taken_where_nothing_is_learnt_from_the_rows() -> No
         ("label: y", "label: y\nstatistics: true", "statistics: with privacy.weights"),
         ("label: y", "label: y\nresult: nobody", "result: with privacy.weights nobody"),
         ("label: y", "label: y\nresult: kept", "result: with privacy.weights nobody"),
-        ("label: y", "label: y\nmodel: linear-regression", "of logistic-regression alone"),
+        (
+            "label: y",
+            "label: y\nmodel: linear-regression",
+            "no private weights of a linear-regression",
+        ),
         ("x: {scale: {mean: 0, deviation: 1}}, ", "", "'x' cannot be standardised by what its"),
         ("deviation: 1}", "deviation: 1}, clip: [0.1, 0.9]", "'x' cannot be clipped"),
         ("deviation: 1}", "deviation: 1}, missing: mean", "a gap of 'x' cannot be filled"),

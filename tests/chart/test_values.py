@@ -240,7 +240,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "scores by a model that is not open": (scoring(kept="0" * 64), "open the model first"),
     "a unit of a chance": (
         scoring(model=SCORES["model"] | {"unit": 2.0}),
-        "linear regression alone has one",
+        "a logistic-regression has none",
     ),
     "scores of a column that is not there": (
         scoring(columns={"height": "number"}),

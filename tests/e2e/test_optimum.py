@@ -218,7 +218,7 @@ def test_a_training_of_few_passes_says_whether_it_has_settled(
 def test_weights_of_classes_are_refused_where_there_are_none() -> None:
     text = "name: made\nrows: 100\nfeatures: [x]\nlabel: y\nmodel: linear-regression\n"
     weights = "training: {class_weight: {'0': 1.0, '1': 2.0}}\n"
-    with pytest.raises(InputError, match=r"training\.class_weight: logistic regression alone"):
+    with pytest.raises(InputError, match=r"training\.class_weight: a linear-regression has no"):
         parse_job(text + weights, where="job.yaml")
 
 

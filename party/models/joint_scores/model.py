@@ -212,12 +212,9 @@ class JointScores(Model):
 
     def scores(self, sums: Array) -> Array:
         """What weighted sums say, [rows]: probabilities of label 1, or labels."""
-        from party.models.registry import ADAPTER, model_of
+        from party.models.registry import model_of, trained
 
-        plain: dict[str, Any] = {"kind": self.parameters.predicts}
-        if self.parameters.predicts == "linear-regression":
-            plain["unit"] = self.parameters.unit
-        model = model_of(ADAPTER.validate_python(plain))
+        model = model_of(trained(self.parameters.predicts, self.parameters.unit))
         rows: Any = sums.reshape(-1, 1)
         return model.predict(np.ones(1), rows)
 

@@ -6,24 +6,23 @@ from typing import Literal
 
 from pydantic import Field
 
-from party.models.parameters import Parameters
+from party.agreement.parties import Holder, other_of
+from party.models.parameters import ModelName, Parameters
 
 
 class JointScoresParameters(Parameters):
     """Scores by a model that was trained before."""
 
     kind: Literal["joint-scores"] = Field(description="joint-scores")
-    holder: Literal["alice", "bob"] = Field(description="who has the model, as its receiver")
+    holder: Holder = Field(description="who has the model, as its receiver")
     trained_by: str = Field(
         pattern="^[0-9a-f]{64}$",
         description="the digest of the job that trained it: job in its model.json",
     )
-    predicts: Literal["logistic-regression", "linear-regression"] = Field(
-        default="logistic-regression", description="what that job trained"
-    )
+    predicts: ModelName = Field(default="logistic-regression", description="what that job trained")
     unit: float = Field(default=1.0, gt=0, description="of a linear regression, as in that job")
 
     @property
-    def other(self) -> Literal["alice", "bob"]:
+    def other(self) -> Holder:
         """Whose columns the model's holder does not have."""
-        return "bob" if self.holder == "alice" else "alice"
+        return other_of(self.holder)

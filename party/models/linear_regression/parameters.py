@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from party.models.parameters import Parameters
 
 class LinearRegressionParameters(Parameters):
     """Linear regression of a label that is a number."""
+
+    residuals: ClassVar[bool] = True
 
     kind: Literal["linear-regression"] = Field(
         default="linear-regression", description="linear-regression"

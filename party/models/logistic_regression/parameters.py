@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from party.models.parameters import Parameters
 
 class LogisticRegressionParameters(Parameters):
     """Logistic regression of a label that is 0 or 1."""
+
+    classes: ClassVar[bool] = True
 
     kind: Literal["logistic-regression"] = Field(
         default="logistic-regression", description="logistic-regression"
