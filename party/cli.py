@@ -26,7 +26,7 @@ from party.channel import versions
 from party.checkpoints import KeptModel, KeptModels, Store
 from party.checkpoints.kept import DIRECTORY
 from party.identity import CHECKPOINT_KEY, Keys, load_keys, read_checkpoint_key
-from party.models.health import Health, WrongModelError
+from party.models.health import WrongModelError
 from party.process import children, files, streams
 from party.process.errors import InputError, JobError, KitError
 from party.process.exit import Stop, guarded, place_of, stop_on_signals
@@ -328,7 +328,7 @@ def show_status(output: OutputOption) -> None:
 @app.command("result")
 def show_result(output: OutputOption) -> None:
     """Print the model of a job that is done, as JSON."""
-    _print_json(result.read_model(output))
+    _print_json(result.read_model(output).as_json())
 
 
 @app.command("score")
@@ -574,11 +574,8 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
         # Only for eyes: whatever collects the output of processes is not to have the model.
         model = result.read_model(options.output)
         print(result.weights_table(model))
-        print(f"health: {Health.model_validate(model['health'])}")
-        if (line := result.evaluation_line(model)) is not None:
+        for line in result.lines_below(model):
             print(line)
-        for warning in () if (found := result.statistics_of(model)) is None else found.warnings:
-            print(f"warning: {warning}")
 
 
 def _store(party: Party, options: Options, job: Job, log: Log) -> Store:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
+
+from party.models.parameters import ModelName
+from party.protocols.registry import ProtocolName
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -118,3 +122,35 @@ def test_the_image_takes_every_folder_of_the_kit() -> None:
         path.parent.relative_to(ROOT) for kit in ("party", "deployer") for path in sources(kit)
     }
     assert {f"!{folder.as_posix()}/*.py" for folder in folders} <= named
+
+
+def names_of_plug_ins(text: str) -> Iterator[str]:
+    """The names of models and protocols that a file asks for; a default is no question."""
+    names = {*get_args(ModelName), *get_args(ProtocolName)}
+    tree = ast.parse(text)
+    defaults = {
+        id(keyword.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "default"
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in names and id(node) not in defaults:
+            yield str(node.value)
+
+
+def test_nothing_but_its_folder_and_the_registry_knows_a_model_or_a_protocol_by_name() -> None:
+    named = {
+        str(path.relative_to(ROOT)): found
+        for path in (ROOT / "party").rglob("*.py")
+        if path.relative_to(ROOT).parts[1] not in ("models", "protocols")
+        and (found := list(names_of_plug_ins(path.read_text(encoding="utf-8"))))
+    }
+    assert named == {}
+
+
+def test_a_planted_name_is_found() -> None:
+    asks = 'if job.parameters.kind == "linear-regression" or job.protocol in ("aby3",): pass'
+    assert list(names_of_plug_ins(asks)) == ["linear-regression", "aby3"]
+    assert not list(names_of_plug_ins('protocol: str = Field(default="pond")'))

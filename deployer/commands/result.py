@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -33,7 +33,9 @@ from party.process.errors import AS_JSON, ErrorDocument, InputError, JobError, K
 from party.reporting.documents import (
     SCORES,
     ColumnsDocument,
+    Document,
     Kept,
+    LinearDocument,
     PartyReport,
     StatusDocument,
 )
@@ -44,11 +46,14 @@ _FILE_S = 600.0
 """A line for each of many rows comes through the stream of ``kubectl exec``."""
 
 
+_Kind = TypeVar("_Kind", bound=Document)
+
+
 class _NoPodError(JobError):
     """Nobody is there to be asked."""
 
 
-def model_of(place: Place, job: str = "") -> dict[str, Any]:
+def model_of(place: Place, job: str = "") -> LinearDocument:
     """The model that a party got; of several jobs, by that one.
 
     Raises JobError while there is none, or if it cannot be had from the pod.
@@ -68,10 +73,8 @@ def model_of(place: Place, job: str = "") -> dict[str, Any]:
         told = ErrorDocument.in_text(ran.stderr)
         what = "no result" if told is None else told.what
         raise JobError(what, where, "see deployer status")
-    try:
-        return cast("dict[str, Any]", json.loads(ran.stdout))
-    except ValueError:
-        raise JobError("the result is damaged", where) from None
+    hint = f"look at {place.party}'s own: party result"
+    return _document(LinearDocument, ran.stdout, place, hint)
 
 
 def scores_of(place: Place, job: Job) -> str:
@@ -79,11 +82,8 @@ def scores_of(place: Place, job: Job) -> str:
 
     Raises JobError while there is none, or if it cannot be had whole from the pod.
     """
-    try:
-        status = StatusDocument.parse(_file(place, job, StatusDocument.NAME))
-    except ValueError:
-        what = f"{place.party}'s status is damaged"
-        raise JobError(what, _where(place), "see deployer status") from None
+    text = _file(place, job, StatusDocument.NAME)
+    status = _document(StatusDocument, text, place, "see deployer status")
     if status.job != job.digest:
         what = f"{place.party}'s pod has not begun with this job"
         raise JobError(what, _where(place), "see deployer status")
@@ -104,11 +104,7 @@ def kept_of(place: Place, job: Job) -> Kept:
     from party.checkpoints.kept import DIRECTORY
 
     text = _file(place, job, PartyReport.NAME)
-    try:
-        report = PartyReport.parse(text)
-    except ValueError:
-        what = f"{place.party}'s report is damaged"
-        raise JobError(what, _where(place), "look for the name in the log: deployer logs") from None
+    report = _document(PartyReport, text, place, "look for the name in the log: deployer logs")
     if report.job == job.digest and report.kept is not None:
         return report.kept
     if report.job != job.digest and (opened := _opened(place, job, report.job)) is not None:
@@ -143,15 +139,20 @@ def columns_of(place: Place, job: Job) -> str:
     """The ``columns.json`` of a holder: how a training has read its own columns. Raises JobError
     while there is none."""
     text = _file(place, job, ColumnsDocument.NAME)
-    try:
-        found = ColumnsDocument.parse(text)
-    except ValueError:
-        what = f"{place.party}'s {ColumnsDocument.NAME} is damaged"
-        raise JobError(what, _where(place), "train again, or bring it back from a copy") from None
+    found = _document(ColumnsDocument, text, place, "train again, or bring it back from a copy")
     if found.job != job.digest:
         what = f"{place.party}'s {ColumnsDocument.NAME} is of another job"
         raise JobError(what, _where(place), "wait until this one is done: deployer status --watch")
     return text
+
+
+def _document(kind: type[_Kind], text: str, place: Place, hint: str) -> _Kind:
+    """What a party has written; JobError where it cannot be read here."""
+    try:
+        return kind.parse(text)
+    except ValueError:
+        what = f"{place.party}'s {kind.NAME} is damaged, or of another kit"
+        raise JobError(what, _where(place), hint) from None
 
 
 def _file(place: Place, job: Job, name: str) -> str:
@@ -243,23 +244,24 @@ def result(
         return
     with _of_party(place, "the model is"):
         model = model_of(place, job.name if place.queue else "")
+    if as_json and output is None:
+        console.print_json(model.as_json())
+        return
     if output is not None:
         from party.process.files import replace_json
 
-        replace_json(output, model)
+        replace_json(output, model.as_json())
         print(f"{output}: the model of the job {job.name!r}")
-    elif as_json:
-        console.print_json(model)
-    elif console.on_terminal():
+    from party.reporting.result import lines_below, weights_table
+
+    if output is None and console.on_terminal():
         from rich.console import Console
 
         Console().print(_table(model))
-        _print_evaluation(model)
-    else:
-        from party.reporting.result import weights_table
-
+    elif output is None:
         print(weights_table(model))
-        _print_evaluation(model)
+    for line in lines_below(model):
+        print(line)
 
 
 @contextmanager
@@ -328,23 +330,14 @@ def _give(text: str, what: str, output: Path | None) -> None:
     print(f"{output}: {what}")
 
 
-def _print_evaluation(model: dict[str, Any]) -> None:
-    from party.reporting.result import evaluation_line, statistics_of
-
-    if (line := evaluation_line(model)) is not None:
-        print(line)
-    for warning in () if (found := statistics_of(model)) is None else found.warnings:
-        print(f"warning: {warning}")
-
-
-def _table(model: dict[str, Any]) -> Any:
+def _table(model: LinearDocument) -> Any:
     from rich.table import Table
 
-    from party.reporting.result import statistics_of, statistics_rows
+    from party.reporting.result import statistics_rows
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    if (found := statistics_of(model)) is not None and found.weights:
-        headings, rows = statistics_rows(found)
+    if model.statistics is not None and model.statistics.weights:
+        headings, rows = statistics_rows(model.statistics)
         for i, heading in enumerate(headings):
             table.add_column(heading or "feature", justify="right" if i else "left")
         for texts in rows:
@@ -353,11 +346,11 @@ def _table(model: dict[str, Any]) -> Any:
     table.add_column("feature")
     for heading in ("weight", "mean", "scale"):
         table.add_column(heading, justify="right")
-    for row in zip(model["features"], model["weights"], model["mean"], model["scale"], strict=True):
+    for row in zip(model.features, model.weights, model.mean, model.scale, strict=True):
         feature, *numbers = row
         # Another holder's mean and scale are known to that holder alone.
         shown = ["" if number is None else f"{number:+.6f}" for number in numbers]
         table.add_row(feature, *shown)
-    if model["intercept"] is not None:
-        table.add_row("intercept", f"{model['intercept']:+.6f}")
+    if model.intercept is not None:
+        table.add_row("intercept", f"{model.intercept:+.6f}")
     return table

@@ -17,7 +17,7 @@ from party.process.errors import JobError
 from party.process.exit import Stop, stop_on_signals
 from party.protocols.registry import ProtocolName
 from party.reporting.documents import SCORES, ModelDocument, SharesDocument, StatusDocument
-from party.reporting.result import weights_table
+from party.reporting.result import lines_below, weights_table
 from party.runtime import BUILDING, WARNING, Name, default_cache
 
 if TYPE_CHECKING:
@@ -176,15 +176,9 @@ def _print_result(result: Result, job: Job) -> None:
     for party, model in result.models.items():
         if len(result.models) > 1:
             print(f"{party.capitalize()} receives:")
-        print(weights_table(model.as_json()))
-        if (health := model.health) is not None:
-            print(f"health: {health}")
-            if model.evaluation is not None:
-                print(f"evaluation: {model.evaluation}")
-            of_weights = () if model.statistics is None else model.statistics.warnings
-            for warning in (*health.warnings, *of_weights):
-                if warning not in job.doubts:  # which were said before
-                    print(f"warning: {warning}")
+        print(weights_table(model))
+        for line in lines_below(model, job.doubts):  # which were said before
+            print(line)
     traffic = f", {report.bytes / 1e6:.1f} MB between the parties" if report.bytes else ""
     print(
         f"{report.protocol}, {report.runtime}: {report.steps} steps,"

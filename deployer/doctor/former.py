@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from deployer.cluster.secrets import files_of
@@ -10,6 +9,7 @@ from deployer.cluster.target import Place, Target
 from deployer.doctor.check import Check, Outcome
 from deployer.manifests.render import MODEL
 from party.process.errors import KitError
+from party.reporting.documents import ColumnsDocument, LinearDocument
 
 
 def of_former(place: Place, target: Target) -> Iterator[Check]:
@@ -31,12 +31,14 @@ def _of_secret(place: Place, what: str, secret: str, name: str, do: str, by: str
     if found is None:
         says = f"there is no Secret {secret} in namespace {place.namespace}"
         return Check(place.party, what, Outcome.WRONG, says, do)
+    kind: type[LinearDocument | ColumnsDocument]
+    kind = LinearDocument if name == MODEL else ColumnsDocument
     try:
-        job = json.loads(files_of(found)[name])["job"]
-    except (KeyError, TypeError, ValueError, RecursionError):
+        job = kind.parse(files_of(found)[name]).job
+    except (KeyError, ValueError):
         says = f"the Secret {secret} holds no {name} of the kit's"
         return Check(place.party, what, Outcome.WRONG, says, do)
     if by and job != by:
         says = f"the {name} in the Secret {secret} is of another training than the job names"
         return Check(place.party, what, Outcome.WRONG, says, do)
-    return Check(place.party, what, Outcome.OK, f"{name} of the training {str(job)[:16]}…")
+    return Check(place.party, what, Outcome.OK, f"{name} of the training {job[:16]}…")

@@ -39,6 +39,7 @@ from party.process.exit import undisturbed
 from party.reporting.documents import (
     RECEIPT,
     ColumnsDocument,
+    LinearDocument,
     ModelDocument,
     PartyReport,
     RunReport,
@@ -67,7 +68,7 @@ Progress = Callable[[StatusDocument], None]
 class Result:
     """What a run left behind: the models by receiver, empty where nobody gets one."""
 
-    models: dict[str, ModelDocument]
+    models: dict[str, LinearDocument]
     report: RunReport
     output: Path
 
@@ -141,9 +142,9 @@ def run_local(
         )
         with parties:
             parties.follow()
-    models: dict[str, ModelDocument] = {}
+    models: dict[str, LinearDocument] = {}
     for party in () if job.scores is not None else job.receivers:
-        model = ModelDocument.read(output / party)
+        model = LinearDocument.read(output / party)
         assert model is not None, "a party that ended well has written its result"
         models[party] = model
     report = _report(job, output, parties.import_s, parties.build_s, begin)

@@ -11,7 +11,7 @@ from party.approval import Envelope
 from party.approval.receipt import Receipt, Statement
 from party.models.evaluation.figures import Evaluation, Figures
 from party.process.errors import InputError
-from party.reporting.documents import RECEIPT, ModelDocument, PartyReport
+from party.reporting.documents import RECEIPT, LinearDocument, PartyReport
 
 _RUN = "name the directory of a run that is done: deployer run --output DIR"
 
@@ -37,7 +37,7 @@ class Run:
 
     job: Job
     directory: Path
-    models: dict[Party, ModelDocument]
+    models: dict[Party, LinearDocument]
     parties: dict[Party, PartyReport]
     signed: Signed | None = None
 
@@ -56,7 +56,7 @@ class Run:
                 raise InputError("no run was finished here", str(directory), _RUN)
             folders = {own.party: directory}
         reports = {party: PartyReport.read(folder) for party, folder in folders.items()}
-        models = {party: ModelDocument.read(folder) for party, folder in folders.items()}
+        models = {party: LinearDocument.read(folder) for party, folder in folders.items()}
         run = cls(
             job,
             directory.absolute(),

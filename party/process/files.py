@@ -134,21 +134,3 @@ def owned(directory: Path, who: str) -> Iterator[None]:
         yield
     finally:
         os.close(number)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file that this package wrote; None where there is none.
-
-    Raises InputError for a file that cannot be read or holds something else.
-    """
-    try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise unreadable(error, "the file", path) from None
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise InputError("the file is damaged", str(path), "remove it")
-    return value

@@ -9,17 +9,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from party.agreement.job import Holder, Job, Party, Sizes
 from party.agreement.limits import LIMIT
 from party.models.evaluation.figures import Evaluation
 from party.models.health import Health
+from party.models.parameters import ModelName
 from party.models.statistics.figures import Inflation, Statistics
 from party.process import files
-from party.process.errors import Cause, InputError
+from party.process.errors import Cause, InputError, printable
 from party.process.schema import Frozen
 from party.table.findings import Finding
+
+_LARGEST = 64 * 1024 * 1024
+"""Bytes of a file that somebody gives."""
+
+MODEL_HINT = "give the model.json of a run, as its receiver has it"
 
 RECEIPT = "receipt.json"
 """What a party signs of its run, and in ``deployer run``'s output what all three have signed: see
@@ -70,16 +76,44 @@ class Document(Frozen):
         Raises InputError for a file that cannot be read, or that holds something else.
         """
         path = directory / cls.NAME
-        value = files.read_json(path)
-        if value is None:
-            return None
         try:
-            return cls.model_validate(value)
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise files.unreadable(error, "the file", path) from None
+        return cls._told(text, path, "the file is damaged", "remove it")
+
+    @classmethod
+    def _given(cls, path: Path, name: str, hint: str) -> Self:
+        """The document in a file that somebody gives, who calls it by a ``name``.
+
+        Raises InputError for a file that cannot be read, or that holds something else.
+        """
+        try:
+            with path.open("rb") as stream:
+                text = stream.read(_LARGEST + 1)
+        except OSError as error:
+            raise files.unreadable(error, f"the {name}", path) from None
+        if len(text) > _LARGEST:
+            text = b""
+        return cls._told(text, path, f"the file is no {name} of the kit's", hint)
+
+    @classmethod
+    def _told(cls, text: bytes, path: Path, what: str, hint: str) -> Self:
+        """The document in the text of a file; InputError with what is wrong, and what to do."""
+        try:
+            return cls.parse(text)
         except ValidationError as error:
-            if any(one["loc"] == ("version",) for one in error.errors()):
-                what, hint = "another version of the kit wrote this file", "use that version"
-                raise InputError(what, str(path), f"{hint}, or remove the file") from None
-            raise InputError("the file is damaged", str(path), "remove it") from None
+            faults = error.errors()
+        for one in faults:
+            if one["loc"][-1:] == ("version",):
+                said = printable(one["input"], 20)
+                what = f"the file has another version ({said}): another version of the kit wrote it"
+                hint = f"use that version of the kit, or {hint}"
+            elif not one["loc"] and one["type"] == "value_error":
+                what = str(one["ctx"]["error"])
+        raise InputError(what, str(path), hint)
 
     def write(self, directory: Path, mode: int = 0o600) -> Path:
         """Put it into a directory, whole or not at all, and return the path."""
@@ -398,6 +432,54 @@ class ModelDocument(Document):
     statistics: Statistics | None = None
 
 
+class LinearDocument(ModelDocument):
+    """The document of a model that is a function of one weighted sum.
+
+    Attributes:
+        model: which one.
+        features, holders: names of the columns that the model reads, and whose each is.
+        mean, scale: of each of them; None where its holder alone knows them.
+        weights: of the standardised columns.
+        intercept: None where another party has it.
+        unit: of the label, for linear regression.
+    """
+
+    model: ModelName
+    features: tuple[str, ...] = Field(min_length=1)
+    holders: tuple[Holder, ...]
+    mean: tuple[float | None, ...]
+    scale: tuple[float | None, ...]
+    weights: tuple[float, ...]
+    intercept: float | None
+    unit: float = 1.0
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Self:
+        lists = (self.holders, self.mean, self.scale, self.weights)
+        if any(len(one) != len(self.features) for one in lists):
+            raise ValueError("the model's lists are not of one length")
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The model in a file. Raises InputError for a file that cannot be read, or is none."""
+        return cls._given(path, "model", MODEL_HINT)
+
+    def as_json(self) -> dict[str, Any]:
+        """The document as JSON has it, with a unit where the model has one."""
+        without = set() if "unit" in self.model_fields_set else {"unit"}
+        return self.model_dump(mode="json", exclude=without)
+
+    def with_scales_of(self, other: LinearDocument) -> LinearDocument:
+        """The model with what the other one's receiver alone knows of its own columns."""
+
+        def known(mine: tuple[float | None, ...], theirs: tuple[float | None, ...]) -> object:
+            return tuple(b if a is None else a for a, b in zip(mine, theirs, strict=True))
+
+        mean, scale = known(self.mean, other.mean), known(self.scale, other.scale)
+        return self.model_copy(update={"mean": mean, "scale": scale})
+
+
 class ColumnsDocument(Document):
     """``columns.json``: how a training has read its holder's own columns, for that party's eyes.
     Rows that it is to score together with another party are read in the same way.
@@ -417,19 +499,17 @@ class ColumnsDocument(Document):
     scale: tuple[float, ...]
     columns: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _of_one_length(self) -> Self:
+        if not len(self.features) == len(self.mean) == len(self.scale):
+            raise ValueError("the file's lists are not of one length")
+        return self
+
     @classmethod
-    def load(cls, path: Path) -> ColumnsDocument:
+    def load(cls, path: Path) -> Self:
         """The document in a file. Raises InputError for a file that cannot be read, or is none."""
-        hint = "give the columns.json that the training left at this party"
-        try:
-            document = cls.parse(path.read_bytes())
-        except OSError as error:
-            raise files.unreadable(error, "the columns", path) from None
-        except (ValidationError, ValueError, RecursionError):
-            raise InputError(f"the file is no {cls.NAME} of the kit's", str(path), hint) from None
-        if not len(document.features) == len(document.mean) == len(document.scale):
-            raise InputError("the file's lists are not of one length", str(path), hint)
-        return document
+        hint = f"give the {cls.NAME} that the training left at this party"
+        return cls._given(path, cls.NAME, hint)
 
 
 class SharesDocument(Document):

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from party.agreement.job import Holder, Job, Party
-from party.models.evaluation.figures import Evaluation
 from party.models.registry import model_of
 from party.models.statistics.figures import Statistics
 from party.process.errors import JobError
-from party.reporting.documents import ColumnsDocument, ModelDocument, SharesDocument, StatusDocument
+from party.reporting.documents import (
+    ColumnsDocument,
+    LinearDocument,
+    ModelDocument,
+    SharesDocument,
+    StatusDocument,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,41 +159,48 @@ def write_shares(
     return SharesDocument(job=job.digest, plan=plan_digest, shares=shares).write(output)
 
 
-def read_model(output: Path) -> dict[str, Any]:
-    """The model of the run that ``status.json`` says is done; JobError while there is none."""
+def read_model(output: Path) -> LinearDocument:
+    """The model of the run that ``status.json`` says is done; JobError while there is none.
+
+    Raises InputError for a file of another version, or a damaged one.
+    """
     status = StatusDocument.read(output)
     if status is None:
         raise JobError("no job was run here", str(output), "look into a party's --output")
-    model = ModelDocument.read(output)
+    model = LinearDocument.read(output)
     if status.phase != "done":
-        raise JobError(f"there is no model yet: the job is {status.phase}", str(output))
+        hint = "see how far it is, or what is wrong: party status"
+        raise JobError(f"there is no model yet: the job is {status.phase}", str(output), hint)
     if model is None or model.job != status.job:
-        raise JobError(f"{status.party} does not get the model of this job", str(output))
-    return model.as_json()
+        what = f"{status.party} does not get the model of this job"
+        raise JobError(what, str(output), "look at a party that the job names under result")
+    return model
 
 
-def evaluation_line(model: dict[str, Any]) -> str | None:
-    """What the evaluation on held-out rows says, as text; None where there is none."""
-    found = model.get("evaluation")
-    return None if found is None else f"evaluation: {Evaluation.model_validate(found)}"
+def lines_below(model: ModelDocument, said: Collection[str] = ()) -> list[str]:
+    """What is told below the weights: health, evaluation, and all that warns; of the warnings those
+    that were not ``said`` before."""
+    lines: list[str] = []
+    warnings: list[str] = []
+    if model.health is not None:
+        lines.append(f"health: {model.health}")
+        warnings += model.health.warnings
+    if model.evaluation is not None:
+        lines.append(f"evaluation: {model.evaluation}")
+    if model.statistics is not None:
+        warnings += model.statistics.warnings
+    return lines + [f"warning: {warning}" for warning in warnings if warning not in said]
 
 
-def weights_table(model: dict[str, Any]) -> str:
+def weights_table(model: LinearDocument) -> str:
     """The weights by feature name, as text; with their statistics, where there are any."""
-    found = statistics_of(model)
-    if found is not None and found.weights:
-        return _columns(*statistics_rows(found))
-    rows = list(zip(model["features"], model["weights"], strict=True))
-    if model["intercept"] is not None:
-        rows.append(("intercept", model["intercept"]))
+    if model.statistics is not None and model.statistics.weights:
+        return _columns(*statistics_rows(model.statistics))
+    rows = list(zip(model.features, model.weights, strict=True))
+    if model.intercept is not None:
+        rows.append(("intercept", model.intercept))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {weight:+.6f}" for name, weight in rows)
-
-
-def statistics_of(model: dict[str, Any]) -> Statistics | None:
-    """How far the weights can be trusted; None where the job does not ask."""
-    found = model.get("statistics")
-    return None if found is None else Statistics.model_validate(found)
 
 
 def statistics_rows(found: Statistics) -> tuple[list[str], list[list[str]]]:

@@ -3,6 +3,6 @@
 Nothing here needs a cluster or TensorFlow; ``joint`` is what two parties do of it together.
 """
 
-from party.scoring.scorer import LinearDocument, Scorer
+from party.scoring.scorer import Scorer
 
-__all__ = ["LinearDocument", "Scorer"]
+__all__ = ["Scorer"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from party.models.registry import TRAINED
 from party.process.errors import InputError
 from party.scoring.scorer import Scorer
 from party.scoring.sums import Number, Sums
@@ -52,7 +53,7 @@ def onnx(scorer: Scorer) -> bytes:
             )
             added = np.array([*word.adds.values(), np.nan if word.other is None else word.other])
             total = graph.add("Add", total, graph.add("Gather", graph.constant(added), place))
-    if scorer.kind == "logistic-regression":
+    if TRAINED[scorer.kind].classes:
         total = graph.add("Sigmoid", total)
     else:
         total = graph.add("Mul", total, graph.constant(np.array(scorer.unit)))
@@ -151,7 +152,7 @@ def sklearn(scorer: Scorer) -> Any:
     typed = any(schema is not None for schema in scorer.schemas.values())
     first, weights, intercept = _of_columns(scorer) if typed else _standardised(scorer)
     model: Any
-    if scorer.kind == "logistic-regression":
+    if TRAINED[scorer.kind].classes:
         model = LogisticRegression()
         model.classes_ = np.array([0, 1])
         model.coef_ = weights[np.newaxis]

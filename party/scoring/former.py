@@ -21,8 +21,8 @@ from party.models.descent import penalties
 from party.models.interface import blocks_of
 from party.models.registry import model_of
 from party.process.errors import InputError
+from party.reporting.documents import LinearDocument
 from party.reporting.result import columns_document, own_columns
-from party.scoring.scorer import LinearDocument, read_document
 
 if TYPE_CHECKING:
     from party.agreement.job import Job, Party
@@ -57,7 +57,7 @@ def start_of(path: Path | None, job: Job, party: Party, table: Table) -> NDArray
     if path is None:
         what = f"the job begins from a former model, and {party} has given none"
         raise InputError(what, "--start", _OWN)
-    document = read_document(path)
+    document = LinearDocument.load(path)
     _see_to_columns(document, job, party, table, path)
     own = {
         name: (mean, scale, weight)

@@ -27,9 +27,9 @@ from party.models.joint_scores.model import SUMS, JointScores
 from party.models.registry import model_of
 from party.process import files
 from party.process.errors import InputError, printable
-from party.reporting.documents import SCORES, ColumnsDocument
+from party.reporting.documents import SCORES, ColumnsDocument, LinearDocument
 from party.scoring.rows import batches
-from party.scoring.scorer import LinearDocument, Matrix, read_document, sources, standardised
+from party.scoring.scorer import Matrix, sources, standardised
 from party.table import Table
 from party.table.apart import answer, ask
 from party.table.columns.deriving import Fitted
@@ -234,7 +234,7 @@ def _absent(own: _Own, path: Path) -> Matrix:
 
 def _model_of(path: Path, job: Job, holder: Holder) -> LinearDocument:
     """The holder's document, which has all weights."""
-    wanted, document = job.scores, read_document(path)
+    wanted, document = job.scores, LinearDocument.load(path)
     assert wanted is not None
     _check_training(document.job, job, path)
     if (document.model, document.unit) != (wanted.predicts, wanted.unit):
@@ -242,9 +242,8 @@ def _model_of(path: Path, job: Job, holder: Holder) -> LinearDocument:
         said = f"{wanted.predicts} of unit {wanted.unit:g}"
         raise InputError(f"{what}, and the job says {said}", str(path), "see model in the job")
     names = [(name, party) for party in HOLDERS for name in job.derived_of(party)]
-    found = list(zip(document.features, document.holders, strict=False))
-    lists = (document.holders, document.mean, document.scale, document.weights)
-    if found != names or any(len(one) != len(names) for one in lists):
+    found = list(zip(document.features, document.holders, strict=True))
+    if found != names:
         raise InputError("the model is of other columns than the job's", str(path), _SAME_COLUMNS)
     if document.intercept is None or not np.isfinite([*document.weights, document.intercept]).all():
         raise _damaged(path)

@@ -10,7 +10,6 @@ model reads. Of these it takes ``z = (x - mean) / scale``, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,41 +17,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
 
 from party.agreement.columns import ColumnSchema, from_plain
-from party.agreement.job import Holder
-from party.models.registry import ADAPTER, model_of
-from party.process.errors import InputError, printable
-from party.process.files import unreadable
-from party.reporting.documents import ModelDocument
+from party.models.parameters import ModelName
+from party.models.registry import model_of, trained
+from party.process.errors import InputError
+from party.reporting.documents import MODEL_HINT, LinearDocument
 from party.table.columns.deriving import Fitted, derive
 
 Matrix = NDArray[np.float64]
 
-_AGAIN = "give the model.json of a run, as its receiver has it"
-_LARGEST = 64 * 1024 * 1024
 _NOT_OF_THE_SCHEMA = ("holder", "derived", "fitted")
-
-
-class LinearDocument(ModelDocument):
-    """The document of a model that is a function of one weighted sum.
-
-    Attributes:
-        features, holders: names of the columns that the model reads, and whose each is.
-        mean, scale: of each of them; None where its holder alone knows them.
-        weights: of the standardised columns.
-        intercept: None where another party has it.
-        unit: of the label, for linear regression.
-    """
-
-    features: tuple[str, ...] = Field(min_length=1)
-    holders: tuple[Holder, ...]
-    mean: tuple[float | None, ...]
-    scale: tuple[float | None, ...]
-    weights: tuple[float, ...]
-    intercept: float | None
-    unit: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +45,7 @@ class Scorer:
         job: digest of the job that made the model.
     """
 
-    kind: str
+    kind: ModelName
     schemas: Mapping[str, ColumnSchema | None]
     fitted: tuple[Fitted, ...]
     features: tuple[str, ...]
@@ -88,7 +63,7 @@ class Scorer:
         Raises InputError for a file that cannot be read, is no model, or is one of which another
         party has a part: rows then need that party too.
         """
-        return cls.of(read_document(path), path)
+        return cls.of(LinearDocument.load(path), path)
 
     @classmethod
     def of(cls, document: LinearDocument, path: Path) -> Scorer:
@@ -113,7 +88,7 @@ class Scorer:
         )
         numbers = np.concatenate([mean, scale, weights, [document.intercept, document.unit]])
         if not (np.isfinite(numbers).all() and (scale > 0).all() and document.unit > 0):
-            raise InputError("the model holds a number that is none", str(path), _AGAIN)
+            raise InputError("the model holds a number that is none", str(path), MODEL_HINT)
         schemas, fitted = sources(document.features, document.columns, path)
         return cls(
             kind=document.model,
@@ -143,10 +118,7 @@ class Scorer:
             [rows]: probabilities of label 1, or labels, as the model has it.
         """
         rows: Any = np.hstack([self.standardised(codes), np.ones((len(codes), 1))])
-        parameters: dict[str, Any] = {"kind": self.kind}
-        if self.unit != 1.0:
-            parameters["unit"] = self.unit
-        model = model_of(ADAPTER.validate_python(parameters))
+        model = model_of(trained(self.kind, self.unit))
         return model.predict(np.append(self.weights, self.intercept), rows)
 
 
@@ -192,29 +164,6 @@ def sources(
     except (KeyError, TypeError, ValueError):
         derived = []
     if derived != list(features):
-        raise InputError("the model's columns are not those it was trained on", str(path), _AGAIN)
+        what = "the model's columns are not those it was trained on"
+        raise InputError(what, str(path), MODEL_HINT)
     return schemas, tuple(fitted)
-
-
-def read_document(path: Path) -> LinearDocument:
-    """The model in a file. Raises InputError for a file that cannot be read, or is none."""
-    try:
-        with path.open("rb") as stream:
-            text = stream.read(_LARGEST + 1)
-    except OSError as error:
-        raise unreadable(error, "the model", path) from None
-    try:
-        if len(text) > _LARGEST:
-            raise ValueError
-        value = json.loads(text)
-        if isinstance(value, dict) and value.get("version", 1) != 1:
-            what = f"the model is of another version ({printable(value['version'], 20)})"
-            raise InputError(what, str(path), "use the version of the kit that wrote it")
-        document = LinearDocument.model_validate_json(text)
-        ADAPTER.validate_python({"kind": document.model})
-    except (ValidationError, ValueError, RecursionError):
-        raise InputError("the file is no model of the kit's", str(path), _AGAIN) from None
-    lists = (document.holders, document.mean, document.scale, document.weights)
-    if any(len(one) != len(document.features) for one in lists):
-        raise InputError("the model's lists are not of one length", str(path), _AGAIN)
-    return document

@@ -130,12 +130,21 @@ def moment(ago_s: float) -> str:
 
 
 MODEL: Object = {
+    "version": 1,
     "model": "logistic-regression",
     "job": "0" * 64,
+    "plan": "1" * 64,
+    "protocol": "pond",
+    "versions": {},
+    "health": None,
+    "columns": {},
+    "evaluation": None,
+    "statistics": None,
     "features": ["age", "sum"],
-    "weights": [0.5, -1.25],
+    "holders": ["alice", "alice"],
     "mean": [40.0, 2.0],
     "scale": [10.0, 1.0],
+    "weights": [0.5, -1.25],
     "intercept": -0.75,
     "metadata": {"output": OUTPUT},
 }

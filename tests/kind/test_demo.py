@@ -78,8 +78,9 @@ def test_the_notes_lead_to_the_weights(notes_and_demo: tuple[str, Deployment]) -
     assert weights(model) == weights(demo.model())
 
 
-def test_the_weights_are_shown_as_a_table(demo: Deployment) -> None:
-    lines = demo.deployer("result").stdout.splitlines()
+def test_the_weights_are_shown_as_a_table_and_their_health_below(demo: Deployment) -> None:
+    *lines, health = demo.deployer("result").stdout.splitlines()
+    assert health.startswith("health: all 7000 rows were used")
     assert [line.split()[0] for line in lines] == [f"feature_{i}" for i in range(1, 17)] + [
         "intercept"
     ]

@@ -11,7 +11,7 @@ import pytest
 
 from party.agreement.job import Job
 from party.models.health import Health
-from party.reporting.documents import ModelDocument
+from party.reporting.documents import LinearDocument
 from party.table import read_table
 from tests.harness import plaintext
 from tests.harness.optimum import logistic_optimum
@@ -38,7 +38,7 @@ def in_clear(job: Job, paths: dict[str, Path], output: Path, cache: Path | None)
                 for key, known in scales.items():
                     own = getattr(tables[holder], key)
                     known.append(float(own[i]) if holder == receiver else None)
-        models[receiver] = ModelDocument.model_validate(
+        models[receiver] = LinearDocument.model_validate(
             {
                 "model": "logistic-regression",
                 "job": job.digest,

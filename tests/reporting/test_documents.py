@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from party.cli import show_result
 from party.process.errors import InputError
+from party.process.exit import guarded
 from party.reporting.documents import (
     Document,
+    LinearDocument,
     ModelDocument,
     PartyReport,
     RunReport,
@@ -42,6 +45,19 @@ REPORT = PartyReport(
     table_bytes=8,
     rounds=9,
 )
+LINEAR = LinearDocument(
+    model="logistic-regression",
+    job="1",
+    plan="2",
+    protocol="aby3",
+    versions={},
+    features=("a", "b"),
+    holders=("alice", "bob"),
+    mean=(0.5, None),
+    scale=(2.0, None),
+    weights=(-1.25, 0.5),
+    intercept=None,
+)
 DOCUMENTS: list[Document] = [
     StatusDocument(party="bob", job="1", epochs=2, steps=4, started="then", updated="now"),
     REPORT,
@@ -63,6 +79,7 @@ DOCUMENTS: list[Document] = [
         parties={"bob": REPORT},
     ),
     ModelDocument(model="any", job="1", plan="2", protocol="aby3", versions={}),
+    LINEAR,
     SharesDocument(job="1", plan="2", shares={"weights": [1, -(2**63)]}),
 ]
 
@@ -118,6 +135,34 @@ def test_a_model_keeps_what_is_its_own(tmp_path: Path) -> None:
         "statistics": None,
     }
     assert found is not None and found.as_json() == defaults | common | {"trees": [1, 2]}
+
+
+def test_a_unit_is_written_of_a_model_that_has_one() -> None:
+    told = LINEAR.as_json()
+    assert "unit" not in told and LinearDocument.model_validate(told).unit == 1.0
+    assert LinearDocument.model_validate(told | {"unit": 250.0}).as_json()["unit"] == 250.0
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"weights": [1.0]}, "the model's lists are not of one length"),
+        ({"features": None}, "the file is damaged"),
+        ({"statistics": {"version": 2}}, "another version of the kit wrote it"),
+        ({"version": 2}, "another version of the kit wrote it"),
+    ],
+)
+def test_a_result_that_cannot_be_shown_is_told_with_its_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], change: dict[str, Any], says: str
+) -> None:
+    status = DOCUMENTS[0]
+    assert isinstance(status, StatusDocument)
+    status.model_copy(update={"phase": "done"}).write(tmp_path)
+    written(LINEAR, tmp_path, **change)
+    assert guarded(lambda: show_result(tmp_path)) == 2
+    told = capfd.readouterr()
+    assert says in told.err and str(tmp_path / "model.json") in told.err and "do: " in told.err
+    assert not told.out
 
 
 def test_a_status_port_tells_strangers_a_part_of_the_status() -> None:

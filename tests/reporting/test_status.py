@@ -123,8 +123,8 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     writer.start()
     try:
         for _ in range(2000):
-            value = files.read_json(path)
-            assert value is not None and value["pad"] == "x" * (value["n"] % 7) * 1000
+            value = json.loads(path.read_bytes())
+            assert value["pad"] == "x" * (value["n"] % 7) * 1000
     finally:
         ended.set()
         writer.join()
@@ -139,9 +139,6 @@ def test_a_file_is_its_owners_unless_said_otherwise(tmp_path: Path) -> None:
 def test_a_disk_that_refuses_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="cannot write the file: No such file or directory"):
         files.replace(tmp_path / "nowhere" / "file", b"")
-    (tmp_path / "file").write_text("{")
-    with pytest.raises(InputError, match="damaged"):
-        files.read_json(tmp_path / "file")
 
 
 @pytest.mark.parametrize(

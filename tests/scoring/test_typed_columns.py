@@ -22,9 +22,10 @@ from party.agreement.job import Job, parse_job
 from party.models.interface import Scales
 from party.models.registry import model_of
 from party.process.errors import InputError
+from party.reporting.documents import LinearDocument
 from party.reporting.result import columns_document, own_columns
 from party.scoring.rows import batches
-from party.scoring.scorer import LinearDocument, Scorer
+from party.scoring.scorer import Scorer
 from party.scoring.service import rows_in
 from party.table import UnfitTableError, read_table
 from tests.scoring.models import document

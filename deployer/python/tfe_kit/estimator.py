@@ -17,9 +17,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from party.agreement.job import HOLDERS, Holder
 from party.models.evaluation.figures import Evaluation
-from party.reporting.documents import RunReport
+from party.reporting.documents import LinearDocument, RunReport
 from party.scoring.export import sklearn as pipeline_of
-from party.scoring.scorer import LinearDocument, Scorer
+from party.scoring.scorer import Scorer
 from tfe_kit import trial
 
 Array = NDArray[np.float64]
@@ -156,7 +156,7 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
         made.n_features_in_ = len(scorer.features)
         made.classes_ = np.array([0, 1])
         made.report_ = None
-        model = trial.read(Path(path))
+        model = LinearDocument.load(Path(path))
         made._take(model, {name: i for i, name in enumerate(scorer.features)})
         passes = 0 if model.health is None else model.health.steps
         made.n_iter_ = np.array([passes], np.int32)

@@ -9,7 +9,7 @@ from typing import Self
 from party.agreement.job import Party as Seat
 from party.process import children, files
 from party.process.errors import AS_JSON, ErrorDocument, InputError, JobError
-from party.reporting.documents import ModelDocument, PartyReport
+from party.reporting.documents import LinearDocument, PartyReport
 from tfe_kit.estimator import JointLogisticRegression
 
 _GRACE_S = 10.0
@@ -92,7 +92,7 @@ class Party:
                     f"{self.party} ended with exit code {process.returncode}", str(self.output)
                 )
             raise told.error()
-        self.model_ = ModelDocument.read(self.output)
+        self.model_ = LinearDocument.read(self.output)
         self.report_ = PartyReport.read(self.output)
         return self
 
@@ -104,7 +104,7 @@ class Party:
         if getattr(self, "model_", None) is None:
             what, hint = f"{self.party} has received no model", "fit it, at a party that receives"
             raise InputError(what, str(self.output), hint)
-        return JointLogisticRegression.from_model(self.output / ModelDocument.NAME)
+        return JointLogisticRegression.from_model(self.output / LinearDocument.NAME)
 
     def _command(self, table: str | Path | None) -> list[str]:
         given = {

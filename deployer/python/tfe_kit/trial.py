@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,8 +20,7 @@ from party.agreement.job import HOLDERS, Holder, Job, parse_job
 from party.agreement.yaml12 import write_yaml
 from party.process import files
 from party.process.errors import InputError
-from party.reporting.documents import ModelDocument, RunReport
-from party.scoring.scorer import LinearDocument
+from party.reporting.documents import LinearDocument, RunReport
 
 _WHERE = "the estimator's parameters"
 
@@ -73,9 +73,8 @@ def run(
             paths[holder] = Path(room, f"{holder}.parquet")
             parquet.write_table(pa.table(columns), paths[holder])
         done = train(job, paths, output, cache)
-    documents = [LinearDocument.model_validate(one.as_json()) for one in done.models.values()]
     passes = -(-done.report.steps // job.steps_per_epoch)
-    return Trial(_whole(documents), passes, done.report)
+    return Trial(_whole(list(done.models.values())), passes, done.report)
 
 
 def train(job: Job, tables: dict[str, Path], output: Path, cache: Path | None) -> Result:
@@ -83,14 +82,9 @@ def train(job: Job, tables: dict[str, Path], output: Path, cache: Path | None) -
     return run_local(job, tables, output, cache=cache)
 
 
-def read(path: Path) -> LinearDocument:
-    """The model in a file that ``Scorer.read`` takes."""
-    return LinearDocument.parse(path.read_bytes())
-
-
 def write(model: LinearDocument, path: Path) -> Path:
     """Write a model for its owner alone; a directory gets a ``model.json``."""
-    path = path / ModelDocument.NAME if path.is_dir() else path
+    path = path / LinearDocument.NAME if path.is_dir() else path
     files.replace_json(path, model.as_json())
     return path
 
@@ -104,20 +98,11 @@ def check_logistic(kind: str, path: Path) -> None:
 
 def _whole(documents: list[LinearDocument]) -> LinearDocument:
     """The model with what each receiver alone knows of its own columns: here one has them all."""
-    first = documents[0]
-    known = {
-        key: [
-            next(one for one in values if one is not None)
-            for values in zip(*(getattr(each, key) for each in documents), strict=True)
-        ]
-        for key in ("mean", "scale")
-    }
-    health = first.health
-    if health is not None:
-        health = health.model_copy(update={"all_columns": True})
-    return first.model_copy(
-        update={key: tuple(value) for key, value in known.items()} | {"health": health}
-    )
+    whole = reduce(LinearDocument.with_scales_of, documents)
+    if whole.health is None:
+        return whole
+    health = whole.health.model_copy(update={"all_columns": True})
+    return whole.model_copy(update={"health": health})
 
 
 def _unused(name: str, names: list[str]) -> str:

@@ -6,6 +6,8 @@ import json
 import stat
 from pathlib import Path
 
+import pytest
+
 from party.process.errors import ErrorDocument, JobError
 from tests.deployer.conftest import Deployer
 from tests.deployer.memory import MemoryCluster
@@ -18,6 +20,35 @@ def test_the_weights_are_shown(release: Release, deployer: Deployer) -> None:
     ran = deployer("result")
     assert ran.code == 0
     assert [line.split()[0] for line in ran.out.splitlines()] == ["age", "sum", "intercept"]
+
+
+HEALTH = {
+    "rows": 100,
+    "rows_never_used": 40,
+    "steps": 1,
+    "largest_weight": 1.25,
+    "warnings": ["training: one step is the whole training"],
+}
+
+
+@pytest.mark.parametrize("to_file", [False, True])
+def test_its_health_and_what_warns_are_shown_below(
+    release: Release, deployer: Deployer, tmp_path: Path, to_file: bool
+) -> None:
+    release.says("alice", "done")
+    release.results("alice", MODEL | {"health": HEALTH})
+    ran = deployer("result", *(["--output", tmp_path / "model.json"] if to_file else []))
+    *_, health, warning = ran.out.splitlines()
+    assert ran.code == 0
+    assert health.startswith("health: 40 of 100 rows were in no batch")
+    assert warning == "warning: training: one step is the whole training"
+
+
+def test_health_that_cannot_be_read_is_no_traceback(release: Release, deployer: Deployer) -> None:
+    release.says("alice", "done")
+    release.results("alice", MODEL | {"health": {"rows": "many"}})
+    ran = deployer("result")
+    assert ran.code == 1 and not ran.out and "damaged, or of another kit" in ran.err
 
 
 def test_for_machines_it_is_the_whole_model(release: Release, deployer: Deployer) -> None:
@@ -75,11 +106,16 @@ def test_who_may_not_enter_the_pod_is_told_whose_it_is(
     assert "the model is alice's" in ran.err and "ask who runs alice" in ran.err
 
 
-def test_a_damaged_one_is_not_shown(release: Release, deployer: Deployer) -> None:
+@pytest.mark.parametrize(
+    "said",
+    ['{"weights": [', json.dumps(MODEL | {"weights": [1.0]}), json.dumps(MODEL | {"version": 2})],
+    ids=["half", "one weight of two", "of another version"],
+)
+def test_a_damaged_one_is_not_shown(release: Release, deployer: Deployer, said: str) -> None:
     release.says("alice", "done")
-    release.program("alice", "env", '{"weights": [')
-    ran = deployer("result")
-    assert ran.code == 1 and not ran.out and "damaged" in ran.err
+    release.program("alice", "env", said)
+    ran = deployer("result", "--json")
+    assert ran.code == 1 and not ran.out and "damaged" in ran.err and "party result" in ran.err
 
 
 def test_without_a_pod_there_is_none(release: Release, deployer: Deployer) -> None:

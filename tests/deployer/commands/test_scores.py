@@ -329,8 +329,11 @@ def test_the_doctor_knows_what_a_pod_waits_for(
     deployer("data", "put", "bob", new["bob"], "--model", parts["bob"], "-f", values)
     assert found()["bob"].startswith("ok: columns.json of the training 00000")
     secret = memory.objects["Secret", "default", "scores-bob-model"]
-    secret["data"]["columns.json"] = base64.b64encode(b'{"job": "1"}').decode()
+    other = json.loads(base64.b64decode(secret["data"]["columns.json"])) | {"job": "1" * 64}
+    secret["data"]["columns.json"] = base64.b64encode(json.dumps(other).encode()).decode()
     assert "is of another training" in found()["bob"]
+    secret["data"]["columns.json"] = base64.b64encode(b"{}").decode()
+    assert "holds no columns.json of the kit's" in found()["bob"]
 
 
 def test_who_lacks_rows_is_told_to_put_the_model_with_them(

@@ -18,7 +18,7 @@ from party.models.evaluation.figures import Evaluation
 from party.models.evaluation.metrics import evaluation_of
 from party.models.health import Health
 from party.process.errors import InputError
-from party.reporting.documents import Aligned, ModelDocument, PartyReport, Times, Traffic
+from party.reporting.documents import Aligned, LinearDocument, PartyReport, Times, Traffic
 from tests.models.test_evaluation import made, told
 from tests.scoring.models import document
 
@@ -75,7 +75,7 @@ def left(directory: Path, job: Job, party: Party, **model: Any) -> None:
             rows=500, rows_never_used=0, steps=16, largest_weight=2.0, warnings=("look at c0",)
         )
         known = document(features=COLUMNS, job=job.digest) | {"health": health}
-        ModelDocument(**known | model).write(folder)
+        LinearDocument(**known | model).write(folder)
 
 
 @pytest.fixture
