@@ -1,7 +1,7 @@
 """``deployer``: the operator's command. Each subcommand is a module, imported when it is called.
 
-A subcommand's module exposes ``app``, a ``typer.Typer`` made by ``deployer.cli.new_app()``: with
-one command in it, that is the subcommand; with several, or a callback, it is a group of them.
+A subcommand's module exposes ``app``, a ``typer.Typer`` that ``deployer.commands.new_app()`` makes:
+with one command in it, that is the subcommand; with several, or a callback, it is a group of them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ COMMANDS = {
     "join": "deployer.commands.join",
     "certs": "deployer.commands.certs",
     "data": "deployer.commands.data",
-    "values": "deployer.manifests.reference",
-    "render": "deployer.manifests.render",
+    "values": "deployer.commands.values",
+    "render": "deployer.commands.render",
     "apply": "deployer.commands.apply",
     "status": "deployer.commands.status",
     "logs": "deployer.commands.logs",
@@ -37,7 +37,7 @@ COMMANDS = {
     "pause": "deployer.commands.pause",
     "resume": "deployer.commands.resume",
     "delete": "deployer.commands.delete",
-    "doctor": "deployer.doctor.command",
+    "doctor": "deployer.commands.doctor",
     "audit": "deployer.commands.audit",
     "estimate": "deployer.commands.estimate",
     "approve": "deployer.commands.approve",
@@ -47,13 +47,6 @@ COMMANDS = {
     "demo": "deployer.commands.demo",
 }
 """Subcommands in the order of the help text, and the modules that hold them."""
-
-
-def new_app(**options: Any) -> typer.Typer:
-    """A Typer for a subcommand's module, alike for all of them."""
-    return typer.Typer(
-        add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, **options
-    )
 
 
 class _Subcommands(TyperGroup):

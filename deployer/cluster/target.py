@@ -7,15 +7,15 @@ Every command that speaks to a cluster takes the same options for it::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deployer.cluster.client import Cluster
-from deployer.manifests.render import Facts, Placed
+from deployer.cluster.client import Cluster, Object
+from deployer.manifests.render import DEMO, Facts, Placed, objects
 from deployer.manifests.values import Values, load_values
 from party.agreement.job import PARTIES, Job, Party
 from party.process.errors import InputError
@@ -204,6 +204,14 @@ class Target(Release):
         """Names and places as the manifests have them."""
         return Facts(self.values)
 
+    def objects(self) -> Iterator[tuple[str, Cluster, list[Object]]]:
+        """Whose objects are to be in which cluster: of each party, and of the demo if it is on."""
+        folders = objects(self.values)
+        for place in self.places:
+            yield place.party, place.cluster, folders.pop(place.party)
+        if DEMO in folders and len(self.places) == len(PARTIES):
+            yield DEMO, self.places[0].cluster, folders.pop(DEMO)
+
 
 def find(
     files: Sequence[Path] | None,
@@ -257,9 +265,9 @@ def place_of(
 
 def clusters_of(parties: Sequence[str], contexts: Sequence[str] | None) -> dict[str, Cluster]:
     """The cluster of each party, by the ``--context`` options; one client for each context."""
-    chosen = _contexts(parties, contexts or ())
-    made = {context: Cluster(context) for context in dict.fromkeys(chosen.values())}
-    return {party: made[context] for party, context in chosen.items()}
+    wanted = _contexts(parties, contexts or ())
+    made = {context: Cluster(context) for context in dict.fromkeys(wanted.values())}
+    return {party: made[context] for party, context in wanted.items()}
 
 
 def namespace_of(clusters: Iterable[Cluster]) -> str:

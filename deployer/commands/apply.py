@@ -12,9 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from deployer import console
-from deployer.cli import new_app
 from deployer.cluster.approvals import approvals_secrets, put
-from deployer.cluster.client import Change, Cluster, Object
+from deployer.cluster.client import Change, Object
 from deployer.cluster.keeping import AT_WORK, JOB, changed_parts, checkpoint_age, lost_with_pod
 from deployer.cluster.pod_status import Observation, is_paused
 from deployer.cluster.target import (
@@ -28,21 +27,11 @@ from deployer.cluster.target import (
     ValuesOption,
     find,
 )
+from deployer.commands import new_app
 from deployer.commands.status import observe_all, watch
-from deployer.manifests.render import DEMO, objects
-from party.agreement.job import PARTIES
 from party.process.errors import InputError, JobError, KitError
 
 app = new_app()
-
-
-def wanted(target: Target) -> Iterator[tuple[str, Cluster, list[Object]]]:
-    """Whose objects are to be in which cluster: for each party, and for the demo if it is on."""
-    folders = objects(target.values)
-    for place in target.places:
-        yield place.party, place.cluster, folders.pop(place.party)
-    if DEMO in folders and len(target.places) == len(PARTIES):
-        yield DEMO, target.places[0].cluster, folders.pop(DEMO)
 
 
 @dataclass(frozen=True)
@@ -77,7 +66,7 @@ def rehearse(target: Target, force: bool = False) -> list[Restart]:
     restarted: list[Restart] = []
     refused: dict[str, KitError] = {}
     places: dict[str, Place] = {place.party: place for place in target.places}
-    for who, cluster, made in wanted(target):
+    for who, cluster, made in target.objects():
         for one in made:
             try:
                 before, after = cluster.rehearse(one, force)
@@ -131,7 +120,7 @@ def _at_work(seen: Observation) -> str:
 
 def apply_all(target: Target, force: bool = False) -> Iterator[tuple[str, Counter[Change]]]:
     """Server-side apply of every object; says for each party how many changed, and in what way."""
-    for who, cluster, made in wanted(target):
+    for who, cluster, made in target.objects():
         yield who, Counter(cluster.apply(one, force) for one in made)
 
 

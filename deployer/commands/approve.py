@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deployer.cli import new_app
+from deployer.commands import new_app
 from deployer.joining.terms import computed, told_of_matching
 from party.agreement.job import PARTIES, AlignedJob, Job, Party, Sizes, load_job
 from party.agreement.pins import Identities

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from deployer import console
-from deployer.cli import new_app
 from deployer.cluster.target import JsonOption
+from deployer.commands import new_app
 from party.agreement.job import load_job
 
 app = new_app()

@@ -31,9 +31,9 @@ from deployer.certs.authority import (
     read_request,
     write_files,
 )
-from deployer.cli import new_app
 from deployer.cluster.secrets import beside_keys, make_checkpoint_key, put_keys
 from deployer.cluster.target import ContextOption, NameOption, NamespaceOption, ValuesOption, find
+from deployer.commands import new_app
 from party.agreement.job import PARTIES, Party, load_job
 from party.agreement.pins import Identities, spoken
 from party.approval import public_digest, read_private_key

@@ -16,7 +16,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import typer
 
-from deployer.cli import new_app
+from deployer.commands import new_app
 from party.agreement.hosts import Address
 from party.agreement.job import PARTIES
 from party.process.errors import InputError, JobError

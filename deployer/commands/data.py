@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deployer import console
-from deployer.cli import new_app
 from deployer.cluster import secrets
 from deployer.cluster.target import (
     ContextOption,
@@ -32,6 +31,7 @@ from deployer.cluster.target import (
     find,
 )
 from deployer.cluster.volume import copy_table
+from deployer.commands import new_app
 from deployer.manifests.render import MODEL
 from deployer.manifests.values import Values
 from party.agreement.columns import CategoryColumn, ColumnSchema

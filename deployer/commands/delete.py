@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from deployer import console
-from deployer.cli import new_app
 from deployer.cluster.client import Cluster, NotAllowedError, Object
 from deployer.cluster.installed import is_of, is_of_another, locate
 from deployer.cluster.target import (
@@ -23,6 +22,7 @@ from deployer.cluster.target import (
     Release,
     ValuesOption,
 )
+from deployer.commands import new_app
 from deployer.manifests.render import DEMO
 from party.process.errors import InputError
 

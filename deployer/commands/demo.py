@@ -16,10 +16,10 @@ from typing import Annotated
 import typer
 
 from deployer.certs.authority import make_authority, make_party
-from deployer.cli import new_app
 from deployer.cluster.client import Cluster, Object
 from deployer.cluster.secrets import keys_secret, table_secrets
 from deployer.cluster.target import Place, place_of
+from deployer.commands import new_app
 from deployer.commands.data import Owner, split
 from deployer.example import EXAMPLE
 from deployer.manifests.render import Facts

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from deployer import console
-from deployer.cli import new_app
 from deployer.cluster.target import JsonOption
+from deployer.commands import new_app
 from party.agreement.job import AlignedJob, Job, Sizes, load_job
 from party.agreement.limits import MOST_ROWS
 from party.process.errors import InputError

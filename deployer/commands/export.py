@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deployer.cli import new_app
+from deployer.commands import new_app
 from party.process import files
 
 app = new_app()

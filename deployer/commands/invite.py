@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deployer.cli import new_app
+from deployer.commands import new_app
 from deployer.joining import Folder, Introduced, computed, revealed
 from party.agreement.hosts import Address
 from party.agreement.job import PARTIES, Job, Party, load_job

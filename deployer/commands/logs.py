@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from deployer.cli import new_app
 from deployer.cluster.installed import locate
 from deployer.cluster.target import (
     ContextOption,
@@ -24,6 +23,7 @@ from deployer.cluster.target import (
     Place,
     ValuesOption,
 )
+from deployer.commands import new_app
 from deployer.commands.status import check_there
 from party.process.errors import InputError, KitError
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from deployer.cli import new_app
 from deployer.cluster.client import Object
 from deployer.cluster.installed import locate
 from deployer.cluster.keeping import AT_WORK, checkpoint_age, has_volume, lost_with_pod
@@ -21,6 +20,7 @@ from deployer.cluster.target import (
     Release,
     ValuesOption,
 )
+from deployer.commands import new_app
 from deployer.commands.status import check_there, observe_all
 from party.process.errors import InputError
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from deployer.cli import new_app
 from deployer.cluster.installed import locate
 from deployer.cluster.target import (
     OUTPUT,
@@ -18,6 +17,7 @@ from deployer.cluster.target import (
     PartyOption,
     ValuesOption,
 )
+from deployer.commands import new_app
 from party.approval import Envelope
 from party.approval.ledger import NAME as LEDGER
 from party.approval.ledger import entries

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployer.cli import new_app
+from deployer.commands import new_app
 from party.agreement.job import load_training
 from party.process import files
 from party.runtime import default_cache

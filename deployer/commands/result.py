@@ -12,7 +12,6 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from deployer import console
-from deployer.cli import new_app
 from deployer.cluster.client import NotAllowedError
 from deployer.cluster.installed import jobs_in, locate
 from deployer.cluster.target import (
@@ -27,6 +26,7 @@ from deployer.cluster.target import (
     Release,
     ValuesOption,
 )
+from deployer.commands import new_app
 from deployer.commands.status import check_there
 from party.agreement.job import AlignedJob, Job
 from party.process.errors import AS_JSON, ErrorDocument, InputError, JobError, KitError

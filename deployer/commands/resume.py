@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from deployer.cli import new_app
 from deployer.cluster.installed import locate
 from deployer.cluster.pod_status import is_paused
 from deployer.cluster.target import (
@@ -12,6 +11,7 @@ from deployer.cluster.target import (
     PartyOption,
     ValuesOption,
 )
+from deployer.commands import new_app
 from deployer.commands.pause import owners
 
 app = new_app()

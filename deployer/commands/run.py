@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deployer.cli import new_app
+from deployer.commands import new_app
 from deployer.example import EXAMPLE
 from party.agreement.job import PARTIES, Job, load_job
 from party.process import files, streams

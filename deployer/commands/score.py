@@ -13,7 +13,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from deployer.cli import new_app
+from deployer.commands import new_app
 from party.process.errors import InputError
 from party.process.files import unwritable
 

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from deployer import console
-from deployer.cli import new_app
 from deployer.cluster.installed import locate, names_in
 from deployer.cluster.pod_status import (
     ABSENT,
@@ -31,6 +30,7 @@ from deployer.cluster.target import (
     Release,
     ValuesOption,
 )
+from deployer.commands import new_app
 from party.process.errors import InputError, JobError
 
 app = new_app()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployer.cli import new_app
+from deployer.commands import new_app
 from party.agreement.job import PARTIES, Job, load_job
 from party.approval import Approval, Envelope, approval_file
 from party.approval.envelope import read

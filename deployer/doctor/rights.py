@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deployer.cluster.target import Place, Target
-from deployer.commands.apply import wanted
 from deployer.doctor.check import Check, Outcome
 from party.process.errors import KitError
 
@@ -14,7 +13,7 @@ def of_rights(place: Place, target: Target) -> Iterator[Check]:
     """Whether who asks may install and look after a party."""
     kinds = {
         (one["apiVersion"], one["kind"])
-        for whose, _, made in wanted(target)
+        for whose, _, made in target.objects()
         if whose == place.party
         for one in made
     }

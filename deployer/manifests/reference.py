@@ -12,14 +12,12 @@ import textwrap
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
-import typer
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from deployer.cli import new_app
 from deployer.manifests.values import QUEUED, Values
 from party.agreement.parties import PARTIES
 from party.process.errors import InputError
@@ -212,20 +210,6 @@ def _without_titles(schema: Any) -> Any:
         for key, value in schema.items()
         if not (key == "title" and isinstance(value, str))
     }
-
-
-app = new_app()
-
-
-@app.command("values")
-def show_values(
-    schema: Annotated[bool, typer.Option("--schema", help="As JSON Schema, for editors.")] = False,
-) -> None:
-    """Show all values with their defaults and their meaning.
-
-    Example: deployer values > values.yaml
-    """
-    print(values_schema() if schema else values_yaml(), end="")
 
 
 def main() -> None:

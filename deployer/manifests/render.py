@@ -1,4 +1,4 @@
-"""``deployer render``: plain manifests, one folder a party, to read, review and ``kubectl apply``.
+"""Plain manifests, one folder a party: ``deployer render`` writes them, ``apply`` applies them.
 
 The templates are those in ``k8s/``. They make the same objects as the chart in ``helm/``, whose
 ``_facts.tpl`` works out what ``Facts`` and ``Placed`` do here.
@@ -14,15 +14,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, cached_property
 from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from deployer.cli import new_app
-from deployer.manifests.values import Values, load_values, queued
+from deployer.manifests.values import Values, queued
 from party.agreement.hosts import KEYS, Address
 from party.agreement.job import HOLDERS, PARTIES
 from party.process.errors import InputError
@@ -361,40 +358,3 @@ def _render(template: str, facts: Facts, **more: Any) -> str:
         pull_secrets=[{"name": secret} for secret in facts.values["image"]["pullSecrets"]],
         **more,
     )
-
-
-app = new_app()
-
-
-@app.command()
-def render(
-    output: Annotated[Path, typer.Option(help="The folder to write to.", show_default=False)],
-    values: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="VALUES",
-            help="Values files, later ones over earlier ones. None: the demo.",
-            show_default=False,
-        ),
-    ] = None,
-) -> None:
-    """Write plain manifests, one folder a party, to read, review and apply with kubectl.
-
-    Example: deployer render values.yaml --output manifests, then kubectl apply -f manifests/alice
-    """
-    rendered = manifests(Facts(load_values(values or [])))
-    known = {f"{kind}.yaml" for kind in (*KINDS, DEMO)}
-    for folder in (*PARTIES, DEMO):
-        files = rendered.get(folder, {})
-        try:
-            for stale in known - files.keys():
-                (output / folder / stale).unlink(missing_ok=True)
-            for name, text in files.items():
-                (output / folder).mkdir(parents=True, exist_ok=True)
-                (output / folder / name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            where = str(output / folder)
-            hint = "name another folder with --output"
-            raise InputError(f"cannot write the manifests: {error.strerror}", where, hint) from None
-        if files:
-            print(f"{output / folder}: {', '.join(files)}")

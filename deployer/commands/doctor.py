@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from deployer import console
-from deployer.cli import new_app
 from deployer.cluster.target import (
     ContextOption,
     JsonOption,
@@ -21,6 +20,7 @@ from deployer.cluster.target import (
     ValuesOption,
     find,
 )
+from deployer.commands import new_app
 from deployer.doctor.approvals import of_approvals
 from deployer.doctor.check import Check, Outcome
 from deployer.doctor.cluster import of_cluster
