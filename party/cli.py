@@ -772,7 +772,7 @@ def _probed(address: Address | None, snapshot: Any, traffic: dict[str, int]) -> 
 
 @contextmanager
 def _told(status: Status) -> Iterator[None]:
-    """Whatever ends the party is in its status before it is at the edge."""
+    """Whatever ends the party is in its status before it is at the exit."""
     try:
         yield
     except Stop:

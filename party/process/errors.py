@@ -1,4 +1,4 @@
-"""The two ways in which a command ends badly; raised where known, shown once, at the edge.
+"""The two ways in which a command ends badly; raised where known, shown once, at the exit.
 
 An error says what is wrong, where (file, row, column, key) and what to do about it. It never
 carries a value of anybody's data, nor a secret: its text ends up on screens and in logs.

@@ -1,4 +1,4 @@
-"""The edge: the one place where a command's errors are shown, and what its exit code is.
+"""The exit: the one place where a command's errors are shown, and what its exit code is.
 
 0: done. 1: the job failed, was stopped, or the program is at fault. 2: wrong input or usage.
 Nobody is shown a traceback: its lines may carry values, and do not help who can only mend an input.
@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from party.process import files, streams
 from party.process.errors import AS_JSON, ErrorDocument, JobError, KitError, printable
 
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
@@ -53,7 +54,14 @@ def undisturbed() -> Iterator[None]:
 
 
 def guarded(command: Callable[[], object]) -> int:
-    """Run a command; show an error on stderr; return the exit code."""
+    """Run a command; show an error on stderr; return the exit code.
+
+    A command whose reader has gone before its end says nothing, and ends with 1; one whose words a
+    full disk does not take says so."""
+    return _written(_ran(command))
+
+
+def _ran(command: Callable[[], object]) -> int:
     try:
         command()
     except KitError as failure:
@@ -62,9 +70,34 @@ def guarded(command: Callable[[], object]) -> int:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except (KeyboardInterrupt, Stop):
         return _shown(JobError("stopped"))
+    except OSError as error:
+        return _shown(_disk_full(error, "standard output or a temporary file") or internal(error))
     except Exception as error:
         return _shown(internal(error))
     return 0
+
+
+def _written(code: int) -> int:
+    """The exit code, once what the command has said is where it goes. The interpreter would look
+    for that too late to say what is wrong, and has an exit code of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        streams.lead_nowhere(sys.stdout)
+        if code:
+            return code
+        if error.errno in streams.NOBODY_READS:
+            return JobError.exit_code
+        return _shown(_disk_full(error, "standard output") or internal(error))
+    return code
+
+
+def _disk_full(error: OSError, where: str) -> JobError | None:
+    """The error where it is of a full disk; ``where`` is what was written to, if no file says."""
+    if error.errno not in files.DISK_FULL:
+        return None
+    what, place = f"cannot write: {error.strerror}", str(error.filename or where)
+    return JobError(what, place, files.writing_hint(error), cause="disk-full")
 
 
 def _shown(failure: KitError) -> int:

@@ -12,7 +12,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from party.process.errors import InputError, JobError
+from party.process.errors import Cause, InputError, JobError
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk, or of a user's part of it, that is full."""
 
 _READ_HINTS = {
     errno.ENOENT: "give the path of a file that is there",
@@ -23,14 +26,13 @@ _READ_HINTS = {
 }
 _WRITE_HINTS = {
     errno.ENOENT: "make the directory above it first",
+    errno.EISDIR: "name a file, not a directory",
     errno.ENOTDIR: "name a place whose path leads through directories alone",
     errno.EACCES: "name a directory that this user may write to",
     errno.EPERM: "name a directory that this user may write to",
     errno.EROFS: "name a directory on a disk that can be written to",
-    errno.ENOSPC: "free some space on the disk",
-    errno.EDQUOT: "free some space on the disk",
     errno.ENAMETOOLONG: "give a shorter path",
-}
+} | dict.fromkeys(DISK_FULL, "free some space on the disk")
 
 
 def unreadable(error: OSError, of: str, path: Path) -> InputError:
@@ -41,8 +43,12 @@ def unreadable(error: OSError, of: str, path: Path) -> InputError:
 
 def unwritable(error: OSError, what: str, path: Path) -> InputError:
     """For a place that the system does not let us write to; ``what`` could not be done."""
-    hint = _WRITE_HINTS.get(error.errno or 0, "name a place that can be written to")
-    return InputError(f"{what}: {error.strerror}", str(path), hint)
+    return InputError(f"{what}: {error.strerror}", str(path), writing_hint(error))
+
+
+def writing_hint(error: OSError) -> str:
+    """What to do about a place that does not take what is written."""
+    return _WRITE_HINTS.get(error.errno or 0, "name a place that can be written to")
 
 
 def replace(
@@ -71,8 +77,8 @@ def replace(
         with contextlib.suppress(OSError):
             making.unlink()
         what = f"cannot write {called}: {error.strerror}"
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise JobError(what, where or str(path), cause="disk-full" if full else None) from None
+        cause: Cause | None = "disk-full" if error.errno in DISK_FULL else None
+        raise JobError(what, where or str(path), writing_hint(error), cause) from None
     except BaseException:  # a signal
         with contextlib.suppress(OSError):
             making.unlink()

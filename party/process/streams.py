@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-_NOBODY_READS = (errno.EPIPE, errno.EIO, errno.EBADF)
+NOBODY_READS = (errno.EPIPE, errno.EIO, errno.EBADF)
 """What a stream says whose reader has gone: a pipe, a terminal, a descriptor that was closed."""
 
 
@@ -28,6 +28,14 @@ def settle() -> None:
             setattr(sys, name, nowhere)
         elif isinstance(stream := getattr(sys, name), io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def lead_nowhere(stream: TextIO) -> None:
+    """From now on what is written to a stream is lost, and so is what it has not written yet."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def outlive() -> None:
@@ -61,8 +69,5 @@ class _Outliving(io.TextIOWrapper):
             self._failed(error)
 
     def _failed(self, error: OSError) -> None:
-        if error.errno in _NOBODY_READS:
-            with contextlib.suppress(OSError):
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, self.fileno())
-                os.close(nowhere)
+        if error.errno in NOBODY_READS:
+            lead_nowhere(self)

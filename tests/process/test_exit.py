@@ -1,0 +1,60 @@
+"""What a command's exit code says, whoever reads what it writes, and wherever that goes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from party.process import files
+from party.process.errors import JobError
+
+COMMAND = """
+import sys
+from party.process.exit import guarded
+sys.exit(guarded(lambda: print("x" * {length})))
+"""
+
+
+@pytest.mark.parametrize(("length", "unbuffered"), [(9, ""), (1 << 20, "1")])
+def test_a_command_whose_words_do_not_fit_on_a_disk_says_so(length: int, unbuffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        code, words = _with_stdout(full, length, unbuffered)
+    assert code == 1
+    assert words.startswith(
+        "error: cannot write: No space left on device\n  where: standard output"
+    )
+    assert words.endswith("do: free some space on the disk\n")
+
+
+@pytest.mark.parametrize("length", [9, 1 << 20])
+def test_a_command_whose_reader_has_gone_ends_without_a_word(length: int) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        code, words = _with_stdout(pipe, length, "")
+    assert code == 1 and "Exception" not in words
+    assert length > 9 or words == ""
+
+
+def test_a_file_that_cannot_be_written_is_told_of_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(JobError) as caught:
+        files.replace(tmp_path, b"")
+    assert (caught.value.where, caught.value.hint) == (
+        str(tmp_path),
+        "name a file, not a directory",
+    )
+
+
+def _with_stdout(stdout: IO[bytes], length: int, unbuffered: str) -> tuple[int, str]:
+    """The exit code of a command that prints so much, and what is on its stderr."""
+    env = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-c", COMMAND.format(length=length)]
+    ran = subprocess.run(
+        command, check=False, env=env, stdout=stdout, stderr=subprocess.PIPE, text=True
+    )
+    return ran.returncode, ran.stderr
