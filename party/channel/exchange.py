@@ -35,6 +35,7 @@ _WORDS_BYTES = 1200
 _RECORD = 1 << 14  # of TLS, at most
 _PIECE = 1 << 16
 _LAST_WORDS_S = 2.0
+_ASK_EVERY_S = 1.0
 
 
 class PeerError(JobError):
@@ -149,7 +150,8 @@ def _await(connection: Connection, want: Want, party: Party, patience_s: float) 
     poll = select.poll()
     poll.register(connection, select.POLLOUT if want is Want.WRITE else select.POLLIN)
     end = time.monotonic() + patience_s
-    while not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+    while not poll.poll(max(0.0, min(end - time.monotonic(), _ASK_EVERY_S)) * 1000):
         if time.monotonic() >= end:
             what = f"nothing has been heard of {party} for {patience_s:g} s"
             raise PeerError(what, None, False, party)
+        connection.see_to_answers()

@@ -368,6 +368,10 @@ class _Join:
             if link.stage is _Stage.CONNECTING:
                 what = "answer"
             self._lose(link, f"did not {what} within {admission.STAGE_S:.0f} s")
+        for link in list(self.peers.values()):
+            with self._losing(link):
+                if link.connection is not None:
+                    link.connection.see_to_answers()
 
     # Reaching the parties of lower index.
 

@@ -2,6 +2,8 @@
 #include "channel.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -22,6 +24,7 @@ enum {
     READ_BYTES = 128 * 1024,  /* what one system call may read */
     CHAIN_DEPTH = 4,
     LARGEST_PEM = 1 << 20,
+    UNANSWERED_SENDS = 2, /* repeated in vain: one alone may have been lost on the way */
     MOST_FETCHES = 4, /* in one call: a peer may send what is no message for as long as it likes */
 };
 
@@ -647,6 +650,25 @@ int kit_connection_pending(const kit_connection *c) {
 
 int kit_connection_fd(const kit_connection *c) {
     return c->fd;
+}
+
+/* A process that is stopped, or has no time to read, has a kernel that answers: then nothing is
+ * unacknowledged, and the window closed at most, whose probes are answered. TCP_USER_TIMEOUT would
+ * end that connection too. */
+int kit_connection_unanswered(kit_connection *c, int64_t milliseconds) {
+    struct tcp_info tcp = {0};
+    socklen_t bytes = sizeof tcp;
+    if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &tcp, &bytes) != 0)
+        return 0; /* not over TCP */
+    int unanswered = tcp.tcpi_unacked && tcp.tcpi_retransmits >= UNANSWERED_SENDS;
+    if (!unanswered && tcp.tcpi_probes < UNANSWERED_SENDS)
+        return 0;
+    if (tcp.tcpi_last_ack_recv < milliseconds || tcp.tcpi_last_data_recv < milliseconds)
+        return 0;
+    if (!c->error[0])
+        snprintf(c->error, sizeof c->error, "its machine has not answered for %d s",
+                 (int)(milliseconds / 1000));
+    return 1;
 }
 
 int64_t kit_connection_writes(const kit_connection *c) {

@@ -83,6 +83,13 @@ int kit_connection_pending(const kit_connection *connection);
 
 int kit_connection_fd(const kit_connection *connection);
 
+/* After so many milliseconds without a sign of life a machine that owes one counts as gone. */
+enum { KIT_UNANSWERED_MS = 15000 };
+
+/* Whether the peer's machine, and not its process, has left what we sent unanswered for so long;
+ * kit_connection_error has the words then. */
+int kit_connection_unanswered(kit_connection *connection, int64_t milliseconds);
+
 /* System calls that wrote. */
 int64_t kit_connection_writes(const kit_connection *connection);
 

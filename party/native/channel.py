@@ -12,6 +12,9 @@ from party.process.errors import JobError, printable
 REKEY_RECORDS = 1 << 21
 """Records sent under one key; AES-GCM's own limit is some 2**24.5 (RFC 8446, 5.5)."""
 
+UNANSWERED_S = 15.0
+"""``KIT_UNANSWERED_MS``: after so long without a sign of life a machine that owes one is gone."""
+
 _IDENTITY_BYTES = 2048
 _DIGEST_BYTES = 32  # of SHA-256
 
@@ -149,6 +152,13 @@ class Connection:
     def flush(self) -> Want:
         """Sends what the socket takes of what was written."""
         return self._want(self._library.kit_connection_flush(self.handle))
+
+    def see_to_answers(self, within_s: float = UNANSWERED_S) -> None:
+        """Raises ChannelError where the peer's machine has left what was sent unanswered for so
+        long. One whose process stands still answers; one that is owed nothing is not asked, but by
+        TCP's own keepalive."""
+        if self._library.kit_connection_unanswered(self.handle, int(within_s * 1000)):
+            raise self._error()
 
     def fileno(self) -> int:
         """The socket."""

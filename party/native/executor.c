@@ -29,6 +29,8 @@ enum { LONG = 1 << 16, FILLING = 1 << 14 };
 
 enum { LOOK_NS = 10000000 }; /* 10 ms: how often who waits for nobody reads all the same */
 
+enum { ASK_NS = 1000000000 }; /* how often who waits asks whether the peers' machines answer */
+
 /* Keys of frames that are not part of the plan. The first says that its sender gave up for good,
  * `step` being the culprit; the second only that its sender is alive, which a party says now and
  * then so that one that waits can be told from one that is stuck; the third that its sender left
@@ -77,7 +79,7 @@ struct kit_executor {
     /* of the present run */
     int64_t step;
     int64_t instruction;
-    int64_t deadline, silence, waiting, beaten, looked; /* ns; 0: none */
+    int64_t deadline, silence, waiting, beaten, looked, asked; /* ns; 0: none */
     kit_error *error;
 };
 
@@ -269,6 +271,22 @@ static void beat(kit_executor *e, int64_t time) {
     }
 }
 
+/* Whether a peer's machine is gone without a word: of whoever is awaited, or the other one. */
+static int unanswered(kit_executor *e, int64_t time) {
+    if (!e->silence || time - e->asked < ASK_NS)
+        return 0;
+    e->asked = time;
+    for (int who = 0; who < KIT_PARTIES; who++) {
+        peer *p = &e->peers[who];
+        if (p->connection && !p->closed && !p->failed &&
+            kit_connection_unanswered(p->connection, KIT_UNANSWERED_MS)) {
+            p->failed = 1;
+            return peer_gone(e, who);
+        }
+    }
+    return 0;
+}
+
 static int milliseconds(int64_t left) {
     return left <= 0 ? 0 : left > 3600000000000 ? 3600000 : (int)((left + 999999) / 1000000);
 }
@@ -301,6 +319,8 @@ static int sleep_for(kit_executor *e, int who, int writing, int64_t *since) {
         return -1;
     if (e->silence && time - *since >= e->silence)
         return fail(e, KIT_ERROR_SILENCE, who, "");
+    if (unanswered(e, time))
+        return -1;
     beat(e, time);
     int64_t left = INT64_MAX;
     if (e->deadline)
@@ -309,6 +329,8 @@ static int sleep_for(kit_executor *e, int who, int writing, int64_t *since) {
         left = *since + e->silence - time;
     if (e->silence && e->beaten + e->silence / 4 - time < left)
         left = e->beaten + e->silence / 4 - time;
+    if (e->silence && e->asked + ASK_NS - time < left)
+        left = e->asked + ASK_NS - time;
     e->counters.waits++;
     if (poll(fds, count, left == INT64_MAX ? -1 : milliseconds(left)) < 0)
         return errno == EINTR ? 0 : fail(e, KIT_ERROR_SYSTEM, -1, strerror(errno));

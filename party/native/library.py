@@ -120,6 +120,7 @@ _FUNCTIONS = {
     "kit_connection_write": (c_int64, (c_void_p, c_char_p, c_int64)),
     "kit_connection_flush": (c_int, (c_void_p,)),
     "kit_connection_close_notify": (c_int, (c_void_p,)),
+    "kit_connection_unanswered": (c_int, (c_void_p, c_int64)),
     "kit_connection_authority": (c_int, (c_void_p,)),
     "kit_connection_claim": (c_char_p, (c_void_p,)),
     "kit_connection_error": (c_char_p, (c_void_p,)),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import socket
 from collections.abc import Iterator
+from functools import partialmethod
 
 import numpy as np
 import pytest
@@ -13,13 +16,14 @@ from party.alignment import join_as_holder, join_as_server
 from party.channel import Messages, codec
 from party.channel.agreement import ready
 from party.channel.exchange import PeerError
-from party.native import Executor, Kind, RunError
+from party.native import Connection, Executor, Kind, RunError
 from party.native.frames import program, receive
 from party.process.errors import JobError
 from tests.harness.alignments import RUN, OwnColumns, Ring, identifiers
 from tests.harness.executors import ALICE, BOB, SERVER, aligned
 from tests.harness.joins import Joins
 from tests.harness.tasks import Task
+from tests.harness.vanishing import vanish
 
 
 @pytest.fixture
@@ -116,6 +120,20 @@ def test_who_hangs_up_is_named(ends: dict[Party, Messages], joins: Joins) -> Non
 def test_who_says_nothing_is_named(ends: dict[Party, Messages]) -> None:
     with pytest.raises(PeerError, match=r"nothing has been heard of bob for 0\.2 s"):
         ends["alice"].receive("bob", 5, patience_s=0.2)
+
+
+def test_who_is_awaited_on_a_machine_that_is_gone_is_named(
+    ends: dict[Party, Messages], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = partialmethod(Connection.see_to_answers, 1.0)
+    monkeypatch.setattr(Connection, "see_to_answers", soon)
+    with socket.socket(fileno=os.dup(ends["bob"]._of("alice").fileno())) as end:
+        vanish(end)
+    ends["alice"].send("bob", b"hello")
+    with pytest.raises(PeerError) as raised:
+        ends["alice"].receive("bob", 5)
+    told = raised.value.what, raised.value.where, raised.value.final
+    assert told == ("bob went away", "its machine has not answered for 1 s", False)
 
 
 def test_an_alignment_over_these_connections(ends: dict[Party, Messages]) -> None:

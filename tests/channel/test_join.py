@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import time
+from functools import partialmethod
 from itertools import permutations
 from typing import Any
 
@@ -15,10 +16,12 @@ import pytest
 
 from party.agreement.hosts import Address
 from party.agreement.job import PARTIES, Job
-from party.channel import AheadError, listen
+from party.channel import AheadError, listen, sockets
+from party.native import Connection
 from party.process.errors import InputError, JobError
 from tests.harness.joins import JOB, PLAN, WAIT_S, Joins
 from tests.harness.links import LIMIT_S, descriptors
+from tests.harness.vanishing import vanish
 
 
 def changed(**change: Any) -> Job:
@@ -99,6 +102,24 @@ def test_a_party_that_went_away_before_the_start_may_come_again(joins: Joins) ->
 
 NEXT = changed(name="next", trust_domain=JOB.name)
 QUEUE = (JOB, NEXT)
+
+
+def test_a_connection_to_a_machine_that_is_gone_keeps_nobody_out(
+    joins: Joins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bob's, whom Alice would otherwise have as connected already when he comes from another."""
+    soon = partialmethod(Connection.see_to_answers, 1.0)
+    monkeypatch.setattr(Connection, "see_to_answers", soon)
+    ends: list[socket.socket] = []
+    monkeypatch.setattr(sockets, "tune", ends.append)
+    alice, bob = joins.start("alice"), joins.start("bob")
+    alice.says("waiting for server (")
+    bob.says("waiting for server (")
+    for end in ends:
+        vanish(end)
+    joins.start("server")  # so that there is something to say, to which no answer comes
+    alice.says("bob went away before the start")
+    joins.everybody_joins()
 
 
 @pytest.mark.parametrize("late", PARTIES)

@@ -209,6 +209,12 @@ int kit_connection_fd(const kit_connection *p) {
     return 1000 + p->party;
 }
 
+/* Who takes nothing any more in the end is gone when time passes without a word. */
+int kit_connection_unanswered(kit_connection *p, int64_t milliseconds) {
+    CLAIM(milliseconds == KIT_UNANSWERED_MS);
+    return p->fails_writes && p->current < p->segments && p->script[p->current].kind == TIME;
+}
+
 int64_t kit_connection_writes(const kit_connection *p) {
     return p->writes;
 }
