@@ -317,8 +317,7 @@ static int sleep_for(kit_executor *e, int who, int writing, int64_t *since) {
         *since = time;
     if (too_long(e, who, time))
         return -1;
-    if (e->silence && time - *since >= e->silence)
-        return fail(e, KIT_ERROR_SILENCE, who, "");
+    const int silent = e->silence && time - *since >= e->silence;
     if (unanswered(e, time))
         return -1;
     beat(e, time);
@@ -337,7 +336,13 @@ static int sleep_for(kit_executor *e, int who, int writing, int64_t *since) {
     for (nfds_t k = 1; k < count; k++)
         if (fds[k].events & POLLRDHUP && fds[k].revents & (POLLRDHUP | POLLHUP | POLLERR))
             return peer_gone(e, owners[k]);
-    return 0;
+    if (!silent)
+        return 0;
+    /* Who stood still itself since it last looked may find that the peer has spoken meanwhile. */
+    for (nfds_t k = 1; k < count; k++)
+        if (owners[k] == who && fds[k].revents)
+            return 0;
+    return fail(e, KIT_ERROR_SILENCE, who, "");
 }
 
 /* Until something has come from the peer. All others are read meanwhile: one of them may be
