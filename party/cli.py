@@ -19,11 +19,12 @@ import typer
 from party.agreement.hosts import Address, Hosts, load_hosts
 from party.agreement.job import HOLDERS, PARTIES, AlignedJob, Holder, Job, Party, load_job
 from party.agreement.queue import load_queue
-from party.approval import Permit, permitted, see_to_rest
+from party.approval import Ledger, Permit, permitted, see_to_rest
+from party.approval.ledger import NAME
 from party.approval.receipt import Statement
 from party.channel import listen as bind
 from party.channel import versions
-from party.checkpoints import KeptModel, KeptModels, Store
+from party.checkpoints import KeptModel, KeptModels, Store, begun
 from party.checkpoints.kept import DIRECTORY
 from party.identity import CHECKPOINT_KEY, Keys, load_keys, read_checkpoint_key
 from party.models.health import WrongModelError
@@ -36,10 +37,10 @@ from party.reporting.documents import (
     RECEIPT,
     Aligned,
     Kept,
-    ModelDocument,
     PartyReport,
     StatusDocument,
     Traffic,
+    has_results,
     remove_results,
 )
 from party.reporting.expiry import Expiry
@@ -400,6 +401,7 @@ def play(party: Party, options: Options) -> None:
                 log.say(_ENDED[former.phase], ended=former.updated)
                 _stay()
             return
+        _see_to_former(options, job)
         status = Status(options.output, job, party, log)
         with _probed(probe, status.snapshot, place.traffic), _staying(options):
             _do(party, options, job, place, status)
@@ -455,6 +457,7 @@ def _do_all(
                 place.traffic.clear()
                 own = options.of(job, queue.directory(job))
                 with files.owned(own.output, "party"):
+                    _see_to_former(own, job)
                     status = Status(own.output, job, party, log, queue.show)
                     queue.follow(status.snapshot)
                     here = replace(
@@ -472,10 +475,30 @@ def _do(party: Party, options: Options, job: Job, place: _Place, status: Status)
         if path is not None and path.resolve().parent == options.output.resolve():
             what = "what is in this directory makes room for results, the model among it"
             raise InputError(what, "--output", f"name another directory than that of {option}")
-    see_to_rest(job, options.output / ModelDocument.NAME)
-    remove_results(options.output)
     with _told(status):
+        if not _has_opened(options, job):
+            remove_results(options.output)
         _train(party, options, job, place, status)
+
+
+def _has_opened(options: Options, job: Job) -> bool:
+    """Whether a result that is here may be of this very job."""
+    try:
+        return bool(Ledger(options.output / NAME).runs_opened(job.digest))
+    except InputError:
+        return True  # whoever looks whether the party may begin says what is wrong
+
+
+def _see_to_former(options: Options, job: Job) -> None:
+    """That no result is removed which none may bring back, and the party said to be done as it was.
+    Who has a point was ended before it was done, and may go on; or was done, and ended before it
+    had removed the point. Who stays looks, and says so, until it may begin (``_ready``)."""
+    if options.stay:
+        return
+    former = ended(options.output, job)
+    done = former is not None and former.phase == "done"
+    if has_results(options.output) and (done or not begun(_checkpoints(options))):
+        see_to_rest(job, options.output, options.approvals, versions()["kit"], options.image)
 
 
 def _train(party: Party, options: Options, job: Job, place: _Place, status: Status) -> None:
@@ -485,6 +508,7 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
     keys, table, identifiers, kept, permit, table_s = _ready(
         party, options, job, status, store, place.unread
     )
+    remove_results(options.output)  # not before the party may begin: none might bring them back
     opened = None if job.kept is None else kept
     trained = table is not None and opened is None
     doubts = result.doubts(job, party, table) if trained and table is not None else job.doubts
@@ -578,6 +602,10 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
             print(line)
 
 
+def _checkpoints(options: Options) -> Path:
+    return options.checkpoints or options.output / "checkpoints"
+
+
 def _store(party: Party, options: Options, job: Job, log: Log) -> Store:
     """Where the party keeps checkpoints, if it has a key for them."""
     key = None if options.runtime == "tensorflow" else read_checkpoint_key(options.keys)
@@ -623,11 +651,19 @@ def _ready(
                 table = kept.table()
             store.of_table(digest)
             about = versions()["kit"], options.image
-            behind = [one.lineage for one in store.points() if one.opening]
+            points = store.points()
+            behind = [one.lineage for one in points if one.opening]
             if job.matches and not behind and (rows := store.rows()) is not None:
                 behind = [rows.lineage]  # the first opening was how many rows are in common
             permit = permitted(
-                job, party, options.output, options.approvals, digest, *about, *behind[-1:]
+                job,
+                party,
+                options.output,
+                options.approvals,
+                digest,
+                *about,
+                resumes=behind[-1] if behind else None,
+                has_all=bool(points) and points[-1].final,
             )
             return keys, table, identifiers, kept, permit, time.monotonic() - begin
         except InputError as error:

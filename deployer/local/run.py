@@ -26,6 +26,7 @@ from party.agreement.job import PARTIES, AlignedJob, Job, Party
 from party.agreement.yaml12 import write_yaml
 from party.approval import Envelope, see_to_rest
 from party.approval.receipt import Receipt
+from party.channel import versions
 from party.process import children, files
 from party.process.errors import (
     AS_JSON,
@@ -45,6 +46,7 @@ from party.reporting.documents import (
     RunReport,
     RunTimes,
     StatusDocument,
+    has_results,
     remove_results,
 )
 from party.reporting.status import now
@@ -122,7 +124,8 @@ def run_local(
     ):
         starts = _starts(job, start, private)
         for one in PARTIES:
-            see_to_rest(job, output / one / ModelDocument.NAME)
+            if has_results(output / one):
+                see_to_rest(job, output / one, None, versions()["kit"], None)
         _clear(output)
         if keys is not None:
             (private / "keys").symlink_to(keys.absolute())

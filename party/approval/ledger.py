@@ -93,9 +93,14 @@ class Ledger:
             - {beside}
         )
 
+    def opening(self, run: str) -> Entry | None:
+        """The entry of the opening of a run's result; None where it was not opened."""
+        found = (one for one in self.entries if one.event == "opening" and one.run == run)
+        return next(found, None)
+
     def has_opened(self, run: str) -> bool:
         """Whether the result of a run was opened."""
-        return any(one.event == "opening" and one.run == run for one in self.entries)
+        return self.opening(run) is not None
 
     def append(self, event: Literal["opening", "done"], **more: Any) -> Entry:
         """Write an entry; on return it is on the disk. Raises JobError where it cannot be."""

@@ -28,6 +28,8 @@ class Permit:
         ledger: the party's own.
         resumes: the run that the party may go on with from the point before its opening. What it
             opens then is what it has opened, if it has: that is no other opening.
+        lacks: what is wrong with the approvals, where the party has its result already: it may end
+            well by what it holds, and open nothing.
     """
 
     job: Job
@@ -35,6 +37,7 @@ class Permit:
     approvals: dict[Party, Approval] = field(default_factory=dict)
     digests: dict[Party, str] = field(default_factory=dict)
     resumes: str | None = None
+    lacks: InputError | None = None
 
     def check(self, plan: str | None) -> None:
         """That this plan may run now; None where it is made after rows are matched. Raises
@@ -46,7 +49,7 @@ class Permit:
                     f"{party} has approved another plan: {approval.plan}, and this one is {plan}",
                     hint="install the approved versions, or have this plan approved",
                 )
-        if problem := self._problem():
+        if self.lacks is None and (problem := self._problem()):
             raise InputError(problem, hint=self._hint)
 
     def open(self, plan: str | None, run: str) -> None:
@@ -68,10 +71,14 @@ class Permit:
             raise JobError(problem, hint=self._hint, cause="refused")
 
     @property
-    def _hint(self) -> str:
+    def _hint(self) -> str | None:
+        if self.lacks is not None:
+            return self.lacks.hint
         return _NEW if self.approvals else _SPENT
 
     def _problem(self) -> str | None:
+        if self.lacks is not None:
+            return self.lacks.what
         if expired := _expired(self.approvals):
             return expired
         for party, approval in self.approvals.items():
@@ -94,18 +101,26 @@ class Permit:
         return None
 
 
-def see_to_rest(job: Job, model: Path) -> None:
-    """That a start takes no model away which none may bring back: the private weights of this very
-    job, opened and there.
+def see_to_rest(
+    job: Job, output: Path, approvals: Path | None, kit: str, image: str | None
+) -> None:
+    """That a start takes away no result of this very job which it may not bring back: it was opened
+    before, and none is left to open. To be asked where a result is there, and no checkpoint.
 
-    Raises InputError where they are."""
-    ledger = Ledger(model.parent / NAME)
-    if job.weight_privacy is not None and model.exists() and ledger.runs_opened(job.digest):
-        raise InputError(
-            "private weights are opened once, and this job's are here: it is done",
-            str(model),
-            "to spend its epsilon again, agree on a job of another name",
-        )
+    Raises InputError where that is so, with what is wrong with the approvals."""
+    ledger = Ledger(output / NAME)
+    if not ledger.runs_opened(job.digest):
+        return
+    here = "the result is here, and was left as it is"
+    try:
+        permit = _permit(job, ledger, approvals, kit, image)
+    except InputError as error:
+        raise InputError(error.what, error.where, f"{error.hint}; {here}") from None
+    if problem := permit._problem():
+        hint = f"{here}: the job is done"
+        if not permit.approvals:
+            hint += "; to spend its epsilon again, agree on a job of another name"
+        raise InputError(problem, str(output), hint)
 
 
 def permitted(
@@ -117,14 +132,43 @@ def permitted(
     kit: str,
     image: str | None,
     resumes: str | None = None,
+    has_all: bool = False,
 ) -> Permit:
     """A party's permit: the three approvals in a directory, checked, and its ledger; ``resumes``
-    is the run of its checkpoints, if it has any from the point before an opening on.
+    is the run of its checkpoints, if it has any from the point before an opening on, and
+    ``has_all`` whether it has the result of that: then it needs no approvals any more.
 
     Raises InputError for the first that is missing, not signed by the key that the job names, for
     another party, job, table, software or image, expired or used up.
     """
-    permit = Permit(job, Ledger(output / NAME), resumes=resumes)
+    ledger = Ledger(output / NAME)
+    try:
+        permit = _permit(job, ledger, approvals, kit, image, resumes)
+        if approvals is not None:
+            salt = None if table_digest is None else read_salt(salt_file(approvals, party))
+            check_table(permit.approvals[party], approvals, salt, table_digest)
+        if problem := permit._problem():
+            raise InputError(problem, str(approvals or ledger.path), permit._hint)
+    except InputError as error:
+        opening = ledger.opening(resumes) if has_all and resumes is not None else None
+        if opening is None:
+            raise
+        return Permit(job, ledger, digests=opening.approvals, resumes=resumes, lacks=error)
+    return permit
+
+
+def _permit(
+    job: Job,
+    ledger: Ledger,
+    approvals: Path | None,
+    kit: str,
+    image: str | None,
+    resumes: str | None = None,
+) -> Permit:
+    """The permit that the approvals in a directory give, if the job asks for any. Raises InputError
+    for the first that does not hold, whatever table it is for, and whether it is used up or not.
+    """
+    permit = Permit(job, ledger, resumes=resumes)
     pins = job.identities
     if pins is None or not pins.approvals:
         if approvals is not None:
@@ -133,8 +177,6 @@ def permitted(
                 "--approvals",
                 "agree on a job with identities.<party>.approval, or leave --approvals out",
             )
-        if problem := permit._problem():
-            raise InputError(problem, str(permit.ledger.path), permit._hint)
         return permit
     if approvals is None:
         raise InputError(
@@ -145,10 +187,6 @@ def permitted(
     found = {each: file for each in PARTIES if (file := approval_file(approvals, each)).exists()}
     texts = {file.name: read(file) for file in found.values()}
     permit.approvals, permit.digests = checked_approvals(job, texts, approvals, kit, image)
-    salt = None if table_digest is None else read_salt(salt_file(approvals, party))
-    check_table(permit.approvals[party], approvals, salt, table_digest)
-    if problem := permit._problem():
-        raise InputError(problem, str(approvals), _NEW)
     return permit
 
 

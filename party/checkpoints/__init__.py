@@ -9,7 +9,7 @@ stay on shares, sealed in the same way.
 from party.checkpoints.kept import KeptModel, KeptModels
 from party.checkpoints.point import Point, newest, pruned
 from party.checkpoints.sealing import DamagedError, seal, unseal
-from party.checkpoints.store import AlignedRows, Store
+from party.checkpoints.store import AlignedRows, Store, begun
 
 __all__ = [
     "AlignedRows",
@@ -18,6 +18,7 @@ __all__ = [
     "KeptModels",
     "Point",
     "Store",
+    "begun",
     "newest",
     "pruned",
     "seal",

@@ -61,6 +61,11 @@ class AlignedRows:
         return cls(head["lineage"], sizes, table, order if head["ordered"] else None)
 
 
+def begun(directory: Path) -> bool:
+    """Whether there is a point, whole or not, of whatever job."""
+    return any(directory.glob(_POINT))
+
+
 class Store:
     """A party's directory for one job.
 

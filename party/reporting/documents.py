@@ -690,14 +690,22 @@ class EstimateDocument(Document):
     apart: TimeEstimate | None = None
 
 
+_RESULTS = (ModelDocument.NAME, SharesDocument.NAME, ColumnsDocument.NAME, SCORES)
+_LEFT = (*_RESULTS, PartyReport.NAME, RECEIPT)
+
+
+def has_results(directory: Path) -> bool:
+    """Whether an earlier run left anything that ``remove_results`` would remove."""
+    return any((directory / name).exists() for name in _LEFT)
+
+
 def remove_results(directory: Path) -> None:
     """Remove what an earlier run left, so that nothing is taken for a later run's.
 
     Raises InputError where that is not allowed.
     """
     try:
-        results = (ModelDocument.NAME, SharesDocument.NAME, ColumnsDocument.NAME, SCORES)
-        for name in (*results, PartyReport.NAME, RECEIPT):
+        for name in _LEFT:
             (directory / name).unlink(missing_ok=True)
     except OSError as error:
         what = f"cannot remove what an earlier run left: {error.strerror}"

@@ -180,6 +180,8 @@ class Course:
             if not common.shared:
                 self._shared = ""
             self._restore(point)
+        if self.has_all:
+            return  # it opens nothing any more
         # Whoever goes back behind an opening that had begun may come to another result. Where rows
         # were matched, that was the first opening, and it lies before every point.
         behind = self._from is not None and self._from.opening == begun > 0

@@ -285,15 +285,35 @@ def test_private_weights_are_opened_once_and_again_by_the_same_run_alone(tmp_pat
 
 
 def test_no_start_takes_away_private_weights_that_none_may_bring_back(tmp_path: Path) -> None:
-    model = tmp_path / "model.json"
-    see_to_rest(PRIVATE, model)
+    asked = (tmp_path, None, KIT, None)
+    see_to_rest(PRIVATE, *asked)
     permitted(PRIVATE, "alice", tmp_path, None, None, KIT, None).open(PLAN, RUN)
-    see_to_rest(PRIVATE, model)  # it was broken off: there is nothing to take away
-    model.write_text("{}")
-    with pytest.raises(InputError, match="this job's are here") as caught:
-        see_to_rest(PRIVATE, model)
-    assert caught.value.hint
-    see_to_rest(JOB, model)
+    with pytest.raises(InputError, match="private weights are opened once") as caught:
+        see_to_rest(PRIVATE, *asked)
+    assert "left as it is" in (caught.value.hint or "")
+    see_to_rest(JOB, *asked)
+
+
+def test_no_start_takes_away_a_result_by_approvals_that_do_not_allow_another(
+    approved: Approved,
+) -> None:
+    approved.approve("alice", runs=2)
+    output = approved.directory.parent / "bob"
+
+    def rest(approvals: Path | None = approved.directory) -> None:
+        see_to_rest(approved.job, output, approvals, KIT, None)
+
+    rest(None)  # nothing was opened yet
+    approved.permit().open(PLAN, RUN)
+    with pytest.raises(InputError, match="bob's approval is used up") as caught:
+        rest()
+    assert "left as it is" in (caught.value.hint or "")
+    with pytest.raises(InputError, match="none are given") as caught:
+        rest(None)
+    assert "left as it is" in (caught.value.hint or "")
+    approved.approve("bob", runs=2)
+    approved.approve("server", runs=2)
+    rest()
 
 
 @pytest.mark.parametrize(

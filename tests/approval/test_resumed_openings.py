@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from party.process.errors import InputError, JobError
@@ -52,3 +54,23 @@ def test_two_approved_runs_are_two_however_often_they_go_on(approved: Approved) 
     approved.permit(resumes=OTHER).goes_on(OTHER)
     with pytest.raises(InputError, match="is used up"):
         approved.permit()
+
+
+def test_who_has_its_result_needs_no_approvals_to_end_by_and_opens_nothing_without(
+    approved: Approved,
+) -> None:
+    has_all: dict[str, Any] = {"resumes": RUN, "has_all": True, "approvals": None}
+    with pytest.raises(InputError, match="none are given"):
+        approved.permit("bob", **has_all)  # it has opened nothing
+    first = approved.permit()
+    first.open(PLAN, RUN)
+    with pytest.raises(InputError, match="none are given"):
+        approved.permit("bob", **has_all | {"has_all": False})
+    again = approved.permit("bob", **has_all)
+    again.check(PLAN)
+    assert again.digests == first.digests, "its receipt names those that it has opened by"
+    with pytest.raises(JobError, match="none are given") as refused:
+        again.goes_on(RUN)
+    assert refused.value.cause == "refused" and refused.value.hint
+    with pytest.raises(JobError, match="nothing was opened: the job asks for the approvals"):
+        again.open(PLAN, RUN)

@@ -22,6 +22,7 @@ from party.compiler import prepared
 from party.identity import load_keys
 from party.table import load
 from tests.attacks.conftest import Tried
+from tests.harness.dying import DIED, dying
 from tests.harness.processes import Processes, Running
 
 pytestmark = [pytest.mark.slow, pytest.mark.drawn]
@@ -151,8 +152,12 @@ def test_who_was_started_before_the_first_opening_opens_no_second_one_either(
     """The number is looked at again when the result is about to be opened."""
     ask_for_approvals(processes)
     approve(processes, {"alice": "alice.csv", "bob": "bob.csv"}, "approvals")
-    alice, bob, server = processes.start_all(approvals="approvals")
-    for one in (alice, bob, server):
+    bob, server = (processes.start(party, approvals="approvals") for party in ("bob", "server"))
+    processes.before = dying("party.cli:_write_report")
+    assert processes.start("alice", approvals="approvals").ends()[0] == DIED
+    processes.before = ()
+    # Who has its result ends by it, whether approvals are there again or not.
+    for one in (processes.start("alice", wait="1"), bob, server):
         assert one.ends() == (0, ""), one.party
     entries = (processes.directory / "out/bob/ledger.jsonl").read_text().splitlines()
     opening, *others = map(json.loads, entries)
@@ -161,6 +166,10 @@ def test_who_was_started_before_the_first_opening_opens_no_second_one_either(
     for party in PARTIES:
         code, said = processes.start(party, approvals="approvals").ends()
         assert code == 2 and "is used up" in said
+        left = processes.directory / "out" / party
+        assert json.loads((left / "status.json").read_text())["phase"] == "done"
+        assert (left / "receipt.json").exists(), "what nobody may bring back is not taken away"
+    assert (processes.directory / "out/alice/model.json").exists()
     tried(3, "runs beyond the approved number")
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
+from party.agreement.job import load_job
+from party.approval import Ledger
+from party.approval.ledger import NAME
+from tests.attacks.test_second_model import ask_for_approvals
 from tests.harness.processes import Processes
 
 
@@ -35,3 +40,27 @@ def test_without_staying_it_ends(processes: Processes) -> None:
     shutil.rmtree(processes.directory / "keys" / "bob")
     code, said = processes.start("bob").ends()
     assert code == 2 and "ca.crt" in said
+
+
+@pytest.mark.slow
+def test_no_result_goes_before_a_start_that_is_refused_and_who_stays_waits(tmp_path: Path) -> None:
+    """By approvals that are missing, in the output of a party that was ended before it was done."""
+    processes = Processes(tmp_path, tmp_path / "cache")
+    try:
+        ask_for_approvals(processes)
+        model = tmp_path / "out/bob/model.json"
+        point = tmp_path / "out/bob/checkpoints/point-0000000000000001.sealed"
+        point.parent.mkdir(parents=True)
+        model.write_text("{}")
+        point.write_text("of another table")
+        job = load_job(tmp_path / "job.yaml").digest
+        facts = {"job": job, "plan": "1" * 64, "run": "2" * 64, "approvals": {}}
+        Ledger(model.parent / NAME).append("opening", **facts)
+        code, words = processes.start("bob").ends()
+        assert code == 2 and "none are given" in words and model.read_text() == "{}"
+        point.unlink()
+        bob = processes.start("bob", "--stay")
+        bob.says("none are given")
+        assert bob.process.poll() is None and model.read_text() == "{}"
+    finally:
+        processes.close()
