@@ -10,6 +10,7 @@ from typing import Any
 
 from deployer.cluster.pod_status import ABSENT, BROKEN, DONE, FAILED, PAUSED, Observation
 from party.process import streams
+from party.process.errors import InputError
 
 _COLOURS = {ABSENT: "dim", PAUSED: "dim", BROKEN: "red", FAILED: "red", DONE: "green"}
 
@@ -17,6 +18,13 @@ _COLOURS = {ABSENT: "dim", PAUSED: "dim", BROKEN: "red", FAILED: "red", DONE: "g
 def on_terminal() -> bool:
     """Whether a person looks at standard output."""
     return sys.stdout.isatty()
+
+
+def see_to_somebody(otherwise: str, to: str = "to ask") -> None:
+    """Raises InputError, with what to do ``otherwise``, where nobody can answer a question."""
+    if not sys.stdin.isatty():
+        what = f"nobody is there {to}: standard input is no terminal"
+        raise InputError(what, hint=otherwise)
 
 
 @contextmanager

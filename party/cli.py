@@ -265,8 +265,8 @@ def _holder(party: Party, summary: str) -> None:
         play(party, options)
 
 
-_holder("alice", "Hold the features, and get the model.")
-_holder("bob", "Hold the labels.")
+_holder("alice", "Hold columns, as alice in the job.")
+_holder("bob", "Hold columns, as bob in the job.")
 
 
 @app.command()

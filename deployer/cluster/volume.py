@@ -160,7 +160,8 @@ def _pod(target: Target, place: Place) -> Iterator[str]:
         cluster.delete(left, grace_s=0)
     with short_lived.made(cluster, wanted):
         if wrong := short_lived.not_running(cluster, name, namespace, _START_S):
-            raise JobError(f"the pod that copies does not run: {wrong}", where, "mend it")
+            what = f"the pod that copies does not run: {wrong}"
+            raise JobError(what, where, "see to that, and start again")
         yield name
 
 

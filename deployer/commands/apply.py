@@ -200,8 +200,6 @@ def apply(
 
 def _ask(lost: Sequence[str], yes: bool) -> None:
     print(f"this loses something: {'; '.join(lost)}", file=sys.stderr, flush=True)
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise InputError("nobody is there to ask", hint="say --yes to lose it")
-    typer.confirm("apply all the same?", abort=True, err=True)
+    if not yes:
+        console.see_to_somebody("say --yes to lose it")
+        typer.confirm("apply all the same?", abort=True, err=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from deployer import console
 from deployer.commands import new_app
 from deployer.joining.terms import computed, told_of_matching
 from party.agreement.job import PARTIES, AlignedJob, Job, Party, Sizes, load_job
@@ -216,8 +216,7 @@ def _check_policy(path: Path, job: Job, kit: str, image: str | None, runs: int) 
 
 
 def _ask(party: Party) -> None:
-    if not sys.stdin.isatty():
-        hint = "read the above, then say --yes; or give a --policy"
-        raise InputError(f"nobody is there to say that {party} approves", hint=hint)
+    hint = "read the above, then say --yes; or give a --policy"
+    console.see_to_somebody(hint, f"to say that {party} approves")
     if not typer.confirm(f"Approve for {party}?"):
         raise InputError("not approved", hint="nothing was written")

@@ -726,8 +726,7 @@ def _write_public(public: dict[str, Any], path: Path, yes: bool) -> None:
         if names:
             print(f"  {what} {', '.join(map(printable, names))}", file=sys.stderr, flush=True)
     if not yes:
-        if not sys.stdin.isatty():
-            raise InputError("nobody is there to ask", hint="say --yes to write them")
+        console.see_to_somebody("say --yes to write them")
         typer.confirm(f"write this to {path}?", abort=True, err=True)
     lines = [
         "# The public part of a job, of one holder's table. Take out what others need not know,",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -24,7 +23,6 @@ from deployer.cluster.target import (
 )
 from deployer.commands import new_app
 from deployer.manifests.render import DEMO
-from party.process.errors import InputError
 
 app = new_app()
 
@@ -174,8 +172,7 @@ def delete(
     if not as_json:
         print("\n".join(_said(found)) or "there is nothing to remove")
     if found and not yes:
-        if not sys.stdin.isatty():
-            raise InputError("nobody is there to ask", hint="say --yes to remove all of this")
+        console.see_to_somebody("say --yes to remove all of this")
         typer.confirm("remove all of this?", abort=True, err=True)
     for each in found:
         each.cluster.delete(each.one)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from deployer import console
 from deployer.commands import new_app
 from deployer.commands.invite import (
     AddressOption,
@@ -90,9 +90,7 @@ def _begin(
     print("\n".join(asked(invitation, job)))
     print_digest(f"{invitation.party}'s file", invitation.digest)
     if not yes:
-        if not sys.stdin.isatty():
-            hint = "read the above, then say --yes"
-            raise InputError(f"nobody is there to say that {party} takes part", hint=hint)
+        console.see_to_somebody("read the above, then say --yes", f"to say that {party} takes part")
         if not typer.confirm(f"Take part as {party}?"):
             raise InputError("not joined", hint="nothing was written")
     return Folder.make(folder, job, party, place, invitation=invitation)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deployer import console
 from deployer.cluster.client import Object
 from deployer.cluster.installed import locate
 from deployer.cluster.keeping import AT_WORK, checkpoint_age, has_volume, lost_with_pod
@@ -22,7 +23,6 @@ from deployer.cluster.target import (
 )
 from deployer.commands import new_app
 from deployer.commands.status import check_there, observe_all
-from party.process.errors import InputError
 
 app = new_app()
 
@@ -68,9 +68,8 @@ def pause(
     if lost:
         said = "; ".join(f"{party}: {what}" for party, what in lost.items())
         print(f"this loses something: {said}", file=sys.stderr, flush=True)
-        if not yes and not sys.stdin.isatty():
-            raise InputError("nobody is there to ask", hint="say --yes to lose it")
         if not yes:
+            console.see_to_somebody("say --yes to lose it")
             typer.confirm("pause all the same?", abort=True, err=True)
     paused = {place.party for place, _ in at}
     for place in release.places:

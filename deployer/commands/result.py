@@ -183,7 +183,7 @@ def receiver(release: Release, only: Sequence[str] | None, job: Job) -> Place:
     receivers = [one for one in job.receivers if not only or one in only]
     if not receivers:
         who = " and ".join(job.receivers) or "nobody: each party keeps its shares"
-        raise InputError("no model is to be had there", "--party", f"the job gives it to {who}")
+        raise InputError("nobody there receives the model", "--party", f"the job gives it to {who}")
     here = [place for place in release.places if place.party in receivers]
     return here[0] if here else release.place(receivers[0])
 
@@ -312,8 +312,9 @@ def _give_columns(
     holders = [one for one in job.holders if job.features_of(one) and (not only or one in only)]
     here = [place for place in release.places if place.party in holders]
     if len(here) != 1:
-        who = " and ".join(place.party for place in here) or "nobody of these"
-        raise InputError(f"{who} has columns here", "--party", "say whose: --party alice or bob")
+        whose = " and ".join(place.party for place in here)
+        what = f"{whose} have columns here" if here else "no party here has columns of the model"
+        raise InputError(what, "--party", "say whose: --party alice or bob")
     with _of_party(here[0], "the columns are"):
         text = columns_of(here[0], job)
     _give(text, f"how {here[0].party}'s columns were read", output)

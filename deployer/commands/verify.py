@@ -48,10 +48,11 @@ def verify(
             _check(receipt, path, agreed, approvals)
             receipts.append(receipt)
             lines += [f"{path}: holds", *told(receipt, agreed)]
-        elif text:
+        elif b'"previous":' in text:
             ledgers.append((path, entries(text, str(path))))
         else:
-            raise InputError("the file is empty", str(path), "give a receipt or a ledger")
+            what = "the file is neither a receipt nor a ledger" if text else "the file is empty"
+            raise InputError(what, str(path), "give a receipt or a ledger")
     for path, found in ledgers:
         _check_ledger(path, found, receipts)
         openings = sum(one.event == "opening" for one in found)

@@ -181,7 +181,8 @@ def _base_bytes() -> int:
         command, env=children.environment(), capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise JobError("the process that shows how large one is died", done.stderr[-200:] or None)
+        what = "the process failed that is started to see how much memory a party takes"
+        raise JobError(what, done.stderr[-200:] or None)
     return int(done.stdout)
 
 

@@ -14,7 +14,6 @@ from party.channel import versions
 from party.compiler import build_schedules, is_cached, prepared
 from party.identity import load_keys
 from party.process import files
-from party.process.errors import InputError
 from party.runtime import BUILDING
 
 _LIFE = timedelta(days=30)
@@ -28,19 +27,15 @@ def approved(
     cache: Path,
     parts: dict[str, Path],
 ) -> Job:
-    """The job with pins for the keys in ``private/keys``, approved by all three.
+    """The job, which has no pins yet, with pins for the keys in ``private/keys``, approved by all
+    three.
 
     ``private/approvals`` then has a directory for each party, ``output`` the approvals without
-    salts. Raises InputError for a job that has pins of its own: their keys are not here.
+    salts.
     """
     from party.scoring.joint import digest_of_rows
 
-    if job.identities is not None:
-        raise InputError(
-            "the job pins keys, and a run on one machine makes its own",
-            "identities",
-            "leave them out, or start the three parties by hand: docs/trust.md",
-        )
+    assert job.identities is None, "refused before anything is done"
     signers = {p: private_key(make_approver()[APPROVAL_KEY], "approval") for p in PARTIES}
     pins = {
         party: Pin(

@@ -27,6 +27,7 @@ from party.agreement.yaml12 import write_yaml
 from party.approval import Envelope, see_to_rest
 from party.approval.receipt import Receipt
 from party.channel import versions
+from party.identity import load_keys
 from party.process import children, files
 from party.process.errors import (
     AS_JSON,
@@ -103,7 +104,7 @@ def run_local(
     Raises InputError or JobError as the party that failed first did; the others are ended.
     """
     begin = time.monotonic()
-    _see_to_keys(job, keys)
+    _see_to_keys(job, keys, approve)
     for party in job.holders if job.kept is None else ():
         try:
             tables[party].stat()
@@ -159,8 +160,21 @@ def run_local(
     return Result(models, report, output)
 
 
-def _see_to_keys(job: Job, keys: Path | None) -> None:
-    """That what a job seals can be opened again."""
+def _see_to_keys(job: Job, keys: Path | None, approve: bool) -> None:
+    """That the keys are those that the job pins, if it does, and that what it seals can be opened
+    again."""
+    pins = job.identities
+    if pins is not None and (keys is None or approve or pins.approvals):
+        raise InputError(
+            "the job pins keys, and those of approvals are not here"
+            if pins.approvals
+            else "the job pins keys, and a run on this machine makes its own",
+            "identities",
+            "leave identities out, or start the three parties by hand: docs/trust.md",
+        )
+    if pins is not None and keys is not None:
+        for party in PARTIES:
+            load_keys(keys / party, job.domain, party, pins=pins)
     if keys is None and (job.result == "kept" or job.part is not None):
         raise InputError(
             "a kept model is sealed by the parties' keys, and those of a run on this machine go "

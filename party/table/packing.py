@@ -21,7 +21,7 @@ _GZIP = b"\x1f\x8b"
 HEAD_BYTES = 4096
 """Bytes that tell it."""
 
-_AS_IT_IS = "give it as it is: in no gzip, no parts and no settings file"
+_AS_IT_IS = "give it whole and as it is: in no gzip, no parts and no settings file"
 _DATABASE = "export the table as CSV, or give a settings file with a query: see docs/tables.md"
 _SHEET = "save the sheet as CSV in UTF-8 from the program that opens it"
 _UNPACK = "unpack it, and give the CSV file in it, plain or packed with gzip"

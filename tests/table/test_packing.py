@@ -39,6 +39,10 @@ def test_another_form_of_file_is_told_by_its_name(
     assert error.hint
 
 
+def test_who_has_a_part_of_a_parquet_file_is_asked_for_the_whole(refused: Refused) -> None:
+    assert "whole" in (refused(b"PAR1\x15\x04\x15").hint or "")
+
+
 def test_a_header_may_begin_as_another_form_does(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("PAR1,BZh9,%PDF-\n1,2,3\n4,9,7\n")

@@ -84,6 +84,7 @@ def test_what_does_not_hold_is_refused_with_what_is_wrong(ran: Path, tmp_path: P
     for words, expected in {
         (receipt, "short.jsonl"): "entries were taken away",
         ("empty.jsonl",): "the file is empty",
+        (str(ran / "alice/model.json"),): "the file is neither a receipt nor a ledger",
         ("changed.json",): "it is no receipt, or was changed",
         (receipt, "--job", "other.yaml"): "and this one is",
         (str(ran / "bob/receipt.json"),): "it is no receipt",

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from deployer.example import EXAMPLE
 from deployer.local.run import run_local
 from party.agreement.job import PARTIES, Job, load_job
+from party.agreement.pins import Identities
 from party.process.errors import InputError, JobError
 from tests.deployer.local.commands import Commands, command_line, deployer, gone
 from tests.harness.processes import ENDLESS, PATIENCE_S, Processes
@@ -93,6 +95,27 @@ def test_a_table_that_is_not_there_is_said(processes: Processes) -> None:
             job, tables | {"bob": processes.directory / "no.csv"}, processes.directory / "out"
         )
     assert caught.value.where == str(processes.directory / "no.csv")
+
+
+@pytest.mark.parametrize(
+    ("approvals", "what"), [(False, "makes its own"), (True, "those of approvals are not here")]
+)
+def test_a_job_with_pins_is_refused_before_a_former_result_is_removed(
+    tmp_path: Path, approvals: bool, what: str
+) -> None:
+    pins: dict[str, dict[str, str]] = {}
+    for n, party in enumerate(PARTIES):
+        pins[party] = {"key": f"sha256:{n:064x}"}
+        if approvals:
+            pins[party]["approval"] = f"sha256:{n + 3:064x}"
+    job = load_job(EXAMPLE / "job.yaml")
+    job = Job.model_validate(job.model_dump() | {"identities": Identities.model_validate(pins)})
+    model = tmp_path / "out/alice/model.json"
+    model.parent.mkdir(parents=True)
+    model.write_text("{}")
+    with pytest.raises(InputError, match=what):
+        run_local(job, {}, tmp_path / "out")
+    assert model.exists()
 
 
 def test_no_party_is_left_when_one_dies(tmp_path: Path, cache: Path) -> None:
