@@ -10,7 +10,7 @@ Both look no closer than they must. Whatever they do not take, ``party.table.dia
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,11 +77,11 @@ def read(path: Path, expected: Expected, allocate: Callable[[], NDArray[np.float
         if findings := findings_in(path, expected, known):
             raise UnfitTableError(findings, path) from None
         again = None
-    if again is None or taken.digest != again:
+    if again is None or taken.digest_of_text != again:
         hint = "start again when nobody writes to it"
         raise InputError("the table changed while it was read", str(path), hint)
     ignored = taken.layout.ignored
-    return Found(matrix, mean, scale, again, ignored, table.fitted, table.counts)
+    return Found(matrix, mean, scale, taken.digest, ignored, table.fitted, table.counts)
 
 
 def cut(block: Columns, norm: float) -> None:
@@ -116,7 +116,7 @@ class _TableFile:
         from party.table.columns.fitting import fit
 
         schemas, rows, columns = self._expected.feature_schemas, *self._expected.shape
-        taken = partial(Taken, self._path, self._expected)
+        taken = partial(Taken, self._path, self._expected, again=True)
 
         def blocks() -> Iterator[Columns]:
             return (block[self._first_feature :] for block in self._parsed(taken()))
@@ -168,7 +168,7 @@ class _TableFile:
         scale: NDArray[np.float64] | None,
     ) -> str:
         """Fills in standardised features, the ones and the label; the digest of what was read."""
-        expected, taken = self._expected, Taken(self._path, self._expected)
+        expected, taken = self._expected, Taken(self._path, self._expected, again=True)
         features = expected.features
         row = 0
         for block in self._rows(taken):
@@ -187,7 +187,7 @@ class _TableFile:
                 matrix[rows, -1] = block[0] / expected.label.unit
         if expected.intercept:
             matrix[:, features] = 1.0
-        return taken.digest
+        return taken.digest_of_text
 
     def _features(self, block: Columns) -> Columns:
         """The columns of the model in some rows of the table, not standardised yet."""
@@ -239,12 +239,16 @@ class _TableFile:
 
     def _parsed(self, taken: Taken) -> Iterator[Columns]:
         """The rows as the text comes, checked."""
-        width, schemas, rows = len(self._expected.columns), self._expected.schemas, 0
+        schemas, rows = self._expected.schemas, 0
         for block in taken.rows():
-            if schemas:
-                values = parse_typed(block.text, width, range(width), schemas)
-            else:
-                values = parse(block.text, width, range(width))
+            try:
+                values = self._values(block.text, block.width, block.positions)
+            except UnreadableLinesError:
+                if block.layout.plain:
+                    raise
+                # Quotes inside of other columns' texts perhaps.
+                width = len(self._expected.columns)
+                values = self._values(block.alone(), width, range(width))
             rows += values.shape[1]
             if rows > self._expected.rows or not (schemas or np.isfinite(values).all()):
                 raise _UnfitError
@@ -253,3 +257,8 @@ class _TableFile:
             raise InputError("the table has a header and no rows", str(self._path), ROWS)
         if rows < self._expected.rows:
             raise _UnfitError
+
+    def _values(self, text: bytes, width: int, positions: Sequence[int]) -> Columns:
+        if self._expected.schemas:
+            return parse_typed(text, width, positions, self._expected.schemas)
+        return parse(text, width, positions)

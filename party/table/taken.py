@@ -12,6 +12,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from party.process.errors import InputError
@@ -24,16 +25,45 @@ from party.table.text import Block, Text, without_mark
 ROWS = "give a CSV file with a row for each individual"
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Some lines of a table, and where the job's cells stand in them."""
+
+    text: bytes
+    layout: Layout
+    expected: Expected
+
+    @property
+    def width(self) -> int:
+        """Cells of a line."""
+        return self.layout.width
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Of the job's columns, from 0."""
+        return self.layout.whole
+
+    def alone(self) -> bytes:
+        """The lines with just the job's cells, each as it stood."""
+        return _picked(self.text, self.layout, (), self.expected)
+
+
 class Taken:
     """One pass over what the job takes of a table. Memory does not grow with the table.
+
+    Args:
+        path: the table.
+        expected: what it must fit.
+        again: whether it was read before, so that what was taken need not be written once more.
 
     Raises, while it is iterated, InputError as ``Text`` does, and for a table without rows; and
     UnreadableLinesError for what the job cannot take.
     """
 
-    def __init__(self, path: Path, expected: Expected) -> None:
+    def __init__(self, path: Path, expected: Expected, again: bool = False) -> None:
         self._path = path
         self._expected = expected
+        self._again = again
         self._text = Text(path, expected)
         self._sha256 = hashlib.sha256()
         self._layout: Layout | None = None
@@ -47,33 +77,36 @@ class Taken:
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of what was taken, header and all, as far as it was read."""
+        assert not self._again
         return self._text.digest if self.layout.plain else self._sha256.hexdigest()
 
-    def rows(self) -> Iterator[Block]:
-        """The rows, as lines with just the job's cells; lines are counted in the table itself."""
-        return (block for _, block in self._blocks() if block.text)
+    @property
+    def digest_of_text(self) -> str:
+        """SHA-256, in hex, of the table's own text, as far as it was read."""
+        return self._text.digest
+
+    def rows(self) -> Iterator[Rows]:
+        """The rows, some lines of the table at a time."""
+        return (rows for _, rows in self._blocks() if rows.text)
 
     def pieces(self) -> Iterator[bytes]:
         """All of it: the text that the digest is of."""
         return (piece for piece, _ in self._blocks())
 
-    def _blocks(self) -> Iterator[tuple[bytes, Block]]:
-        """What is taken, the header before the first block; and of it the numbers."""
+    def _blocks(self) -> Iterator[tuple[bytes, Rows]]:
+        """What is taken, the header before the first block; and the lines that it is of."""
         for raw, layout in laid_out(self._path, self._expected, self._text):
             first, self._layout = self._layout is None, layout
             if layout.findings:
                 raise UnreadableLinesError
-            block = rows_of(raw, layout)
+            rows = Rows(rows_of(raw, layout).text, layout, self._expected)
             piece = raw.text
-            if not layout.plain:
+            if not layout.plain and not self._again:
                 names = self._expected.columns
                 piece = _line((*self._expected.key, *names)) if first else b""
-                own = whole = _picked(block.text, layout, (), self._expected)
-                if layout.key:
-                    whole = _picked(block.text, layout, layout.key, self._expected)
-                piece, block = piece + whole, Block(block.line, own)
+                piece += _picked(rows.text, layout, layout.key, self._expected)
                 self._sha256.update(piece)
-            yield piece, block
+            yield piece, rows
 
 
 def laid_out(path: Path, expected: Expected, text: Text) -> Iterator[tuple[Block, Layout]]:

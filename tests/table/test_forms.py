@@ -117,6 +117,17 @@ def test_a_damaged_file_is_refused(write: Write, job: Job, tmp_path: Path) -> No
         load(path, job, "alice")
 
 
+@pytest.mark.parametrize("write", [write_parquet, write_arrow])
+def test_a_file_whose_columns_names_are_no_text_is_refused(
+    write: Write, job: Job, tmp_path: Path
+) -> None:
+    path = tmp_path / "table"
+    write(path, COLUMNS)
+    path.write_bytes(path.read_bytes().replace(b"word", b"\xfford"))
+    with pytest.raises(InputError, match="damaged"):
+        load(path, job, "alice")
+
+
 def test_a_column_without_a_text_is_refused(job: Job, tmp_path: Path) -> None:
     write_parquet(tmp_path / "table", COLUMNS | {"word": [[1], [2], [3], [4]]})
     with pytest.raises(InputError, match="'word' is of type list"):

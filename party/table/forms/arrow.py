@@ -15,6 +15,9 @@ from party.process.errors import InputError
 _CELLS = 1 << 16
 """Cells that become text at a time."""
 
+_DAMAGED = (pa.ArrowException, OSError, UnicodeError)
+"""What the library raises of a file that is not whole; the last of names of columns in no UTF-8."""
+
 _KINDS = (
     pa.types.is_integer,
     pa.types.is_floating,
@@ -53,16 +56,16 @@ def parquet_batches(path: Path, wanted: tuple[str, ...] | None) -> Batches:
         ) from None
     try:
         file = parquet.ParquetFile(path, memory_map=True)
-    except (pa.ArrowException, OSError):
+        names = list(file.schema_arrow.names)
+    except _DAMAGED:
         raise _damaged("Parquet", path) from None
-    names = list(file.schema_arrow.names)
     columns = [name for name in names if wanted is None or name in wanted]
     rows = max(1, _CELLS // max(1, len(columns)))
 
     def parts() -> Iterator[Any]:
         try:
             yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
-        except (pa.ArrowException, OSError):
+        except _DAMAGED:
             raise _damaged("Parquet", path) from None
         finally:
             file.close()
@@ -74,7 +77,8 @@ def arrow_batches(path: Path, wanted: tuple[str, ...] | None) -> Batches:
     """The rows of an Arrow file (Feather, version 2). Raises InputError as ``parquet_batches``."""
     try:
         file = pa.ipc.open_file(pa.memory_map(str(path)))
-    except (pa.ArrowException, OSError):
+        names = list(file.schema.names)
+    except _DAMAGED:
         raise _damaged("Arrow", path) from None
 
     def parts() -> Iterator[Any]:
@@ -83,10 +87,10 @@ def arrow_batches(path: Path, wanted: tuple[str, ...] | None) -> Batches:
                 batch = file.get_batch(i)
                 batch.validate(full=True)  # what stands there is taken as it is otherwise
                 yield batch
-        except (pa.ArrowException, OSError):
+        except _DAMAGED:
             raise _damaged("Arrow", path) from None
 
-    return Batches(list(file.schema.names), parts())
+    return Batches(names, parts())
 
 
 def _damaged(form: str, path: Path) -> InputError:
