@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISDIR
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -602,6 +603,14 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
             print(line)
 
 
+def _is_file(path: Path) -> bool:
+    """Whether there is something, and no directory; not where nobody may look."""
+    try:
+        return not S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return False
+
+
 def _checkpoints(options: Options) -> Path:
     return options.checkpoints or options.output / "checkpoints"
 
@@ -614,8 +623,11 @@ def _store(party: Party, options: Options, job: Job, log: Log) -> Store:
             f"notice: the keys have no {CHECKPOINT_KEY}, so that no checkpoint is written: a run "
             "that loses a peer goes on from memory, and one that is restarted begins again"
         )
-    directory = options.checkpoints or options.output / "checkpoints"
-    return Store(directory, key, party, job.digest, versions()["kit"], log.say)
+    where = _checkpoints(options)
+    if key is not None and _is_file(where):
+        what = "no checkpoint can be kept there: it is no directory"
+        raise InputError(what, str(where), "give --checkpoints a directory, or a place for one")
+    return Store(where, key, party, job.digest, versions()["kit"], log.say)
 
 
 def _ready(

@@ -144,10 +144,7 @@ def check_command(
     if job.scores is not None:
         _show_rows(table_file, model, job, party)
         return
-    from party.alignment import load_for
-
-    table, identifiers = load_for(table_file, job, party.value)
-    warnings = doubts(job, party.value, table)
+    table, identifiers, warnings = _to_train(table_file, job, party)
     _show(table, identifiers, warnings, job, party, table_file)
 
 
@@ -363,11 +360,8 @@ def checked(path: Path, job: Job, party: Owner, model: Path | None = None) -> Ta
     )
     if job.scores is not None:
         return _checked_rows(path, model, job, party, check)
-    from party.alignment import load_for
-
     try:
-        table, identifiers = load_for(path, job, party.value)
-        warnings = doubts(job, party.value, table)
+        table, identifiers, warnings = _to_train(path, job, party)
         alike = collinearity(job, party.value, table)
     except UnfitTableError as error:
         return check.model_copy(update={"findings": error.findings})
@@ -430,10 +424,8 @@ def _fit(
 ) -> Table:
     """The table, which fits the job, as does what is taken from a former training; raises what the
     party would."""
-    from party.alignment import load_for
     from party.scoring.former import start_of
     from party.scoring.joint import load_identified as load_rows
-    from party.table import by_training_rows
 
     if job.kept is not None:
         what = "the job opens a kept model, and reads no table"
@@ -444,13 +436,25 @@ def _fit(
         table, _ = load_rows(path, former.model, job, party.value)
         return table
     _see_to_model(job, former.model)
-    table, _ = load_for(path, job, party.value)
+    table, _, _ = _to_train(path, job, party)
     if former.start is not None:
-        start_of(former.start, job, party.value, by_training_rows(table, job, party.value))
-    doubts(job, party.value, table)
+        start_of(former.start, job, party.value, table)
     if table.notice is not None:
         notice(table.notice)
     return table
+
+
+def _to_train(
+    path: Path, job: Job, party: Owner
+) -> tuple[Table, Identifiers | None, tuple[str, ...]]:
+    """A table as the training's rows standardise it, with what can hardly be meant; raises what the
+    party would."""
+    from party.alignment import load_for
+    from party.table import by_training_rows
+
+    table, identifiers = load_for(path, job, party.value)
+    table = by_training_rows(table, job, party.value)
+    return table, identifiers, doubts(job, party.value, table)
 
 
 def _see_to_model(job: Job, model: Path | None) -> None:

@@ -65,6 +65,12 @@ def file_for_output(processes: Processes) -> None:
     (processes.directory / "out").write_text("")
 
 
+def file_for_checkpoints(processes: Processes) -> None:
+    (processes.directory / "out/bob").mkdir(parents=True)
+    (processes.directory / "out/bob/checkpoints").write_text("")
+
+
+@pytest.mark.drawn
 @pytest.mark.parametrize(
     ("spoil", "what", "where"),
     [
@@ -79,6 +85,7 @@ def file_for_output(processes: Processes) -> None:
         (missing_row, "", "bob.csv"),
         (no_table, "", "bob.csv"),
         (file_for_output, "cannot write into the output directory: Not a directory", "out/bob"),
+        (file_for_checkpoints, "no checkpoint can be kept there", "out/bob/checkpoints"),
     ],
 )
 def test_wrong_input_is_refused(

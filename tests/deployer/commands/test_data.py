@@ -111,6 +111,23 @@ def test_check_as_json_is_a_document_without_values(
     assert check.fault.hint and check.fault.where == str(tmp_path / "none.csv")
 
 
+def test_check_and_split_refuse_labels_of_which_all_of_a_class_are_held_out(
+    tmp_path: Path, deployer_data: Deployer
+) -> None:
+    """The party would, when all is installed."""
+    agreed = "name: t\nrows: 200\nfeatures: [x]\nlabel: y\nevaluation: {held_out: 0.3}\n"
+    (tmp_path / "job.yaml").write_text(agreed)
+    first = int(np.flatnonzero(load_job(tmp_path / "job.yaml").held_out)[0])
+    (tmp_path / "bob.csv").write_text("".join(f"{int(row == first)}\n" for row in range(200)))
+    words = (tmp_path / "job.yaml", "bob", tmp_path / "bob.csv")
+    said = "all labels of the training's rows are the same"
+    for command in (("check",), ("split", "-o", tmp_path / "parts")):
+        done = deployer_data(command[0], *words, *command[1:])
+        assert done.code == 2 and said in done.err, command
+    check = TableCheck.parse(deployer_data("check", *words, "--json").out)
+    assert not check.fits and check.fault is not None and said in check.fault.what
+
+
 def _damaged(directory: Path) -> Path:
     lines = (EXAMPLE / "alice.csv").read_text().splitlines()
     for line, column, cell in ((0, 0, ""), (1, 0, " "), (2, 1, CANARY)):
