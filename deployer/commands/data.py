@@ -145,6 +145,8 @@ def check_command(
         _show_rows(table_file, model, job, party)
         return
     table, identifiers, warnings = _to_train(table_file, job, party)
+    if identifiers is not None:
+        warnings = (*warnings, *identifiers.doubts)
     _show(table, identifiers, warnings, job, party, table_file)
 
 
@@ -369,6 +371,7 @@ def checked(path: Path, job: Job, party: Owner, model: Path | None = None) -> Ta
         fault = TableFault(what=error.what, where=error.where, hint=error.hint)
         return check.model_copy(update={"fault": fault})
     if identifiers is not None:
+        warnings = (*warnings, *identifiers.doubts)
         sizes = {"rows": identifiers.table_rows, "identifiers": len(identifiers)}
         check = check.model_copy(update=sizes)
     if not job.matches:
@@ -570,11 +573,14 @@ def _show(
 
 def _show_key(identifiers: Identifiers, job: Job, party: Owner) -> None:
     assert job.align is not None
-    key = ", ".join(job.align.of(party.value))
+    dates = {one.column for one in job.align.dates_of(party.value) if one is not None}
+    key = ", ".join(f"{one} (a date)" if one in dates else one for one in job.align.of(party.value))
     again = identifiers.table_rows - len(identifiers)
     left_out = f"; {again} rows repeat one and are left out" if again else ""
     print(f"  key     {key}: {len(identifiers)} identifiers, none missing{left_out}")
     print("          compared without case, white space around them, and compatibility forms")
+    if dates:
+        print("          and dates as days of the calendar, however they are written")
 
 
 def _checked_rows(
@@ -592,7 +598,7 @@ def _checked_rows(
         return check.model_copy(update={"fault": fault})
     found: dict[str, Any] = {"rows": rows_of(table, job, party.value), "sha256": table.digest}
     if identifiers is not None:
-        found["identifiers"] = len(identifiers)
+        found |= {"identifiers": len(identifiers), "warnings": identifiers.doubts}
     return check.model_copy(update={"fits": True} | found)
 
 
@@ -606,6 +612,8 @@ def _show_rows(path: Path, model: Path | None, job: Job, party: Owner) -> None:
     print(f"  rows    {rows_of(table, job, party.value)}, {features} features")
     if identifiers is not None:
         _show_key(identifiers, job, party)
+        for warning in identifiers.doubts:
+            print(f"  warning: {printable(warning, 2000)}")
     if job.left is None:
         print("  used    all rows are scored; the other's are the same in the same order")
     elif job.left == party.value:

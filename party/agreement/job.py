@@ -69,11 +69,19 @@ class LabelByHolder(Strict):
     bob: ColumnName | None = Field(default=None, description="Bob's column")
 
 
-class KeyByHolder(Strict):
-    """The identifier's columns, where their names are not the same at both holders."""
+DateFormat = Literal["dmy", "mdy"]
+"""In which order day, month and year are written, where the year does not come first."""
 
-    alice: Columns = Field(description="Alice's columns, in order")
-    bob: Columns = Field(description="Bob's columns, in the same order")
+
+class DateOfKey(Strict):
+    """A column of the identifier with days of the calendar, the same however they are written."""
+
+    column: ColumnName = Field(description="the column's name")
+    type: Literal["date"] = Field(description="date")
+    format: DateFormat | None = Field(
+        default=None,
+        description="dmy: 31/1/2026, 31.1.2026; mdy: 1/31/2026; left out, 2026-01-31 or 31.1.2026",
+    )
 
 
 def _form(value: Any) -> str:
@@ -87,6 +95,21 @@ def _key_form(value: Any) -> str:
 
 _SHORT, _LONG, _LIST = "(short)", "(long)", "(list)"
 _FORM = Discriminator(_form)
+
+KeyColumn = SerializeAsAny[
+    Annotated[Annotated[ColumnName, Tag(_SHORT)] | Annotated[DateOfKey, Tag(_LONG)], _FORM]
+]
+"""A column of the identifier: of texts, by its name, or of dates."""
+
+KeyList = Annotated[tuple[KeyColumn, ...], Field(min_length=1, max_length=MOST_COLUMNS)]
+
+
+class KeyByHolder(Strict):
+    """The identifier's columns, where their names are not the same at both holders."""
+
+    alice: KeyList = Field(description="Alice's columns, in order")
+    bob: KeyList = Field(description="Bob's columns, in the same order")
+
 
 # Written without asking ``_form``: pydantic drops whatever such a function raises, and a stop that
 # comes meanwhile with it.
@@ -103,7 +126,7 @@ ModelChoice = SerializeAsAny[
 KeyColumns = SerializeAsAny[
     Annotated[
         Annotated[ColumnName, Tag(_SHORT)]
-        | Annotated[Columns, Tag(_LIST)]
+        | Annotated[KeyList, Tag(_LIST)]
         | Annotated[KeyByHolder, Tag(_LONG)],
         Discriminator(_key_form),
     ]
@@ -274,7 +297,8 @@ class Align(Strict):
     """Rows that belong together are found by an identifier that both holders have."""
 
     key: KeyColumns = Field(
-        description="the identifier's column, or columns; a mapping where the holders' names differ"
+        description="the identifier's column, or columns, of texts unless told that one is of "
+        "dates; a mapping where the holders' columns differ"
     )
     minimum: int = Field(
         default=100, ge=1, le=2**31 - 1, description="common rows below which the job ends"
@@ -297,9 +321,19 @@ class Align(Strict):
 
     def of(self, holder: Party) -> tuple[str, ...]:
         """The names of a holder's columns."""
+        columns = self.columns_of(holder)
+        return tuple(one.column if isinstance(one, DateOfKey) else one for one in columns)
+
+    def dates_of(self, holder: Party) -> tuple[DateOfKey | None, ...]:
+        """Which of these are of dates; None for one of texts."""
+        columns = self.columns_of(holder)
+        return tuple(one if isinstance(one, DateOfKey) else None for one in columns)
+
+    def columns_of(self, holder: Party) -> tuple[str | DateOfKey, ...]:
+        """A holder's columns."""
         if isinstance(self.key, KeyByHolder):
-            names: tuple[str, ...] = getattr(self.key, holder)
-            return names
+            own: tuple[str | DateOfKey, ...] = getattr(self.key, holder)
+            return own
         return (self.key,) if isinstance(self.key, str) else self.key
 
 
@@ -555,6 +589,11 @@ class Job(Strict):
         keys = [self.align.of(holder) for holder in HOLDERS]
         if len(keys[0]) != len(keys[1]):
             raise ValueError("align.key: as many columns at alice as at bob make one identifier")
+        alice, bob = (map(bool, self.align.dates_of(holder)) for holder in HOLDERS)
+        if list(alice) != list(bob):
+            raise ValueError(
+                "align.key: where one holder's column is a date, so is the other's in its place"
+            )
         for holder, names in zip(HOLDERS, keys, strict=True):
             if len(set(names)) < len(names):
                 raise ValueError(f"align.key: {holder}'s columns have a name more than once")
@@ -1287,7 +1326,7 @@ def _nearest_key(path: Sequence[int | str]) -> str | None:
         "label": (LabelByHolder,),
         "columns": get_args(ColumnSchema),
         "identities": (Identities,) if len(path) < 3 else (Pin,),
-        "align": (Align, KeyByHolder),
+        "align": (Align, KeyByHolder) if len(path) < 3 else (KeyByHolder, DateOfKey),
         "evaluation": (Evaluation,),
         "statistics": (standard_errors.Statistics,),
         "privacy": (Privacy,) if len(path) < 3 else (LabelPrivacy, WeightPrivacy),

@@ -245,5 +245,8 @@ def _of_one(pair: NDArray[np.intp], count: int) -> NDArray[np.bool_]:
 
 def too_few(minimum: int) -> JobError:
     """What all three say when there are not enough."""
-    hint = "look whether both mean the same by align.key; or agree on a smaller align.minimum"
+    hint = (
+        "look whether both mean the same by align.key, and whether dates in it are said to be of "
+        "type date; or agree on a smaller align.minimum"
+    )
     return JobError(f"fewer than {minimum} rows are in common", "the job's align.minimum", hint)

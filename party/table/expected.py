@@ -12,7 +12,7 @@ from party.models.label import LabelRule
 
 if TYPE_CHECKING:  # the process that reads a table starts sooner without them
     from party.agreement.columns import ColumnSchema
-    from party.agreement.job import Job, Party
+    from party.agreement.job import Align, Job, Party
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Expected:
         intercept: whether a column of ones follows the features in the matrix.
         row_limit: the largest squared length of a standardised row, or None for any.
         key: names of the columns that identify a row, which are text and no part of the matrix.
+        undated: of these, the columns of which a date has no form that the job says.
         norm: the length to which a standardised row is cut, where nothing is learnt from columns;
             None where they are standardised by what they hold, and nothing is cut.
     """
@@ -42,6 +43,7 @@ class Expected:
     row_limit: float | None
     schemas: tuple[ColumnSchema | None, ...] = ()
     key: tuple[str, ...] = ()
+    undated: tuple[str, ...] = ()
     norm: float | None = None
 
     @classmethod
@@ -69,6 +71,7 @@ class Expected:
             row_limit=limit,
             schemas=schemas if any(schemas) else (),
             key=() if job.align is None else job.align.of(party),
+            undated=() if job.align is None else _texts(job.align, party),
             norm=None if job.weight_privacy is None else norm_of(job, party),
         )
 
@@ -94,6 +97,8 @@ class Expected:
 
     def is_number(self, column: int) -> bool:
         """Whether numbers stand in a column."""
+        if self.columns[column] in self.key:
+            return False
         schema = self.schemas[column] if self.schemas else None
         return schema is None or schema.type == "number"
 
@@ -128,9 +133,15 @@ class Expected:
         if (label := value["label"]) is not None:
             classes = None if label["classes"] is None else tuple(label["classes"])
             value["label"] = LabelRule(classes, label["unit"], label["most"])
-        names = {key: tuple(value[key]) for key in ("columns", "key", "schemas")}
+        names = {key: tuple(value[key]) for key in ("columns", "key", "undated", "schemas")}
         if value["schemas"]:
             from party.agreement.columns import from_plain
 
             names["schemas"] = tuple(one and from_plain(one) for one in value["schemas"])
         return cls(**value | names)
+
+
+def _texts(align: Align, party: Party) -> tuple[str, ...]:
+    """The columns of the key that are text."""
+    pairs = zip(align.of(party), align.dates_of(party), strict=True)
+    return tuple(name for name, date in pairs if date is None)

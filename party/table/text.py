@@ -87,8 +87,11 @@ class Text:
         """The text of a table that is no plain CSV file."""
         from party.table.forms import other_text
 
-        wanted = None if self._expected is None else self._expected.columns
-        return other_text(self._path, wanted, self._numbers)
+        expected = self._expected
+        if expected is None:
+            return other_text(self._path, None, self._numbers)
+        wanted = (*expected.key, *expected.columns)
+        return other_text(self._path, wanted, self._numbers, expected.undated)
 
     def _numbers(self, line: bytes) -> list[bool]:
         """Which of a table's columns are of numbers, by its first line."""

@@ -5,17 +5,28 @@ from __future__ import annotations
 import gzip
 import hashlib
 import hmac
+import sqlite3
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import feather, parquet
 
-from party.agreement.job import Job
+from deployer.commands.data import Owner, checked, split, write
+from party.agreement.job import Job, parse_job
+from party.agreement.yaml12 import write_yaml
+from party.alignment.forms import NotADateError, as_date
 from party.alignment.identifiers import canonical, load_identified, read_identifiers
 from party.process.errors import InputError
 from party.table.findings import UnfitTableError
 from tests.harness.alignments import aligned_job, identifiers, write_table
+
+pytestmark = pytest.mark.usefixtures("tables_read_here")
 
 JOB = aligned_job()
 
@@ -166,3 +177,201 @@ def test_several_columns_are_one_identifier_by_the_names_of_each_holder(tmp_path
     )
     one, other = read_identifiers(alice, job, "alice"), read_identifiers(bob, job, "bob")
     assert one.tags(b"k", np.array([0, 1])) == other.tags(b"k", np.array([1, 0]))
+
+
+# -- days of the calendar
+
+
+DAY = "2026-01-31"
+
+
+@pytest.mark.parametrize(
+    "order, cell",
+    [
+        (None, "2026-01-31"),
+        (None, " 2026-1-31 "),
+        (None, "31.1.2026"),
+        (None, "31.01.2026"),
+        (None, "2026-01-31 23:59:59.000"),
+        (None, "2026-01-31T07:30"),
+        (None, "2026-01-31 00:00:00.000000+0100"),
+        (None, "2026-01-31 00:00:00Z"),
+        (None, "３１.１.２０２６"),
+        ("dmy", "31/1/2026"),
+        ("dmy", "31-01-2026 10:15"),
+        ("dmy", "2026-01-31"),
+        ("mdy", "1/31/2026"),
+        ("mdy", "01/31/2026 12:00 AM"),
+        ("mdy", "2026-01-31"),
+    ],
+)
+def test_a_day_is_one_however_it_is_written(order: Any, cell: str) -> None:
+    assert as_date(order)(cell) == DAY
+
+
+@pytest.mark.parametrize(
+    "order, cell",
+    [
+        (None, "31/1/2026"),
+        (None, "1.31.2026"),
+        (None, "2026-02-30"),
+        (None, "31.1.26"),
+        (None, "2026-01-31 or so"),
+        (None, "31.1.2026 2"),
+        (None, "2026-01-31 5,5"),
+        (None, "2026-01-30 23:00:00Z"),
+        (None, "46053"),
+        ("dmy", "1/31/2026"),
+        ("mdy", "31/1/2026"),
+        ("mdy", "1/31-2026"),
+    ],
+)
+def test_what_may_be_another_day_or_none_is_refused(order: Any, cell: str) -> None:
+    with pytest.raises(NotADateError):
+        as_date(order)(cell)
+
+
+@given(st.dates(min_value=date(1000, 1, 1)))
+def test_every_day_is_read_in_every_form(day: date) -> None:
+    d, m, y = day.day, day.month, day.year
+    said = {None: f"{d}.{m}.{y}", "dmy": f"{d:02}/{m:02}/{y}", "mdy": f"{m}/{d}/{y}"}
+    for order, cell in said.items():
+        assert as_date(order)(cell) == as_date(order)(day.isoformat()) == day.isoformat()  # type: ignore[arg-type]
+
+
+DATED: dict[str, Any] = {
+    "key": {
+        "alice": ("name", {"column": "born", "type": "date"}),
+        "bob": ("who", {"column": "birth", "type": "date", "format": "mdy"}),
+    }
+}
+DAYS = [date(1970, 1, 31), date(2001, 12, 1), date(1999, 2, 28)]
+
+
+def tables_of_days(tmp_path: Path) -> dict[str, Path]:
+    """The same three persons in tables of every form."""
+    names, x = ["A", "b", "Ü"], [1.0, 2.0, 3.0]
+    days = pa.array(DAYS, pa.date32())
+    columns: dict[str, dict[str, Any]] = {
+        "date": {"born": days},
+        "moment": {"born": days.cast(pa.timestamp("us"))},
+        "zone": {"born": days.cast(pa.timestamp("s")).cast(pa.timestamp("s", "UTC"))},
+    }
+    found = {}
+    for form, born in columns.items():
+        found[form] = tmp_path / f"{form}.parquet"
+        parquet.write_table(pa.table({"x": x, "name": names} | born), found[form])
+    found["arrow"] = tmp_path / "days.arrow"
+    feather.write_feather(pa.table({"name": names, "x": x} | columns["date"]), str(found["arrow"]))
+    dotted = [f"{day.day}.{day.month}.{day.year}" for day in DAYS]
+    rows = list(zip(names, dotted, x, strict=True))
+    found["dotted"] = write_table(tmp_path / "d.csv", ["name", "born", "x"], rows)
+    found["dialect"] = tmp_path / "dialect.yaml"
+    found["dialect"].write_text('file: e.csv\nseparator: ";"\ndecimal: ","\n')
+    text = "".join(
+        f"{name};{day};{float(one)}\n".replace(".0\n", ",0\n") for name, day, one in rows
+    )
+    (tmp_path / "e.csv").write_text("name;born;x\n" + text)
+    with sqlite3.connect(tmp_path / "days.db") as database:
+        database.execute("CREATE TABLE people (name TEXT, born TEXT, x REAL)")
+        database.executemany("INSERT INTO people VALUES (?, ?, ?)", rows)
+    (tmp_path / "uri").write_text(str(tmp_path / "days.db"))
+    found["query"] = tmp_path / "query.yaml"
+    found["query"].write_text(
+        "database: sqlite\nconnection: {file: uri}\n"
+        "query: SELECT name, born, x FROM people ORDER BY rowid\n"
+    )
+    return found
+
+
+@pytest.mark.parametrize("more", [{}, {"order": "same"}], ids=["any order", "the same"])
+def test_a_day_is_one_in_tables_of_all_forms_of_either_holder(
+    tmp_path: Path, more: dict[str, str]
+) -> None:
+    job = aligned_job(align=DATED | more, rows=3 if more else 0)
+    rows = [(n, f"{d.month}/{d.day}/{d.year}", 1) for n, d in zip("aBü", DAYS, strict=True)]
+    bob = read_identifiers(write_table(tmp_path / "b.csv", ["who", "birth", "y"], rows), job, "bob")
+    for form, path in tables_of_days(tmp_path).items():
+        table, alice = load_identified(path, job, "alice")
+        assert alice.text.tobytes() == bob.text.tobytes(), form
+        assert len(table.matrix) == 3 and not alice.doubts
+
+
+def test_a_table_of_days_is_the_same_in_parts(tmp_path: Path) -> None:
+    """The key's cells of a table that is no text are among what is packed."""
+    job = aligned_job(align=DATED)
+    files = tables_of_days(tmp_path)
+    for form in ("moment", "query"):
+        path = files[form]
+        manifest, parts = split(path, job, Owner.alice)
+        write(tmp_path / form, manifest, parts)
+        one, other = (load_identified(p, job, "alice") for p in (path, tmp_path / form))
+        assert one[1].text.tobytes() == other[1].text.tobytes()
+        assert one[0].digest == other[0].digest
+
+
+@pytest.mark.parametrize("form", ["date", "moment", "zone", "arrow"])
+def test_dates_that_the_job_takes_for_text_are_refused(tmp_path: Path, form: str) -> None:
+    job = aligned_job(align={"key": ("name", "born")})
+    with pytest.raises(InputError) as raised:
+        load_identified(tables_of_days(tmp_path)[form], job, "alice")
+    assert "'born' of align.key is of type" in raised.value.what
+    assert raised.value.hint is not None and "{column: born, type: date}" in raised.value.hint
+
+
+def test_texts_that_look_like_dates_are_told(tmp_path: Path) -> None:
+    job = aligned_job(align={"key": ("name", "born")})
+    path = tables_of_days(tmp_path)["dotted"]
+    (doubt,) = load_identified(path, job, "alice")[1].doubts
+    assert "'born' has dates" in doubt and "{column: born, type: date}" in doubt
+    assert checked(path, job, Owner.alice).warnings == (doubt,)
+
+
+def test_cells_that_are_no_days_are_refused_with_their_rows(tmp_path: Path) -> None:
+    rows = [*((f"n{i}", f"{i + 1}.1.2026", i) for i in range(9)), ("secret", "1/2/2026", 1)]
+    error = unfit(
+        tmp_path, [*rows, ("o", "", 1), ("n3", "2026-01-04", 2)], aligned_job(align=DATED),
+        names=("name", "born", "x"),
+    )  # fmt: skip
+    days, missing, repeated = error.findings
+    assert (days.kind, days.column, days.position, days.lines) == ("not-a-date", "born", 2, (11,))
+    assert "dmy or mdy" in days.hint and "1/2" not in str(error) and "secret" not in str(error)
+    assert (missing.kind, missing.lines) == ("missing-identifier", (12,))
+    assert (repeated.kind, repeated.lines) == ("repeated-identifier", (13,)), "the same day"
+
+
+@pytest.mark.parametrize(
+    "key, words",
+    [
+        ([{"column": "born"}], "type"),
+        ([{"column": "born", "type": "date", "format": "ymd"}], "dmy"),
+        ([{"column": "born", "type": "number"}], "date"),
+        (["born", {"column": "born", "type": "date"}], "a name more than once"),
+        ([{"column": "x", "type": "date"}], "'x' is also a column to learn from"),
+        (
+            {"alice": ["born"], "bob": [{"column": "b", "type": "date"}]},
+            "where one holder's column",
+        ),
+        (["name", {"colum": "born", "type": "date"}], "did you mean 'column'"),
+    ],
+)
+def test_a_key_that_says_no_date_is_refused(key: Any, words: str) -> None:
+    said = {"name": "s", "features": ["x"], "label": "y", "align": {"key": key}}
+    with pytest.raises(InputError) as raised:
+        parse_job(write_yaml(said), "job.yaml")
+    assert words in f"{raised.value.what} {raised.value.hint}"
+
+
+def test_the_digest_tells_a_date_from_a_text() -> None:
+    keys: list[Any] = [("n", "born"), ("n", {"column": "born", "type": "date"})]
+    keys.append(("n", {"column": "born", "type": "date", "format": "dmy"}))
+    assert len({aligned_job(align={"key": key}).digest for key in keys}) == 3
+
+
+def test_identifiers_are_no_numbers_in_another_dialect(tmp_path: Path) -> None:
+    """A decimal comma is for numbers: what looks like one in a key stays what it is."""
+    (tmp_path / "t.csv").write_text("id;x\n1.2;1,5\n3,4;2\n")
+    path = tmp_path / "t.yaml"
+    path.write_text('file: t.csv\nseparator: ";"\ndecimal: ","\n')
+    _, found = load_identified(path, JOB, "alice")
+    assert found.text.tobytes() == identifiers(["1.2", "3,4"]).text.tobytes()

@@ -224,3 +224,20 @@ def test_a_gap_beyond_fixed_point_is_refused_where_it_would_stand_for_a_row(tmp_
         read(keyed(files["bob"], list("abc")), parts["bob"], job(columns=far), "bob")
     assert caught.value.hint
     read(files["bob"], parts["bob"], job(columns=far, result="bob"), "bob")
+
+
+def test_a_day_in_the_key_is_one_however_it_is_written(tmp_path: Path) -> None:
+    day = {"column": "born", "type": "date"}
+    key = {"alice": ["who", day], "bob": ["who", day | {"format": "mdy"}]}
+    agreed = job(align={"key": key, "join": "left", "minimum": 1})
+    texts = {"alice": "who,born\na,31.1.2026\nb,2026-02-01\n"}
+    texts["bob"] = "who,born\nA,1/31/2026\nB,2/1/2026\n"
+    found = []
+    for party in HOLDERS:
+        path = tmp_path / f"{party}.csv"
+        path.write_text(texts[party])
+        found.append(read_identifiers(path, agreed, party).text.tobytes())
+    assert found[0] == found[1]
+    path.write_text(texts["alice"])
+    with pytest.raises(UnfitTableError, match="the cell is not a date"):
+        read_identifiers(path, agreed, "bob")

@@ -21,7 +21,10 @@ _PARQUET, _ARROW = b"PAR1", b"ARROW1\0\0"
 
 
 def other_text(
-    path: Path, wanted: Wanted, numbers: Callable[[bytes], list[bool]]
+    path: Path,
+    wanted: Wanted,
+    numbers: Callable[[bytes], list[bool]],
+    undated: tuple[str, ...] = (),
 ) -> Iterator[bytes] | None:
     """The text of a table that is no plain CSV; None for what may be one.
 
@@ -29,20 +32,21 @@ def other_text(
         path: a file.
         wanted: the columns whose cells are needed.
         numbers: which columns are of numbers, by the first line of the text.
+        undated: the columns that may not be of dates.
 
     Raises, when it is called or iterated, InputError for what cannot be read.
     """
     if path.suffix in SETTINGS:
         from party.table.forms.settings import load_settings
 
-        return load_settings(path).text(wanted, numbers)
+        return load_settings(path).text(wanted, numbers, undated)
     form = _begins(path)
     if form is None:
         return None
     from party.table.forms.arrow import arrow_batches, parquet_batches, text_of
 
     batches = parquet_batches if form == _PARQUET else arrow_batches
-    return text_of(batches(path, wanted), wanted, str(path))
+    return text_of(batches(path, wanted), wanted, str(path), undated=undated)
 
 
 def has_rows(path: Path) -> bool:

@@ -102,6 +102,7 @@ def text_of(
     wanted: tuple[str, ...] | None,
     where: str,
     changed: Callable[[Any, str], Any] = lambda column, name: column,
+    undated: tuple[str, ...] = (),
 ) -> Iterator[bytes]:
     """A header, and a line for each row.
 
@@ -112,8 +113,9 @@ def text_of(
         wanted: the columns whose cells are needed; those of others are left empty. None: all.
         where: the table, for errors.
         changed: what becomes of a column's texts, by its name.
+        undated: the columns that may not be of dates.
 
-    Raises InputError for a column that is wanted and has no text.
+    Raises InputError for a column that is wanted and has no text, or dates where it may not.
     """
     names = batches.names
     yield joined([pa.array([name]) for name in names])
@@ -125,7 +127,7 @@ def text_of(
             nothing = pa.repeat(pa.scalar(""), len(some))
             yield joined(
                 [
-                    changed(_texts(some.column(of[name]), name, where), name)
+                    changed(_texts(some.column(of[name]), name, where, name in undated), name)
                     if name in of and (wanted is None or name in wanted)
                     else nothing
                     for name in names
@@ -141,7 +143,7 @@ def joined(columns: list[Any]) -> bytes:
     return ended.buffers()[2].to_pybytes() if len(ended) else b""
 
 
-def _texts(column: Any, name: str, where: str) -> Any:
+def _texts(column: Any, name: str, where: str, undated: bool) -> Any:
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
@@ -151,6 +153,10 @@ def _texts(column: Any, name: str, where: str) -> Any:
     if not any(is_kind(kind) for is_kind in _KINDS):
         hint = "write it as numbers, texts, booleans or dates"
         raise InputError(f"the column {name!r} is of type {kind}", where, hint)
+    if undated and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+        what = f"the column {name!r} of align.key is of type {kind}, and the job takes it for text"
+        hint = f"agree on {{column: {name}, type: date}}, so that a day is the same in any form"
+        raise InputError(what, where, hint)
     try:
         if pa.types.is_floating(kind):
             column = pc.if_else(pc.is_nan(column), None, column)

@@ -21,7 +21,13 @@ _OPTION = "default_transaction_read_only=on"
 
 
 def rows_of(
-    database: str, uri: str, query: str, wanted: Wanted, gaps: tuple[str, ...], where: str
+    database: str,
+    uri: str,
+    query: str,
+    wanted: Wanted,
+    gaps: tuple[str, ...],
+    where: str,
+    undated: tuple[str, ...] = (),
 ) -> Iterator[bytes]:
     """The text of a query's rows.
 
@@ -32,6 +38,7 @@ def rows_of(
         wanted: the columns whose cells are needed.
         gaps: what stands in a cell that is empty, beside null.
         where: what to call it, for errors.
+        undated: the columns that may not be of dates.
 
     Raises, while it is iterated, InputError where no row or not every one can be had.
     """
@@ -54,7 +61,8 @@ def rows_of(
             cursor.execute(query)
             reader = cursor.fetch_record_batch()
             hint += "; cast columns of mixed types to text"
-            yield from text_of(Batches(list(reader.schema.names), reader), wanted, where, emptied)
+            batches = Batches(list(reader.schema.names), reader)
+            yield from text_of(batches, wanted, where, emptied, undated)
     except (error, pa.ArrowException, OSError):
         raise InputError(f"cannot {doing}", where, hint) from None
 

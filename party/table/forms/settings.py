@@ -116,11 +116,16 @@ class Settings:
         """Whether the table has rows and no lines."""
         return isinstance(self.said, QuerySettings)
 
-    def text(self, wanted: Wanted, numbers: Callable[[bytes], list[bool]]) -> Iterator[bytes]:
+    def text(
+        self,
+        wanted: Wanted,
+        numbers: Callable[[bytes], list[bool]],
+        undated: tuple[str, ...] = (),
+    ) -> Iterator[bytes]:
         """The table's text; see ``forms.other_text``."""
         if isinstance(self.said, CsvSettings):
             return self._of_file(self.said, numbers)
-        return self._of_query(self.said, wanted)
+        return self._of_query(self.said, wanted, undated)
 
     def _of_file(
         self, said: CsvSettings, numbers: Callable[[bytes], list[bool]]
@@ -138,12 +143,13 @@ class Settings:
         except OSError as error:
             raise unreadable(error, "the table", path) from None
 
-    def _of_query(self, said: QuerySettings, wanted: Wanted) -> Iterator[bytes]:
+    def _of_query(
+        self, said: QuerySettings, wanted: Wanted, undated: tuple[str, ...]
+    ) -> Iterator[bytes]:
         from party.table.forms.query import rows_of
 
-        return rows_of(
-            said.database, self._uri(said.connection), said.query, wanted, said.gaps, str(self.path)
-        )
+        uri, where = self._uri(said.connection), str(self.path)
+        return rows_of(said.database, uri, said.query, wanted, said.gaps, where, undated)
 
     def _uri(self, connection: Connection) -> str:
         where = str(self.path)
