@@ -41,6 +41,7 @@ from party.alignment.messages import (
     Exchange,
     Places,
     Ring,
+    add_of,
     count_bytes,
     counted,
     parts_of,
@@ -109,8 +110,9 @@ def join_as_left(
     if int(places.max()) >= others + rows:
         raise JobError(f"server named a row that {other} does not have")
     stream = Stream(derived(secret, run, f"columns of {other}"))
-    share = -picked(taken(stream, others + rows, width), places, width)
-    share += fresh.take(*share.shape)
+    share = picked(taken(stream, others + rows, width), places, width)
+    np.negative(share, out=share)
+    add_of(fresh, share)
     return LeftJoined(_sizes(me, rows, others), identifiers.rows[order], share)
 
 

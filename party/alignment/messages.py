@@ -86,6 +86,12 @@ def taken(stream: Stream, rows: int, columns: int) -> Iterator[Ring]:
         yield stream.take(part.stop - part.start, columns)
 
 
+def add_of(stream: Stream, share: Ring) -> None:
+    """Add the next numbers of a stream to a share, in its place."""
+    for part in parts_of(len(share), share.shape[1] * WORD):
+        share[part] += stream.take(*share[part].shape)
+
+
 def picked(parts: Iterator[Ring], places: Places, columns: int) -> Ring:
     """Some rows of many, which come part by part, in the order of ``places``."""
     found = np.empty((len(places), columns), np.int64)

@@ -39,6 +39,7 @@ from party.alignment.messages import (
     Exchange,
     Places,
     Ring,
+    add_of,
     count_bytes,
     counted,
     parts_of,
@@ -124,8 +125,9 @@ def join_as_holder(
         exchange.send("server", masked.tobytes())
 
     others = Stream(derived(secret, run, f"columns of {other}"))
-    share = -picked(taken(others, counts[other], widths[other]), places, widths[other])
-    share += fresh.take(*share.shape)
+    share = picked(taken(others, counts[other], widths[other]), places, widths[other])
+    np.negative(share, out=share)
+    add_of(fresh, share)
     mine = np.empty((common, widths[me]), np.int64)
     for part in parts_of(common, widths[me] * WORD):
         mine[part] = rows_from(exchange, "server", mine[part].shape)

@@ -29,7 +29,7 @@ a small matrix that takes its weights to those of what is shared now, and ``prep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -1021,20 +1021,26 @@ class OwnColumns:
                 largest = max(largest, float(np.abs(scaled).max(initial=0.0)))
         return largest
 
-    def table(self, job: AlignedJob, joined: NDArray[np.int64]) -> NDArray[np.int64]:
+    def table(self, job: AlignedJob, joined: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
         """What the holder's programs read: its share of the common rows, zeros up to a whole block,
         its small matrices in the clear, the rows that are held out, and those that are reserved.
 
         Args:
             job: with the number of common rows.
-            joined: the holder's share of them, [rows, columns of all holders and the label].
+            joined: the holder's share of them: the columns of all holders and the label, some
+                beside each other, each [rows, columns].
         """
         blocks = blocks_of(job)
         layout = layout_of(job, blocks, self._curvature)
         first, out = layout.rows + layout.home_rows, job.held_out
         last = first + job.held_out_rows
-        found = np.zeros((last + self._reserved, joined.shape[1]), np.int64)
-        found[: job.training_rows], found[first:last] = joined[~out], joined[out]
+        columns = np.cumsum([0, *(part.shape[1] for part in joined)])
+        found = np.zeros((last + self._reserved, columns[-1]), np.int64)
+        places = np.empty(job.rows, np.int64)
+        places[~out], places[out] = np.arange(job.training_rows), np.arange(first, last)
+        for part, begin, end in zip(joined, columns[:-1], columns[1:], strict=True):
+            for row in range(0, len(part), _CHUNK):  # rather than a copy of all
+                found[places[row : row + _CHUNK], begin:end] = part[row : row + _CHUNK]
         if self._block is not None:
             first = sum(b.columns for b in blocks if b.party < self._block.party)
             home = found[layout.rows : layout.rows + layout.home_rows]

@@ -147,10 +147,10 @@ def _widths(job: Job) -> dict[Holder, int]:
     }
 
 
-def _side_by_side(job: Job, shares: dict[Holder, Ring]) -> Ring:
+def _side_by_side(job: Job, shares: dict[Holder, Ring]) -> list[Ring]:
     """A share of all columns: the features and ones of both holders, and the label."""
     columns = [
         shares[holder][:, : shares[holder].shape[1] - (holder == job.label_holder)]
         for holder in HOLDERS
     ]
-    return np.concatenate([*columns, shares[job.label_holder][:, -1:]], axis=1)
+    return [*columns, shares[job.label_holder][:, -1:]]

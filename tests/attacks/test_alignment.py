@@ -286,7 +286,7 @@ RULES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "what is handed back has a fresh mask": (
         ("masked[part] -= fresh[holder].take(*masked[part].shape)", "pass"),
-        ("share += fresh.take(*share.shape)", "pass"),
+        ("add_of(fresh, share)", "pass"),
     ),
     "each holder's columns have a stream of their own": (
         ('f"columns of {me}"', '"columns"'),

@@ -286,7 +286,7 @@ RULES: dict[str, tuple[tuple[tuple[str, str], ...], Callable[[ModuleType], list[
     "what is handed to the right has a fresh mask": (
         (
             ("masked[part] -= fresh.take(*masked[part].shape)", "pass"),
-            ("share += fresh.take(*share.shape)", "pass"),
+            ("add_of(fresh, share)", "pass"),
         ),
         lambda roles: [*holder_suspicions(RIGHT, roles)],
     ),

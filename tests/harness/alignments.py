@@ -222,7 +222,7 @@ class Aligned:
                 if cut < rows.shape[1]:
                     labels[who] = share[:, cut:]  # type: ignore[index]
         return {
-            index: self.owned[holder].table(self.job, np.hstack([*shares[holder], labels[holder]]))
+            index: self.owned[holder].table(self.job, [*shares[holder], labels[holder]])
             for index, holder in enumerate(HOLDERS)
         }
 

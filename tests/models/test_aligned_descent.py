@@ -55,7 +55,7 @@ def test_the_bound_of_all_own_rows_holds_for_any_of_them(alice: int, bob: int, s
     penalty = np.zeros((4, 4))
     for first, party, size in ((0, "alice", 3), (3, "bob", 1)):
         joined = np.zeros((job.rows, 5), np.int64)
-        table = own[party].table(job, joined)
+        table = own[party].table(job, [joined])
         home = table[layout.rows :, first : first + size] / 2.0**26
         penalty[first : first + size, first : first + size] = home[:size]
     curving = step_of(layout) * curvature * x.T @ x + penalty

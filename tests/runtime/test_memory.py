@@ -155,6 +155,21 @@ def test_a_party_keeps_to_its_limit(wide: Processes) -> None:
             assert any("of shares go to a file" in event["event"] for event in one.events())
 
 
+@pytest.mark.slow
+def test_without_a_limit_a_party_takes_a_table_one_copy_of_its_shares_and_100_mib(
+    wide: Processes,
+) -> None:
+    shares = 8 * ROWS * COLUMNS
+    own = {"alice": TABLE_MIB * MIB, "bob": shares, "server": shares}
+    for one in [wide.start(party, output=f"out/free/{party}") for party in PARTIES]:
+        assert one.ends() == (0, ""), one.party
+        report = json.loads((one.output / "report.json").read_text())
+        assert report["file_bytes"] is None
+        assert report["peak_bytes"] < own[one.party] + 100 * MIB, one.party
+
+
+@pytest.mark.slow
+@pytest.mark.drawn
 @pytest.mark.parametrize(
     "before, options, words",
     [
