@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -37,7 +37,9 @@ from party.reporting import result
 from party.reporting.documents import (
     RECEIPT,
     Aligned,
+    ColumnsDocument,
     Kept,
+    ModelDocument,
     PartyReport,
     StatusDocument,
     Traffic,
@@ -421,12 +423,40 @@ def _staying(options: Options) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
+class Later:
+    """A job of a queue that comes after the one at hand.
+
+    Attributes:
+        part: what it scores by, where an earlier job leaves it.
+        awaits_model: whether that one is not done, so that nothing is there yet.
+    """
+
+    job: Job
+    part: Path | None = None
+    awaits_model: bool = False
+
+    def reading(self, party: Party) -> str:
+        """The same of two jobs that take the same of a table and refuse the same."""
+        from party.table.expected import Expected
+
+        job = self.job
+        takes_more = job.privacy is not None or job.part is not None or job.starts
+        if takes_more or (job.scores is not None and not self.awaits_model):
+            return job.digest
+        kinds = {"align", "evaluation", "model", "statistics", "training"}
+        how_long = {"training": {"passes", "tolerance", "epochs", "order_seed"}}
+        more = job.model_dump_json(include=kinds, exclude=how_long)
+        return f"{self.awaits_model} {Expected.of(job, party).to_json()} {more}"
+
+
+@dataclass(frozen=True)
 class _Place:
     """What a party has whatever its job.
 
     Attributes:
         queue: the jobs that it does one after the other; empty where there is one.
-        unread: those of them whose tables are to be looked at before the first begins.
+        later: those of them for which tables are to be looked at before the first begins.
+        part: what the job at hand scores by, where an earlier one leaves it.
         begun_s: age of the process when the party came to the job at hand.
     """
 
@@ -435,7 +465,8 @@ class _Place:
     log: Log
     traffic: dict[str, int] = field(default_factory=dict)
     queue: tuple[Job, ...] = ()
-    unread: tuple[Job, ...] = ()
+    later: tuple[Later, ...] = ()
+    part: Path | None = None
     begun_s: float = 0.0
 
 
@@ -452,6 +483,11 @@ def _do_all(
                 log.say(f"the job {job.name!r} was done before")
         if failed and options.stay:
             log.say(_ENDED["failed"], job=queue.left[0].name)
+        undone = [queue.directory(job) for job in queue.left]
+        later = tuple(
+            Later(one, _left_by_training(queue, one, party), queue.trained(one) in undone)
+            for one in queue.left[1:]
+        )
         with _staying(options):
             for n, job in enumerate(() if failed and options.stay else queue.left):
                 log.job = job.name
@@ -464,10 +500,19 @@ def _do_all(
                     here = replace(
                         place,
                         queue=queue.jobs,
-                        unread=() if n else queue.left[1:],
+                        later=() if n else later,
+                        part=_left_by_training(queue, job, party),
                         begun_s=result.process_age_s() if n else 0.0,
                     )
                     _do(party, own, job, here, status)
+
+
+def _left_by_training(queue: Queue, job: Job, party: Party) -> Path | None:
+    """What the party scores rows by, where an earlier job of the queue trains the model."""
+    trained = queue.trained(job)
+    if trained is None or job.scores is None:
+        return None
+    return trained / (ModelDocument.NAME if party == job.scores.holder else ColumnsDocument.NAME)
 
 
 def _do(party: Party, options: Options, job: Job, place: _Place, status: Status) -> None:
@@ -506,13 +551,11 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
     log, traffic = place.log, place.traffic
     started_s = result.process_age_s() - place.begun_s
     store = _store(party, options, job, log)
-    keys, table, identifiers, kept, permit, table_s = _ready(
-        party, options, job, status, store, place.unread
+    keys, table, identifiers, doubts, kept, permit, table_s = _ready(
+        party, options, job, status, store, place
     )
     remove_results(options.output)  # not before the party may begin: none might bring them back
     opened = None if job.kept is None else kept
-    trained = table is not None and opened is None
-    doubts = result.doubts(job, party, table) if trained and table is not None else job.doubts
     if table is not None and table.notice is not None:
         log.say(f"notice: {table.notice}")
     for doubt in doubts:
@@ -631,14 +674,15 @@ def _store(party: Party, options: Options, job: Job, log: Log) -> Store:
 
 
 def _ready(
-    party: Party, options: Options, job: Job, status: Status, store: Store, later: Sequence[Job]
-) -> tuple[Keys, Table | None, Identifiers | None, KeptModel | None, Permit, float]:
-    """The party's keys, table, identifiers, part of a kept model, and permit, and how long it took
-    to read them.
+    party: Party, options: Options, job: Job, status: Status, store: Store, place: _Place
+) -> tuple[
+    Keys, Table | None, Identifiers | None, tuple[str, ...], KeptModel | None, Permit, float
+]:
+    """The party's keys, table, identifiers, doubts, part of a kept model, and permit, and how long
+    it took to read them.
 
-    The table must fit the ``later`` jobs of a queue too: nobody is to learn after hours that it
-    does not. A party that stays looks again until all are as they must be: on Kubernetes, Secrets
-    may come after the pod, and are mended under it.
+    A party that stays looks again until all are as they must be: on Kubernetes, Secrets may come
+    after the pod, and are mended under it.
     """
     said: str | None = None
     while True:
@@ -646,18 +690,14 @@ def _ready(
         try:
             keys = load_keys(options.keys, job.domain, party, pins=job.identities)
             table = identifiers = None
+            doubts = job.doubts
             kept = _part(party, options, job)
             if job.result == "kept":
                 _kept_models(party, options)  # before any work is done
-            for one in later:
-                if one.kept is None:
-                    its = _part(party, options, one)
-                    if options.table is not None:
-                        _load(options, one, party, status, its)
-            if job.kept is None and options.table is not None:
-                table, identifiers = _load(options, job, party, status, kept)
-            elif job.kept is None and party in job.holders:
-                raise InputError(f"{party} holds a table in this job", "--table", "give its file")
+            _see_to_later(party, options, job, status, place)
+            if job.kept is None and party in job.holders:
+                own = replace(options, model=place.part or options.model)
+                table, identifiers, doubts = _load(own, job, party, status, kept)
             digest = None if table is None else table.digest
             if job.kept is not None and kept is not None and party in job.holders:
                 table = kept.table()
@@ -677,7 +717,7 @@ def _ready(
                 resumes=behind[-1] if behind else None,
                 has_all=bool(points) and points[-1].final,
             )
-            return keys, table, identifiers, kept, permit, time.monotonic() - begin
+            return keys, table, identifiers, doubts, kept, permit, time.monotonic() - begin
         except InputError as error:
             if not options.stay:
                 raise
@@ -685,6 +725,38 @@ def _ready(
                 phase = status.snapshot().phase
                 status.enter(phase, error.what, where=error.where, hint=error.hint)
         time.sleep(_AGAIN_S)
+
+
+def _see_to_later(party: Party, options: Options, job: Job, status: Status, place: _Place) -> None:
+    """That what the party has fits the later jobs of a queue, too: nobody is to learn after hours
+    that it does not. Of a table nothing is kept, and jobs that take the same of it look at it
+    once. Opened models are left out: an earlier job may be the one that keeps them."""
+    seen: set[str] = set()
+    if job.kept is None and party in job.holders:
+        seen.add(Later(job).reading(party))  # it comes next
+    for later in place.later:
+        one = later.job
+        if one.kept is not None:
+            continue
+        try:
+            part = _part(party, options, one)
+            if party not in one.holders:
+                continue
+            table = _table_of(options, party)
+            if (reading := later.reading(party)) in seen:
+                continue
+            if later.awaits_model:
+                from party.scoring.joint import see_to_rows
+
+                _reads_table(status)
+                see_to_rows(table, one, party)
+            else:
+                own = replace(options, model=later.part or options.model)
+                _load(own, one, party, status, part)
+            seen.add(reading)
+        except InputError as error:
+            what = f"for {one.name!r}, a later job of the list: {error.what}"
+            raise InputError(what, error.where, error.hint) from None
 
 
 def _kept_models(party: Party, options: Options) -> KeptModels:
@@ -707,7 +779,9 @@ def _part(party: Party, options: Options, job: Job) -> KeptModel | None:
 
 def _load(
     options: Options, job: Job, party: Party, status: Status, part: KeptModel | None
-) -> tuple[Table, Identifiers | None]:
+) -> tuple[Table, Identifiers | None, tuple[str, ...]]:
+    """What the party takes part with, and what can hardly be meant of it. Raises InputError for
+    whatever does not fit the job, its steps on this table among it."""
     from party.alignment import load_for
     from party.scoring.former import kept_start_of, start_of
     from party.table import by_training_rows, with_noise, with_private_labels
@@ -716,20 +790,19 @@ def _load(
         """What a job takes. One that takes nothing refuses it, if no other job can be meant."""
         return path if taken or not options.several else None
 
-    assert options.table is not None
-    if status.snapshot().phase != "table":
-        status.enter("table", "reading the table")
+    path = _table_of(options, party)
+    _reads_table(status)
     label_key = mine(options.label_key, job.label_privacy is not None)
     if job.scores is not None:
         from party.scoring.joint import load_identified
 
         if label_key is not None:
             raise InputError("the job has no label", "--label-key", "leave it out")
-        return load_identified(options.table, options.model, job, party)
+        return *load_identified(path, options.model, job, party), job.doubts
     if mine(options.model, False) is not None:
         what = "the job trains a model, and takes none"
         raise InputError(what, "--model", "leave it out, or give a job of the model joint-scores")
-    table, identifiers = load_for(options.table, job, party)
+    table, identifiers = load_for(path, job, party)
     table = by_training_rows(table, job, party)
     named = None if identifiers is None else identifiers.by_row
     table = with_private_labels(table, job, party, label_key, named)
@@ -738,7 +811,18 @@ def _load(
     start = start_of(former, job, party, table)
     if part is not None:
         start = kept_start_of(part, job, party, table)
-    return replace(table, start=start), identifiers
+    return replace(table, start=start), identifiers, result.doubts(job, party, table)
+
+
+def _table_of(options: Options, party: Party) -> Path:
+    if options.table is None:
+        raise InputError(f"{party} holds a table in this job", "--table", "give its file")
+    return options.table
+
+
+def _reads_table(status: Status) -> None:
+    if status.snapshot().phase != "table":
+        status.enter("table", "reading the table")
 
 
 def _write_report(

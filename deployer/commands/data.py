@@ -467,9 +467,18 @@ def _see_to_model(job: Job, model: Path | None) -> None:
 
 
 def _fit_all(path: Path, values: Values, party: Owner) -> None:
-    """Of several jobs, that the table fits each."""
-    for job in (one for one in values.queue if values.jobs and one.kept is None):
-        _fit(path, job, party, lambda text: None)
+    """Of several jobs, that the table fits each that reads it before any has been done."""
+    from party.scoring.joint import see_to_rows
+
+    for job in values.queue if values.jobs else ():
+        try:
+            if job.scores is not None:  # by the model of a job before it, which is not there yet
+                see_to_rows(path, job, party.value)
+            elif job.kept is None:
+                _fit(path, job, party, lambda text: None)
+        except InputError as error:
+            what = f"for {job.name!r}, a job of the list: {error.what}"
+            raise InputError(what, error.where, error.hint) from None
 
 
 def _taken(path: Path, job: Job, party: Owner) -> Iterator[bytes]:

@@ -33,6 +33,7 @@ from pydantic_core import core_schema
 
 from party.agreement.hosts import Address
 from party.agreement.job import HOLDERS, PARTIES, Descent, Job, Training
+from party.agreement.queue import withheld
 from party.agreement.yaml12 import Document, load_yaml, refused
 from party.process.errors import InputError, printable
 from party.process.schema import Strict
@@ -521,9 +522,14 @@ QUEUED = (
     "tls",
     "statistics",
     "privacy",
+    "align",
 )
 """The keys of ``job`` that a job of a queue may have otherwise. What it has in common with the
-others is the table: rows, label, identifier; and whose keys are shown."""
+others is the table: rows, label, identifier; and whose keys are shown. ``align`` is for jobs that
+score: these may take all rows of a table (``join: left``)."""
+
+_OF_TRAININGS = ("label", "training", "evaluation", "statistics", "privacy")
+"""Keys of ``job`` that a job which scores does not take over."""
 
 
 class Values(_Strict):
@@ -668,10 +674,10 @@ class Values(_Strict):
                 raise ValueError(f"jobs.{n}.{key}: {says}")
             if "name" not in self.jobs[n]:
                 raise ValueError(f"jobs.{n}.name: is missing")
-            if _scores(written):
+            if "align" in self.jobs[n] and not _scores(written):
                 raise ValueError(
-                    "jobs: a job that scores rows (joint-scores) is not done in a queue; put it "
-                    "alone under job, in a release of its own"
+                    f"jobs.{n}.align: the rows of a list's trainings are matched alike; say it in "
+                    "job"
                 )
             try:
                 job = Job.model_validate_json(json.dumps(written))
@@ -687,8 +693,21 @@ class Values(_Strict):
                         f"jobs.{n}.features: {column!r} is not among the columns that job says "
                         f"{holder}'s table has; name it in job.features too"
                     )
+            if job.scores is not None:
+                self._see_to_identifiers(n, job)
+                _see_to_model(n, job, found)
             found.append(job)
         return tuple(found)
+
+    def _see_to_identifiers(self, n: int, job: Job) -> None:
+        common = self.job.align
+        for holder in HOLDERS if job.align is not None else ():
+            assert job.align is not None
+            if common is None or common.of(holder) != job.align.of(holder):
+                raise ValueError(
+                    f"jobs.{n}.align.key: the tables of a list have the identifiers that job "
+                    "names; say the same in job.align"
+                )
 
     def role(self, party: str) -> Role:
         """The values of one party."""
@@ -709,7 +728,34 @@ def queued(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     otherwise, as the chart's ``kit.queue`` has it."""
     job = document["job"]
     domain = {"trust_domain": job.get("trust_domain") or job["name"]}
-    return [{**job, **one, **domain} for one in document["jobs"]] or [job]
+    return [{**_in_common(job, one), **one, **domain} for one in document["jobs"]] or [job]
+
+
+def _in_common(job: Mapping[str, Any], one: Mapping[str, Any]) -> dict[str, Any]:
+    """What a job of several takes over."""
+    if not _scores(one):
+        return dict(job)
+    label = job.get("label")
+    labels = label.values() if isinstance(label, Mapping) else [label]
+    columns = {name: of for name, of in (job.get("columns") or {}).items() if name not in labels}
+    less = {*_OF_TRAININGS, *(["rows"] if "align" in one else [])}
+    return {key: of for key, of in job.items() if key not in less} | {"columns": columns}
+
+
+def _see_to_model(n: int, job: Job, before: Sequence[Job]) -> None:
+    """That one of the jobs before trains the model that a job of several scores by, and gives it to
+    whose it is to be. Raises ValueError."""
+    assert job.scores is not None
+    trained = next((one for one in before if one.digest == job.scores.trained_by), None)
+    if trained is None:
+        there = [f"{one.name!r} has {one.digest}" for one in before if one.scores is None]
+        raise ValueError(
+            f"jobs.{n}.model.trained_by: a job of a list scores by a model that one before it "
+            f"trains: {', '.join(there) or 'there is none'}; or put it alone under job, in a "
+            "release of its own"
+        )
+    if words := withheld(job, trained):
+        raise ValueError(f"jobs.{n}.model: {words}")
 
 
 def load_values(paths: Sequence[Path] = (), overrides: Mapping[str, Any] | None = None) -> Values:

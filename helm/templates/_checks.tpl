@@ -23,9 +23,6 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- include "kit.checkVolume" (list $values $party) -}}
 {{- end -}}
 {{- include "kit.checkJob" (include "kit.job" (first .) | fromJson) -}}
-{{- if and $values.demo.enabled (include "kit.scores" $values.job) -}}
-{{- fail "demo.enabled: the demo has no model to score by; set demo.enabled to false" -}}
-{{- end -}}
 {{- $names := list -}}
 {{- range $n, $job := include "kit.queue" (first .) | fromJsonArray -}}
 {{- if has $job.name $names -}}{{- fail (printf "jobs: two have the name %q" $job.name) -}}{{- end -}}
@@ -34,8 +31,21 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- if and $values.jobs (eq $start "model") (not $job.kept) -}}
 {{- fail "jobs: a job that begins from a former model (training.start) is not done in a queue; put it alone under job" -}}
 {{- end -}}
-{{- if and $values.jobs (include "kit.scores" $job) -}}
-{{- fail "jobs: a job that scores rows (joint-scores) is not done in a queue; put it alone under job, in a release of its own" -}}
+{{- if and $values.demo.enabled (include "kit.scores" $job) -}}
+{{- fail "demo.enabled: the demo has no model to score by; set demo.enabled to false" -}}
+{{- end -}}
+{{- if $values.jobs -}}
+{{- if hasKey (index $values.jobs $n) "align" -}}
+{{- if not (include "kit.scores" $job) -}}
+{{- fail (printf "jobs.%d.align: the rows of a list's trainings are matched alike; say it in job" $n) -}}
+{{- end -}}
+{{- $own := (index $values.jobs $n).align -}}
+{{- range $holder := list "alice" "bob" -}}
+{{- if ne (include "kit.identifier" (list $own $holder)) (include "kit.identifier" (list $values.job.align $holder)) -}}
+{{- fail (printf "jobs.%d.align.key: the tables of a list have the identifiers that job names; say the same in job.align" $n) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- include "kit.checkJob" $job -}}
 {{- if or $job.kept (eq (toString $job.result) "kept") (eq (len $start) 64) -}}
@@ -49,6 +59,19 @@ values.py, render.py and, for the job, party/agreement/job.py. The argument: (li
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- end }}
+
+{{/* The names of the columns that identify a holder's rows: (list $align $holder). */}}
+{{- define "kit.identifier" -}}
+{{- $key := dig "key" (list) (first . | default dict) -}}
+{{- if kindIs "map" $key -}}{{- $key = get $key (last .) -}}{{- end -}}
+{{- if not (kindIs "slice" $key) -}}{{- $key = list $key -}}{{- end -}}
+{{- $names := list -}}
+{{- range $column := $key -}}
+{{- if kindIs "map" $column -}}{{- $column = $column.column -}}{{- end -}}
+{{- $names = append $names $column -}}
+{{- end -}}
+{{- $names | toJson -}}
 {{- end }}
 
 {{/* The features of a job, by holder. */}}

@@ -182,12 +182,21 @@ are scored, neither the label nor the solver of the defaults. */}}
 {{- toPrettyJson $job -}}
 {{- end }}
 
-{{/* What is done, in order, as JSON: the job, or those of a queue, each with what it has otherwise. */}}
+{{/* What is done, in order, as JSON: the job, or those of a queue, each with what it has otherwise;
+one that scores takes over nothing that is of trainings. */}}
 {{- define "kit.queue" -}}
 {{- $common := include "kit.job" . | fromJson -}}
 {{- $jobs := list -}}
 {{- range $own := .Values.jobs -}}
 {{- $job := deepCopy $common -}}
+{{- if include "kit.scores" $own -}}
+{{- $label := $job.label -}}
+{{- if not (kindIs "map" $label) -}}{{- $label = dict "bob" $label -}}{{- end -}}
+{{- $columns := dict -}}
+{{- range $name, $of := $job.columns -}}{{- if not (has $name (values $label)) -}}{{- $_ := set $columns $name $of -}}{{- end -}}{{- end -}}
+{{- $job = set (omit $job "label" "training" "evaluation" "statistics" "privacy") "columns" $columns -}}
+{{- if hasKey $own "align" -}}{{- $job = omit $job "rows" -}}{{- end -}}
+{{- end -}}
 {{- range $key, $value := $own -}}{{- $_ := set $job $key $value -}}{{- end -}}
 {{- $_ := set $job "trust_domain" ($common.trust_domain | default $common.name) -}}
 {{- $jobs = append $jobs $job -}}

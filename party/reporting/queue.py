@@ -52,6 +52,14 @@ class Queue:
         """Where a job has its files."""
         return self._output / job.name
 
+    def trained(self, job: Job) -> Path | None:
+        """Where the job before it has its files by whose model a job scores rows; None where there
+        is none."""
+        wanted = None if job.scores is None else job.scores.trained_by
+        before = self.jobs[: self.jobs.index(job)]
+        found = next((one for one in before if one.digest == wanted), None)
+        return None if found is None else self.directory(found)
+
     def snapshot(self) -> StatusDocument:
         """The state of the job at hand, and of all others; done is who has done all."""
         state = self._now()

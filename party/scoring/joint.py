@@ -83,18 +83,36 @@ def load_identified(
         return load(path, part, job, party), None
     identifiers, table = load_identifiers(path, job, party), load(path, part, job, party)
     if rows_of(table, job, party) != identifiers.table_rows:
-        raise InputError("the table changed while it was read", str(path), "start again")
+        raise _changed(path)
     digest = hashlib.sha256(table.digest.encode())
     for one in (identifiers.ends, identifiers.rows, identifiers.text):
         digest.update(one.data)
     return replace(table, digest=digest.hexdigest()), identifiers
 
 
+def see_to_rows(path: Path, job: Job, party: Party) -> None:
+    """That rows fit a job which scores them, as far as it can be seen without the model that is yet
+    to be trained: all that ``load_identified`` looks at, but how far the values lie from those of
+    the training. Nothing is kept of the table.
+
+    Raises as ``load_identified``.
+    """
+    identified = None
+    if job.align is not None:
+        identified = load_identifiers(path, job, party).table_rows
+    asked = {"job": job.model_dump(mode="json"), "party": party, "without_model": True}
+    rows = ask("party.scoring.joint", "the rows", path, None, **asked)["rows"]
+    if identified not in (None, rows):
+        raise _changed(path)
+
+
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
     """The child's side."""
+    path, job = Path(question["path"]), job_from_json(question["job"])
+    if question.get("without_model"):
+        return {"rows": count(path, job, question["party"])}
     part = None if question["part"] is None else Path(question["part"])
-    job = job_from_json(question["job"])
-    table = read(Path(question["path"]), part, job, question["party"])
+    table = read(path, part, job, question["party"])
     assert table.ring is not None
     os.ftruncate(question["memory"], table.ring.nbytes)
     np.frombuffer(mmap.mmap(question["memory"], 0), np.int64)[:] = table.ring.reshape(-1)
@@ -148,6 +166,17 @@ def read(path: Path, part: Path | None, job: Job, party: Party) -> Table:
         return _of(ring)
     last = len(sums) - 1
     return _of(np.delete(ring, last, axis=0), ring[last])
+
+
+def count(path: Path, job: Job, party: Party) -> int:
+    """How many rows there are to score, all of which can be read. Memory does not grow with them.
+
+    Raises InputError as ``read``, but for what follows from the party's part of the training."""
+    schemas = {name: job.schema_of(name) for name in job.features_of(party)}
+    packed = Expected.of(job, party) if path.is_dir() else None
+    found = sum(len(batch.codes) for batch in batches(path, schemas, packed=packed))
+    _see_to_count(found, job, path)
+    return found
 
 
 def digest_of_rows(path: Path, part: Path | None, job: Job, party: Party) -> str:
@@ -300,10 +329,14 @@ def _rows(path: Path, own: _Own, job: Job, party: Party) -> Iterator[Matrix]:
             f"a value lies more than {LIMIT:g} deviations from the training's mean: in row {rows}"
         )
         raise InputError(f"{what} (from 1, behind the header)", str(path), "correct these rows")
-    if not count:
+    _see_to_count(count, job, path)
+
+
+def _see_to_count(rows: int, job: Job, path: Path) -> None:
+    if not rows:
         raise InputError("the table is empty", str(path), "give a table with rows to score")
-    if not job.matches and count != job.rows:
-        what = f"the table has {count} rows, and the job says {job.rows}"
+    if not job.matches and rows != job.rows:
+        what = f"the table has {rows} rows, and the job says {job.rows}"
         hint = "agree on the number; the rows are the same in the same order at both holders"
         raise InputError(what, str(path), hint)
 
@@ -314,6 +347,10 @@ def _check_training(digest: str, job: Job, path: Path) -> None:
         what = f"the file is of the training {digest[:16]}, not {job.scores.trained_by[:16]}"
         hint = "give the file of that training, or agree on model.trained_by"
         raise InputError(what, str(path), hint)
+
+
+def _changed(path: Path) -> InputError:
+    return InputError("the table changed while it was read", str(path), "start again")
 
 
 def _of_others(path: Path) -> InputError:

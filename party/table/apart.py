@@ -21,14 +21,14 @@ from party.process.hardening import harden_process
 from party.table.findings import UnfitTableError
 
 
-def ask(module: str, what: str, path: Path, memory: int, **question: Any) -> dict[str, Any]:
+def ask(module: str, what: str, path: Path, memory: int | None, **question: Any) -> dict[str, Any]:
     """What a child finds.
 
     Args:
         module: what it runs, which calls ``answer``.
         what: it reads: "the table".
         path: the table.
-        memory: the file in memory.
+        memory: the file in memory; None where nothing is kept.
         question: what else it must know, plain.
 
     Raises:
@@ -41,7 +41,7 @@ def ask(module: str, what: str, path: Path, memory: int, **question: Any) -> dic
         input=json.dumps(asked).encode(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # what a library says there may hold a value
-        pass_fds=[memory],
+        pass_fds=[] if memory is None else [memory],
         env=children.environment(OPENBLAS_NUM_THREADS="1"),
         check=False,
     )

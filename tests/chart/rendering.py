@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import yaml
 
 from deployer.manifests.render import objects
 from deployer.manifests.values import Values, load_values
+from party.agreement.job import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm"
@@ -99,6 +101,27 @@ def pods(many: list[Object]) -> list[Object]:
     ]
 
 
+def scoring_queue(matched: bool, key: Any = "id") -> Object:
+    """A training, and the scores of its rows, or of all rows of one table, which is joined by
+    ``key``; with a label and settings that the second job takes no part of."""
+    job: Object = {
+        "name": "tables",
+        "features": {"alice": ["a"], "bob": ["b"]},
+        "label": {"bob": "d"},
+        "columns": {"b": {"missing": 0.5}, "d": "boolean"},
+        "training": {"passes": 30},
+        "evaluation": {"held_out": 0.2},
+    }
+    job |= {"align": {"key": "id"}} if matched else {"rows": 900}
+    trained = Job.model_validate_json(
+        json.dumps(job | {"name": "trained", "trust_domain": "tables", "result": "both"})
+    )
+    model = {"kind": "joint-scores", "holder": "bob", "trained_by": trained.digest}
+    scores: Object = {"name": "all", "model": model, "result": "alice"}
+    scores |= {"align": {"key": key, "join": "left"}} if matched else {}
+    return OFF | {"job": job, "jobs": [{"name": "trained", "result": "both"}, scores]}
+
+
 PINS: Object = {
     "alice": {"key": f"sha256:{'0' * 64}"},
     "bob": {"authority": f"sha256:{'1' * 64}"},
@@ -177,6 +200,7 @@ MATRIX: dict[str, Object] = {
             },
         ],
     },
+    "a queue that scores by the model that it trains": scoring_queue(matched=False),
     "a job with private labels": OFF | {"job": {"privacy": {"labels": {"epsilon": 3}}}},
     "a job with private labels at Alice": OFF
     | {

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from deployer.manifests.values import load_values
 from party.agreement.job import SMALLEST_RATE
-from tests.chart.rendering import CHART, MATRIX, OFF, by_deployer, by_helm, by_name, helm
+from tests.chart.rendering import (
+    CHART,
+    MATRIX,
+    OFF,
+    by_deployer,
+    by_helm,
+    by_name,
+    helm,
+    scoring_queue,
+)
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("document", MATRIX.values(), ids=MATRIX.keys())
@@ -33,6 +44,13 @@ def assert_same(document: dict[str, Any], name: str = "fraud") -> None:
 def test_a_model_of_matched_rows_is_kept_by_both() -> None:
     job = {"features": {"alice": ["a"], "bob": ["b"]}, "training": {"passes": 3}}
     assert_same(OFF | {"job": job | {"align": {"key": "id"}, "result": "kept"}})
+
+
+def test_all_rows_are_scored_by_the_model_of_matched_ones_by_both() -> None:
+    assert_same(scoring_queue(matched=True), "tables")
+    # The same identifier, in another spelling.
+    by_day = {"column": "id", "type": "date"}
+    assert_same(scoring_queue(matched=True, key={"alice": [by_day], "bob": [by_day]}), "tables")
 
 
 def test_merge_keys_are_read_alike(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from deployer.manifests.render import Facts
 from deployer.manifests.values import VERSION, Values, load_values, parse_values
 from party.agreement.job import load_job
 from party.process.errors import InputError
-from tests.chart.rendering import CHART, MATRIX, OFF, ROOT, helm, values
+from tests.chart.rendering import CHART, MATRIX, OFF, ROOT, helm, scoring_queue, values
 
 SCORES: dict[str, Any] = {
     "features": {"alice": ["a"], "bob": ["b"]},
@@ -214,12 +214,31 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "no row is looked at",
     ),
     "the demo of a job that scores": ({"job": SCORES}, "the demo has no model to score by"),
-    "a queue with a job that scores": (
-        {
-            "job": {"features": SCORES["features"]},
-            "jobs": [{"name": "a", "model": SCORES["model"]}],
+    "a training of a queue that matches rows in its own way": (
+        OFF | {"jobs": [{"name": "a", "align": {"key": "id"}}]},
+        "the rows of a list's trainings are matched alike",
+    ),
+    "a job of several that joins tables whose rows have no identifier": (
+        scoring_queue(matched=False)
+        | {
+            "jobs": [
+                {"name": "a"},
+                {"name": "b", "model": SCORES["model"], "align": {"key": "id", "join": "left"}},
+            ]
         },
-        "is not done in a queue",
+        "the tables of a list have the identifiers that job names",
+    ),
+    "a job of several that joins tables by another identifier": (
+        scoring_queue(matched=True, key=["id", {"column": "born", "type": "date"}]),
+        "the tables of a list have the identifiers that job names",
+    ),
+    "a job of several that joins one table by another identifier": (
+        scoring_queue(matched=True, key={"alice": ["id"], "bob": ["number"]}),
+        "the tables of a list have the identifiers that job names",
+    ),
+    "a queue with a job that scores by nobody's columns": (
+        OFF | {"jobs": [{"name": "a", "model": SCORES["model"]}]},
+        "scores alone",
     ),
     "scores with a label": (scoring(label="y"), "rows are scored without one"),
     "scores of one holder's columns": (scoring(features=["a"]), "scores alone"),
@@ -269,6 +288,24 @@ def test_the_deployer_refuses_and_says_what_to_do(document: dict[str, Any], says
 def test_helm_refuses_the_same(document: dict[str, Any], says: str) -> None:
     ran = helm("template", "fraud", str(CHART), document=document)
     assert ran.returncode != 0 and not ran.stdout
+
+
+def test_a_job_of_a_queue_scores_by_a_model_that_one_before_it_trains_and_gives() -> None:
+    """Which helm cannot see, and each party does before it begins."""
+    right = scoring_queue(matched=True)
+    trained, scores = right["jobs"]
+    (digest, _) = (job.digest for job in values(right).queue)
+    assert scores["model"]["trained_by"] == digest
+    with pytest.raises(InputError, match=f"'trained' has {digest}; or put it alone"):
+        other = scores | {"model": scores["model"] | {"trained_by": "0" * 64}}
+        values(right | {"jobs": [trained, other]})
+    with pytest.raises(InputError, match="there is none; or put it alone"):
+        values(right | {"jobs": [scores, trained]})
+    with pytest.raises(InputError, match="'all' scores by a model of alice's, and 'trained' "):
+        bobs = trained | {"result": "bob"}
+        digest = values(right | {"jobs": [bobs]}).queue[0].digest
+        model = scores["model"] | {"trained_by": digest, "holder": "alice"}
+        values(right | {"jobs": [bobs, scores | {"model": model}]})
 
 
 @pytest.mark.parametrize("text, says", WRONG_TEXTS.values(), ids=WRONG_TEXTS.keys())

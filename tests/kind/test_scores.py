@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import yaml
 
+from deployer.manifests.values import load_values
 from tests.kind.cluster import PARTIES, ROOT, Cluster, run
 from tests.kind.test_from_nothing import PLACES
 
@@ -121,14 +122,7 @@ def test_both_score_rows_by_what_each_has_of_the_training(story: Story) -> None:
     assert columns["party"] == "bob" and len(columns["mean"]) == 16
     assert "the scores of the job 'scores'" in story.does(score)
 
-    sides = [_numbers(story.folder / "examples/fraud/alice.csv")]
-    sides.append(_numbers(story.folder / "examples/joint/bob.csv")[:, 1:])
-    mean = np.array(model["mean"][:16] + columns["mean"])
-    scale = np.array(model["scale"][:16] + columns["scale"])
-    sums = (np.hstack(sides) - mean) / scale @ np.array(model["weights"]) + model["intercept"]
-    head, *lines = (story.folder / "scores.csv").read_text().splitlines()
-    assert head == "score"
-    np.testing.assert_allclose(np.array(lines, float), 1 / (1 + np.exp(-sums)), rtol=0, atol=1e-5)
+    _is_scored(story, "scores.csv", model, columns)
 
     # Each pod has its own part alone, and nobody but Alice has a score.
     parts = {"alice": "model.json\n", "bob": "columns.json\n", "server": ""}
@@ -191,22 +185,51 @@ def test_a_training_begins_from_the_models_of_a_former_release(story: Story) -> 
     assert warm["health"]["steps"] < former["health"]["steps"]
 
 
-def test_a_queue_opens_what_a_release_has_kept_under_another_name_and_begins_from_it(
+def test_a_queue_opens_what_a_release_has_kept_and_begins_from_it_and_scores_by_what_it_trains(
     story: Story,
 ) -> None:
+    """Under another name; and nobody brings what a job of the list has left. The tables begin with
+    names, by which rows are scored: of others the pods say so before the first job begins."""
     name = yaml.safe_load((story.folder / "open.yaml").read_text())["job"]["kept"]
     wanted: list[dict[str, Any]] = [{"name": "again", "kept": name, "result": "bob"}]
     wanted.append({"name": "next", "training": {"start": name}})
     story.values("queue.yaml", job={"result": "alice"}, jobs=wanted)
+    trained = load_values([story.folder / "queue.yaml"]).queue[1].digest
+    by = {"kind": "joint-scores", "holder": "alice", "trained_by": trained}
+    wanted.append({"name": "scored", "model": by})
+    story.values("queue.yaml", job={"result": "alice"}, jobs=wanted)
     story.does(
+        "deployer apply -f queue.yaml --no-wait\n"
+        "until deployer status -f queue.yaml --party bob | grep \"for 'scored'\"\n"
+        "do sleep 2; done\n"
+        'names() { echo "$1$(seq -s, -f "$2%g" 16)"; }\n'
+        "{ names '' a; cat examples/fraud/alice.csv; } > alices.csv\n"
+        "{ names fraud, b; cat examples/joint/bob.csv; } > bobs.csv\n"
+        "deployer data put alice alices.csv -f queue.yaml\n"
+        "deployer data put bob bobs.csv -f queue.yaml\n"
         "deployer apply -f queue.yaml\n"
         "deployer result -f queue.yaml --job again --output again.json\n"
         "deployer result -f queue.yaml --job next --output next.json\n"
+        "deployer result -f queue.yaml --job next --columns --party bob --output columns.json\n"
+        "deployer result -f queue.yaml --job scored --output scored.csv\n"
     )
     former, begun = story.model("model.json"), story.model("next.json")
     assert story.model("again.json")["weights"] == former["weights"]
     np.testing.assert_allclose(begun["weights"], former["weights"], rtol=0, atol=0.05)
     assert begun["health"]["steps"] < former["health"]["steps"]
+    _is_scored(story, "scored.csv", begun, story.model("columns.json"))
+
+
+def _is_scored(story: Story, name: str, model: Any, columns: Any) -> None:
+    """The scores in a file are those of all rows of the examples' tables, in their order."""
+    sides = [_numbers(story.folder / "examples/fraud/alice.csv")]
+    sides.append(_numbers(story.folder / "examples/joint/bob.csv")[:, 1:])
+    mean = np.array(model["mean"][:16] + columns["mean"])
+    scale = np.array(model["scale"][:16] + columns["scale"])
+    sums = (np.hstack(sides) - mean) / scale @ np.array(model["weights"]) + model["intercept"]
+    head, *lines = (story.folder / name).read_text().splitlines()
+    assert head == "score"
+    np.testing.assert_allclose(np.array(lines, float), 1 / (1 + np.exp(-sums)), rtol=0, atol=1e-5)
 
 
 def _numbers(path: Path) -> Any:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from party.agreement.job import AlignedJob, Sizes, load_job
+from deployer.commands.data import write
+from party.agreement.job import AlignedJob, Job, Sizes, load_job
 from party.agreement.queue import load_queue
+from party.cli import Later
 from party.process.errors import InputError
 from party.table import LabelKey
+from party.table.expected import Expected
+from party.table.parts import packed
+from party.table.taken import Taken
 from tests.harness import plaintext, plans
 from tests.harness.dying import DIED, dying
 from tests.harness.processes import JOB, PATIENCE_S, ROWS, Processes, Running
@@ -28,6 +35,14 @@ LONG_TOO = LONG | {"epochs": 39}
 IN_THE_FIRST, IN_THE_SECOND = 100_000, 380_000
 """So many bytes have gone between Alice and Bob, of some 220,000 a job, where the first is begun
 again in the middle from its start or from a checkpoint."""
+
+
+@pytest.fixture
+def unplanned(tmp_path: Path) -> Iterator[Processes]:
+    """The usual job, for parties that end before they need its plan."""
+    made = Processes(tmp_path, tmp_path / "cache")
+    yield made
+    made.close()
 
 
 def write_jobs(processes: Processes) -> None:
@@ -154,6 +169,78 @@ def test_who_has_all_of_a_job_of_matched_rows_needs_nobody_to_say_so(processes: 
     assert (again.output / "report.json").exists() and again.status()["phase"] == "done"
 
 
+COLUMNS = {"alice": ["age", "amount"], "bob": ["extra"]}
+
+
+def write_scoring(processes: Processes, **change: Any) -> tuple[Job, Job]:
+    """Two jobs: one trains on columns of both, and the next scores the same rows by its model."""
+    table = processes.directory / "bob.csv"
+    head, *labels = table.read_text().splitlines()
+    lines = [f"{label},{(7 * i) % 5}" for i, label in enumerate(labels)]
+    table.write_text("\n".join([f"{head},extra", *lines]) + "\n")
+    common = {"name": "trained", "trust_domain": JOB["name"], "rows": ROWS, "features": COLUMNS}
+    training = common | {"label": {"bob": "fraud"}, "training": {"passes": 8, "tolerance": 0}}
+    trained = Job.model_validate_json(json.dumps(training | change))
+    wanted = {"kind": "joint-scores", "holder": "alice", "trained_by": trained.digest}
+    scores = Job.model_validate_json(json.dumps(common | {"name": "scored", "model": wanted}))
+    for job in (trained, scores):
+        text = json.dumps(job.model_dump(mode="json"))
+        (processes.directory / f"{job.name}.yaml").write_text(text)
+    return trained, scores
+
+
+@pytest.mark.slow
+def test_a_job_scores_by_the_model_that_the_one_before_it_has_trained(
+    processes: Processes, cache: Path
+) -> None:
+    """Nobody brings a model, and who is killed in the scoring does not train again. Bob's table is
+    there as a cluster brings it: once for both jobs, with the label."""
+    jobs = write_scoring(processes)
+    for job in jobs:
+        plans.cached(job, cache)
+    table = processes.directory / "bob.csv"
+    text = Taken(table, Expected.of(jobs[0], "bob")).pieces()
+    write(processes.directory / "parts", *packed(text, JOB["name"], "bob"))
+    options = {"job": "scored.yaml", "rejoin_limit": "100", "checkpoint_every": "0.5"}
+    words = ("--job", "trained.yaml")
+    others = [processes.start(party, *words, **options) for party in ("alice", "server")]
+    processes.before = dying("party.models.joint_scores.model:JointScores.course")
+    bob = processes.start("bob", *words, **options, table="parts")
+    processes.before = ()
+    assert bob.ends()[0] == DIED and states(bob) == ["done", "running"]
+    for one in (processes.start("bob", *words, **options, table="parts"), *others):
+        assert one.ends() == (0, ""), one.party
+        assert states(one) == ["done", "done"]
+
+    out = processes.directory / "out"
+    model = json.loads((out / "alice/trained/model.json").read_text())
+    own = json.loads((out / "bob/trained/columns.json").read_text())
+    tables = [
+        np.loadtxt(processes.directory / f"{p}.csv", delimiter=",", skiprows=1) for p in COLUMNS
+    ]
+    numbers = np.column_stack([tables[0], tables[1][:, 1]])
+    mean, scale = ([*model[key][:2], *own[key]] for key in ("mean", "scale"))
+    sums = (numbers - mean) / scale @ model["weights"] + model["intercept"]
+    head, *lines = (out / "alice/scored/scores.csv").read_text().splitlines()
+    assert head == "score" and not (out / "bob/scored/scores.csv").exists()
+    np.testing.assert_allclose(np.array(lines, float), 1 / (1 + np.exp(-sums)), atol=1e-5)
+
+
+def test_a_model_that_goes_to_another_than_it_is_to_score_at_is_missed_before_the_first(
+    processes: Processes,
+) -> None:
+    write_scoring(processes, result="bob")
+    code, words = processes.start("server", "--job", "trained.yaml", job="scored.yaml").ends()
+    assert code == 2 and "'scored' scores by a model of alice's, and 'trained' does not" in words
+
+
+def test_a_model_of_no_job_before_it_is_asked_for_before_the_first(processes: Processes) -> None:
+    write_scoring(processes)
+    code, words = processes.start("alice", "--job", "scored.yaml", job="trained.yaml").ends()
+    assert code == 2 and "alice gives no model.json of the training" in words
+
+
+@pytest.mark.slow
 def test_a_table_that_does_not_fit_a_later_job_is_refused_before_the_first(
     processes: Processes,
 ) -> None:
@@ -165,6 +252,66 @@ def test_a_table_that_does_not_fit_a_later_job_is_refused_before_the_first(
     assert code == 2 and "height" in words
 
 
+def test_labels_that_a_later_job_would_refuse_are_refused_before_the_first(
+    unplanned: Processes,
+) -> None:
+    trained, _ = write_scoring(unplanned)
+    change = {"name": "later", "training": {"class_weight": "balanced", "rarest": 0.5}}
+    text = json.dumps(trained.model_dump(mode="json") | change)
+    (unplanned.directory / "later.yaml").write_text(text)
+    code, words = unplanned.start("bob", "--job", "trained.yaml", job="later.yaml").ends()
+    assert code == 2 and "for 'later', a later job of the list: training.rarest" in words
+
+
+@pytest.mark.slow
+def test_rows_that_a_later_job_cannot_score_are_refused_before_the_first_trains(
+    unplanned: Processes,
+) -> None:
+    """A training takes a table without names, with its label in front; a job that scores does not.
+    A party that stays looks again at the table that is there then."""
+    processes = unplanned
+    write_scoring(processes)
+    table = processes.directory / "bob.csv"
+    names, rows = table.read_text().split("\n", 1)
+    table.write_text(rows)
+    code, words = processes.start("bob", "--job", "trained.yaml", job="scored.yaml").ends()
+    assert code == 2 and "for 'scored', a later job of the list: the first row is not one" in words
+    assert f"where: {table.name}, line 1" in words and "do: put a row with the columns'" in words
+    waits = processes.start("bob", "--stay", "--job", "trained.yaml", job="scored.yaml")
+    waits.says("for 'scored', a later job of the list")
+    assert states(waits) == ["running", "waiting"] and waits.status()["phase"] == "table"
+    table.write_text(f"{names}\n{rows}")
+    waits.reaches("plan")
+
+
+def test_a_table_is_looked_at_once_for_all_jobs_that_take_the_same_of_it(
+    unplanned: Processes,
+) -> None:
+    trained, scores = write_scoring(unplanned)
+
+    def of(job: Job, awaits_model: bool = False, **change: Any) -> str:
+        changed = Job.model_validate_json(json.dumps(job.model_dump(mode="json") | change))
+        return Later(changed, awaits_model=awaits_model).reading("bob")
+
+    passes = {"passes": 9, "tolerance": 0}
+    assert of(trained) == of(trained, name="other", training=passes, result="bob")
+    assert of(scores, True) == of(scores, True, name="other", result="bob")
+    others = [
+        of(trained),
+        of(trained, evaluation={"held_out": 0.4}),
+        of(trained, privacy={"labels": {"epsilon": 3}}),
+        of(trained, training={"start": "model"}, result="both"),
+        of(trained, rows=ROWS - 1),
+        of(trained, training={"class_weight": "balanced"}),
+        of(trained, training={"class_weight": "balanced", "rarest": 0.4}),
+        of(scores, True),
+        of(scores, True, rows=0, align={"key": "who", "join": "left"}),
+        of(scores),  # by a model that is there
+    ]
+    assert len(set(others)) == len(others)
+
+
+@pytest.mark.slow
 def test_what_one_job_takes_is_not_held_against_the_others(processes: Processes) -> None:
     """A key of labels, here; a single job that has no use for one refuses it."""
     write_jobs(processes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from party.models.registry import model_of
 from party.process.errors import InputError
 from party.process.files import replace_json
 from party.scoring import Scorer
-from party.scoring.joint import load, read, write_scores
+from party.scoring.joint import count, load, read, see_to_rows, write_scores
 from tests.scoring.models import document, rows
 
 DIGEST = "0" * 64
@@ -190,6 +191,54 @@ def test_a_child_reads_the_same_and_says_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(here.ring, there.ring)
     with pytest.raises(InputError, match="has 30 rows, and the job says 31"):
         load(files["bob"], parts["bob"], job(rows=31), "bob")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "c2,c3,c4\n",
+        "c2,c4\n1,2\n",
+        "c2,c3,c4\n1,2,3\n",
+        "c2,c3,c4\n1,2\n",
+        "c2,c3,c4\n" + 30 * "1,,3\n",
+        "c2,c3,c4\n" + 30 * "1,many,3\n",
+        30 * "0,1,2,3\n",
+    ],
+)
+def test_rows_are_refused_in_the_same_words_before_the_model_is_there(
+    text: str, tmp_path: Path
+) -> None:
+    files, parts = tables(tmp_path, rows(30, 5)), trained(tmp_path)
+    assert count(files["bob"], job(), "bob") == 30
+    files["bob"].write_text(text)
+    said = []
+    for look in (partial(read, files["bob"], parts["bob"]), partial(count, files["bob"])):
+        with pytest.raises(InputError) as caught:
+            look(job(), "bob")
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
+@pytest.mark.slow
+def test_rows_to_join_are_looked_at_before_the_model_is_there_with_their_identifiers(
+    tmp_path: Path,
+) -> None:
+    agreed = job(rows=0, align={"key": "id", "join": "left", "minimum": 10})
+    table = tables(tmp_path, rows(30, 5))["bob"]
+    names, *lines = table.read_text().splitlines()
+    for key, ids, words in (
+        ("id", range(30), None),
+        ("id", [0] * 30, "the identifier stands in an earlier row"),
+        ("no", range(30), "the header does not have 'id'"),
+    ):
+        rest = [f"{i},{line}" for i, line in zip(ids, lines, strict=True)]
+        table.write_text("\n".join([f"{key},{names}", *rest]) + "\n")
+        if words is None:
+            see_to_rows(table, agreed, "bob")
+            continue
+        with pytest.raises(InputError, match=words):
+            see_to_rows(table, agreed, "bob")
 
 
 def test_a_changed_model_file_is_seen(tmp_path: Path) -> None:

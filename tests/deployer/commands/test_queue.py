@@ -11,6 +11,7 @@ import pytest
 
 from deployer.cluster.client import Execution
 from party.agreement.job import PARTIES
+from tests.chart.rendering import scoring_queue
 from tests.deployer.conftest import Deployer
 from tests.deployer.memory import MemoryCluster
 from tests.deployer.release import MODEL, Release, moment
@@ -127,3 +128,20 @@ def test_a_pod_runs_the_jobs_in_their_order(queue: Release, memory: MemoryCluste
     jobs = [json.loads(files[word.rpartition("/")[2]]) for word in given]
     assert [job["name"] for job in jobs] == ["first", "second"]
     assert {job["trust_domain"] for job in jobs} == {"fraud"}
+
+
+@pytest.mark.usefixtures("tables_read_here")
+def test_a_table_that_a_job_of_the_list_could_not_score_is_not_put(
+    memory: MemoryCluster, deployer: Deployer, tmp_path: Path
+) -> None:
+    """A training takes it without names."""
+    values, table = tmp_path / "values.yaml", tmp_path / "bob.csv"
+    values.write_text(json.dumps(scoring_queue(matched=False)))
+    rows = "".join(f"{i % 2},{i * 7 % 13}\n" for i in range(900))
+    table.write_text(rows)
+    ran = deployer("data", "put", "bob", table, "-f", values)
+    assert ran.code == 2 and "for 'all', a job of the list: the first row is not one" in ran.err
+    assert not memory.objects
+    table.write_text(f"d,b\n{rows}")
+    ran = deployer("data", "put", "bob", table, "-f", values)
+    assert ran.code == 0, ran.err
