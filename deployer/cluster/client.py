@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, cast
@@ -192,6 +192,26 @@ class Cluster:
                 # A webhook of the cluster's cannot rehearse: it will say what it thinks in earnest.
                 return before, before or wanted
             raise self._error(refused, "apply", kind, name, namespace) from None
+
+    def rehearse_creation(self, wanted: Object, passes: Callable[[str], bool]) -> None:
+        """Ask the API whether it would take a new object, by a dry run.
+
+        Args:
+            wanted: the object; one of its name may be there.
+            passes: whether a refusal, by the API's own sentence, is none by the time it is made.
+
+        Raises what ``create`` would raise; nothing is changed.
+        """
+        kind, name, namespace = _place(wanted)
+        query = [("fieldManager", FIELD_MANAGER), ("dryRun", "All")]
+        try:
+            self._ask("POST", self._path(wanted["apiVersion"], kind, namespace), query, wanted)
+        except Refused as refused:
+            # What is there already is the last thing that is looked at.
+            taken = refused.status == 409 and "already exists" in refused.message
+            cannot = refused.status == 400 and "dry run" in refused.message
+            if not (taken or cannot or passes(refused.message)):
+                raise self._error(refused, "create", kind, name, namespace) from None
 
     def _apply(self, wanted: Object, force: bool, more: Sequence[tuple[str, str]] = ()) -> Object:
         kind, name, namespace = _place(wanted)

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from deployer import console
+from deployer.cluster.admission import BY_A_POLICY, rehearse_made
 from deployer.cluster.approvals import approvals_secrets, put
-from deployer.cluster.client import Change, Object
+from deployer.cluster.client import Change, NotAllowedError, Object
 from deployer.cluster.keeping import AT_WORK, JOB, changed_parts, checkpoint_age, lost_with_pod
 from deployer.cluster.pod_status import Observation, is_paused
 from deployer.cluster.target import (
@@ -56,30 +57,59 @@ class Restart:
         return JOB not in self.why or at_hand
 
 
-def rehearse(target: Target, force: bool = False) -> list[Restart]:
-    """Let the clusters check every object before one is changed: namespaces, rights, quotas,
-    conflicts, fields that cannot be changed. Returns the parties whose pods would start again.
+@dataclass(frozen=True)
+class Rehearsal:
+    """What the clusters say beforehand.
+
+    Attributes:
+        restarted: the parties whose pods would start again.
+        unasked: what could not be asked, a sentence each.
+    """
+
+    restarted: list[Restart]
+    unasked: list[str]
+
+
+def rehearse(target: Target, force: bool = False) -> Rehearsal:
+    """Let the clusters check every object before one is changed, and the pods and claims that
+    follow from them: namespaces, rights, quotas, limits, policies, conflicts, fields that cannot be
+    changed. (Each is checked for itself: that two together are too much, no dry run knows.)
 
     Raises InputError with all that would be refused, or for a release that is paused, JobError
     where a cluster fails.
     """
-    restarted: list[Restart] = []
+    found = Rehearsal([], [])
     refused: dict[str, KitError] = {}
     places: dict[str, Place] = {place.party: place for place in target.places}
     for who, cluster, made in target.objects():
+        accounts: set[str] = set()
+        owners: list[Object] = []
         for one in made:
             try:
                 before, after = cluster.rehearse(one, force)
             except KitError as error:
                 refused.setdefault(error.what, error)
                 continue
-            if one["kind"] != "StatefulSet" or before is None:
+            if one["kind"] == "ServiceAccount" and before is not None:
+                accounts.add(one["metadata"]["name"])
+            if one["kind"] not in _MAKE_PODS:
                 continue
-            if is_paused(before):
+            if before is None:
+                owners.append(one)
+            elif is_paused(before):
                 what, hint = f"{who} is paused", "deployer resume, then apply again"
                 refused[what] = InputError(what, str(places[who].cluster), hint)
-            elif why := changed_parts(before, after):
-                restarted.append(Restart(places[who], before, why))
+            elif one["kind"] == "StatefulSet" and (why := changed_parts(before, after)):
+                found.restarted.append(Restart(places[who], before, why))
+                owners.append(one)
+        for owner in owners:
+            for thing, why_not in rehearse_made(cluster, owner, accounts):
+                if isinstance(why_not, NotAllowedError):
+                    found.unasked.append(_unasked(who, thing))
+                elif BY_A_POLICY in why_not.what:
+                    found.unasked.append(_unsure(who, thing, why_not))
+                else:
+                    refused.setdefault(why_not.what, why_not)
     if refused:
         errors = list(refused.values())
         where = "; ".join(f"{error.what} ({error.where})" for error in errors)
@@ -87,7 +117,26 @@ def rehearse(target: Target, force: bool = False) -> list[Restart]:
         what = "nothing was changed: the cluster would not take all of it"
         kind = JobError if any(isinstance(error, JobError) for error in errors) else InputError
         raise kind(what, where, "; ".join(hints) or None)
-    return restarted
+    return found
+
+
+_MAKE_PODS = ("StatefulSet", "Job")
+
+
+def _unsure(who: str, thing: Object, why_not: KitError) -> str:
+    what = "pod" if thing["kind"] == "Pod" else "claim"
+    return (
+        f"notice: of {who}'s {what}, if a person made it: {why_not.what}; whether the one that "
+        "its controller makes is refused as well is not known"
+    )
+
+
+def _unasked(who: str, thing: Object) -> str:
+    what = "pod" if thing["kind"] == "Pod" else "claim"
+    return (
+        f"notice: what quotas and policies say of {who}'s {what} is not known before it is made: "
+        f"no right to read and create a {thing['kind']}"
+    )
 
 
 def foretold(restarted: Sequence[Restart], places: Sequence[Place]) -> tuple[list[str], list[str]]:
@@ -170,8 +219,9 @@ def apply(
     """
     target = find(values, name, namespace, context, party)
     brought = None if approvals is None else approvals_secrets(target, approvals)
-    told, lost = foretold(rehearse(target, force), target.places)
-    for line in told:
+    rehearsal = rehearse(target, force)
+    told, lost = foretold(rehearsal.restarted, target.places)
+    for line in (*rehearsal.unasked, *told):
         print(line, file=sys.stderr, flush=True)
     if lost:
         _ask(lost, yes)

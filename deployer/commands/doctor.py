@@ -21,6 +21,7 @@ from deployer.cluster.target import (
     find,
 )
 from deployer.commands import new_app
+from deployer.doctor.admission import of_admission
 from deployer.doctor.approvals import of_approvals
 from deployer.doctor.check import Check, Outcome
 from deployer.doctor.cluster import of_cluster
@@ -39,7 +40,15 @@ Checks = tuple[Callable[[Place, Target], Iterator[Check]], ...]
 OF_A_CLUSTER: Checks = (of_cluster,)
 """Once for each cluster."""
 
-OF_A_PARTY: Checks = (of_rights, of_keys, of_table, of_former, of_approvals, of_job)
+OF_A_PARTY: Checks = (
+    of_rights,
+    of_admission,
+    of_keys,
+    of_table,
+    of_former,
+    of_approvals,
+    of_job,
+)
 """What it needs before it runs."""
 
 OF_ALL = (of_authorities,)

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 from deployer.cluster.client import _PLURALS, Cluster, Conversation, Execution, Object, Refused
 from party.process.errors import JobError
 from party.table.receiving import run as run_receiver
+from tests.deployer.admission import Admission
 
 _PATH = re.compile(
     r"/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+/[^/]+))(?:/namespaces/(?P<namespace>[^/]+))?"
@@ -59,6 +60,7 @@ class MemoryCluster(Cluster):
         changes: how many there were.
         volumes: what is on the volume of a claim, by namespace and name; where there are some, pods
             run that are made.
+        admission: what it looks at when an object is made.
         cut_after: so many bytes are taken by commands that take input, and then the line is cut.
     """
 
@@ -74,6 +76,7 @@ class MemoryCluster(Cluster):
         self.heal_after: int | None = None
         self.changes = 0
         self.volumes: dict[tuple[str, str], Path] = {}
+        self.admission = Admission()
         self.cut_after: int | None = None
 
     def put(self, *objects: Object) -> None:
@@ -187,11 +190,13 @@ class MemoryCluster(Cluster):
         status, says = self.refused.get((kind, key[2]), (0, ""))
         if status and not (status == 409 and asked.get("force") == "true"):
             raise Refused(status, says)
-        if method == "POST" and key in self.objects:
-            raise Refused(409, f'{_PLURALS[kind]} "{key[2]}" already exists')
         merged = asked.get("fieldManager") is None
         if method == "DELETE" or (method == "PATCH" and merged):
             self._there(key)
+        if method != "DELETE" and (method == "POST" or key not in self.objects):
+            self.admission.check(wanted, namespace, self.objects.values())
+        if method == "POST" and key in self.objects:  # as the last thing, where it is stored
+            raise Refused(409, f'{_PLURALS[kind]} "{key[2]}" already exists')
         if asked.get("dryRun") == "All":
             return self._as_stored(key, wanted)
         self._count()

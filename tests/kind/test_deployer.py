@@ -11,8 +11,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.kind.cluster import EXAMPLE, PARTIES, Cluster, Deployment, left_in, weights
+from tests.kind.cluster import (
+    EXAMPLE,
+    PARTIES,
+    Cluster,
+    Deployment,
+    Object,
+    left_in,
+    weights,
+)
 from tests.kind.conftest import example_job, plain_values
 
 FIXED_POINT = 2e-3
@@ -34,7 +43,8 @@ def story(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def local_model(deployment: Deployment) -> dict[str, Any]:
     """What the same job comes to on this machine alone."""
-    job, output = deployment.room / "job.yaml", deployment.room / "local"
+    job, output = deployment.room / "local.yaml", deployment.room / "local"
+    job.write_text(yaml.safe_dump(deployment.document["job"], sort_keys=False))
     tables = [f"--{party}={EXAMPLE / f'{party}.csv'}" for party in ("alice", "bob")]
     deployment.cluster.deployer("run", job, *tables, "--output", output)
     return dict(json.loads((output / "alice" / "model.json").read_text()))
@@ -81,9 +91,10 @@ def test_a_finished_job_survives_its_pods(story: Deployment) -> None:
     assert story.model() == model
 
 
-def test_a_changed_job_starts_a_new_run(story: Deployment) -> None:
+def test_a_changed_job_starts_a_new_run_by_the_other_protocol_too(story: Deployment) -> None:
     first = story.status()
     story.document["job"]["training"]["epochs"] = 2
+    story.document["job"]["protocol"] = "aby3"
     assert (
         "not the one in the values" in story.deployer("doctor", "--no-probes", check=False).stdout
     )
@@ -92,7 +103,10 @@ def test_a_changed_job_starts_a_new_run(story: Deployment) -> None:
     for party in PARTIES:
         assert second[party]["own"]["job"] != first[party]["own"]["job"]
         assert second[party]["own"]["epochs"] == 2
-    assert story.model()["job"] == second["alice"]["own"]["job"]
+    here, there = local_model(story), story.model()
+    assert there["job"] == here["job"] == second["alice"]["own"]["job"]
+    assert there["protocol"] == here["protocol"] == "aby3"
+    assert weights(there) == pytest.approx(weights(here), abs=FIXED_POINT)
 
 
 def test_delete_says_what_goes_and_asks(story: Deployment) -> None:
@@ -122,11 +136,36 @@ def test_delete_keeps_volumes_tables_and_keys_unless_told(story: Deployment) -> 
     assert left_in(story.cluster, namespace) == set()
 
 
-def test_the_other_protocol_trains_it_too(deployment: Deployment) -> None:
-    deployment.document["job"]["protocol"] = "aby3"
-    deployment.put_keys()
-    deployment.put_tables()
-    deployment.deployer("apply", "--timeout", "300")
-    here, there = local_model(deployment), deployment.model()
-    assert there["protocol"] == here["protocol"] == "aby3"
-    assert weights(there) == pytest.approx(weights(here), abs=FIXED_POINT)
+def test_a_quota_and_a_limit_range_are_asked_before_anything_is_changed(
+    deployment: Deployment,
+) -> None:
+    """No pod starts: what is tried is what the API says of those that would be made."""
+    namespace, cluster = deployment.document["namespace"], deployment.cluster
+    meta = {"namespace": namespace, "name": "small"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta}
+    most = {"type": "PersistentVolumeClaim", "max": {"storage": "32Mi"}}
+    spec: Object = {"limits": [most]}
+    limits = {"apiVersion": "v1", "kind": "LimitRange", "metadata": meta, "spec": spec}
+
+    def refused(**hard: str) -> str:
+        cluster.apply(quota | {"spec": {"hard": {k.replace("_", "."): v for k, v in hard.items()}}})
+        for key, number in hard.items():
+            path = f"{{.status.hard.{key.replace('_', chr(92) + '.')}}}={number}"
+            words = ("wait", "resourcequota/small", f"--namespace={namespace}")
+            cluster.kubectl(*words, f"--for=jsonpath={path}", "--timeout=60s")
+        ran = deployment.deployer("apply", "--no-wait", check=False)
+        assert ran.returncode == 2 and "nothing was changed" in ran.stderr
+        assert left_in(cluster, namespace) <= {"resourcequota/small", "limitrange/small"}
+        return ran.stderr
+
+    assert "must specify limits.cpu for: party" in refused(limits_cpu="1")
+    for party in PARTIES:
+        deployment.document[party]["resources"]["limits"] = {"cpu": "2"}
+    assert "exceeded quota: small, requested: limits.cpu=2" in refused(limits_cpu="1")
+    assert "requested: requests.storage=64Mi" in refused(limits_cpu="6", requests_storage="1Mi")
+    cluster.kubectl("delete", "resourcequota/small", f"--namespace={namespace}")
+    cluster.apply(limits)
+    assert "maximum storage usage per PersistentVolumeClaim is 32Mi" in refused(pods="9")
+    cluster.kubectl("delete", "limitrange/small", f"--namespace={namespace}")
+    deployment.deployer("apply", "--no-wait")
+    assert cluster.get("statefulsets", namespace)

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from websocket import ABNF
 
+from deployer.cluster.admission import fits_instead
 from deployer.cluster.client import Change, Cluster, plural
 from deployer.manifests.render import objects
 from deployer.manifests.values import load_values
@@ -180,6 +181,54 @@ def test_a_rehearsal_that_a_webhook_cannot_do_is_none(api: Api, cluster: Cluster
     says = 'admission webhook "w" does not support dry run'
     api.answers = [status(404, "not found"), status(400, says)]
     assert cluster.rehearse(SECRET) == (None, SECRET)
+
+
+POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "namespace": "bank"}}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (201, POD),
+        status(409, 'pods "x" already exists'),
+        status(400, 'admission webhook "w" does not support dry run'),
+    ],
+)
+def test_a_creation_is_rehearsed_too_and_one_of_the_name_may_be_there(
+    api: Api, cluster: Cluster, answer: tuple[int, dict[str, Any]]
+) -> None:
+    api.answers = [answer]
+    cluster.rehearse_creation(POD, lambda message: False)
+    method, path, body = api.requests[-1]
+    assert (method, path.partition("?")[0]) == ("POST", "/api/v1/namespaces/bank/pods")
+    assert "dryRun=All" in path and json.loads(body) == POD
+
+
+def test_a_creation_that_is_refused_for_what_goes_first_is_none(api: Api, cluster: Cluster) -> None:
+    api.answers = [status(403, QUOTA)] * 2
+    cluster.rehearse_creation(POD, lambda message: message == QUOTA)
+    with pytest.raises(InputError, match="exceeded quota"):
+        cluster.rehearse_creation(POD, lambda message: False)
+
+
+LEFT = "exceeded quota: small, requested: limits.cpu=1500m,pods=1, used: limits.cpu=2,pods=3, "
+
+
+@pytest.mark.parametrize(
+    ("message", "phase", "fits"),
+    [
+        (LEFT + "limited: limits.cpu=2500m,pods=3", "Running", True),
+        (LEFT + "limited: limits.cpu=2499m,pods=3", "Running", False),
+        (LEFT + "limited: limits.cpu=2500m,pods=2", "Running", False),
+        (LEFT + "limited: limits.cpu=2500m,pods=3", "Failed", False),
+        ("failed quota: small: must specify limits.cpu for: party", "Running", False),
+        (LEFT + "limited: limits.cpu=nonsense,pods=3", "Running", False),
+    ],
+)
+def test_a_pod_that_goes_leaves_its_part_of_a_quota(message: str, phase: str, fits: bool) -> None:
+    containers = [{"resources": {"limits": {"cpu": "500m"}}}] * 2
+    pod = {"spec": {"containers": containers}, "status": {"phase": phase}}
+    assert fits_instead(message, pod) is fits
 
 
 def test_what_is_not_there_is_none_and_goes_without_complaint(api: Api, cluster: Cluster) -> None:

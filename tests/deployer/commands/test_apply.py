@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from party.agreement.job import PARTIES
 from tests.deployer.conftest import Deployer
 from tests.deployer.memory import MemoryCluster
 from tests.deployer.release import Release, moment
@@ -81,15 +82,9 @@ CONFLICT = (
     "another manager holds fields",
     "--force",
 )
-QUOTA = (
-    "refused",
-    {("StatefulSet", "fraud-server"): (403, "x is forbidden: exceeded quota: small")},
-    "exceeded quota: small",
-    "",
-)
 
 
-@pytest.mark.parametrize("refusal", [NO_NAMESPACE, NO_RIGHT, CONFLICT, QUOTA])
+@pytest.mark.parametrize("refusal", [NO_NAMESPACE, NO_RIGHT, CONFLICT])
 def test_what_would_be_refused_is_found_before_anything_is_changed(
     memory: MemoryCluster, deployer: Deployer, values: Path, refusal: tuple[str, Any, str, str]
 ) -> None:
@@ -98,6 +93,79 @@ def test_what_would_be_refused_is_found_before_anything_is_changed(
     ran = deployer("apply", "-f", values, "--no-wait")
     assert ran.code == 2 and not memory.objects and memory.changes == 0
     assert "nothing was changed" in ran.err and says in ran.err and do in ran.err
+
+
+LIMITED = "demo: {enabled: false}\nnamespace: work\n"
+LIMITED += "alice: {resources: {limits: {cpu: '2'}, requests: {cpu: '1'}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("hard", "says"),
+    [
+        ({"limits.cpu": "1"}, "exceeded quota: small, requested: limits.cpu=2, used: limits.cpu=0"),
+        ({"requests.memory": "100Mi"}, "exceeded quota: small, requested: requests.memory="),
+        ({"pods": "0"}, "exceeded quota: small, requested: pods=1"),
+        ({"requests.ephemeral-storage": "0", "limits.cpu": "9"}, "must specify limits.cpu for"),
+        ({"count/statefulsets.apps": "0"}, "exceeded quota: small, requested: count/statefulsets"),
+        ({"requests.storage": "1Mi"}, "exceeded quota: small, requested: requests.storage="),
+        ({"persistentvolumeclaims": "0"}, "requested: persistentvolumeclaims=1"),
+    ],
+    ids=lambda one: ", ".join(one) if isinstance(one, dict) else "",
+)
+def test_a_quota_is_asked_about_the_pod_and_the_claims_before_anything_is_changed(
+    memory: MemoryCluster, deployer: Deployer, values: Path, hard: dict[str, str], says: str
+) -> None:
+    """The API looks at them when they are made, and not at the StatefulSet that makes them."""
+    values.write_text(LIMITED)
+    memory.admission.quotas["work"] = hard
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 2 and not memory.objects and memory.changes == 0
+    assert "nothing was changed" in ran.err and says in ran.err
+
+
+@pytest.mark.parametrize(
+    ("most", "says"),
+    [
+        (("Container", "cpu", "1500m"), "maximum cpu usage per Container is 1500m, but limit is 2"),
+        (("PersistentVolumeClaim", "storage", "1Mi"), "per PersistentVolumeClaim is 1Mi, but"),
+    ],
+)
+def test_so_it_is_with_a_limit_range(
+    memory: MemoryCluster, deployer: Deployer, values: Path, most: tuple[str, str, str], says: str
+) -> None:
+    values.write_text(LIMITED)
+    kind, resource, number = most
+    memory.admission.most["work", kind, resource] = number
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 2 and memory.changes == 0 and says in ran.err
+
+
+def test_a_quota_that_is_large_enough_is_no_hindrance_the_first_time_and_the_next(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    """The old pod goes before the new one comes: what it takes counts for the new one."""
+    text = "demo: {enabled: false}\nnamespace: work\n"
+    text += "".join(f"{party}: {{resources: {{limits: {{cpu: '2'}}}}}}\n" for party in PARTIES)
+    values.write_text(text)
+    memory.admission.quotas["work"] = {"pods": "3", "limits.cpu": "6"}
+    assert deployer("apply", "-f", values, "--no-wait").code == 0
+    spec = {"containers": [{"name": "party", "resources": {"limits": {"cpu": "2"}}}]}
+    for party in PARTIES:
+        meta = {"name": f"fraud-{party}-0", "namespace": "work"}
+        memory.put({"kind": "Pod", "metadata": meta, "spec": spec})
+    values.write_text(text + "waitSeconds: 100\n")
+    assert deployer("apply", "-f", values, "--no-wait", "--yes").code == 0
+    values.write_text(text.replace("cpu: '2'", "cpu: '3'"))
+    ran = deployer("apply", "-f", values, "--no-wait", "--yes")
+    assert ran.code == 2 and "limits.cpu=3, used: pods=3,limits.cpu=6" in ran.err
+
+
+def test_who_may_make_no_pod_is_told_what_is_not_known_and_goes_on(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    memory.forbidden.add(("create", "pods", "*"))
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 0 and ran.err.count("no right to read and create a Pod") == 3
 
 
 def test_all_that_would_be_refused_is_said_at_once(

@@ -82,6 +82,39 @@ def test_a_right_that_is_missing_is_named(
     assert "operator-role.yaml" in found["alice", "rights"]["do"]
 
 
+@pytest.mark.parametrize(
+    ("hard", "says"),
+    [
+        ({"pods": "0"}, "exceeded quota: small, requested: pods=1"),
+        ({"persistentvolumeclaims": "0"}, "requested: persistentvolumeclaims=1"),
+        ({"count/statefulsets.apps": "0"}, "requested: count/statefulsets.apps=1"),
+    ],
+)
+def test_a_quota_that_leaves_no_room_is_wrong_and_nothing_is_made(
+    memory: MemoryCluster, deployer: Deployer, values: Path, hard: dict[str, str], says: str
+) -> None:
+    before = dict(memory.objects)
+    memory.admission.quotas["default"] = hard
+    found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
+    assert {found[party, "quotas"]["outcome"] for party in PARTIES} == {"wrong"}
+    assert says in found["bob", "quotas"]["says"] and found["bob", "quotas"]["do"]
+    assert memory.objects == before
+
+
+def test_a_quota_with_room_is_no_hindrance_before_and_after_and_without_a_right_unknown(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    memory.admission.quotas["default"] = {"pods": "3", "count/statefulsets.apps": "3"}
+    for installed in (False, True):
+        if installed:
+            Release(memory, OWN)
+        found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
+        assert {found[party, "quotas"]["outcome"] for party in PARTIES} == {"ok"}
+    memory.forbidden.add(("create", "pods", "*"))
+    found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
+    assert found["alice", "quotas"]["outcome"] == "unknown"
+
+
 def test_another_job_than_that_of_the_values_is_wrong(
     memory: MemoryCluster, deployer: Deployer, values: Path
 ) -> None:
