@@ -239,8 +239,8 @@ class Descent(Strict):
         ge=0,
         le=0.1,
         description="how small a step may be for the training to have settled, at least 0.00001, "
-        "which all parties are told every 8 passes: with start after each, and after a sample "
-        "after each over all rows; 0: nobody is told, and all passes are done",
+        "which all parties are told every 8 passes and after 12: with start after each, and after "
+        "a sample after each over all rows; 0: nobody is told, and all passes are done",
     )
     C: float = Field(
         default=1.0,

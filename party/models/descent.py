@@ -19,7 +19,8 @@ sample, since the passes over all rows that follow descend from wherever they be
 A pass is a run of ``gradient`` for each block of rows and one of ``update.i``, where i says which
 of ``MOMENTA`` weighs the step before. ``prepare`` shares what ``finish`` and the penalty need: of
 each holder the matrix back to standardised columns, and the penalty on what is shared. After every
-eighth pass, and the last one, ``compare`` finds whether the step was small, and ``ask`` tells all.
+eighth pass, the twelfth and the last one, ``compare`` finds whether the step was small, and ``ask``
+tells all.
 
 A holder of columns may begin from weights of its own, those of a former model. They lie behind its
 small matrices, as weights of what is shared, and ``prepare`` takes them for its share of the first
@@ -199,10 +200,9 @@ WARM, MARK, ANCHOR, INNER = "warm.", "mark", "anchor", "inner."
 COMPARE, ASK, SETTLED, CLASSES = "compare", "ask", "settled", "classes"
 RESET = "reset"
 
-ASK_EVERY = 8
-"""Passes from one question whether to go on to the next."""
-ASK_OFTEN = 1
-"""The same where a pass is long, or the descent begins from a former model: near the optimum."""
+_ASK_EVERY, _ASK_ALSO = 8, 12
+"""Passes from one question whether to go on to the next, and one more: columns that are not very
+much alike settle in nine to twelve passes."""
 
 _SLOPE_BITS = 2
 """A gradient's step counts so many times two. Where the momentum turns round the iterate stands
@@ -261,6 +261,12 @@ def _fold_of(job: Job) -> NDArray[np.int32]:
     return job.fold_of  # sorted once, and not for each pass
 
 
+def _asks(done: int, often: bool) -> bool:
+    """Whether the parties ask after so many passes if they go on. They ask often where a pass is
+    long, or the descent begins near the optimum, from a former model."""
+    return often or done % _ASK_EVERY == 0 or done == _ASK_ALSO
+
+
 def course(
     job: Job, descent: DescentLayout, evaluated: Callable[[int], Iterator[Stretch]]
 ) -> Iterator[Stretch]:
@@ -280,13 +286,13 @@ def course(
         return np.arange(descent.rows, descent.rows + descent.home_rows, dtype=np.int32)[None]
 
     def phase(
-        name: str, update: str, some: int, ask_every: int, taken: Rows | None = None
+        name: str, update: str, some: int, often: bool, taken: Rows | None = None
     ) -> Iterator[Stretch]:
         taken = taken or partial(rows, 0, some)
         for done in range(passes):
             yield Stretch(GRADIENT, some, phase=name, rows=taken)
             yield Stretch(f"{update}{weighing(done)}", 1, phase=name, rows=home)
-            if descent.small and ((done + 1) % ask_every == 0 or done + 1 == passes):
+            if descent.small and (_asks(done + 1, often) or done + 1 == passes):
                 yield Stretch(COMPARE, 1, counted=False, phase=name)
                 yield Stretch(ASK, 1, counted=False, phase=name, asks=True)
 
@@ -302,22 +308,21 @@ def course(
             yield sampled()
             yield Stretch(f"{INNER}{momentum(done)}", 1, phase=name, rows=home)
 
-    first = ASK_OFTEN if descent.starts or descent.starts_kept else ASK_EVERY
+    often = bool(descent.starts or descent.starts_kept)
     everything = partial(rows, 0, descent.blocks)
     yield Stretch(SHARE, descent.blocks, counted=False, phase=None, rows=everything)
     yield Stretch(PREPARE, 1, counted=False, phase=None, rows=home)
     for fold in range(job.folds):
         name = f"{FOLD}{fold + 1}"
         outside = partial(rows_outside, job, descent, fold)
-        yield from phase(name, UPDATE, job.fold_blocks, first, outside)
+        yield from phase(name, UPDATE, job.fold_blocks, often, outside)
         yield from evaluated(fold)
         yield Stretch(RESET, 1, counted=False, phase=f"after {name}")
     if descent.warm_blocks:
-        yield from phase("warming up", WARM, descent.warm_blocks, first)
+        yield from phase("warming up", WARM, descent.warm_blocks, often)
         for _ in range(ANCHORS):
             yield from anchored("correcting")
-    every = ASK_OFTEN if descent.warm_blocks else first
-    yield from phase("training", UPDATE, descent.blocks, every)
+    yield from phase("training", UPDATE, descent.blocks, often or descent.warm_blocks > 0)
     yield Stretch(FINISH, 1, counted=False, phase=None, rows=home)
 
 
@@ -1095,7 +1100,7 @@ def fit(
     elif isinstance(classes, dict):
         weights = np.where(labels == 1.0, classes["1"], classes["0"])
     iterate = point = np.zeros(columns) if start is None else np.linalg.solve(way, start)
-    ask_every = ASK_OFTEN if job.descent.start is not None else ASK_EVERY
+    often = job.descent.start is not None
     for done in range(job.descent.passes):
         error = weights * (activated(rows @ point) - labels)
         slope = step * (rows.T @ error + on_shared @ point)
@@ -1104,6 +1109,6 @@ def fit(
         weight = 0 if job.weight_privacy is not None else MOMENTA[momentum(done)]
         point = iterate + weight / 2**MOMENTUM_BITS * change
         length = np.linalg.norm([change, slope * 2**_SLOPE_BITS])
-        if (done + 1) % ask_every == 0 and length < job.descent.tolerance:
+        if _asks(done + 1, often) and length < job.descent.tolerance:
             break
     return np.asarray(way @ iterate)

@@ -34,6 +34,15 @@ def test_a_descent_goes_through_all_blocks_and_steps_in_each_pass() -> None:
     assert [name for name, _ in turns].count("ask") == 2, "after eight passes, and the last"
 
 
+def test_all_are_asked_after_eight_passes_twelve_sixteen_and_every_eighth_from_there() -> None:
+    asked, passes = [], 0
+    for name, times in runs(small_job("pond", training={"passes": 41})):
+        passes += times if name.startswith("update.") else 0
+        if name == "ask":
+            asked.append(passes)
+    assert asked == [8, 12, 16, 24, 32, 40, 41]
+
+
 def test_all_are_asked_after_the_last_pass_of_a_few() -> None:
     turns = runs(small_job("pond", training={"passes": 3}))
     assert [name for name, _ in turns][-4:] == ["compare", "ask", "finish", "open"]
