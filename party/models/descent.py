@@ -339,7 +339,10 @@ def state(layout: Layout, protocol: Protocol, weights_of: Callable[[int], str]) 
         d, party = block.columns, block.party
         found += [
             Value(name_of("home", party), (descent.home_rows, d), parts=parts_of_table(party)),
-            Value(name_of("point", party), (d, 1)),
+            *(
+                Value(point, (d, 1), parts=protocol.vector_parts(holder))
+                for holder, point in _points(layout, block)
+            ),
             Value(name_of("iterate", party), (d, 1), parts=ADDITIVE),
             Value(name_of("gradient", party), (d, 1), parts=protocol.sums),
             Value(weights_of(party), (d, 1)),
@@ -415,7 +418,7 @@ def _start(layout: Layout, builder: ProgramBuilder, block: Block) -> None:
     with dealing.at(1 - party):
         nothing = tf.zeros([d, 1], tf.int64)
     iterate = (given, nothing, None) if party == 0 else (nothing, given, None)
-    _begin(builder, party, iterate)
+    _begin(layout, builder, block, iterate)
 
 
 def _start_kept(
@@ -430,14 +433,33 @@ def _start_kept(
     first = _before_kept(_descent(layout).warm_blocks) * d
     way = home.rows(first, d, dealing.at)
     iterate = dealing.product(way, builder.held(weights_of(block.party)))
-    _begin(builder, block.party, dealing.rescaled(iterate, HOME_BITS))
+    _begin(layout, builder, block, dealing.rescaled(iterate, HOME_BITS))
 
 
-def _begin(builder: ProgramBuilder, party: int, iterate: Sum) -> None:
-    dealing = builder.dealing
-    keep_sum(builder, name_of("iterate", party), iterate)
-    point = dealing.combined((1 << MOMENTUM_BITS, iterate))
-    builder.keep(name_of("point", party), dealing.spread(point))
+def _begin(layout: Layout, builder: ProgramBuilder, block: Block, iterate: Sum) -> None:
+    keep_sum(builder, name_of("iterate", block.party), iterate)
+    point = builder.dealing.combined((1 << MOMENTUM_BITS, iterate))
+    _keep_point(layout, builder, block, point)
+
+
+def _points(layout: Layout, block: Block) -> list[tuple[int, str]]:
+    """Under which names a block's point is kept, and for tables of which holder: its own, and of
+    aligned tables the other's too."""
+    own = name_of("point", block.party)
+    others = [1 - block.party] if layout.aligned else []
+    return [(block.party, own), *((other, name_of(own, other)) for other in others)]
+
+
+def _point(layout: Layout, builder: ProgramBuilder, block: Block, holder: int) -> list[list[Any]]:
+    return builder.held(dict(_points(layout, block))[holder])
+
+
+def _keep_point(layout: Layout, builder: ProgramBuilder, block: Block, point: Sum) -> None:
+    """Leaves a block's point as the products of the next pass take it: what they wait for is sent
+    here, once for all of them."""
+    vector = builder.dealing.spread(point)
+    for holder, name in _points(layout, block):
+        builder.keep(name, builder.dealing.for_tables_of(vector, holder))
 
 
 def _gradient(
@@ -450,8 +472,7 @@ def _gradient(
     dealing, bits = builder.dealing, _descent(layout).error_bits
     feature_bits = _descent(layout).feature_bits
     tables = _shared_tables(layout, builder)
-    points = [builder.held(name_of("point", block.party)) for block in layout.blocks]
-    t = _products(layout, dealing, tables, points)
+    t = _products(layout, dealing, tables, partial(_point, layout, builder))
     error = predicted(dealing, t, feature_bits + _POINT_BITS, bits)
     for holder in label_holders(layout):
         error = dealing.minus(error, _label(layout, builder, holder, bits), holder)
@@ -502,12 +523,26 @@ def _shared_tables(layout: Layout, builder: ProgramBuilder) -> list[SharedTable]
 
 
 def _products(
-    layout: Layout, dealing: Dealing, tables: list[SharedTable], vectors: list[list[list[Any]]]
+    layout: Layout,
+    dealing: Dealing,
+    tables: list[SharedTable],
+    vector_of: Callable[[Block, int], list[list[Any]]],
 ) -> Sum:
-    """The weighted sums of rows; the vectors are those of blocks."""
-    if layout.aligned:  # each table has the columns of all blocks
-        vectors = [dealing.stacked(vectors)] * len(tables)
-    products = [dealing.product(table, one) for table, one in zip(tables, vectors, strict=True)]
+    """The weighted sums of rows.
+
+    Args:
+        vector_of: what a block's columns are multiplied by, as tables of a holder take it.
+    """
+    products = []
+    for table in tables:
+        vectors = [
+            vector_of(block, table.holder)
+            for block in layout.blocks
+            if layout.aligned or block.party == table.holder
+        ]
+        # Each of two aligned tables has the columns of all blocks.
+        vector = dealing.stacked(vectors) if layout.aligned else vectors[0]
+        products.append(dealing.product(table, vector))
     return dealing.combined(*((1, product) for product in products))
 
 
@@ -515,11 +550,11 @@ def sums(layout: Layout, builder: ProgramBuilder, _: Callable[[int], str]) -> tu
     """The weighted sums of a block's rows where the descent has ended, and their bits after the
     point."""
     dealing = builder.dealing
-    ends = [
-        dealing.spread(sum_of(builder.held(name_of("iterate", block.party))))
+    ends = {
+        block: dealing.spread(sum_of(builder.held(name_of("iterate", block.party))))
         for block in layout.blocks
-    ]
-    t = _products(layout, dealing, _shared_tables(layout, builder), ends)
+    }
+    t = _products(layout, dealing, _shared_tables(layout, builder), lambda block, _: ends[block])
     return t, _descent(layout).feature_bits + WEIGHT_BITS
 
 
@@ -577,7 +612,8 @@ def _reset(layout: Layout, builder: ProgramBuilder) -> None:
     import tensorflow as tf
 
     for block in layout.blocks:
-        for name in (name_of("point", block.party), name_of("iterate", block.party)):
+        points = [name for _, name in _points(layout, block)]
+        for name in (*points, name_of("iterate", block.party)):
             zeros: list[list[Any]] = []
             for party, held in enumerate(builder.held(name)):
                 with builder.dealing.at(party):
@@ -597,7 +633,7 @@ def _update(layout: Layout, builder: ProgramBuilder, kind: str, weight: int) -> 
         factor *= descent.blocks // descent.warm_blocks
     for block in layout.blocks:
         d, party = block.columns, block.party
-        held = builder.held(name_of("point", party))
+        held = _point(layout, builder, block, party)
         home = _home(layout, builder, block)
         penalty = home.rows(0, d, dealing.at)
         gradient = sum_of(builder.held(name_of("gradient", party)))
@@ -620,7 +656,7 @@ def _update(layout: Layout, builder: ProgramBuilder, kind: str, weight: int) -> 
         before = sum_of(builder.held(name_of("iterate", party)))
         point = dealing.combined(((1 << MOMENTUM_BITS) + weight, iterate), (-weight, before))
         keep_sum(builder, name_of("iterate", party), iterate)
-        builder.keep(name_of("point", party), dealing.spread(point))
+        _keep_point(layout, builder, block, point)
         if descent.small and kind in (UPDATE, WARM):
             change = dealing.combined((1, iterate), (-1, before))
             keep_sum(builder, name_of("change", party), change)

@@ -102,6 +102,11 @@ class Dealing(ABC):
         """A sum at Alice and Bob as a vector's shares, by seat."""
 
     @abstractmethod
+    def for_tables_of(self, vector: list[list[Any]], holder: int) -> list[list[Any]]:
+        """A vector as it is kept for programs that multiply it by tables of one holder, by seat
+        (``Protocol.vector_parts``): what products wait for is sent once, and here."""
+
+    @abstractmethod
     def product(self, table: SharedTable, vector: list[list[Any]], by: Product = times) -> Sum:
         """A table, or with ``transposed_times`` its transpose, times a vector."""
 

@@ -33,6 +33,11 @@ class Protocol(ABC):
     sums: Parts
 
     @abstractmethod
+    def vector_parts(self, holder: int) -> Parts:
+        """Who holds which part of a vector that programs which follow multiply by tables of a
+        holder: see ``Dealing.for_tables_of``."""
+
+    @abstractmethod
     def dealing(self, device: Callable[[int], str], uniform: Uniform) -> Dealing:
         """What builds computations whose random values the server deals, in the current
         TensorFlow graph.

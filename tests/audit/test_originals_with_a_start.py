@@ -32,12 +32,17 @@ def test_it_passes_and_reveals_nothing_more(started: Job) -> None:
     assert report.revealed == audit(plan_of(cold), cold).revealed
 
 
-def test_the_server_is_sent_nothing_for_it_and_in_pond_nobody_is(started: Job) -> None:
+def test_the_server_is_sent_nothing_for_it_and_in_pond_its_holder_a_mask(started: Job) -> None:
     cold = started.model_copy(update={"training": Descent(passes=9)})
     sent = [cut(plan_of(job).by_name["prepare"]).messages for job in (started, cold)]
     assert not any(message.receiver == 2 for message in sent[0])
     if started.protocol == "pond" and started.starts:
-        assert len(sent[0]) == len(sent[1])
+        between = [[m for m in some if m.sender != 2] for some in sent]
+        new = between[0][len(between[1]) :]
+        # Of the first point the other one has zeros: what it sends of them is their mask alone.
+        points = [(1, 0, 8 * 3), (0, 1, 8 * 1)]
+        assert {(m.sender, m.receiver, m.bytes) for m in between[0]} >= set(points)
+        assert len(new) == len(points)
 
 
 def test_all_starts_can_be_exchanged_under_each_view_of_it(started: Job) -> None:

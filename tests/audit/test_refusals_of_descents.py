@@ -342,6 +342,22 @@ def alices_share_sent_to_the_server(plan: Plan) -> Plan:
     return passed_on(plan, "update.1", slot(plan, "update.1", "point.alice", ALICE, last), SERVER)
 
 
+def rest_of_the_point_sent_to_alice(plan: Plan) -> Plan:
+    """The part that she lacks: in Pond the mask of hers."""
+    last = len(plan.shared("point.alice").parts[BOB]) - 1
+    return passed_on(plan, "gradient", slot(plan, "gradient", "point.alice", BOB, last), ALICE)
+
+
+def mask_of_another_point_at_the_server(plan: Plan) -> Plan:
+    """Bob has one mask of Alice's point, and the server another one."""
+    mine, other = (left(plan, "update.1", f"point.{p}", SERVER).name for p in ("alice", "bob"))
+    program = plan.by_name["update.1"]
+    writes = tuple(
+        replace(s, operation=other) if s.operation == mine else s for s in program.writes
+    )
+    return with_program(plan, replace(program, writes=writes))
+
+
 def alices_iterate_sent_to_the_server(plan: Plan) -> Plan:
     return passed_on(plan, "finish", slot(plan, "finish", "iterate.alice", ALICE), SERVER)
 
@@ -397,6 +413,8 @@ REFUSED: dict[Callable[[Plan], Plan], str] = {
     mask_of_rows_sent_to_alice: "server would send alice .* server's share of table.alice",
     masked_rows_sent_back: "bob would send alice .* bob's share of table.alice",
     alices_share_sent_to_the_server: "alice would send server .* share of point.alice",
+    rest_of_the_point_sent_to_alice: "bob would send alice .* share of point.alice",
+    mask_of_another_point_at_the_server: "different shares of the same part of 'point.alice'",
     alices_iterate_sent_to_the_server: "alice would send server .* share of iterate.alice",
     alices_change_sent_to_the_server: "alice would send server .* share of change.alice",
     alices_gradient_sent_to_bob: "alice would send bob .* share of gradient.alice",

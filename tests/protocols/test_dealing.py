@@ -48,7 +48,10 @@ def _computed(protocol: str, what: str, values: list[int], arguments: tuple[Any,
             table = dealing.share(tf.constant(matrix), arguments[1])
             assert isinstance(table, SharedTable)
             both = shared if parts == 2 else (shared[0] + shared[2], shared[1], None)
-            result = dealing.product(table, dealing.spread(both))
+            vector = dealing.spread(both)
+            if arguments[2]:
+                vector = dealing.for_tables_of(vector, table.holder)
+            result = dealing.product(table, vector)
         else:
             if what == "tally":
                 shared = dealing.narrowed(shared, 0)
@@ -106,13 +109,14 @@ def test_sums_that_wrapped_around_have_the_phase_that_they_should(
     assert np.abs(found - wave.value(phase)).max() < ERROR
 
 
+@pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("holder", [0, 1])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_product_is_exact(protocol: str, holder: int) -> None:
+def test_a_product_is_exact(protocol: str, holder: int, kept: bool) -> None:
     draw = np.random.default_rng(4)
     matrix = draw.integers(-(2**40), 2**40, (7, 5))
     vector = draw.integers(-(2**60), 2**60, 5)
-    found = computed(protocol, "product", vector.tolist(), matrix.tolist(), holder)
+    found = computed(protocol, "product", vector.tolist(), matrix.tolist(), holder, kept)
     with np.errstate(over="ignore"):
         np.testing.assert_array_equal(found, matrix @ vector)
 

@@ -18,6 +18,9 @@ class Aby3(Protocol):
     parts = REPLICATED
     sums: Parts = ((0,), (1,), (2,))
 
+    def vector_parts(self, holder: int) -> Parts:
+        return REPLICATED
+
     def dealing(self, device: Callable[[int], str], uniform: Uniform) -> Dealing:
         from party.protocols.aby3.dealing import ReplicatedDealing
 

@@ -18,6 +18,9 @@ class ReplicatedDealing(Dealing):
             own = vector[ALICE][0] + vector[ALICE][1]
         return own, vector[BOB][1], None
 
+    def for_tables_of(self, vector: list[list[Any]], holder: int) -> list[list[Any]]:
+        return vector
+
     def product(self, table: SharedTable, vector: list[list[Any]], by: Product = times) -> Sum:
         """``X v`` for ``X = E + U``: the holder has X and two parts of v, the others E and U and
         both of them the third part."""

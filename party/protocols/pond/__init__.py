@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from party.protocols.interface import ADDITIVE, Protocol
+from party.protocols.interface import ADDITIVE, Parts, Protocol
 
 if TYPE_CHECKING:
     from party.protocols.dealing import Dealing, Uniform
@@ -17,6 +17,9 @@ class Pond(Protocol):
     name = "pond"
     parts = ADDITIVE
     sums = ADDITIVE
+
+    def vector_parts(self, holder: int) -> Parts:
+        return ((0,), (1,), (1,)) if holder == 0 else ((1,), (0,), (1,))
 
     def dealing(self, device: Callable[[int], str], uniform: Uniform) -> Dealing:
         from party.protocols.pond.dealing import AdditiveDealing
