@@ -9,6 +9,7 @@ import numpy as np
 
 from party.agreement.job import PARTIES, Job
 from party.audit.flow import Flows
+from party.audit.noise import NoiseCheck
 from party.audit.numbering import Numbering
 from party.audit.refusal import refused as _refused
 from party.audit.rules import check_messages, check_results, check_shares
@@ -118,11 +119,12 @@ def audit(plan: Plan, job: Job) -> Report:
     _with_the_models_programs(plan, job)
     revealed: list[Revealed] = []
     reports: list[ProgramReport] = []
+    numberings: dict[str, Numbering] = {}
     for program in plan.programs:
         _placed(program)
         _read_by_rows(plan, program)
         _carried(plan, program)
-        numbering = Numbering(program, alike(plan, program))
+        numbering = numberings[program.name] = Numbering(program, alike(plan, program))
         flows = Flows(program, numbering)
         _written_alike(plan, program, numbering)
         opened = _revealed(plan, program)
@@ -138,6 +140,9 @@ def audit(plan: Plan, job: Job) -> Report:
             ProgramReport(program.name, len(program.operations), len(numbering.streams), views)
         )
     _agreed(revealed, job)
+    layout = plan.parameters.layout
+    noise = {p.name: model_of(job.parameters).noise(p.name, layout) for p in plan.programs}
+    NoiseCheck(plan, noise).check(numberings)
     return Report(plan.digest, plan.parameters.protocol, tuple(reports), tuple(revealed))
 
 

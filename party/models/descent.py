@@ -230,9 +230,13 @@ def asked(descent: DescentLayout) -> list[tuple[str, int]]:
     return [(SETTLED, party) for party in range(len(PARTIES))] if descent.small else []
 
 
+_OF_TABLES = (SHARE, GRADIENT, REACH)
+"""The programs that take rows of the tables; the others take those behind them."""
+
+
 def rows_of(program: str, descent: DescentLayout) -> int:
     """The rows that one run of a program takes."""
-    return descent.block_rows if program in (SHARE, GRADIENT, REACH) else descent.home_rows
+    return descent.block_rows if program in _OF_TABLES else descent.home_rows
 
 
 def rows_in_blocks(
@@ -710,6 +714,19 @@ def _noised(layout: Layout, builder: ProgramBuilder, weights: Sum, block: Block)
             noise = own[-layout.all_columns :][first : first + block.columns]
         weights = builder.dealing.plus(weights, noise, holder)
     return weights
+
+
+def noise(program: str, layout: Layout, weights_of: Callable[[int], str]) -> dict[str, range]:
+    """Which of a holder's own rows, of those that a program reads, are noise, by the weights that
+    it is on."""
+    found: dict[str, range] = {}
+    if not _descent(layout).private or program in _OF_TABLES:
+        return found
+    first = _descent(layout).home_rows - layout.all_columns
+    for block in layout.blocks:
+        found[weights_of(block.party)] = range(first, first + block.columns)
+        first += block.columns
+    return found
 
 
 def weighted(layout: Layout, builder: ProgramBuilder) -> tuple[Sum, int]:

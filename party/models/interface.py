@@ -390,6 +390,11 @@ class Model(ABC):
     def told(self, layout: Layout) -> list[tuple[str, int]]:
         """Which values are opened between the training and the end, and to whom."""
 
+    def noise(self, program: str, layout: Layout) -> dict[str, range]:
+        """Where weights are private: which rows of the first column of each holder's own batch are
+        its noise, by the value of the state that must have it. By default no program reads any."""
+        return {}
+
     @abstractmethod
     def reach(self, job: Job) -> int | None:
         """See ``Layout.reach``."""

@@ -204,6 +204,11 @@ class LinearPredictor(Model):
         weights = [(weights_of(p), to) for to, parties in layout.receivers for p in parties]
         return weights + information.opened(layout) + evaluation.opened(layout.evaluation)
 
+    def noise(self, program: str, layout: Layout) -> dict[str, range]:
+        if layout.descent is None or layout.opening:
+            return {}
+        return descent.noise(program, layout, weights_of)
+
     def asked(self, layout: Layout) -> list[tuple[str, int]]:
         if layout.descent is None or layout.opening:
             return []
