@@ -684,11 +684,6 @@ class Job(Strict):
                 "training.start: a former model may have seen the rows that a fold holds out: take "
                 "it out, or evaluation.folds"
             )
-        if self.label_privacy is not None:
-            raise ValueError(
-                "privacy.labels: with folds a row's label serves trainings and the evaluation, "
-                "and these need two: take out evaluation.folds"
-            )
         assert wanted.folds is not None
         rows = self._fewest_rows
         fewest = 2 * max(wanted.minimum, wanted.folds)
@@ -720,11 +715,6 @@ class Job(Strict):
             raise ValueError(
                 "privacy.labels: standard errors would not know of the labels that were turned "
                 "round: take out statistics"
-            )
-        if self.matches and self.evaluation is not None:
-            raise ValueError(
-                "privacy.labels: where rows are matched one label serves training and evaluation, "
-                "and these need two: take out evaluation"
             )
 
     def _can_have_private_weights(self) -> None:
@@ -985,6 +975,11 @@ class Job(Strict):
         """Parts of the rows of which each is held out by a training of its own; 0 for none."""
         folds = None if self.evaluation is None else self.evaluation.folds
         return 0 if folds in _NO_FOLDS else folds or 0
+
+    @property
+    def labels_serve_both(self) -> bool:
+        """Whether a label is both trained on and counted, or nobody knows which of the two."""
+        return self.evaluation is not None and (self.matches or bool(self.folds))
 
     @property
     def fold_of(self) -> NDArray[np.int32]:

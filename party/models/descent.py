@@ -145,7 +145,16 @@ def layout_of(job: Job, blocks: tuple[Block, ...], curvature: float) -> DescentL
         starts_kept=job.starts_from is not None,
         told_residuals=tuple(HOLDERS.index(party) for party in job.told_residuals),
         private=private,
+        debiased=_debiased_of(job, bits),
     )
+
+
+def _debiased_of(job: Job, bits: int) -> tuple[int, int] | None:
+    """See ``DescentLayout.debiased``."""
+    if job.label_privacy is None or not job.labels_serve_both:
+        return None
+    zero, one = job.label_privacy.debiased
+    return round(zero * 2**bits), round(one * 2**bits)
 
 
 def _small_matrices(job: Job) -> int:
@@ -568,6 +577,8 @@ def _label(layout: Layout, builder: ProgramBuilder, holder: int, bits: int) -> A
         signed = builder.own(holder, layout.label_column(), 1, CLASS_BITS)
         with builder.dealing.at(holder):
             return (1 + _sign(signed)) * (1 << bits)
+    if (debiased := _descent(layout).debiased) is not None:
+        return _by_class(layout, builder, holder, *debiased)
     label = builder.own(holder, layout.label_column(), 1, bits)
     if layout.aligned:
         less = bits - label_bits(_descent(layout), layout.evaluation is not None)
@@ -583,11 +594,16 @@ def _classes(layout: Layout, builder: ProgramBuilder, holder: int) -> Any:
         signed = builder.own(holder, layout.label_column(), 1, CLASS_BITS)
         with builder.dealing.at(holder):
             return signed * (1 + 2 * _sign(signed))
-    zero, one = classes
+    return _by_class(layout, builder, holder, *classes)
+
+
+def _by_class(layout: Layout, builder: ProgramBuilder, holder: int, zero: int, one: int) -> Any:
+    """One number for each row of label 0 and another for label 1, at the label's holder, or shares
+    of it that add up to it."""
     label = builder.own(holder, layout.label_column(), 1, 0)
     with builder.dealing.at(holder):
-        weight = label * (one - zero)
-        return weight + zero if holder == label_holders(layout)[0] else weight
+        number = label * (one - zero)
+        return number + zero if holder == label_holders(layout)[0] else number
 
 
 def _sign(value: Any) -> Any:

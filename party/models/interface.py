@@ -98,6 +98,8 @@ class DescentLayout:
         told_residuals: those to which the square sum of all residuals is.
         private: whether both holders put noise on the weights, which the last of their own rows
             are, one for each weight, and no step follows from data.
+        debiased: what stands for the labels 0 and 1 in the training, in fixed point, where a table
+            has them as they are counted; None where it has what stands for them.
     """
 
     blocks: int
@@ -115,6 +117,7 @@ class DescentLayout:
     told_residuals: tuple[int, ...] = ()
     starts_kept: bool = False
     private: bool = False
+    debiased: tuple[int, int] | None = None
 
     @property
     def rows(self) -> int:

@@ -71,8 +71,8 @@ def by_training_rows(table: Table, job: Job, party: Party) -> Table:
 
 def _see_to_both_classes(table: Table, job: Job, party: Party) -> None:
     """Without both classes outside of a fold its training has nothing to tell apart."""
-    if job.label_of(party) is None:
-        return
+    if job.label_of(party) is None or job.label_privacy is not None:
+        return  # of labels that are turned round, what is seen of them decides
     label, fold_of = table.matrix[:, -1], job.fold_of
     for fold in range(job.folds):
         outside = label[fold_of != fold]

@@ -135,9 +135,10 @@ def with_private_labels(
     path: Path | None,
     identified: Callable[[], dict[int, bytes]] | None = None,
 ) -> Table:
-    """The table, with debiased labels in the training's rows and plain 0 and 1 in held-out ones,
-    some of all turned round; the same table where the job does not ask for that, or the party does
-    not hold the label.
+    """The table, with debiased labels in the training's rows and plain 0 and 1 in those that are
+    counted or may be, some of all turned round; the same table where the job does not ask for that,
+    or the party does not hold the label. Of a row that is trained on and counted the training's
+    programs debias the label.
 
     Args:
         path: of the label key.
@@ -169,18 +170,34 @@ def with_private_labels(
         for row, name in identified().items():
             names[row] = name
     seen = labels ^ key.turned(label, names, labels, privacy, named_by)
-    out = np.zeros(len(seen), np.bool_) if job.evaluation is None else job.held_out
-    for rows, of in ((~out, "the training's"), (out, "the held-out")):
-        if rows.any():
-            _see_to_both_classes(float(seen[rows].mean()), int(rows.sum()), of, privacy, party)
+    parts, counted = _parts(job, len(seen))
+    for of, rows in parts:
+        _see_to_both_classes(float(seen[rows].mean()), int(rows.sum()), of, privacy, party)
     values = np.where(seen, privacy.debiased[1], privacy.debiased[0]).astype(np.float32)
-    values[out] = seen[out]
+    values[counted] = seen[counted]
     if table.room is not None and np.may_share_memory(table.room, table.matrix):
         table.room[: len(values), -1] = values
         return table
     matrix = table.matrix.copy()
     matrix[:, -1] = values
     return replace(table, matrix=matrix)
+
+
+def _parts(job: Job, rows: int) -> tuple[list[tuple[str, NDArray[np.bool_]]], NDArray[np.bool_]]:
+    """The rows of which each training, or what counts them, must see both classes; and those whose
+    labels are counted, or may be. Which rows of matched tables are in common, nobody knows."""
+    everything, nothing = np.ones(rows, np.bool_), np.zeros(rows, np.bool_)
+    if job.evaluation is None or job.matches:
+        counted = everything if job.labels_serve_both else nothing
+        return [("the training's rows", everything)], counted
+    if job.folds:
+        of = [
+            (f"the training's rows without fold {i + 1}", job.fold_of != i)
+            for i in range(job.folds)
+        ]
+        return of, everything
+    held_out = job.held_out
+    return [("the training's rows", ~held_out), ("the held-out rows", held_out)], held_out
 
 
 def _see_to_both_classes(
@@ -190,7 +207,7 @@ def _see_to_both_classes(
     error = (share * (1.0 - share) / rows) ** 0.5
     if min(share - privacy.flip, 1.0 - privacy.flip - share) < _CLEAR * error:
         raise InputError(
-            f"so many labels are turned round that one of the two classes is lost in {of} rows",
+            f"so many labels are turned round that one of the two classes is lost in {of}",
             f"{party}'s table, with privacy.labels.epsilon {privacy.epsilon:g}",
             "agree on a larger epsilon, or on more rows of the rarer class",
         )

@@ -205,7 +205,6 @@ BASE = "name: a\nrows: 1000\nfeatures: [x]\nlabel: y\n"
         ("evaluation: {folds: 2, minimum: 501}", "1000 rows are fewer than 1002"),
         ("evaluation: {folds: 2}\ntraining: {start: model}", "training.start: a former model"),
         ("evaluation: {folds: 2}\ntraining: {class_weight: balanced}", "folds hold some of them"),
-        ("evaluation: {folds: 2}\nprivacy: {labels: {epsilon: 3}}", "take out evaluation.folds"),
     ],
 )
 def test_an_evaluation_that_cannot_be_is_refused_with_its_key(more: str, says: str) -> None:

@@ -8,18 +8,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from party.agreement.job import Evaluation, Job
+from party.agreement.privacy import LabelPrivacy, Privacy
 from party.audit import audit
-from party.audit.audit import alike
+from party.audit.audit import Report, alike
 from party.models.descent import RESET
 from party.models.evaluation.program import SCORE
 from party.plan import Plan
 from party.plan.graph import Operation, Share, Slot
 from party.process.errors import JobError
+from tests.audit.conftest import MATCHED
 from tests.audit.judge import judged
 from tests.audit.mutants import some_of_every_kind, with_operations, with_program
 from tests.audit.test_evaluations import PROTOCOLS, SOMETHING_ELSE, agreed, judge, plan_of
@@ -61,6 +64,25 @@ def job(request: pytest.FixtureRequest) -> Job:
 def test_what_is_opened_is_what_a_share_held_out_opens(job: Job) -> None:
     held_out = agreed(job.protocol)
     assert audit(plan_of(job), job).revealed == audit(plan_of(held_out), held_out).revealed
+
+
+@pytest.mark.parametrize("change", [{}, MATCHED], ids=["in order", "matched"])
+def test_labels_that_were_turned_round_change_no_message(job: Job, change: dict[str, Any]) -> None:
+    """What stands for one in the trainings is put in where it, or a share of it, lies already."""
+    private = Privacy(labels=LabelPrivacy(epsilon=1.0))
+    jobs = [
+        agreed(job.protocol, evaluation=job.evaluation, **change, privacy=one)
+        for one in (None, private)
+    ]
+    assert plan_of(jobs[0]).digest != plan_of(jobs[1]).digest
+    plain, turned = (audit(plan_of(one), one) for one in jobs)
+    assert turned.revealed == plain.revealed
+
+    def received(report: Report) -> list[tuple[int, ...]]:
+        views = [view for program in report.programs for view in program.views]
+        return [(v.messages, v.bytes, v.keys, v.hidden, v.transferred, v.known) for v in views]
+
+    assert received(turned) == received(plain)
 
 
 def test_nothing_crosses_between_two_folds_and_the_weights_are_zero(job: Job) -> None:

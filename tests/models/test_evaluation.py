@@ -142,6 +142,15 @@ def test_where_a_row_lies_outside_there_are_no_figures() -> None:
     assert "too far out" in str(found)
 
 
+def test_counts_of_labels_turned_round_that_come_to_one_class_are_no_fault_of_anybodys() -> None:
+    t = np.zeros(40)
+    counts = told(t, np.zeros(40), 10)  # fewer ones than the half that are turned round at least
+    found = evaluation_of(*counts, 10, flip=0.3)
+    assert found.figures is None and "turned round" in str(found)
+    with pytest.raises(ValueError, match="one class"):
+        evaluation_of(*counts, 10)
+
+
 @pytest.mark.parametrize("wrong", ["more than rows", "falls", "elsewhere", "one class", "negative"])
 def test_counts_that_do_not_fit_together_are_no_evaluation(wrong: str) -> None:
     t, y = made(7)

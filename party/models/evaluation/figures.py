@@ -113,7 +113,8 @@ class Evaluation(Frozen):
         minimum: the fewest rows of a group.
         beyond: counts of rows whose score lies too far out, one or more for each; then there are
             no figures.
-        figures: None where there are none.
+        figures: None where there are none: there are such rows, or all seem to be of one class by
+            labels of which some were turned round.
         folds: where every row was held out once: of so many trainings, none of them the model's.
     """
 
@@ -129,6 +130,11 @@ class Evaluation(Frozen):
         which = f"{self.rows} held-out rows"
         if self.folds is not None:
             which = f"{self.rows} rows, each held out in one of {self.folds} folds"
+        if found is None and not self.beyond:
+            return (
+                f"none: so many labels are turned round that all of {which} seem to be of one "
+                "class; hold out more rows, or agree on a larger epsilon"
+            )
         if found is None:
             return (
                 f"none: of {which} some have a score that is too far out to be "

@@ -54,16 +54,25 @@ def evaluation_of(rows: Counts, up_to: Counts, minimum: int, flip: float = 0.0) 
     wrong = (rows < 0).any() or (positives < 0).any() or (positives > members).any()
     if wrong or np.delete(up_to, last).any():
         raise ValueError("the counts do not fit together")
-    figures = _figures(rows, last, members, positives, flip)
+    of_one = (positives - flip * members) / (1.0 - 2.0 * flip) if flip else positives
+    if not 0 < of_one.sum() < total:
+        if flip:  # by chance: estimates of few rows may come out below none
+            return Evaluation(rows=total, minimum=minimum)
+        raise ValueError("the held-out rows are of one class")
+    figures = _figures(rows, last, members, positives, of_one, flip)
     return Evaluation(rows=total, minimum=minimum, figures=figures)
 
 
-def _figures(rows: Counts, last: Counts, members: Counts, counted: Counts, flip: float) -> Figures:
+def _figures(
+    rows: Counts,
+    last: Counts,
+    members: Counts,
+    counted: Counts,
+    positives: Array | Counts,
+    flip: float,
+) -> Figures:
     total, kept = int(members.sum()), 1.0 - 2.0 * flip
-    positives = (counted - flip * members) / kept if flip else counted
     found = positives.sum()
-    if not 0 < found < total:
-        raise ValueError("the held-out rows are of one class")
     t = bins.GRID.centres
     p = 1.0 / (1.0 + np.exp(-t))
     first = np.concatenate([[0], last[:-1] + 1])
