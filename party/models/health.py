@@ -26,6 +26,9 @@ ROWS_BEYOND = 0.01
 """The share of a table's rows that may lie where the sigmoid is not followed any more. A few that
 are far from all others do not spoil a model; one row in a hundred does."""
 
+NEAR = 0.8
+"""The part of the range from which a row is near its end."""
+
 CALIBRATION = 0.2
 CALIBRATION_NEAR = 0.05
 """By how much the sigmoid's own error may shift the mean probability, as a part of the rarer
@@ -68,6 +71,11 @@ class Health(Frozen):
         rows_never_used: rows that no batch took.
         steps: how many there were.
         settled: whether the last of them were small; None where nobody was told.
+        tolerance: the change of t that the last one was compared with, as the root of the mean
+            square over all rows; None where nobody was told.
+        to_go: by how much t would still change so if steps over mini-batches went on, by what the
+            receiver knows (``curvature``); None where it knows too little.
+        not_checked: why it is not known whether the training has settled; empty where it is.
         largest_weight: the largest absolute value of a weight.
         largest_t: the largest absolute weighted sum over its own rows; None where it has none.
         all_columns: whether these sums are of all columns, and not of its own alone.
@@ -85,6 +93,9 @@ class Health(Frozen):
     rows_never_used: int
     steps: int
     settled: bool | None = None
+    tolerance: float | None = None
+    to_go: float | None = None
+    not_checked: str = ""
     largest_weight: float
     largest_t: float | None = None
     all_columns: bool = False
@@ -101,8 +112,7 @@ class Health(Frozen):
         parts = [unused if self.rows_never_used else used]
         if self.rows_held_out:
             parts.append(f"{self.rows_held_out} more were held out")
-        if self.settled is not None:
-            parts.append(f"{'settled' if self.settled else 'not settled'} in {self.steps} steps")
+        parts.append(self._arrival)
         if self.largest_t is not None:
             whose = "" if self.all_columns else " of the receiver's own columns"
             limit = "" if self.sigmoid_range is None else f", good up to {self.sigmoid_range:g}"
@@ -112,7 +122,24 @@ class Health(Frozen):
             parts.append(f"labels private with epsilon {self.epsilon:g}")
         if self.private is not None:
             parts.append(str(self.private))
-        return "; ".join(parts)
+        return "; ".join(part for part in parts if part)
+
+    @property
+    def _arrival(self) -> str:
+        """Whether the training has settled, and how long its last step was."""
+        if self.settled is not None:
+            found = f"{'settled' if self.settled else 'not settled'} in {self.steps} steps"
+            if self.tolerance is None:  # of a model by an earlier kit
+                return found
+            if not self.settled:
+                return f"{found}, by a tolerance of {self.tolerance:g}"
+            return f"{found}, the last of which changed t by less than {self.tolerance:g}"
+        if self.to_go is not None:
+            near = f"some {self.to_go:.2g}" if self.to_go >= 0.001 else "less than 0.001"
+            return f"after {self.steps} steps t was {near} from where it settles (estimated)"
+        if self.not_checked:
+            return f"whether {self.steps} steps settled is not checked: {self.not_checked}"
+        return ""
 
 
 class WrongModelError(JobError):
@@ -185,6 +212,11 @@ def check_sums(health: Health, x: Matrix, weights: Array, sigmoid: Wave | None) 
         if sums.beyond:
             warnings.append(
                 f"{sums.beyond} of {rows} rows lie beyond |t| = {sigmoid.range:g}, up to which the "
+                "sigmoid is followed: clip these columns, or take their logarithm"
+            )
+        elif sums.largest > NEAR * sigmoid.range:
+            warnings.append(
+                f"the largest |t|, {sums.largest:.2f}, is near {sigmoid.range:g}, up to which the "
                 "sigmoid is followed: clip these columns, or take their logarithm"
             )
         if health.all_columns:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from party.agreement.parties import HOLDERS
 from party.models import batches, descent, private_weights, reach
+from party.models.curvature import check_curvature
 from party.models.evaluation import program as evaluation
 from party.models.health import (
     Health,
@@ -60,6 +61,15 @@ if TYPE_CHECKING:
 def weights_of(party: int) -> str:
     """The name of the weights of a party's columns, as the audit says it."""
     return f"weights.{('alice', 'bob')[party]}"
+
+
+def _not_checked(job: Job) -> str:
+    """Why nobody is told whether the training has settled; empty where all are."""
+    if job.batches_of is not None:
+        return "mini-batches are not; passes over all rows, without training.epochs, are"
+    if job.descent is not None and job.descent.tolerance == 0:
+        return "training.tolerance is 0"
+    return ""
 
 
 def _reveal(builder: ProgramBuilder, what: list[tuple[str, int]]) -> None:
@@ -360,6 +370,7 @@ class LinearPredictor(Model):
             rows_held_out=job.held_out_rows,
             rows_never_used=job.rows_never_used,
             steps=job.steps,
+            not_checked=_not_checked(job),
             largest_weight=check_weights(np.concatenate(list(known.values()))),
             epsilon=None if job.label_privacy is None else job.label_privacy.epsilon,
             private=private_weights.figures(job),
@@ -370,7 +381,17 @@ class LinearPredictor(Model):
             return health
         if job.weight_privacy is not None:  # the range is proved, and the noise is meant
             return health
-        return health if own is None else check_sums(health, x, own, self.sigmoid(job))
+        if own is None:
+            return health
+        health = check_sums(health, x, own, self.sigmoid(job))
+        weighed = job.descent is not None and job.descent.class_weight is not None
+        if not health.all_columns or party != job.intercept_holder or weighed:
+            return health
+        training = job.batches_of
+        flow = None if training is None else training.learning_rate * job.steps
+        penalty = 0.0 if job.descent is None else 1.0 / job.descent.C
+        logistic, aligned = not self.homoscedastic, job.align is not None
+        return check_curvature(health, x, own, flow, logistic, penalty, aligned)
 
     def fit(
         self,

@@ -68,7 +68,12 @@ def write_model(
             "passes were done, and the figures are of where they stopped; raise training.passes",
         )
     health = health.model_copy(
-        update={"warnings": warnings, "steps": steps or health.steps, "settled": settled}
+        update={
+            "warnings": warnings,
+            "steps": steps or health.steps,
+            "settled": settled,
+            "tolerance": None if settled is None or job.descent is None else job.descent.tolerance,
+        }
     )
     own = model.document(job, party, opened, scales)
     document = ModelDocument(
