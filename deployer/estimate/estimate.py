@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from deployer.estimate.measuring import (
     table_columns,
     table_type,
     works,
+    writing_s,
 )
 from deployer.estimate.simulation import Costs, Network, Timed, simulate
 from deployer.estimate.tcp import is_paced
@@ -56,6 +58,9 @@ Turn = tuple[str, int]
 _CONNECT_ROUND_TRIPS = 3.5
 """Until all are ready: TCP's handshake, TLS's, the hellos both ways, and one half for ready."""
 
+_MEETING_ROUND_TRIPS = 0.5
+"""Each tells both others something, and hears them."""
+
 _CLOSING_ROUND_TRIPS = 1.0
 """From the last step until the peers have closed their ends, too."""
 
@@ -89,7 +94,7 @@ def estimate(job: Job, cache: Path, apart: Apart | None) -> EstimateDocument:
         began = time.monotonic()
         schedules = [prepared(job, party, cache).schedule for party in range(len(PARTIES))]
         plan_s = (time.monotonic() - began) / len(PARTIES)
-    model = Model.measured(job, schedules)
+    model = Model.measured(job, schedules, writing_s(cache))
     flows = _flows(job, schedules[0], schedules[1])
     base_bytes = _base_bytes()
     programs = tuple(
@@ -202,6 +207,7 @@ class Model:
         orders_s: for each party the seconds for an epoch's order of rows. Only the first one is
             waited for, but on one machine the others take a core from who trains.
         handshake_s: seconds for one connection's handshake.
+        writing_s: seconds until a checkpoint is on the disk.
     """
 
     job: Job
@@ -210,10 +216,11 @@ class Model:
     costs: Costs
     orders_s: list[float]
     handshake_s: float
+    writing_s: float = 0.0
 
     @classmethod
-    def measured(cls, job: Job, schedules: Sequence[Schedule]) -> Model:
-        """Measures on this machine, in less than a second, what is not in the schedules."""
+    def measured(cls, job: Job, schedules: Sequence[Schedule], writing_s: float) -> Model:
+        """Measures on this machine, for some moments, what is not in the schedules."""
         with linked() as (links, handshake_s):
             costs = message_costs(links)
             measured = paces(links, schedules, job.training_rows)
@@ -224,6 +231,7 @@ class Model:
             costs,
             [_order_s(job, one) for one in schedules],
             handshake_s,
+            writing_s,
         )
         return replace(made, costs=made.fitted(measured))
 
@@ -249,6 +257,8 @@ class Model:
         """How long connecting and training take on a network."""
         round_trip_s = 2 * network.latency_s
         train_s = max(self.orders_s) + self._programs_s(network)
+        train_s += self._meetings * _MEETING_ROUND_TRIPS * round_trip_s
+        train_s += self._writings * self.writing_s
         train_s += _CLOSING_ROUND_TRIPS * round_trip_s
         return TimeEstimate(
             rtt_ms=apart.rtt_ms,
@@ -257,6 +267,26 @@ class Model:
             train_s=train_s,
             step_s=train_s / self.job.steps,
         )
+
+    @cached_property
+    def _openings(self) -> int:
+        """How often the parties open something that is a part of the result."""
+        parameters = PlanParameters.of(self.job)
+        course = parameters.trained.course(self.job, parameters.layout)
+        told = sum(stretch.told is not None for stretch in course)
+        return told + bool(self.job.receivers)
+
+    @property
+    def _meetings(self) -> int:
+        """At the begin; before each opening, and once it is on all disks; for its copies; and when
+        all have all."""
+        return 1 + 2 * self._openings + 2
+
+    @property
+    def _writings(self) -> int:
+        """Durable, and waited for: that the run begins, a point before each opening, the ledger's
+        line before the first one, and the last point."""
+        return 1 + self._openings + bool(self._openings) + 1
 
     def _programs_s(self, network: Network) -> float:
         """All programs: some turns, and some runs of each, are simulated; the others go at their

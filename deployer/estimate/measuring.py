@@ -12,7 +12,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import combinations
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,12 +28,13 @@ from party.channel import sockets
 from party.identity import AUTHORITY, CERTIFICATE, KEY
 from party.native import Connection, Context, Executor, Want
 from party.native.instructions import INSTRUCTION, Op, Type
+from party.process import files
 from party.schedule import ROW_INSTRUCTIONS, Code, Schedule, arena
 
 _COMPUTING_S = 0.02
 """How long the computing of each program of each party is tried."""
 
-_TOGETHER_S = 0.2
+_TOGETHER_S = 0.5
 """How long the parties run each program against each other."""
 
 _PARTS = 5
@@ -40,6 +43,9 @@ _PARTS = 5
 _MOST_TRIES = 1000
 _MOST_ROWS = 100_000
 """Of a party's table: more would take memory, and no longer."""
+
+_POINT = bytes(4096)
+"""Of a checkpoint: about as many bytes as that of a narrow table, which are few for a disk."""
 
 _SMALL, _LARGE = 64, 64 * 1024  # bytes of a message
 _PASSES = 40
@@ -196,6 +202,22 @@ def paces(links: Links, schedules: Sequence[Schedule], rows: int) -> dict[str, f
             times = int(min(max(1.0, _TOGETHER_S / _PARTS / once_s), _MOST_TRIES))
             found[code.name] = median(run(code.name, times) / times for _ in range(_PARTS))
     return found
+
+
+def writing_s(folder: Path) -> float:
+    """Seconds until a checkpoint is durably on the disk of a folder, while two others are written
+    there, as the parties do on one machine."""
+    with (
+        TemporaryDirectory(prefix=".estimate-", dir=folder) as name,
+        ThreadPoolExecutor(len(PARTIES)) as threads,
+    ):
+
+        def run(party: str) -> float:
+            begin = time.perf_counter()
+            files.replace(Path(name) / party, _POINT)
+            return time.perf_counter() - begin
+
+        return median(max(threads.map(run, PARTIES)) for _ in range(_PARTS))
 
 
 def _message(op: Op, peer: int, size: int) -> npt.NDArray[np.void]:

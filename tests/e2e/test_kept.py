@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployer.estimate import estimate
 from deployer.local.run import Result, run_local
-from party.agreement.job import PARTIES, AlignedJob, Job, Sizes
+from party.agreement.job import PARTIES, AlignedJob, Job, Sizes, load_job
 from party.approval.ledger import NAME, Ledger
 from party.process.errors import InputError
 from party.reporting.documents import ModelDocument, SharesDocument
@@ -121,6 +122,11 @@ def test_a_kept_model_of_matched_rows_is_opened_and_begun_from(tmp_path: Path, c
     assert all(model["health"]["rows"] == sizes.common for model in models.values())
     counts = [report.alignment for report in opened.report.parties.values()]
     assert [one.sizes for one in counts if one is not None] == [sizes] * len(PARTIES)
+    said = estimate(load_job(output / "job.yaml"), cache, None)
+    assert (said.plan, said.messages) == (opened.report.plan, 2), "as many as it opens, to each one"
+    for party, report in opened.report.parties.items():
+        assert report.traffic is not None
+        assert said.parties[party].bytes_sent == report.traffic.bytes_sent
     mean, scale = (models["alice"][of] + models["bob"][of] for of in ("mean", "scale"))
     whole = x[50:ROWS] + np.array([9.0, 9.0, 0.0])
     rows = np.column_stack([(whole - mean) / scale, np.ones(len(whole))])

@@ -1,8 +1,9 @@
-"""``deployer estimate JOB``: its bytes are those that a run reports; and what it refuses."""
+"""``deployer estimate JOB``: what it says, of which network, and what it refuses."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,12 @@ from deployer.estimate import Apart
 from deployer.estimate.estimate import Model
 from deployer.estimate.moves import moves
 from deployer.estimate.simulation import Costs, Timed
-from deployer.local.run import run_local
-from party.agreement.job import PARTIES, Job, load_job
+from party.agreement.job import PARTIES, Job
 from party.compiler import prepared
 from party.reporting.documents import EstimateDocument
 from party.schedule.memory import rings
 from tests.deployer.conftest import Deployer
-from tests.harness.alignments import write_table
+from tests.harness.plans import cached
 from tests.harness.processes import JOB, Processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.drawn]
@@ -31,73 +31,6 @@ def estimated(deployer: Deployer, processes: Processes, *words: object) -> Estim
     ran = deployer("estimate", job, "--cache", processes.cache, "--json", *words)
     assert ran.code == 0, ran.err
     return EstimateDocument.parse(ran.out)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"protocol": "pond"},
-        {"protocol": "aby3"},
-        {"result": "nobody"},
-        {"training": {"passes": 8}, "evaluation": {"minimum": 2}},
-    ],
-    ids=["pond", "aby3", "nobody", "evaluated"],
-)
-def test_its_traffic_is_what_the_parties_report_to_the_byte(
-    processes: Processes, deployer: Deployer, change: dict[str, Any]
-) -> None:
-    path = processes.write_job("job.yaml", **change)
-    found = estimated(deployer, processes)
-    tables = {party: processes.directory / f"{party}.csv" for party in ("alice", "bob")}
-    run = run_local(
-        load_job(path), tables, processes.directory / "out", cache=processes.cache
-    ).report
-    for party in PARTIES:
-        said, report = found.parties[party], run.parties[party]
-        assert report.traffic is not None
-        for name in ("bytes_sent", "bytes_received", "messages_sent", "messages_received"):
-            assert getattr(said, name) == getattr(report.traffic, name), (party, name)
-        assert said.memory.arena_bytes == report.arena_bytes
-        assert said.memory.table_bytes == report.table_bytes
-        assert 0.7 < said.memory.bytes / report.peak_bytes < 1.3
-        if party != "alice":  # who has her own table in clear and no share of it
-            assert 0 < said.memory.file_bytes < report.arena_bytes
-    assert (found.bytes, found.messages) == (run.bytes, run.messages)
-    assert sum(flow.bytes for flow in found.traffic) == found.bytes
-    assert (found.job, found.plan, found.steps) == (run.job, run.plan, run.steps)
-
-
-def test_of_matched_rows_it_is_the_traffic_from_their_alignment_on(
-    processes: Processes, deployer: Deployer
-) -> None:
-    rows = 120
-    names = [f"a{i}" for i in range(rows)]
-    files = {
-        party: write_table(
-            processes.directory / f"matched-{party}.csv",
-            ["who", column],
-            [[name, (i * step) % 7 % 2 if column == "y" else i % 11] for i, name in some],
-        )
-        for party, column, step, some in (
-            ("alice", "x", 1, enumerate(names)),
-            ("bob", "y", 3, enumerate(reversed(names))),
-        )
-    }
-    agreed = {"name": "tiny", "align": {"key": "who"}, "features": ["x"], "label": "y"}
-    agreed |= {"training": {"passes": 8, "tolerance": 0}}
-    path = processes.directory / "job.yaml"
-    path.write_text(json.dumps(agreed))
-    refused = deployer("estimate", path, "--cache", processes.cache)
-    assert refused.code == 2 and "--rows-in-common" in refused.err
-    assert deployer("estimate", path, "--rows-in-common", 99).code == 2
-    found = estimated(deployer, processes, "--rows-in-common", rows)
-    run = run_local(load_job(path), files, processes.directory / "out", cache=processes.cache)
-    for party in PARTIES:
-        said, report = found.parties[party], run.report.parties[party]
-        assert report.traffic is not None
-        assert said.bytes_sent == report.traffic.bytes_sent
-        assert said.messages_received == report.traffic.messages_received
-    assert found.plan == run.report.plan
 
 
 def test_a_network_changes_nothing_but_the_time(processes: Processes, deployer: Deployer) -> None:
@@ -126,12 +59,10 @@ def test_people_see_tables(processes: Processes, deployer: Deployer) -> None:
         assert words in ran.out
 
 
-@pytest.fixture(scope="module", params=["pond", "aby3"])
-def model(request: pytest.FixtureRequest, cache: Path) -> Model:
-    """The usual job, with so few steps that each is simulated, on a machine of known costs."""
-    training = JOB["training"] | {"epochs": 3}
-    words = JOB | {"protocol": request.param, "training": training}
+def modelled(words: dict[str, Any], cache: Path) -> Model:
+    """A job on a machine of known costs; each of its runs is simulated."""
     job = Job.model_validate_json(json.dumps(words))
+    cached(job, cache)
     schedules = [prepared(job, party, cache).schedule for party in range(len(PARTIES))]
     works = [
         {
@@ -142,6 +73,13 @@ def model(request: pytest.FixtureRequest, cache: Path) -> Model:
     ]
     costs = Costs(7e-6, 5e-10, 7e-6, 3e-10, 4e-5)
     return Model(job, works, [rings(one) for one in schedules], costs, [1e-3] * 3, 2e-3)
+
+
+@pytest.fixture(scope="module", params=["pond", "aby3"])
+def model(request: pytest.FixtureRequest, cache: Path) -> Model:
+    """The usual job, with few steps."""
+    training = JOB["training"] | {"epochs": 3}
+    return modelled(JOB | {"protocol": request.param, "training": training}, cache)
 
 
 def trained_s(model: Model, rtt_ms: float, bandwidth_mbit: float | None) -> float:
@@ -159,10 +97,37 @@ def test_a_longer_way_is_never_faster(
     assert trained_s(model, near, None) <= trained_s(model, near, bandwidth) + 1e-6
 
 
-def test_a_longer_way_costs_at_most_its_rounds_and_the_end(model: Model) -> None:
-    rounds = 5 * model.job.steps  # of which the server deals one ahead
-    longer_s = trained_s(model, 100, None) - trained_s(model, 0, None)
-    assert 0.5 * rounds < longer_s / 0.05 < rounds + 5
+def test_who_writes_before_an_opening_waits_for_the_disk(model: Model) -> None:
+    """For the status, a point, the ledger's line of the only opening, and the last point."""
+    slow = replace(model, writing_s=1.0)
+    assert trained_s(slow, 0, None) == pytest.approx(trained_s(model, 0, None) + 4)
+
+
+FEW_STEPS, PASSES = JOB["training"] | {"epochs": 3}, {"passes": 60, "tolerance": 0.0}
+AT_BOTH = {"features": {"alice": JOB["features"], "bob": ["b0", "b1"]}}
+
+
+@pytest.mark.parametrize(
+    ("words", "messages"),
+    [
+        ({"protocol": "pond", "training": FEW_STEPS}, 4),
+        ({"protocol": "aby3", "training": FEW_STEPS}, 4),
+        ({"protocol": "pond", "training": FEW_STEPS} | AT_BOTH, 4),
+        ({"protocol": "aby3", "training": FEW_STEPS} | AT_BOTH, 4),
+        ({"protocol": "aby3", "training": PASSES}, 4),
+        ({"protocol": "pond", "training": PASSES}, 4),
+        ({"protocol": "aby3", "training": PASSES} | AT_BOTH, 4),
+        ({"protocol": "pond", "training": PASSES} | AT_BOTH, 4),
+    ],
+    ids=lambda given: None if isinstance(given, int) else "-".join(map(str, given.values()))[:40],
+)
+def test_a_step_or_pass_waits_for_so_many_messages_one_after_the_other(
+    cache: Path, words: dict[str, Any], messages: int
+) -> None:
+    model = modelled(JOB | words, cache)
+    turns = PASSES["passes"] if model.job.descent else model.job.steps
+    waited = (trained_s(model, 100, None) - trained_s(model, 0, None)) / 0.05
+    assert (messages - 0.5) * turns < waited < messages * turns + 21  # sharing, meeting and opening
 
 
 @pytest.mark.parametrize(
