@@ -10,6 +10,7 @@ import typer
 
 from deployer import console
 from deployer.commands import new_app
+from deployer.commands.audit import SAYS, WHEN
 from deployer.joining.terms import computed, told_of_matching
 from party.agreement.job import PARTIES, AlignedJob, Job, Party, Sizes, load_job
 from party.agreement.pins import Identities
@@ -134,19 +135,6 @@ def described(job: Job, cost: EstimateDocument | None, cache: Path) -> list[str]
     ]
 
 
-_WHEN = {
-    "open": "at the end",
-    "ask": "on the way: whether the last step was small",
-    "vouch": "after the training: whether every row lies in the range of the sigmoid",
-}
-
-_SAYS = {
-    "information": ": how all columns vary and hang together, as sums over all rows",
-    "sums": ": the weighted sum of each row, and so its score",
-    "residual": ": how far the model is from the labels, as one sum over all rows",
-}
-
-
 def _revealed(job: Job, cache: Path) -> list[str]:
     """What the schedules open to each party, and when."""
     from party.compiler import build_schedules, is_cached, prepared
@@ -160,8 +148,9 @@ def _revealed(job: Job, cache: Path) -> list[str]:
         for code in prepared(shown, index, cache).schedule.programs:
             for name in code.opened:
                 found.setdefault((code.name, name), []).append(party)
+    says = {name: f": {words}" for name, words in SAYS.items()}
     lines = [
-        f"{name}{_SAYS.get(name, '')}, to {' and '.join(parties)} ({_WHEN.get(program, program)})"
+        f"{name}{says.get(name, '')}, to {' and '.join(parties)} ({WHEN[program]})"
         for (program, name), parties in found.items()
     ]
     if job.matches:

@@ -83,8 +83,26 @@ def _table(program: dict[str, Any]) -> Any:
 
 
 _AFTER = "after the training"
-_WHEN = {"open": "at the end", "ask": "on the way", "tell": _AFTER, "vouch": _AFTER}
+WHEN = {"open": "at the end", "ask": "on the way", "tell": _AFTER, "vouch": _AFTER}
 """By the program that opens: see ``party.plan.parameters``, which needs arrays."""
+
+
+SAYS = {
+    "settled": "whether the last step was small, one bit each time",
+    "inside": "whether every row lies in the range of the sigmoid, one bit",
+    "information": "how all columns vary and hang together, as sums over all rows",
+    "positives.joined": "how many rows are positive, up to the end of each group of scores",
+    "residual": "how far the model is from the labels, as one sum over all rows",
+    "scores": "how many rows that were held out lie in each bin of the score",
+    "sums": "the weighted sum of each row, and so its score",
+}
+"""What is revealed beside the weights, by the name of the value."""
+
+
+def explained(report: dict[str, Any]) -> list[str]:
+    """What the names in these sentences mean, a sentence each."""
+    names = dict.fromkeys(each["what"] for each in report["revealed"])
+    return [f"{name}: {SAYS[name]}." for name in names if name in SAYS]
 
 
 def revealed(report: dict[str, Any]) -> list[str]:
@@ -92,7 +110,7 @@ def revealed(report: dict[str, Any]) -> list[str]:
     if not report["revealed"]:
         return ["Nothing is revealed: each party keeps its shares."]
     return [
-        f"Revealed {_WHEN[each['program']]}: {each['what']}, to {each['to']} "
+        f"Revealed {WHEN[each['program']]}: {each['what']}, to {each['to']} "
         f"(the share that {' and '.join(each['sent_by'])} sends)."
         for each in report["revealed"]
     ] + ["Nothing else is revealed."]

@@ -53,7 +53,7 @@ def report(
 
         deployer report joint.yaml joint --beside alone
     """
-    from deployer.commands.audit import revealed
+    from deployer.commands.audit import explained, revealed
     from deployer.report import Run, page
     from deployer.report.page import check_comparable
 
@@ -67,7 +67,8 @@ def report(
         from deployer.estimate import estimate as estimated
         from party.compiler.driver import audited
 
-        sentences = revealed(audited(agreed))
+        found = audited(agreed)
+        sentences = [*revealed(found), *explained(found)]
         if not agreed.matches:  # else nobody knew beforehand how many rows there would be
             estimate = estimated(agreed, cache or default_cache(), None)
     text = page(run, estimate, sentences, other)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from deployer.report import charts
-from deployer.report.charts import Interval
 from deployer.report.run import Run, Signed
 from party.agreement.job import HOLDERS, PARTIES, Job, Party
 from party.models.evaluation.figures import Figures, Threshold
+from party.models.statistics.figures import Statistics
 from party.process.errors import InputError
-from party.reporting.documents import EstimateDocument, ModelDocument
+from party.reporting.documents import EstimateDocument, LinearDocument
+from party.reporting.result import statistics_rows
 
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 """Shares of all rows whose thresholds stand in the table."""
@@ -50,7 +52,6 @@ def page(
         "seconds": _seconds,
         "number": _number,
         "percent": _percent,
-        "interval": _interval,
         "names": _names,
     }
     job, figures = run.job, run.figures
@@ -191,7 +192,8 @@ def _warnings(run: Run) -> list[str]:
     ] + [
         one
         for model in run.models.values()
-        for one in (model.as_json().get("statistics") or {}).get("warnings", ())
+        if model.statistics is not None
+        for one in model.statistics.warnings
     ]
     return list(dict.fromkeys(told))
 
@@ -202,7 +204,9 @@ def _who(run: Run, party: Party) -> dict[str, Any]:
     receives = "nothing"
     if party in job.receivers:
         receives = "the model" if job.result != "own" else "the weights of its columns"
-        receives += " and its evaluation" * (party in job.evaluated_by)
+        more = ["its evaluation"] * (party in job.evaluated_by)
+        more += ["standard errors"] * (party in job.statistics_to)
+        receives = " and ".join([", ".join([receives, *more[:-1]]), *more[-1:]])
     return {
         "party": party,
         "features": features,
@@ -246,66 +250,68 @@ def _solver(job: Job) -> str:
 
 def _models(run: Run) -> list[dict[str, Any]]:
     """Each model once, with whoever has it; what one of them alone knows is put together."""
-    found: dict[str, tuple[list[str], dict[str, Any]]] = {}
+    found: dict[object, list[Party]] = {}
     for party, model in run.models.items():
-        own = model.as_json()
-        same = str([own["features"], own["weights"], own["intercept"]])
-        parties, whole = found.setdefault(same, ([], own))
-        parties.append(party)
-        for key in ("mean", "scale"):
-            whole[key] = [a if b is None else b for a, b in zip(whole[key], own[key], strict=True)]
+        found.setdefault((model.features, model.weights, model.intercept), []).append(party)
     return [
-        _model(run.models[parties[0]], whole)  # type: ignore[index]
+        _model(reduce(_together, (run.models[party] for party in parties)))
         | {"whose": f"{' and '.join(parties)} {'has' if len(parties) == 1 else 'have'}"}
-        for parties, whole in found.values()
+        for parties in found.values()
     ]
 
 
-def _model(model: ModelDocument, own: dict[str, Any]) -> dict[str, Any]:
-    names, weights = list(own["features"]), list(own["weights"])
-    statistics = own.get("statistics") or {}
-    around = {one["feature"]: one for one in statistics.get("weights") or ()}
+def _together(one: LinearDocument, other: LinearDocument) -> LinearDocument:
+    """One model of two receivers, with the scales and the variance inflation that each holder alone
+    knows."""
+    statistics = one.statistics or other.statistics
+    if one.statistics is not None and other.statistics is not None:
+        known = {weight.feature: weight.inflation for weight in other.statistics.weights}
+        weights = [
+            weight.model_copy(update={"inflation": weight.inflation or known.get(weight.feature)})
+            for weight in one.statistics.weights
+        ]
+        statistics = one.statistics.model_copy(update={"weights": tuple(weights)})
+    return one.with_scales_of(other).model_copy(update={"statistics": statistics})
+
+
+def _model(model: LinearDocument) -> dict[str, Any]:
+    names, statistics = model.features, model.statistics
+    around = {} if statistics is None else {one.feature: one for one in statistics.weights}
     rows = [
-        _row(name, holder, weight, mean, scale, around.get(name))
+        _row(name, holder, weight, mean, scale)
         for name, holder, weight, mean, scale in zip(
-            names, own["holders"], weights, own["mean"], own["scale"], strict=True
+            names, model.holders, model.weights, model.mean, model.scale, strict=True
         )
     ]
-    if own["intercept"] is not None:
-        about = statistics.get("intercept")
-        rows.append(_row("intercept", "", own["intercept"], None, None, about))
-    known = any(row["interval"] is not None for row in rows)
-    level = statistics.get("level")
+    if model.intercept is not None:
+        rows.append(_row("intercept", "", model.intercept, None, None))
+    intervals = [around[name].interval if name in around else None for name in names]
     return {
         "rows": rows,
         "columns": len(names),
-        "chart": charts.bars(names, weights, [row["interval"] for row in rows[: len(names)]]),
-        "level": None if not known else "confidence" if level is None else f"{level:.0%}",
+        "chart": charts.bars(names, model.weights, intervals),
+        "statistics": None if not around or statistics is None else _statistics(statistics),
         "health": None if model.health is None else str(model.health),
     }
 
 
 def _row(
-    name: str,
-    holder: str,
-    weight: float,
-    mean: float | None,
-    scale: float | None,
-    about: dict[str, Any] | None,
+    name: str, holder: str, weight: float, mean: float | None, scale: float | None
 ) -> dict[str, Any]:
-    about = about or {}
-    error, interval = about.get("standard_error"), about.get("interval")
-    if interval is None and error is not None:
-        interval = weight - 1.96 * error, weight + 1.96 * error
-    return {
-        "name": name,
-        "holder": holder,
-        "weight": weight,
-        "mean": mean,
-        "scale": scale,
-        "error": error,
-        "interval": None if interval is None else (interval[0], interval[1]),
-    }
+    return {"name": name, "holder": holder, "weight": weight, "mean": mean, "scale": scale}
+
+
+def _statistics(found: Statistics) -> dict[str, Any]:
+    headings, rows = statistics_rows(found)
+    says = f"Standard errors by the {found.estimator}, over {found.rows:,} rows."
+    if found.degrees_of_freedom is not None:
+        says += f" {found.degrees_of_freedom:,} degrees of freedom; the columns leave of the label"
+        says += f" a standard deviation of {found.residual_deviation:.4g}."
+    if found.shift is not None:
+        says += f" The penalty moves no weight by more than {found.shift:.2g} standard errors."
+    says += " vif: by what factor a weight's variance is larger since its holder's other columns"
+    says += " say the same."
+    return {"headings": headings, "rows": rows, "says": says, "level": f"{found.level * 100:g}%"}
 
 
 def _no_evaluation(run: Run) -> str:
@@ -450,8 +456,9 @@ def _mib(count: float | None) -> str:
     return "–" if count is None else f"{count / 2**20:,.1f}"
 
 
-def _count(count: int | None) -> str:
-    return "–" if count is None else f"{count:,}"
+def _count(count: float | None) -> str:
+    """Estimates of counts, as those by labels that were turned round, to one row."""
+    return "–" if count is None else f"{round(count):,}"
 
 
 def _seconds(time: float | None) -> str:
@@ -464,10 +471,6 @@ def _number(value: float | None) -> str:
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
-
-
-def _interval(ends: Interval | None) -> str:
-    return "–" if ends is None else f"{ends[0]:+.3f} to {ends[1]:+.3f}"
 
 
 def _names(names: Sequence[str]) -> str:

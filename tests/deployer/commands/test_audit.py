@@ -10,9 +10,14 @@ from typing import Any
 import pytest
 
 from deployer import cli
+from deployer.commands.audit import SAYS, explained
 from party.agreement.job import Job
 from party.audit import audit
 from party.compiler import driver as prepare
+from party.models import descent, reach
+from party.models.evaluation import program as evaluation
+from party.models.joint_scores import model as joint_scores
+from party.models.statistics import program as statistics
 from party.process.errors import JobError
 from tests.audit.conftest import job, plan_of
 from tests.audit.mutants import Mutator
@@ -90,3 +95,10 @@ def test_no_schedule_is_kept_of_a_plan_that_is_refused(
     with pytest.raises(JobError, match="the plan is refused"):
         prepare._build(agreed, tmp_path, [0, 1, 2])
     assert not list(tmp_path.iterdir())
+
+
+def test_whatever_may_be_revealed_beside_the_weights_has_words() -> None:
+    values = {descent.SETTLED, reach.INSIDE, statistics.INFORMATION, statistics.RESIDUAL}
+    assert set(SAYS) == values | {evaluation.SCORES, evaluation.JOINED, joint_scores.SUMS}
+    report = {"revealed": [{"what": "weights.alice"}, *({"what": "scores"} for _ in range(2))]}
+    assert explained(report) == [f"scores: {SAYS['scores']}."]

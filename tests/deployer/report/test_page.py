@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -186,8 +187,8 @@ def test_folds_are_told_and_compared_with_folds_alone(tmp_path: Path, evaluated:
 
 
 def test_intervals_are_drawn_where_the_model_has_them(tmp_path: Path, job: Job) -> None:
-    around: dict[str, object] = {"odds_ratio": None, "odds_ratio_interval": (None, None)}
-    around |= {"per_unit": None, "weight": -0.125, "z": -0.5, "p_value": 0.617}
+    around: dict[str, object] = {"odds_ratio": 0.882, "odds_ratio_interval": (0.5, 1.6)}
+    around |= {"per_unit": None, "weight": -0.125, "z": -0.5, "p_value": 0.617, "inflation": 1.5}
     some = [
         {"feature": COLUMNS[0], "standard_error": 0.25, "interval": (-0.75, 0.5)},
         {"feature": COLUMNS[2], "standard_error": 0.5, "interval": (-1.0, 0.75)},
@@ -197,7 +198,36 @@ def test_intervals_are_drawn_where_the_model_has_them(tmp_path: Path, job: Job) 
     shown = Page(page(run, None, []))
     whiskers = [one for tag, one in shown.tags if tag == "path" and one["class"] == "whisker"]
     assert len(whiskers) == len(some)
-    assert "-0.750 to +0.500" in shown.text and "intervals of 90%" in shown.text
+    assert "intervals of 90%" in shown.text and "Standard errors by the inverse of" in shown.text
+    rows = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page(run, None, [])))
+    assert "std. error z p 90% from to odds ratio vif" in rows
+    assert "-0.125000 0.250000 -0.50 0.6170 -0.7500 +0.5000 0.882 1.5" in rows
+
+
+def test_of_a_model_that_two_have_each_tells_of_its_own_columns(tmp_path: Path, job: Job) -> None:
+    """Mean, scale and variance inflation are known to a column's holder alone."""
+    around: dict[str, object] = {"odds_ratio": 1.1, "odds_ratio_interval": (0.5, 1.6)}
+    around |= {"per_unit": None, "weight": 0.1, "z": 0.5, "p_value": 0.617, "standard_error": 0.2}
+    around |= {"interval": (-0.3, 0.5)}
+
+    def statistics(*inflation: float | None) -> dict[str, Any]:
+        factors = zip(COLUMNS, inflation, strict=True)
+        weights = [around | {"feature": name, "inflation": one} for name, one in factors]
+        return {"level": 0.95, "rows": 12, "C": 1.0, "weights": weights}
+
+    run = finished(tmp_path, job, statistics=statistics(2.25, None, None))
+    bobs = run.models["alice"].as_json() | {"statistics": statistics(None, 3.75, 4.5)}
+    both = replace(run, models={**run.models, "bob": LinearDocument.model_validate(bobs)})
+    told = re.findall(r">(-|[\d.]+)</td></tr>", page(both, None, []).partition("trusted")[2])
+    assert told[:3] == ["2.25", "3.75", "4.5"]
+
+
+def test_estimates_of_counts_are_told_to_one_row(tmp_path: Path, evaluated: Job) -> None:
+    t, y = made(1, 1536)
+    private = evaluation_of(*told(t, y, 5), 5, 0.05)
+    shown = page(finished(tmp_path, evaluated, evaluation=private), None, [])
+    assert str(private) in Page(shown).text
+    assert not re.search(r">[\d,]+\.\d{5,}<", shown)
 
 
 def test_two_runs_stand_side_by_side(tmp_path: Path, evaluated: Job) -> None:
