@@ -15,9 +15,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from party.agreement.job import Job
 from party.process.errors import InputError
 from tests.harness import datasets
-from tfe_kit import JointLogisticRegression
+from tests.python.conftest import in_clear
+from tfe_kit import JointLogisticRegression, trial
 
 EXCLUDED = {
     "check_class_weight_classifiers": "weighs a class with 0.0001; a job's least is 0.001",
@@ -84,12 +86,29 @@ def test_each_column_is_one_holders(columns: Any, words: str, clear: None) -> No
         ({"max_iter": 0}, r"training\.passes"),
         ({"class_weight": {0: 1e9, 1: 1.0}}, r"training\.class_weight"),
         ({"held_out": 2.0}, r"evaluation\.held_out"),
+        ({"folds": 11}, r"evaluation\.folds"),
+        ({"folds": 2.9}, r"evaluation\.folds"),
+        ({"folds": 3, "held_out": 0.2}, "with folds every row is held out once"),
     ],
 )
 def test_a_wrong_parameter_is_refused_with_its_key(wrong: Any, words: str, clear: None) -> None:
     x, y, _ = split()
     with pytest.raises(InputError, match=words):
         JointLogisticRegression(**wrong).fit(x, y)
+
+
+def test_folds_are_those_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run over folds gives is held elsewhere."""
+    seen = []
+
+    def noted(job: Job, *rest: Any) -> Any:
+        seen.append(job)
+        return in_clear(job, *rest)
+
+    monkeypatch.setattr(trial, "train", noted)
+    x, y, columns = split()
+    JointLogisticRegression(columns=columns, folds=3).fit(x, y)
+    assert seen[0].folds == 3 and seen[0].held_out_rows == 0
 
 
 def test_a_model_goes_to_a_file_and_comes_back(tmp_path: Path, clear: None) -> None:

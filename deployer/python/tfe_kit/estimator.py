@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from operator import index
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -44,6 +45,8 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
         label: who holds y.
         protocol: how the parties share secrets: pond, aby3 or securenn.
         held_out: the share of rows that is held out to evaluate the model on; None for none.
+        folds: parts of the rows of which each is held out once, by a training of its own, and the
+            model is of all rows: docs/folds.md; from 2 to 10, in the place of held_out.
         output: a directory that keeps what the run leaves, for ``deployer report``; None for none.
         cache: where plans are kept; None for ``~/.cache/tfe-kit``.
 
@@ -51,9 +54,11 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
         classes_: the two classes; the second is what ``predict_proba`` gives the chance of.
         coef_: [1, columns of X]. A column that never changes has 0 and takes no part.
         intercept_: [1].
-        n_iter_: [1], passes that were done.
+        n_iter_: [1], passes that were done; with folds those of all trainings together, as passes
+            over all rows.
         n_features_in_, feature_names_in_: as scikit-learn's.
-        evaluation_: what counts of held-out rows say, as in docs/jobs.md; None without them.
+        evaluation_: what counts of held-out rows say, as in docs/jobs.md; None without held_out
+            and folds.
         model_: the model as ``model.json`` has it, whole.
         report_: what the run took; None for a model that was read.
     """
@@ -69,6 +74,7 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
         label: Holder = "bob",
         protocol: str = "pond",
         held_out: float | None = None,
+        folds: int | None = None,
         output: str | Path | None = None,
         cache: str | Path | None = None,
     ) -> None:
@@ -80,6 +86,7 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
         self.label = label
         self.protocol = protocol
         self.held_out = held_out
+        self.folds = folds
         self.output = output
         self.cache = cache
 
@@ -131,7 +138,7 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
                 self.label,
                 self._training(),
                 self.protocol,
-                self.held_out,
+                self._evaluation(),
                 output,
                 None if self.cache is None else Path(self.cache),
             )
@@ -220,6 +227,14 @@ class JointLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[m
                 str(i): float(given[one]) for i, one in enumerate(self.classes_.tolist())
             }
         return training
+
+    def _evaluation(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self.held_out is not None:
+            found["held_out"] = float(self.held_out)
+        if self.folds is not None:
+            found["folds"] = index(self.folds) if hasattr(self.folds, "__index__") else self.folds
+        return found
 
     def _take(self, model: LinearDocument, at: Mapping[str, int]) -> None:
         """The weights of standardised columns, as those of columns in their own units."""

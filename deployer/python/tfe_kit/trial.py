@@ -42,11 +42,14 @@ def run(
     label_at: Holder,
     training: Mapping[str, Any],
     protocol: str,
-    held_out: float | None,
+    evaluation: Mapping[str, Any],
     output: Path,
     cache: Path | None,
 ) -> Trial:
     """Train on columns by holder and on labels of 0 and 1, [rows].
+
+    Args:
+        evaluation: the job's; empty for none.
 
     Raises InputError or JobError as ``run_local`` does.
     """
@@ -61,8 +64,8 @@ def run(
         "training": dict(training),
         "result": "both" if len(names) == len(HOLDERS) else next(iter(names)),
     }
-    if held_out is not None:
-        agreed["evaluation"] = {"held_out": float(held_out)}
+    if evaluation:
+        agreed["evaluation"] = dict(evaluation)
     job = parse_job(write_yaml(agreed), _WHERE)
     with TemporaryDirectory(prefix="tfe-kit-tables-") as room:
         paths: dict[str, Path] = {}
