@@ -21,7 +21,13 @@ def main() -> int:
     words.add_argument("--first", type=int, default=1, help="the first seed")
     words.add_argument("--seed", type=int, help="this seed alone")
     words.add_argument("--most", type=int, default=3, help="faults in a run")
-    words.add_argument("--killing", type=float, default=0.4, help="part of them that kills")
+    words.add_argument("--killing", type=float, default=0.4, help="part of the others that kills")
+    words.add_argument(
+        "--silent",
+        type=float,
+        default=0.1,
+        help="part in which nothing is heard of one for a while",
+    )
     words.add_argument("--cache", type=Path, help="of plans")
     said = words.parse_args()
     seeds = [said.seed] if said.seed else range(said.first, said.first + said.runs)
@@ -34,7 +40,13 @@ def main() -> int:
         for seed in seeds:
             try:
                 with faulty(
-                    Path(made) / str(seed), cache, seed, undisturbed, said.most, said.killing
+                    Path(made) / str(seed),
+                    cache,
+                    seed,
+                    undisturbed,
+                    said.most,
+                    said.killing,
+                    said.silent,
                 ) as run:
                     ended = run.end()
             except Exception as error:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from party.agreement.hosts import Address
+from tests.harness import vanishing
 
 _AT_ONCE = struct.pack("ii", 1, 0)  # for SO_LINGER: a close is a reset
 
@@ -119,6 +120,18 @@ class Link:
         for one in both:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+    def vanish(self) -> None:
+        """Whoever is at one end finds the other one's machine gone, and is not told."""
+        for one in (self._listener, *self._ends):
+            with contextlib.suppress(OSError):
+                vanishing.vanish(one)
+
+    def come_back(self) -> None:
+        """Connections can be made again; those of before are over at their ends."""
+        for one in (self._listener, *self._ends):
+            with contextlib.suppress(OSError):
+                vanishing.come_back(one)
 
     def close(self) -> None:
         """Hang up everywhere."""

@@ -34,6 +34,9 @@ weights. A step that is left out or done twice makes more of a difference: the t
 
 _KILLS = (signal.SIGKILL, signal.SIGTERM)
 
+SILENCES_S = (5.0, 20.0, 40.0)
+"""So long nothing is heard of a machine or a process; of a machine, more than 15 s are missed."""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -67,6 +70,7 @@ class FaultyRun:
         undisturbed: dict[str, float] | None,
         most: int,
         killing: float,
+        silent: float,
     ) -> None:
         self.undisturbed, self.killing = undisturbed, killing
         chance = random.Random(seed)
@@ -78,13 +82,22 @@ class FaultyRun:
         self.now: dict[str, Running] = {}
         self._lock = threading.Lock()
         drawn: dict[tuple[str, str], list[Fault]] = {link: [] for link in LINKS}
-        for _ in range(chance.randint(1, most) if undisturbed else 0):
+        for _ in range(chance.randint(1, most) if undisturbed and most else 0):
             link = chance.choice(LINKS)
             # As many in the first kilobytes, where hands are shaken, as anywhere else.
             high = chance.choice((8_000, MOST_BYTES["-".join(link)]))
             at = chance.randint(1, high)
             where = f"{at} bytes into {'-'.join(link)}"
-            if chance.random() < self.killing:
+            if silent and chance.random() < silent:
+                seconds = chance.choice(SILENCES_S)
+                if chance.random() < 0.5:
+                    words = f"{'-'.join(link)} is gone for {seconds:.0f} s, {where}"
+                    drawn[link].append(Fault(at, "vanish", words, self._vanisher(link, seconds)))
+                else:
+                    party = chance.choice(PARTIES)
+                    words = f"{party} stands still for {seconds:.0f} s, {where}"
+                    drawn[link].append(Fault(at, "stop", words, self._stopper(party, seconds)))
+            elif chance.random() < self.killing:
                 party, number = chance.choice(PARTIES), chance.choice(_KILLS)
                 words = f"{number.name} of {party}, {where}"
                 drawn[link].append(Fault(at, "kill", words, self._killer(party, number)))
@@ -116,6 +129,27 @@ class FaultyRun:
 
         return kill
 
+    def _vanisher(self, link: tuple[str, str], seconds: float) -> Callable[[], None]:
+        def vanish() -> None:
+            self.links[link].vanish()
+            self._later(seconds, self.links[link].come_back)
+
+        return vanish
+
+    def _stopper(self, party: str, seconds: float) -> Callable[[], None]:
+        def stop() -> None:
+            with self._lock:  # of whoever starts or kills it
+                running = self.now[party]
+            running.signal(signal.SIGSTOP)
+            self._later(seconds, lambda: running.signal(signal.SIGCONT))
+
+        return stop
+
+    def _later(self, seconds: float, do: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, do)
+        timer.daemon = True
+        timer.start()
+
     def start(self, party: str) -> None:
         """Start a party, or start it again."""
         self.now[party] = self.processes.start(
@@ -126,12 +160,17 @@ class FaultyRun:
             checkpoint_every="0.05",
         )
 
-    def end(self) -> Ended:
-        """Run until all have ended, well; AssertionError where one has not."""
-        begin = time.monotonic()
+    def begin(self) -> None:
+        """Start all three."""
         with self._lock:
             for party in PARTIES:
                 self.start(party)
+
+    def end(self) -> Ended:
+        """Run until all have ended, well; AssertionError where one has not."""
+        begin = time.monotonic()
+        if not self.now:
+            self.begin()
         for party in PARTIES:
             while True:
                 running = self.now[party]
@@ -180,11 +219,13 @@ def faulty(
     undisturbed: dict[str, float] | None,
     most: int = 3,
     killing: float = 0.4,
+    silent: float = 0.0,
 ) -> Iterator[FaultyRun]:
     """A run of a seed in a directory of its own; one without faults to compare others with, where
-    there is none yet. ``most``: faults; ``killing``: the part of them that ends a party."""
+    there is none yet. ``most``: faults; ``silent``: the part of them in which a machine is gone, or
+    a process stands still, for a while; ``killing``: the part of the others that ends a party."""
     directory.mkdir(parents=True)
-    run = FaultyRun(directory, cache, seed, undisturbed, most, killing)
+    run = FaultyRun(directory, cache, seed, undisturbed, most, killing, silent)
     try:
         yield run
     finally:
