@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from party.agreement.job import HOLDERS, Holder, Party, Sizes
 from party.alignment import masks
-from party.alignment.protocol import matched, same_order_as_holder, same_order_as_server
+from party.alignment.protocol import matched
 from party.process.errors import JobError
-from tests.harness.alignments import RUN, End, Ring, Wire, identifiers, play
-from tests.harness.tasks import Task
+from tests.harness.alignments import End, Ring, Wire, order_seen_to, play
 
 NAMES = st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=30, unique=True)
 
@@ -144,25 +143,6 @@ def test_an_order_has_every_row_once_and_is_another_each_time() -> None:
     one, two = masks.random_order(1000), masks.random_order(1000)
     assert sorted(one) == sorted(two) == list(range(1000))
     assert (one == two).sum() < 20
-
-
-def order_seen_to(alice: list[str], bob: list[str]) -> tuple[list[BaseException | None], Wire]:
-    """What comes of it where tables should have the same rows in the same order."""
-    wire, names = Wire(), {"alice": alice, "bob": bob}
-
-    def holder_plays(holder: Holder) -> None:
-        with wire.of(holder).told():
-            same_order_as_holder(wire.of(holder), holder, RUN, identifiers(names[holder]))
-
-    def server_plays() -> None:
-        with wire.of("server").told():
-            same_order_as_server(wire.of("server"))
-
-    tasks = [Task(lambda: holder_plays("alice")), Task(lambda: holder_plays("bob"))]
-    tasks.append(Task(server_plays))
-    for task in tasks:
-        task.ended()
-    return [task.failure for task in tasks], wire
 
 
 def test_tables_in_the_same_order_are_seen_to_be() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from party.agreement.job import HOLDERS, PARTIES, AlignedJob, Holder, Job, Party, Sizes
-from party.alignment import Identifiers, Joined, join_as_holder, join_as_server
+from party.alignment import Identifiers, Joined, join_as_holder, join_as_server, protocol
 from party.alignment.identifiers import canonical
 from party.models.registry import model_of
 from party.process.errors import JobError
@@ -152,6 +152,28 @@ def play(
         task.ended()
     failures = {party: task.failure for party, task in tasks.items()}
     return Alignment(joined, sizes[0] if sizes else None, failures, on)
+
+
+def order_seen_to(
+    alice: Sequence[Name], bob: Sequence[Name], roles: ModuleType = protocol
+) -> tuple[list[BaseException | None], Wire]:
+    """What comes of it where tables should have the same rows in the same order."""
+    wire = Wire()
+    names: dict[Holder, Sequence[Name]] = {"alice": alice, "bob": bob}
+
+    def holder_plays(holder: Holder) -> None:
+        with wire.of(holder).told():
+            roles.same_order_as_holder(wire.of(holder), holder, RUN, identifiers(names[holder]))
+
+    def server_plays() -> None:
+        with wire.of("server").told():
+            roles.same_order_as_server(wire.of("server"))
+
+    tasks = [Task(lambda: holder_plays("alice")), Task(lambda: holder_plays("bob"))]
+    tasks.append(Task(server_plays))
+    for task in tasks:
+        task.ended()
+    return [task.failure for task in tasks], wire
 
 
 def write_table(path: Path, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Path:
