@@ -45,7 +45,7 @@ APART := --ignore tests/attacks --ignore tests/fuzz --ignore tests/audit/test_mu
 # Whole runs, with faults and without, all pages of the docs, the audit of every plan, and what
 # TensorFlow computes: of every plan bit for bit, and of each step of it. They take the longest.
 WHOLE := tests/schedule/test_oracle.py tests/protocols/test_dealing.py tests/e2e tests/faults \
-	tests/docs tests/audit tests/bench \
+	tests/combinations tests/docs tests/audit tests/bench \
 	tests/deployer/commands/test_estimated_runs.py \
 	tests/python/test_notebook.py tests/test_wheel.py
 

@@ -20,8 +20,9 @@ float32 numbers nothing else is left."""
 
 
 def by_training_rows(table: Table, job: Job, party: Party) -> Table:
-    """The table, so that mean and scale of its features are those of the training's rows alone.
-    With folds every row is of a training: they are those of all rows then.
+    """The table, so that mean and scale of its features are those of the training's rows alone, but
+    for those that the job says. With folds every row is of a training: they are those of all rows
+    then.
 
     Raises:
         InputError: a column is constant there, a value is too far from the others, or labels of one
@@ -53,6 +54,8 @@ def by_training_rows(table: Table, job: Job, party: Party) -> Table:
     for name, spread in zip(names, scale, strict=True):
         if not spread > _FLAT:
             raise InputError(f"the column {name!r} is constant in the training's rows", where, hint)
+    said = _said(job, party)
+    mean[said], scale[said] = 0.0, 1.0
     matrix = table.matrix.copy()
     matrix[:, : len(names)] = (columns - mean) / scale
     worst = np.abs(matrix[:, : len(names)]).max(axis=0)
@@ -67,6 +70,16 @@ def by_training_rows(table: Table, job: Job, party: Party) -> Table:
     return replace(
         table, matrix=matrix, mean=table.mean + mean * table.scale, scale=table.scale * scale
     )
+
+
+def _said(job: Job, party: Party) -> list[int]:
+    """The columns of the model whose mean and scale the job says, which no row changes."""
+    public = {
+        name
+        for name in job.features_of(party)
+        if getattr(job.schema_of(name), "public", None) is not None
+    }
+    return [place for place, name in enumerate(job.derived_of(party)) if name in public]
 
 
 def _see_to_both_classes(table: Table, job: Job, party: Party) -> None:

@@ -18,6 +18,7 @@ from tests.harness import datasets, plaintext
 from tests.harness.datasets import Dataset
 from tests.harness.optimum import logistic_loss, logistic_optimum
 from tests.harness.plans import cached
+from tests.models.test_descent import SETTINGS, Setting, fitted, losses
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PROTOCOLS = ("pond", "aby3")
@@ -89,6 +90,30 @@ def example(name: str, output: Path, cache: Path, **change: Any) -> Trained:
 
 def made(dataset: Dataset, output: Path, cache: Path, **change: Any) -> Trained:
     return trained(dataset.job(**change), dataset.write(output), output, cache)
+
+
+def test_no_setting_makes_it_overflow_or_leave_for_somewhere_worse_than_where_it_began() -> None:
+    for seed in range(SETTINGS):
+        setting = Setting.drawn(seed)
+        weights = fitted(setting.job, setting.dataset)
+        assert np.isfinite(weights).all(), seed
+        reached, began = losses(setting.dataset, setting.C, weights, 0 * weights)
+        assert reached <= began, seed
+
+
+@pytest.mark.parametrize("seed", range(0, SETTINGS, 31))
+def test_on_shares_no_setting_overflows_either(seed: int, tmp_path: Path, cache: Path) -> None:
+    """Some of the tables and settings that are tried in clear, of every kind."""
+    setting = Setting.drawn(seed)
+    protocol = PROTOCOLS[seed % len(PROTOCOLS)]
+    job = setting.job.model_copy(update={"protocol": protocol})
+    run = trained(job, setting.dataset.write(tmp_path), tmp_path / "out", cache)
+    in_clear = fitted(setting.job, setting.dataset)
+    size = max(1.0, float(np.abs(in_clear).max()))
+    # Where labels are rare, the wave's own error moves the intercept by some two in a thousand.
+    assert np.abs(run.weights - in_clear).max() <= 5e-3 * size
+    on_shares, expected = losses(setting.dataset, setting.C, run.weights, in_clear)
+    assert on_shares == pytest.approx(expected, rel=1e-3)
 
 
 NOT_SETTLED = "training.passes: the steps had not become small when all passes were done; raise it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ from sklearn.metrics import (
     roc_curve,
 )
 
+from party.agreement.job import Job
 from party.models.evaluation.bins import GRID, RANGE, ends
 from party.models.evaluation.metrics import area, evaluation_of
+from party.models.registry import model_of
 
 CENTRES = GRID.centres
 
@@ -128,6 +131,29 @@ def test_the_standard_error_is_that_of_many_samples() -> None:
         away.append((nothing.auc - 0.5) / nothing.auc_error)
     assert np.mean(errors) == pytest.approx(np.std(areas), rel=0.15)
     assert abs(np.mean(away)) < 4 / np.sqrt(300) and 0.85 < np.std(away) < 1.15
+
+
+def test_labels_that_were_tossed_are_told_as_that_over_many_seeds() -> None:
+    """A half on average, scattered as the area's own standard error says; on the rows that were
+    trained on the same models find something."""
+    rows, seeds = 600, 40
+    agreed = {"name": "t", "rows": rows, "features": [f"x{i}" for i in range(6)], "label": "y"}
+    agreed |= {"training": {"passes": 60}, "evaluation": {"held_out": 0.4, "minimum": 5}}
+    job = Job.model_validate_json(json.dumps(agreed))
+    out, model = job.held_out, model_of(job.parameters)
+    away, own = [], []
+    for seed in range(seeds):
+        draw = np.random.default_rng(seed)
+        x = np.column_stack([draw.normal(size=(rows, 6)), np.ones(rows)]).astype(np.float32)
+        y = draw.integers(0, 2, rows).astype(np.float32)
+        t = x @ model.fit(job, x[~out], y[~out, None])
+        found = evaluation_of(*told(np.round(t[out] * 16) / 16, y[out], 5), 5).figures
+        assert found is not None
+        away.append((found.auc - 0.5) / found.auc_error)
+        own.append(roc_auc_score(y[~out], t[~out]))
+    assert abs(np.mean(away)) < 4 / seeds**0.5
+    assert 0.6 < np.std(away) < 1.5
+    assert np.mean(own) > 0.55, "or the test could not tell"
 
 
 def test_an_area_that_nothing_mars_is_one_without_error() -> None:

@@ -50,6 +50,22 @@ def test_mean_and_scale_are_those_of_the_trainings_rows(tmp_path: Path, columns:
     np.testing.assert_allclose(table.matrix[:, :2], (columns - table.mean) / table.scale, atol=1e-5)
 
 
+def test_a_mean_and_scale_that_the_job_says_are_taken(tmp_path: Path, columns: Any) -> None:
+    said = {"x0": {"scale": {"mean": 2.5, "deviation": 0.5}, "missing": 0.0, "indicator": True}}
+    job, (out, x) = job_of(columns=said), (job_of().held_out, columns.copy())
+    cells = [["" if i % 5 == 0 else f"{a:.9g}", f"{b:.9g}"] for i, (a, b) in enumerate(x)]
+    path = tmp_path / "alice.csv"
+    path.write_text("\n".join(map(",".join, [["x0", "x1"], *cells])) + "\n")
+    table = by_training_rows(read_table(path, job, "alice"), job, "alice")
+    assert table.mean is not None and table.scale is not None
+    x[::5, 0] = 0.0
+    gaps = (np.arange(ROWS) % 5 == 0)[~out]
+    mean, scale = [2.5, gaps.mean(), x[~out, 1].mean()], [0.5, gaps.std(), x[~out, 1].std()]
+    np.testing.assert_allclose(table.mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(table.scale, scale, rtol=1e-5)
+    np.testing.assert_allclose(table.matrix[:, 0], (x[:, 0] - 2.5) / 0.5, atol=1e-5)
+
+
 def test_other_held_out_rows_change_nothing_that_the_training_reads(
     tmp_path: Path, columns: Any
 ) -> None:

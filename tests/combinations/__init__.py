@@ -1,0 +1,1 @@
+"""Random jobs on random tables, run by the product and computed once more in clear."""

@@ -1,0 +1,482 @@
+"""A case, run by the product, and all that comes of it beside what is computed in clear."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from scipy.stats import norm
+from scipy.stats import t as student
+from sklearn.metrics import roc_auc_score
+
+from tests.combinations import plainly
+from tests.combinations.draws import Case, Cells, write
+from tests.combinations.plainly import Clear, RefusedError
+
+Array = NDArray[np.float64]
+
+WITHIN_S = 900.0
+"""No such small job takes a hundredth of it where nothing hangs, on a machine that is not busy."""
+
+LOSS = 3e-3
+"""By how much the loss of a model that settled may be above the optimum's, as a part of it: docs
+say 2e-3 of rare labels, and tables here are small."""
+
+CLOSE = 5e-4
+"""By how much a mean loss may be above the optimum's, however small that is: it is next to nothing
+where rows are separable."""
+
+UNSETTLED = 0.05
+"""By how much that of a model that is said not to have settled may be, as a part of that of no
+weights."""
+
+SUMS = 0.03
+"""How far rows' weighted sums may be from the optimum's, as a part of them (root mean square)."""
+
+CHANCES = 0.02
+"""And, in a logistic regression, their chances."""
+
+STEPS = 0.01
+"""How far they may be over mini-batches from those of the same steps in clear."""
+
+FAR = 90.0
+"""The sigmoid is followed up to 121, over mini-batches up to 57: a failure is right beyond this, or
+a half of it, by the optimum in clear."""
+
+
+class FindingError(Exception):
+    """Something that must not come of a job."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a case.
+
+    Attributes:
+        code: the exit code.
+        seconds: how long it took.
+        words: for people; of what was refused or failed, its first line without numbers.
+    """
+
+    code: int
+    seconds: float
+    words: str
+
+
+def run(case: Case, directory: Path, cache: Path) -> Outcome:
+    """Run a case in a directory of its own and see to all of it; FindingError where it is wrong."""
+    directory.mkdir(parents=True)
+    began = time.monotonic()
+    job = directory / "job.yaml"
+    job.write_text(yaml.safe_dump(case.job, allow_unicode=True), encoding="utf-8")
+    files = case.write(directory)
+    output = directory / "output"
+    command = ["run", str(job), "--output", str(output), "--cache", str(cache)]
+    done = deployer(
+        *command, *(word for p, file in files.items() for word in (f"--{p}", str(file)))
+    )
+    clear, why = in_clear(case)
+    if done.returncode:
+        words = see_to_failure(done.returncode, done.stderr, output, case, clear)
+    else:
+        if clear is None:
+            raise FindingError(f"it was to be refused: {why}")
+        words = Compared(case, clear, output, done.stdout).all(directory)
+    return Outcome(done.returncode, time.monotonic() - began, words)
+
+
+def in_clear(case: Case) -> tuple[Clear | None, str]:
+    """Its tables in clear; none and why where the docs say that they are refused."""
+    try:
+        return plainly.clear(case.job, case.tables), ""
+    except RefusedError as error:
+        return None, str(error)
+
+
+def deployer(*words: str) -> subprocess.CompletedProcess[str]:
+    """A command of the deployer's; FindingError where it ends as none may."""
+    command = [str(Path(sys.executable).with_name("deployer")), *words]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise FindingError(f"deployer {words[0]} hangs") from None
+    said = done.stdout + done.stderr
+    if done.returncode not in (0, 1, 2):
+        raise FindingError(f"exit code {done.returncode}: {said[-2000:]}")
+    for never in ("Traceback (most", "internal error", "Warning:"):
+        if never in said:
+            raise FindingError(f"it says {never!r}: {said[-2000:]}")
+    if done.returncode and "  do: " not in done.stderr:
+        raise FindingError(f"it does not say what to do: {done.stderr[-2000:]}")
+    return done
+
+
+def see_to_failure(code: int, said: str, output: Path, case: Case, clear: Clear | None) -> str:
+    """See to it that a refusal or failure is right; its first line."""
+    left = [*output.glob("*/model.json"), *output.glob("*/scores.csv")]
+    if left:
+        raise FindingError(f"exit code {code}, and there is {left[0].name}")
+    lines = [one for one in said.splitlines() if not one.startswith("warning: ")]
+    first = re.sub(r"\d[\d.e+-]*", "#", lines[0])
+    if code == 2:
+        if list(output.glob("*/report.json")):
+            raise FindingError("it was refused after it was run")
+        return f"refused: {first}"
+    if clear is None:
+        raise FindingError(f"a table that does not fit failed, and was not refused: {first}")
+    trained, batches = ~clear.held_out, "epochs" in case.job.get("training", {})
+    x, y = clear.x[trained], clear.y[trained]
+    best = plainly.batches(case.job, x, y)[0] if batches else plainly.optimum(case.job, x, y)
+    largest, rarest = np.abs(x @ best).max(), min(y.mean(), 1 - y.mean())
+    if largest < FAR / (2 if batches else 1) and np.abs(best).max() < 1000 and rarest > 0.02:
+        raise FindingError(f"it failed, and |t| is {largest:.3g} at most in clear: {said}")
+    return f"failed: {first}"
+
+
+class Compared:
+    """A model, beside what is computed in clear."""
+
+    def __init__(
+        self, case: Case, clear: Clear, output: Path, said: str, counted: bool = True
+    ) -> None:
+        """``output``: has a directory for each receiver; ``said``: to them; ``counted``: whether
+        held-out rows were."""
+        self.case, self.job, self.clear, self.said = case, case.job, clear, said
+        self.counted = counted
+        self.output = output
+        self.models: dict[str, dict[str, Any]] = {
+            file.parent.name: json.loads(file.read_text())
+            for file in sorted(output.glob("*/model.json"))
+        }
+        self.linear = isinstance(self.job["model"], dict)
+        self.batches = "epochs" in self.job.get("training", {})
+        trained = ~clear.held_out
+        self.x, self.y = clear.x[trained], clear.y[trained]
+        self.told: list[str] = []
+
+    def all(self, directory: Path) -> str:
+        """See to everything; what it came to."""
+        result = self.job["result"]
+        holders = [p for p in plainly.HOLDERS if self.job["features"].get(p)]
+        named = {"both": list(plainly.HOLDERS), "own": holders}.get(result, [result])
+        self._same("receivers", sorted(self.models), sorted(named))
+        self.weights = self._weights()
+        self._weights_are_right()
+        for party, model in self.models.items():
+            self._scales(model, party)
+            self._health(model, party)
+            if self.counted:
+                self._evaluation(model, party)
+            self._statistics(model, party)
+            if self._has_all(model):
+                self._scores(party, directory)
+        return ", ".join(self.told)
+
+    def _fail(self, words: str) -> None:
+        raise FindingError(words)
+
+    def _same(self, what: str, found: Any, wanted: Any) -> None:
+        if found != wanted:
+            self._fail(f"{what}: {found}, and not {wanted}")
+
+    def _near(self, what: str, found: Any, wanted: Any, rel: float, abs_: float = 0.0) -> None:
+        try:
+            np.testing.assert_allclose(
+                np.array(found, float), np.array(wanted, float), rtol=rel, atol=abs_
+            )
+        except AssertionError as error:
+            self._fail(f"{what}: {error}")
+
+    def _weights(self) -> Array:
+        found: dict[str | None, float] = {}
+        for party, model in self.models.items():
+            for name, weight in zip(model["features"], model["weights"], strict=True):
+                self._same(f"weight of {name} at {party}", found.setdefault(name, weight), weight)
+            if model["intercept"] is not None:
+                found[None] = model["intercept"]
+        if self.job["result"] == "own":
+            for party, model in self.models.items():
+                names = zip(self.clear.names, self.clear.holders, strict=True)
+                own = [name for name, holder in names if holder == party]
+                self._same(f"columns of {party}", model["features"], own)
+        self._same("columns", [name for name in found if name is not None], self.clear.names)
+        return np.array([found[name] for name in (*self.clear.names, None)])
+
+    def _weights_are_right(self) -> None:
+        if not np.isfinite(self.weights).all():
+            self._fail("weights are not finite")
+        settled = {model["health"]["settled"] for model in self.models.values()}
+        if self.batches:
+            best, _ = plainly.batches(self.job, self.x, self.y)
+            self._sums(best, STEPS)
+            return
+        best = plainly.optimum(self.job, self.x, self.y)
+        ours = plainly.loss(self.job, self.x, self.y, self.weights)
+        least = plainly.loss(self.job, self.x, self.y, best)
+        none = plainly.loss(self.job, self.x, self.y, np.zeros_like(best))
+        above = (ours - least) / max(least, 0.01 * none)
+        self.told.append(f"loss {above:.0e} above")
+        if settled != {True}:
+            self.told.append("not settled")
+            if ours - least > UNSETTLED * none:
+                self._fail(f"not settled, with a loss of {ours:.4g} over {least:.4g}, {none:.4g}")
+            return
+        if above > LOSS and ours - least > CLOSE:
+            self._fail(f"settled, with a loss of {ours:.6g} over {least:.6g}")
+        if self.linear:
+            if np.linalg.cond(plainly.curvature(self.job, self.x, self.y, best)) < 1e3:
+                self._sums(best, SUMS)
+        else:
+            self._chances(best)
+
+    def _sums(self, best: Array, part: float) -> None:
+        ours, theirs = self.x @ self.weights, self.x @ best
+        off = float(np.sqrt(np.mean((ours - theirs) ** 2)))
+        size = float(np.sqrt(np.mean(theirs**2)))
+        self.told.append(f"t off by {off:.0e} of {size:.2g}")
+        if off > part * size + 0.01:
+            self._fail(f"rows' sums are off by {off:.3g} of {size:.3g}")
+
+    def _chances(self, best: Array) -> None:
+        """Of a row that is far out on its side, any large sum says the same."""
+        ours, theirs = (1 / (1 + np.exp(-self.x @ weights)) for weights in (self.weights, best))
+        off = float(np.sqrt(np.mean((ours - theirs) ** 2)))
+        self.told.append(f"chances off by {off:.0e}")
+        if off > CHANCES:
+            self._fail(f"rows' chances are off by {off:.3g}")
+
+    def _has_all(self, model: dict[str, Any]) -> bool:
+        return model["features"] == self.clear.names and None not in model["mean"]
+
+    def _scales(self, model: dict[str, Any], party: str) -> None:
+        at = {name: i for i, name in enumerate(self.clear.names)}
+        for i, name in enumerate(model["features"]):
+            own = self.clear.holders[at[name]] == party
+            mean, scale = model["mean"][i], model["scale"][i]
+            if not own:
+                self._same(f"mean and scale of {name} at {party}", (mean, scale), (None, None))
+                continue
+            deviation = self.clear.scale[at[name]]
+            self._near(f"scale of {name}", scale, deviation, 1e-5)
+            self._near(f"mean of {name}", mean, self.clear.mean[at[name]], 1e-9, 1e-5 * deviation)
+
+    def _health(self, model: dict[str, Any], party: str) -> None:
+        health = model["health"]
+        self._same("rows", health["rows"], len(self.y))
+        self._same("rows held out", health["rows_held_out"], int(self.clear.held_out.sum()))
+        never = plainly.batches(self.job, self.x, self.y)[1] if self.batches else 0
+        self._same("rows never used", health["rows_never_used"], never)
+        own = [h == party for h in self.clear.holders]
+        self._same("all columns", health["all_columns"], all(own))
+        given = [*model["weights"], model["intercept"] or 0.0]
+        self._near("largest weight", health["largest_weight"], np.abs(given).max(), 1e-6)
+        if all(own) and health["largest_t"] is not None:
+            largest = np.abs(self.x @ self.weights).max()
+            self._near("largest |t|", health["largest_t"], largest, 1e-3, 1e-3)
+        line = f"{len(self.y)} rows were"
+        if line not in self.said:
+            self._fail(f"the health line has no {line!r}: {self.said}")
+
+    def _evaluation(self, model: dict[str, Any], party: str) -> None:
+        wanted, found = self.job.get("evaluation"), model["evaluation"]
+        self._same(f"evaluation at {party}", found is not None, wanted is not None)
+        if wanted is None or found["figures"] is None:
+            return
+        figures = found["figures"]
+        if "folds" in wanted:
+            y, t, wide = self.y, self._of_folds(), 0.3
+        else:
+            out = self.clear.held_out
+            y, t, wide = self.clear.y[out], self.clear.x[out] @ self.weights, 0.0
+        self._same("positives", figures["positives"], int(y.sum()))
+        self._near("base rate", figures["base_rate"], y.mean(), 1e-9)
+        groups = figures["groups"]
+        self._same("rows of groups", sum(one["rows"] for one in groups), len(y))
+        self._same("positives of groups", sum(one["positives"] for one in groups), int(y.sum()))
+        for one in figures["thresholds"]:
+            self._threshold(one, t, y, wide)
+        self._auc(figures, groups)
+        p = plainly.scored(self.job, t)
+        if not wide:
+            brier = float(np.mean((p - y) ** 2))
+            self._near("Brier", figures["brier"], brier, 0.05, 0.02)
+        if len(np.unique(y)) == 2:
+            self.told.append(f"AUC {figures['auc']:.3f}, {roc_auc_score(y, t):.3f}")
+
+    def _threshold(self, one: dict[str, Any], t: Array, y: Array, wide: float) -> None:
+        if one["at_least"] <= 0.0:
+            return
+        edge = np.log(one["at_least"] / (1 - one["at_least"]))
+        wide += (1 / 16 if abs(edge) < 8 else 1.0) + wide * abs(edge)
+        for what, rows in (
+            ("true_positives", y == 1),
+            ("false_positives", y == 0),
+        ):
+            least, most = (rows & (t > edge + wide)).sum(), (rows & (t > edge - wide)).sum()
+            if not least <= one[what] <= most:
+                self._fail(f"{what} from {edge:.2f} on: {one[what]}, not {least} to {most}")
+
+    def _auc(self, figures: dict[str, Any], groups: list[dict[str, Any]]) -> None:
+        hits = np.array([one["positives"] for one in groups], float)
+        others = np.array([one["rows"] for one in groups]) - hits
+        below = np.concatenate([[0.0], np.cumsum(others)[:-1]])
+        pairs = hits.sum() * others.sum()
+        if pairs:
+            auc = float((hits * (below + others / 2)).sum() / pairs)
+            self._near("AUC of the groups", figures["auc"], auc, 1e-6, 1e-6)
+
+    def _of_folds(self) -> Array:
+        of, t = plainly.fold_of(self.job), np.zeros(len(self.y))
+        for fold in range(self.job["evaluation"]["folds"]):
+            own = of == fold
+            t[own] = self.x[own] @ plainly.optimum(self.job, self.x[~own], self.y[~own])
+        return t
+
+    def _statistics(self, model: dict[str, Any], party: str) -> None:
+        wanted, found = self.job.get("statistics"), model["statistics"]
+        whole = model["features"] == self.clear.names
+        self._same(f"statistics at {party}", found is not None, bool(wanted) and whole)
+        if found is None or not found["weights"]:
+            return
+        hessian = plainly.curvature(self.job, self.x, self.y, self.weights)
+        if np.linalg.cond(hessian) > 1e6:
+            return
+        inverse: Array = np.asarray(np.linalg.inv(hessian), np.float64)
+        freedom = len(self.y) - self.x.shape[1]
+        spread: Any = norm
+        covariance = inverse
+        if self.linear:
+            residual = self.y - self.x @ self.weights
+            variance = float((residual**2).sum()) / freedom
+            covariance, spread = variance * inverse, student(freedom)
+            self._same("degrees of freedom", found["degrees_of_freedom"], freedom)
+        elif plainly.class_weights(self.job, self.y):
+            covariance = self._sandwich(inverse)
+        errors = np.sqrt(np.diag(covariance))
+        rows = [*found["weights"], found["intercept"]]
+        level = wanted["level"] if isinstance(wanted, dict) else 0.95
+        half = float(spread.ppf((1 + level) / 2))
+        self._same("rows of statistics", found["rows"], len(self.y))
+        self._near("weights again", [one["weight"] for one in rows], self.weights, 1e-9)
+        self._near("standard errors", [one["standard_error"] for one in rows], errors, 0.03)
+        told = np.array([one["standard_error"] for one in rows])
+        z = self.weights / told
+        self._near("z", [one["z"] for one in rows], z, 1e-6)
+        self._near("p", [one["p_value"] for one in rows], 2 * spread.sf(np.abs(z)), 1e-3, 1e-6)
+        ends = np.stack([self.weights - half * told, self.weights + half * told], axis=1)
+        self._near("intervals", [one["interval"] for one in rows], ends, 1e-5, 1e-6)
+        own = [h == party for h in self.clear.holders]
+        scale = self.clear.scale
+        for i, one in enumerate(found["weights"]):
+            self._same("whose unit", one["per_unit"] is not None, own[i])
+            if own[i]:
+                by_unit = one["per_unit"]["standard_error"]
+                self._near("error per unit", by_unit, told[i] / scale[i], 1e-4)
+        self.told.append("errors")
+
+    def _sandwich(self, inverse: Array) -> Array:
+        weight = plainly.class_weights(self.job, self.y)
+        a, b = weight[0], weight[1]
+        s = 1 / (1 + np.exp(-(self.x @ self.weights)))
+        d = a * s + b * (1 - s)
+        penalty = np.full(self.x.shape[1], 1 / self.job["training"].get("C", 1.0))
+        penalty[-1] = 0.0
+        h = (self.x * (a * b * s * (1 - s) / d)[:, None]).T @ self.x + np.diag(penalty)
+        m = (self.x * (a * b * s * (1 - s))[:, None]).T @ self.x + np.diag(penalty)
+        outer = np.linalg.inv(h)
+        found: Array = outer @ m @ outer
+        return found
+
+    # -- scores, by every way in which there are any
+
+    def _scores(self, party: str, directory: Path) -> None:
+        tables = {"training": self.case.tables[party], "new": self.case.new[party]}
+        for called, table in tables.items():
+            cells = {name: table[name] for name in self.job["features"][party]}
+            try:
+                t = self.clear.standardised({party: cells}) @ self.weights
+            except RefusedError:
+                continue
+            expected = plainly.scored(self.job, t)
+            model = self.output / party / "model.json"
+            path = write(directory / f"{party}-{called}.csv", dict(reversed(cells.items())))
+            told = scored(model, path)
+            size = max(1.0, float(np.abs(expected).max()))
+            self._near(f"scores of {called} rows", told, expected, 1e-4, 1e-4 * size)
+            self._exported(model, cells, told)
+        self.told.append("scores")
+
+    def _exported(self, model: Path, cells: Cells, told: Array) -> None:
+        from skops.io import loads
+
+        from party.process.errors import InputError
+        from party.scoring import Scorer
+        from party.scoring.export import onnx, skops
+
+        scorer, features = Scorer.read(model), self.clear.readings
+        kinds = {one.name: one.kind for own in features.values() for one in own}
+        kinds = {name: kinds[name] for name in cells}
+        try:
+            made = {"onnx": onnx(scorer), "skops": skops(scorer)}
+        except InputError as error:
+            if "date" not in kinds.values() or not error.hint:
+                raise FindingError(f"no export: {error}") from None
+            return
+        numbers = {
+            name: [plainly.number(cell) for cell in column]
+            for name, column in cells.items()
+            if kinds[name] == "number"
+        }
+        texts = {name: [c.strip() for c in cells[name]] for name in cells if name not in numbers}
+        found = _by_onnx(made["onnx"], numbers, texts)
+        self._near("scores by ONNX", found, told, 1e-9, 1e-9)
+        rows = [numbers.get(name) or texts[name] for name in cells]
+        typed = np.array(list(zip(*rows, strict=True)), dtype=object)
+        pipeline = loads(made["skops"])
+        if not any(one.schema for own in features.values() for one in own):
+            typed = typed.astype(float)
+        by = pipeline.predict(typed) if self.linear else pipeline.predict_proba(typed)[:, 1]
+        self._near("scores by skops", by, told, 1e-9, 1e-9)
+        self.told.append("exports")
+
+
+def scored(model: Path, table: Path) -> Array:
+    """What ``deployer score`` says, in this process."""
+    from deployer.commands.score import score
+
+    path = table.with_suffix(".scores")
+    score(model, table, path, [])
+    with path.open() as file:
+        return np.array([float(row["score"]) for row in csv.DictReader(file)])
+
+
+def _by_onnx(model: bytes, numbers: Mapping[str, Any], texts: Mapping[str, Any]) -> Array:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model)
+    told = session.get_modelmeta().custom_metadata_map
+    given: dict[str, Any] = {}
+    if numbers:
+        given["features"] = np.array([numbers[n] for n in told["features"].split("\n")]).T
+    if texts:
+        given["texts"] = np.array([texts[n] for n in told["texts"].split("\n")], dtype=object).T
+    found: Array = session.run(None, given)[0]
+    return found
