@@ -69,7 +69,7 @@ def main(
     page = report.write(output, facts, measurements, titles)
     print(f"written to {page} and .json")
     if rewrite:
-        readme.rewrite(page.with_suffix(".json"))
+        readme.rewrite([page.with_suffix(".json")])
     if any(run.failed for run in measurements):
         raise typer.Exit(1)
 

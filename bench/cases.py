@@ -98,6 +98,7 @@ CASES = {
             )
             for ms in (10, 40, 100)
         ),
+        Case("optimum-40ms-wide", 7_000, 16, round_trip_ms=40, systems=TO_THE_OPTIMUM),
         Case(
             "reference",
             7_000,

@@ -1,4 +1,4 @@
-"""``python -m bench.plot RESULTS.json``: draws a report's figures."""
+"""``python -m bench.plot RESULTS.json ...``: draws reports' figures."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class Point:
     value: float
 
 
-def points(results: Path, heading: str) -> list[Point]:
-    """Of a report and one of its quantities, by job, in the report's order."""
-    _, measurements, _ = report.read(results)
+def points(results: Sequence[Path], heading: str) -> list[Point]:
+    """Of some reports and one of their quantities, by job, in the reports' order."""
+    measurements = [run for _, runs, _ in report.together(results) for run in runs]
     (where,) = (quantity.where for quantity in report.QUANTITIES if quantity.heading == heading)
     return [
         Point(f"{line['case']}, {line['protocol']}", line["system"], found.median)
@@ -61,8 +61,8 @@ def points(results: Path, heading: str) -> list[Point]:
     ]
 
 
-def draw(results: Path, folder: Path) -> Path:
-    """Writes the plot into a folder and returns its path. The same report gives the same bytes."""
+def draw(results: Sequence[Path], folder: Path) -> Path:
+    """Writes the plot into a folder and returns its path. The same reports give the same bytes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -135,12 +135,12 @@ def _panel(axes: Axes, heading: str, panel: Sequence[Point], jobs: Sequence[str]
 
 
 def main(
-    results: Annotated[Path, typer.Argument(help="a report of the bench, as JSON")],
+    results: Annotated[list[Path], typer.Argument(help="reports of the bench, as JSON")],
     output: Annotated[Path, typer.Option(help="folder of the plot")] = places.ROOT
     / "bench"
     / "figures",
 ) -> None:
-    """Draw the figures of a report."""
+    """Draw the figures of reports."""
     print(draw(results, output))
 
 

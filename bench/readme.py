@@ -1,8 +1,9 @@
-"""``python -m bench.readme RESULTS.json``: puts a report's figures into bench/README.md."""
+"""``python -m bench.readme RESULTS.json ...``: puts reports' figures into bench/README.md."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,16 +16,18 @@ PAGE = places.ROOT / "bench" / "README.md"
 _FIGURES = re.compile(r"(?<=<!-- figures: begin -->\n).*(?=<!-- figures: end -->)", re.DOTALL)
 
 
-def section(results: Path) -> str:
-    """What stands between the marks: the plot, the conditions, and the tables."""
-    machine, measurements, titles = report.read(results)
-    rounds = max(run.round for run in measurements)
-    parts = [
-        f"![{plot.TITLE}](figures/{plot.NAME})",
-        f"{_conditions(machine, rounds)} Every single run is in "
-        f"[results/{results.name}](results/{results.name}).",
-        report.table(measurements, titles).strip(),
-    ]
+def section(results: Sequence[Path]) -> str:
+    """What stands between the marks: the plot, and each report's conditions and tables."""
+    parts = [f"![{plot.TITLE}](figures/{plot.NAME})"]
+    for path, found in zip(results, report.together(results), strict=True):
+        machine, measurements, titles = found
+        if measurements:
+            rounds = max(run.round for run in measurements)
+            parts.append(
+                f"{_conditions(machine, rounds)} Every single run is in "
+                f"[results/{path.name}](results/{path.name})."
+            )
+            parts.append(report.table(measurements, titles).strip())
     return "\n" + "\n\n".join(parts) + "\n\n"
 
 
@@ -42,7 +45,7 @@ def _conditions(machine: dict[str, Any], rounds: int) -> str:
     )
 
 
-def rewrite(results: Path) -> None:
+def rewrite(results: Sequence[Path]) -> None:
     """Rewrites the page's figures and the plot. The results must lie where the page links to."""
     text = PAGE.read_text(encoding="utf-8")
     written, count = _FIGURES.subn(lambda _: section(results), text)
@@ -53,8 +56,10 @@ def rewrite(results: Path) -> None:
     print(f"figures put into {PAGE}")
 
 
-def main(results: Annotated[Path, typer.Argument(help="a report of the bench, as JSON")]) -> None:
-    """Put the figures of a report into bench/README.md, and draw its plot."""
+def main(
+    results: Annotated[list[Path], typer.Argument(help="reports of the bench, as JSON")],
+) -> None:
+    """Put the figures of reports into bench/README.md, and draw their plot."""
     rewrite(results)
 
 

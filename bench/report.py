@@ -203,6 +203,19 @@ def read(path: Path) -> tuple[dict[str, Any], list[Measurement], dict[str, str]]
     return content["machine"], measurements, content["cases"]
 
 
+def together(
+    paths: Sequence[Path],
+) -> list[tuple[dict[str, Any], list[Measurement], dict[str, str]]]:
+    """What is read of each report: of a case that several have, the last one's runs alone, since
+    only runs of one report are compared."""
+    found = [read(path) for path in paths]
+    newest = {run.case: number for number, (_, runs, _) in enumerate(found) for run in runs}
+    return [
+        (machine, [run for run in runs if newest[run.case] == number], titles)
+        for number, (machine, runs, titles) in enumerate(found)
+    ]
+
+
 def _cell(value: Spread | None, mark: str = "") -> str:
     return f"{mark}{value}{mark}" if value is not None else "–"
 

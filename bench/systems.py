@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from bench.cases import Case, Tables, job_text
 from bench.optimum import C, Problem
 from bench.places import ROOT, Place, place
 from party.agreement.job import PARTIES
-from party.reporting.documents import Document, ModelDocument, PartyReport
+from party.reporting.documents import Document, LinearDocument, PartyReport
 
 _Document = TypeVar("_Document", bound=Document)
 
@@ -191,7 +191,7 @@ def kit(runtime: str) -> Run:
 
     def run(case: Case, protocol: str, tables: Tables, folder: Path, limit_s: float) -> Figures:
         (folder / "job.yaml").write_text(job_text(case, protocol), encoding="utf-8")
-        start = _by_hand if case.round_trip_ms else _by_deployer
+        start = by_hand if case.round_trip_ms else _by_deployer
         first = start(case, runtime, tables, folder, folder / "first", limit_s)
         again = start(case, runtime, tables, folder, folder / "again", limit_s)
         return replace(again, first_job_s=first.job_s)
@@ -213,10 +213,17 @@ def _by_deployer(
         return _kit_figures(case, tables, output, time.monotonic() - began, _cpu_s() - cpu, here)
 
 
-def _by_hand(
-    case: Case, runtime: str, tables: Tables, folder: Path, output: Path, limit_s: float
+def by_hand(
+    case: Case,
+    runtime: str,
+    tables: Tables,
+    folder: Path,
+    output: Path,
+    limit_s: float,
+    options: Sequence[str] = (),
 ) -> Figures:
-    """``party server``, ``party bob`` and ``party alice``, each where it lives."""
+    """``party server``, ``party bob`` and ``party alice``, each where it lives, with more options;
+    the job, keys if there are any, and the cache are in the folder."""
     with place(case.round_trip_ms, case.mbit_s) as here, _children() as start:
         config, keys = folder / "config.json", folder / "keys"
         hosts = {f"server{index}": host for index, host in enumerate(here.hosts)}
@@ -231,7 +238,7 @@ def _by_hand(
             command = [*command_of("party"), party, "--job", str(folder / "job.yaml")]
             command += ["--config", str(config), "--keys", str(keys / party)]
             command += ["--output", str(output / party), "--cache", str(folder / "cache" / party)]
-            command += ["--runtime", runtime]
+            command += ["--runtime", runtime, *options]
             if party != "server":
                 table = tables.alice_csv if party == "alice" else tables.bob_csv
                 command += ["--table", str(table)]
@@ -245,9 +252,10 @@ def _kit_figures(
     case: Case, tables: Tables, output: Path, job_s: float, cpu_s: float, here: Place
 ) -> Figures:
     reports = {party: _found(PartyReport.read(output / party)) for party in PARTIES}
-    model = _found(ModelDocument.read(output / "alice")).as_json()
+    model = _found(LinearDocument.read(output / "alice"))
     own = case.features - case.at_bob
-    weights = [*model["weights"][:own], model["intercept"], *model["weights"][own:]]
+    assert model.intercept is not None, "Alice has the intercept, and receives the model"
+    weights = [*model.weights[:own], model.intercept, *model.weights[own:]]
     times = reports["alice"].times
     return Figures(
         step_ms=times.step_s * 1000 if case.batches else None,
@@ -333,6 +341,12 @@ SYSTEMS = {
 }
 
 
+def _surroundings() -> dict[str, str]:
+    """What a system finds: as an installed one has it, its sources are compiled once for all."""
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
 @contextmanager
 def _children() -> Iterator[Start]:
     """Starts processes, each with its output in a file; none outlives the block."""
@@ -343,7 +357,7 @@ def _children() -> Iterator[Start]:
             child = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+                env=_surroundings(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -69,7 +69,7 @@ def test_the_plot_says_every_median_and_the_same_report_gives_the_same_plot(
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     drawn = tmp_path / "a" / plot.NAME
     assert {"2.12", "7.25", "1.5", "21.5", "optimum, pond", "reference, pond"} <= set(texts(drawn))
-    assert plot.draw(results, tmp_path / "b").read_bytes() == drawn.read_bytes()
+    assert plot.draw([results], tmp_path / "b").read_bytes() == drawn.read_bytes()
 
 
 def test_every_system_has_a_colour_and_a_name_in_the_plot() -> None:
@@ -84,7 +84,7 @@ def test_the_page_gets_figures_conditions_and_failures_and_nothing_else_changes(
     page = tmp_path / "README.md"
     page.write_text("before\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nafter\n")
     monkeypatch.setattr(readme, "PAGE", page)
-    readme.rewrite(results)
+    readme.rewrite([results])
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n<!-- figures: begin -->\n")
     assert text.endswith("<!-- figures: end -->\nafter\n")
@@ -93,14 +93,31 @@ def test_the_page_gets_figures_conditions_and_failures_and_nothing_else_changes(
     assert "it fell over" in text
     assert "had other work to do" in text, "its load was 3.5"
     assert (tmp_path / "figures" / plot.NAME).exists()
-    readme.rewrite(results)
+    readme.rewrite([results])
     assert page.read_text(encoding="utf-8") == text
 
 
-def test_the_page_shows_the_report_that_it_links_to() -> None:
+def test_the_page_shows_the_reports_that_it_links_to() -> None:
     text = (ROOT / "bench/README.md").read_text(encoding="utf-8")
-    (linked,) = {part.split(")")[0] for part in text.split("](results/")[1:]}
-    assert readme.section(ROOT / "bench" / "results" / linked) in text
+    linked = [part.split(")")[0] for part in text.split("](results/")[1:]]
+    assert linked
+    assert readme.section([ROOT / "bench" / "results" / name for name in linked]) in text
+
+
+def test_of_a_case_that_two_reports_have_the_later_one_counts(
+    results: Path, tmp_path: Path
+) -> None:
+    facts, _, titles = report.read(results)
+    later = report.write(
+        tmp_path,
+        facts | {"date": "2030-01-03T03:04:05Z"},
+        [measured("optimum", "sealed", 8.25)],
+        titles,
+    ).with_suffix(".json")
+    text = readme.section([results, later])
+    assert "| 8.25 |" in text and "| 2.12 |" not in text
+    assert "| 1.5 |" in text
+    assert text.count("Measured on") == 2
 
 
 @pytest.mark.slow
