@@ -31,8 +31,7 @@ def test_a_renewed_certificate_is_taken_without_a_restart(processes: Processes) 
 
     options = {"rejoin_limit": "100", "checkpoint_every": "0.5"}
     with bob_killed(processes, SOMEWHERE, **options) as now:
-        for one in now.values():
-            one.reaches("running")
+        now["bob"].reaches("running", step=1)
         (keys / "coming").symlink_to("alice-2")
         (keys / "coming").replace(keys / "alice")
     for party in ("bob", "server"):
