@@ -19,6 +19,9 @@ from party.process.errors import AS_JSON, ErrorDocument, JobError, KitError, pri
 
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
+_INTERRUPTED = 130
+"""What typer makes of a Ctrl-C before it comes here."""
+
 LAST_WORDS = "TFE_KIT_LAST_WORDS"
 """In the environment: a file for the error that ended the program, and its cause. In a pod it is
 what Kubernetes keeps of a container that has ended, and shows with the pod."""
@@ -67,6 +70,8 @@ def _ran(command: Callable[[], object]) -> int:
     except KitError as failure:
         return _shown(failure)
     except SystemExit as leaving:
+        if leaving.code == _INTERRUPTED:
+            return _shown(JobError("stopped"))
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except (KeyboardInterrupt, Stop):
         return _shown(JobError("stopped"))

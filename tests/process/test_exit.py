@@ -19,6 +19,15 @@ from party.process.exit import guarded
 sys.exit(guarded(lambda: print("x" * {length})))
 """
 
+INTERRUPTED = """
+import os, signal, sys
+from deployer.commands import new_app
+from party.process.exit import guarded
+app = new_app()
+app.command()(lambda: os.kill(os.getpid(), signal.SIGINT))
+sys.exit(guarded(app))
+"""
+
 
 @pytest.mark.parametrize(("length", "unbuffered"), [(9, ""), (1 << 20, "1")])
 def test_a_command_whose_words_do_not_fit_on_a_disk_says_so(length: int, unbuffered: str) -> None:
@@ -39,6 +48,13 @@ def test_a_command_whose_reader_has_gone_ends_without_a_word(length: int) -> Non
         code, words = _with_stdout(pipe, length, "")
     assert code == 1 and "Exception" not in words
     assert length > 9 or words == ""
+
+
+def test_a_command_that_is_interrupted_says_so_and_was_not_done() -> None:
+    """Whatever the library makes of a Ctrl-C that reads the command line."""
+    command = [sys.executable, "-c", INTERRUPTED]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "error: stopped\n")
 
 
 def test_a_file_that_cannot_be_written_is_told_of_with_what_to_do(tmp_path: Path) -> None:
