@@ -551,16 +551,15 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
     log, traffic = place.log, place.traffic
     started_s = result.process_age_s() - place.begun_s
     store = _store(party, options, job, log)
-    keys, table, identifiers, doubts, kept, permit, table_s = _ready(
-        party, options, job, status, store, place
-    )
+    own = _ready(party, options, job, status, store, place)
+    table, kept = own.table, own.kept
     remove_results(options.output)  # not before the party may begin: none might bring them back
     opened = None if job.kept is None else kept
     if table is not None and table.notice is not None:
         log.say(f"notice: {table.notice}")
-    for doubt in doubts:
+    for doubt in own.doubts:
         log.say(f"warning: {doubt}")
-    if (left := (keys.expires - datetime.now(UTC)).total_seconds()) < _EXPIRES_SOON_S:
+    if (left := (own.keys.expires - datetime.now(UTC)).total_seconds()) < _EXPIRES_SOON_S:
         log.say(f"the certificate expires in {left / 3600:.1f} h")
 
     outcome = train(
@@ -569,16 +568,16 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
             job=job,
             party=party,
             hosts=place.hosts,
-            keys=keys,
+            keys=own.keys,
             table=table,
-            identifiers=identifiers,
+            identifiers=own.identifiers,
             listen=place.listen,
             cache=options.cache or default_cache(),
             wait_s=options.wait,
             time_limit_s=options.time_limit,
             status=status,
             traffic=traffic,
-            permit=permit,
+            permit=own.permit,
             checkpoints=store,
             checkpoint_every_s=options.checkpoint_every,
             rejoin_s=options.rejoin_limit,
@@ -592,7 +591,7 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
     if opened is not None and (sizes := opened.sizes) is not None:
         job = AlignedJob.of(job, sizes)  # which was before the model was kept
         outcome.alignment = Aligned(sizes=sizes, align_s=0.0, bytes_sent=0, bytes_received=0)
-    outcome.times = outcome.times.also(start_s=started_s, table_s=table_s)
+    outcome.times = outcome.times.also(start_s=started_s, table_s=own.read_s)
     if job.scores is None and table is not None and table.mean is not None:
         result.write_columns(options.output, job, HOLDERS[PARTIES.index(party)], table)
     if outcome.opened and job.scores is not None:
@@ -610,7 +609,7 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
             table,
             outcome.plan_digest,
             versions(),
-            doubts,
+            own.doubts,
             (outcome.steps or None) if opened is None else opened.steps,
             outcome.settled if opened is None else opened.settled,
             outcome.unsettled,
@@ -618,7 +617,7 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
         log.say("the model is written, and its health with it", path=str(path))
     part = None
     if job.result == "kept":
-        own = KeptModel.of(
+        mine = KeptModel.of(
             job,
             outcome.plan_digest,
             outcome.run,
@@ -627,14 +626,14 @@ def _train(party: Party, options: Options, job: Job, place: _Place, status: Stat
             outcome.kept,
             table,
         )
-        part = Kept(name=own.name, sha256=_kept_models(party, options).keep(own))
+        part = Kept(name=mine.name, sha256=_kept_models(party, options).keep(mine))
         log.say("the model is kept on shares: this party's part is sealed", name=part.name)
     elif outcome.kept:
         path = result.write_shares(options.output, job, outcome.kept, outcome.plan_digest)
         log.say("nobody gets the model: this party's shares of it are written", path=str(path))
     table_bytes = 0 if table is None else table.nbytes
     report = _write_report(options, party, job, outcome, place, table_bytes, part)
-    _write_receipt(options, party, job, outcome, permit, report)
+    _write_receipt(options, party, job, outcome, own.permit, report)
     # In this order: who is killed between the two is done, and does not look for the others.
     status.enter("done", "done", step=outcome.steps or job.steps, epoch=job.epochs)
     store.clear()
@@ -673,13 +672,29 @@ def _store(party: Party, options: Options, job: Job, log: Log) -> Store:
     return Store(where, key, party, job.digest, versions()["kit"], log.say)
 
 
+@dataclass(frozen=True)
+class _Own:
+    """What a party brings to a job, looked at and as it must be.
+
+    Attributes:
+        doubts: warnings about the job and the table.
+        kept: its part of the kept model that the job opens, or begins from.
+        read_s: how long it took to read all of it.
+    """
+
+    keys: Keys
+    table: Table | None
+    identifiers: Identifiers | None
+    doubts: tuple[str, ...]
+    kept: KeptModel | None
+    permit: Permit
+    read_s: float
+
+
 def _ready(
     party: Party, options: Options, job: Job, status: Status, store: Store, place: _Place
-) -> tuple[
-    Keys, Table | None, Identifiers | None, tuple[str, ...], KeptModel | None, Permit, float
-]:
-    """The party's keys, table, identifiers, doubts, part of a kept model, and permit, and how long
-    it took to read them.
+) -> _Own:
+    """What the party brings to the job.
 
     A party that stays looks again until all are as they must be: on Kubernetes, Secrets may come
     after the pod, and are mended under it.
@@ -717,7 +732,8 @@ def _ready(
                 resumes=behind[-1] if behind else None,
                 has_all=bool(points) and points[-1].final,
             )
-            return keys, table, identifiers, doubts, kept, permit, time.monotonic() - begin
+            read_s = time.monotonic() - begin
+            return _Own(keys, table, identifiers, doubts, kept, permit, read_s)
         except InputError as error:
             if not options.stay:
                 raise
