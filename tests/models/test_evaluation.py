@@ -20,10 +20,12 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from party.agreement.job import Job
+from party.agreement.job import AlignedJob, Job, Sizes
+from party.models.evaluation import program
 from party.models.evaluation.bins import GRID, RANGE, ends
 from party.models.evaluation.metrics import area, evaluation_of
 from party.models.registry import model_of
+from tests.harness.alignments import aligned_job
 
 CENTRES = GRID.centres
 
@@ -175,6 +177,25 @@ def test_counts_of_labels_turned_round_that_come_to_one_class_are_no_fault_of_an
     assert found.figures is None and "turned round" in str(found)
     with pytest.raises(ValueError, match="one class"):
         evaluation_of(*counts, 10)
+
+
+@pytest.mark.parametrize("wanted", [{"held_out": 0.4}, {"folds": 2}])
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_matched_rows_that_are_held_out_may_be_of_one_class(
+    wanted: dict[str, Any], label: float
+) -> None:
+    """Nobody knows which they are, and so nobody could look beforehand."""
+    job = AlignedJob.of(aligned_job(evaluation=wanted), Sizes(alice=100, bob=100, common=100))
+    rows = 100 if "folds" in wanted else job.held_out_rows
+    sizes = program.layout_of(job, 0)
+    assert sizes is not None
+    t = np.concatenate([np.ones(rows), np.zeros(sizes.filled(job.rows))])
+    counts = told(t, np.full(len(t), label), 10)
+    given = dict(zip((program.SCORES, program.JOINED), counts, strict=True))
+    given = {name: value * 2.0**program.LIFT_BITS / 2.0**20 for name, value in given.items()}
+    found = program.found(job, "alice", given, 20)
+    assert found is not None and found.figures is None
+    assert f"all of {rows} " in str(found) and "of one class" in str(found)
 
 
 @pytest.mark.parametrize("wrong", ["more than rows", "falls", "elsewhere", "one class", "negative"])

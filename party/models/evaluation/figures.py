@@ -113,8 +113,8 @@ class Evaluation(Frozen):
         minimum: the fewest rows of a group.
         beyond: counts of rows whose score lies too far out, one or more for each; then there are
             no figures.
-        figures: None where there are none: there are such rows, or all seem to be of one class by
-            labels of which some were turned round.
+        figures: None where there are none: there are such rows, or all are of one class, be it by
+            labels of which some were turned round, be it of rows that were matched.
         folds: where every row was held out once: of so many trainings, none of them the model's.
     """
 
@@ -132,8 +132,8 @@ class Evaluation(Frozen):
             which = f"{self.rows} rows, each held out in one of {self.folds} folds"
         if found is None and not self.beyond:
             return (
-                f"none: so many labels are turned round that all of {which} seem to be of one "
-                "class; hold out more rows, or agree on a larger epsilon"
+                f"none: all of {which} are of one class, or seem to be where labels are turned "
+                "round; hold out more rows, or agree on a larger epsilon if they are"
             )
         if found is None:
             return (

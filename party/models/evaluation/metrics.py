@@ -31,7 +31,9 @@ from party.models.evaluation.figures import (
 _TENTHS = 10
 
 
-def evaluation_of(rows: Counts, up_to: Counts, minimum: int, flip: float = 0.0) -> Evaluation:
+def evaluation_of(
+    rows: Counts, up_to: Counts, minimum: int, flip: float = 0.0, looked: bool = True
+) -> Evaluation:
     """The evaluation that counts make.
 
     Args:
@@ -40,6 +42,7 @@ def evaluation_of(rows: Counts, up_to: Counts, minimum: int, flip: float = 0.0) 
             [bins].
         minimum: the fewest rows of a group.
         flip: the chance that a label was turned round before it was counted.
+        looked: whether it was seen beforehand that rows of both classes are held out.
 
     Raises:
         ValueError: the counts are no counts, or do not fit together.
@@ -56,7 +59,7 @@ def evaluation_of(rows: Counts, up_to: Counts, minimum: int, flip: float = 0.0) 
         raise ValueError("the counts do not fit together")
     of_one = (positives - flip * members) / (1.0 - 2.0 * flip) if flip else positives
     if not 0 < of_one.sum() < total:
-        if flip:  # by chance: estimates of few rows may come out below none
+        if flip or not looked:  # by chance: estimates of few rows may come out below none
             return Evaluation(rows=total, minimum=minimum)
         raise ValueError("the held-out rows are of one class")
     figures = _figures(rows, last, members, positives, of_one, flip)

@@ -171,7 +171,8 @@ def found(job: Job, party: Party, opened: Opened, bits: int) -> Evaluation | Non
         if rows[:-1].sum() != (job.rows if job.folds else job.held_out_rows):
             raise ValueError("the counts are not of all held-out rows")
         flip = 0.0 if job.label_privacy is None else job.label_privacy.flip
-        told = evaluation_of(rows, up_to, job.evaluation.minimum, flip)
+        # Of rows that were matched nobody knows which are held out.
+        told = evaluation_of(rows, up_to, job.evaluation.minimum, flip, not job.matched)
         return told.model_copy(update={"folds": job.folds or None})
     except ValueError as error:
         raise WrongModelError(
