@@ -3,6 +3,7 @@
 python -m tests.combinations --runs 300
 python -m tests.combinations --seed 17
 python -m tests.combinations --home --runs 3000
+python -m tests.combinations --kind joined --runs 100
 """
 
 from __future__ import annotations
@@ -12,13 +13,22 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from itertools import count, islice
 from pathlib import Path
 
-from tests.combinations import home
-from tests.combinations.draws import SHAPES, draw
+from tests.combinations import home, joined, warm
+from tests.combinations.draws import SHAPES, Case, draw
 from tests.combinations.runs import FindingError, run
 from tests.harness.plans import MADE
+
+KINDS: dict[str, Callable[[int], Case]] = {
+    "plain": draw,
+    "joined": joined.draw,
+    "warm": warm.draw,
+    "warm-joined": warm.draw_joined,
+}
+"""Of cases: ordinary ones, of matched rows, and from a former model of either."""
 
 
 def main() -> int:
@@ -29,6 +39,7 @@ def main() -> int:
     words.add_argument("--seed", type=int, help="this seed alone")
     words.add_argument("--shapes", type=int, default=SHAPES, help="seeds of so many plans alone")
     words.add_argument("--cache", type=Path, default=MADE, help="of plans")
+    words.add_argument("--kind", choices=KINDS, default="plain", help="of cases")
     words.add_argument("--home", action="store_true", help="without the protocol")
     words.add_argument("--show", action="store_true", help="the job and its tables, and no run")
     said = words.parse_args()
@@ -38,7 +49,7 @@ def main() -> int:
     said.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as made:
         for seed in seeds:
-            case = draw(seed)
+            case = KINDS[said.kind](seed)
             if said.show:
                 print(case.job, case.tables, sep="\n")
                 continue

@@ -37,6 +37,11 @@ class Case:
         tables: each holder's, of the rows that it has.
         new: rows of the same columns, to be scored.
         words: what is special about the tables, for people.
+        pairs: the rows of both tables that belong together, [rows in common, 2]; None where those
+            in the same place do.
+        wrong: why it must be refused for what only the one who drew it knows; empty elsewhere.
+        ends: what it must fail with.
+        before: the case whose model it begins from.
     """
 
     seed: int
@@ -44,6 +49,10 @@ class Case:
     tables: dict[str, Cells]
     new: dict[str, Cells]
     words: tuple[str, ...]
+    pairs: NDArray[np.int64] | None = None
+    wrong: str = ""
+    ends: str = ""
+    before: Case | None = None
 
     def write(self, directory: Path) -> dict[str, Path]:
         """Each holder's table as a CSV file."""
@@ -64,8 +73,14 @@ def write(path: Path, table: Cells) -> Path:
 
 def draw(seed: int) -> Case:
     """The case of a seed."""
-    chance = random.Random(f"case {seed}")
-    job, slots = _shape(random.Random(f"shape {seed % SHAPES}"))
+    job, slots = shape_of(random.Random(f"shape {seed % SHAPES}"))
+    return with_tables(seed, random.Random(f"case {seed}"), job, slots)
+
+
+def with_tables(
+    seed: int, chance: random.Random, job: dict[str, Any], slots: dict[str, int]
+) -> Case:
+    """A case of a job without columns: see ``shape_of``."""
     numbers = np.random.default_rng(chance.randrange(2**32))
     rows, words = job["rows"], []
     fresh = chance.choice((20, 40))
@@ -119,7 +134,7 @@ def draw(seed: int) -> Case:
     return Case(seed, job, {k: v for k, v in tables.items() if v}, new, tuple(words))
 
 
-def _shape(chance: random.Random) -> tuple[dict[str, Any], dict[str, int]]:
+def shape_of(chance: random.Random) -> tuple[dict[str, Any], dict[str, int]]:
     """What the plan depends on: a job without columns, and how many columns of the model each
     holder's become."""
     alice, bob = chance.choice(((3, 0), (4, 0), (2, 2), (2, 2), (1, 3), (0, 3)))

@@ -25,6 +25,10 @@ MOST = 1024.0
 """Deviations from its column's mean beyond which a value is refused."""
 
 
+SURE = 20.0
+"""A weighted sum of which the chance is next to 1."""
+
+
 class RefusedError(Exception):
     """A cell, a column or a label that the docs say is refused."""
 
@@ -159,6 +163,8 @@ class Clear:
         y: labels: 0 and 1, or in units.
         held_out: which rows no training takes; with folds none, [rows].
         readings: how each holder's features are read.
+        unknown: how many more of these rows no training takes, and nobody knows which: of rows that
+            were matched.
     """
 
     names: list[str]
@@ -169,6 +175,7 @@ class Clear:
     y: Array
     held_out: NDArray[np.bool_]
     readings: dict[str, list[Reading]]
+    unknown: int = 0
 
     def standardised(self, tables: Mapping[str, Cells]) -> Array:
         """Rows of other tables in the same columns, with the ones, [rows, columns + 1]."""
@@ -182,10 +189,20 @@ class Clear:
         return np.column_stack([own, np.ones(len(own))])
 
 
-def clear(job: dict[str, Any], tables: Mapping[str, Cells]) -> Clear:
-    """The tables of a job in clear; RefusedError where the docs say that they are refused."""
-    rows, schemas = job["rows"], job.get("columns", {})
-    out = held_out(job)
+def clear(
+    job: dict[str, Any], tables: Mapping[str, Cells], pairs: NDArray[np.int64] | None = None
+) -> Clear:
+    """The tables of a job in clear; RefusedError where the docs say that they are refused.
+
+    ``pairs``: the rows that belong together, where they are matched. Each holder takes all of its
+    own for what it does at home, then.
+    """
+    schemas = job.get("columns", {})
+    out, unknown = np.zeros(0, bool), 0
+    if pairs is None:
+        out = held_out(job, job["rows"])
+    else:
+        unknown = int(held_out(job, len(pairs)).sum())
     names, holders, means, scales, columns = [], [], [], [], []
     readings: dict[str, list[Reading]] = {}
     for holder in HOLDERS:
@@ -197,7 +214,7 @@ def clear(job: dict[str, Any], tables: Mapping[str, Cells]) -> Clear:
             reading.learn(cells)
             readings[holder].append(reading)
             for one, values in reading.derived(cells).items():
-                trained = values[~out]
+                trained = values if pairs is not None else values[~out]
                 public = reading.public() if one == name else None
                 if np.ptp(trained) == 0:
                     raise RefusedError(f"{one} never changes")
@@ -214,16 +231,21 @@ def clear(job: dict[str, Any], tables: Mapping[str, Cells]) -> Clear:
                 holders.append(holder)
                 means.append(mean)
                 scales.append(scale)
-                columns.append((values - mean) / scale)
-                if np.abs(columns[-1]).max() > MOST:
+                own = (values - mean) / scale
+                if np.abs(own).max() > MOST:
                     raise RefusedError(f"a value of {one} is too far from the others")
+                columns.append(own if pairs is None else own[pairs[:, HOLDERS.index(holder)]])
     ((holder, label),) = job["label"].items()
-    y = _labels(job, tables[holder][label], out)
-    x = np.column_stack([*columns, np.ones(rows)])
-    return Clear(names, holders, np.array(means), np.array(scales), x, y, out, readings)
+    y = _labels(job, tables[holder][label], None if pairs is not None else out)
+    if pairs is not None:
+        y, out = y[pairs[:, HOLDERS.index(holder)]], np.zeros(len(pairs), bool)
+    x = np.column_stack([*columns, np.ones(len(y))])
+    return Clear(names, holders, np.array(means), np.array(scales), x, y, out, readings, unknown)
 
 
-def _labels(job: dict[str, Any], cells: list[str], out: NDArray[np.bool_]) -> Array:
+def _labels(job: dict[str, Any], cells: list[str], known: NDArray[np.bool_] | None) -> Array:
+    """A label's column; ``known`` are the rows that are held out, None where nobody knows them."""
+    out = np.zeros(len(cells), bool) if known is None else known
     if LABEL in job.get("columns", {}):
         y = np.array([float(cell.strip().lower() == "yes!") for cell in cells])
     else:
@@ -235,8 +257,8 @@ def _labels(job: dict[str, Any], cells: list[str], out: NDArray[np.bool_]) -> Ar
     elif len(np.unique(y[~out])) < 2 or (out.any() and len(np.unique(y[out])) < 2):
         raise RefusedError("labels of one class")
     folds = (job.get("evaluation") or {}).get("folds")
-    if folds:
-        of = fold_of(job)
+    if folds and known is not None:
+        of = fold_of(job, len(y))
         for fold in range(folds):
             if len(np.unique(y[of != fold])) < 2:
                 raise RefusedError("a class in one fold alone")
@@ -252,9 +274,9 @@ def _ranked(domain: bytes, rows: int) -> NDArray[np.int64]:
     return np.array(sorted(range(rows), key=ranks.__getitem__))
 
 
-def held_out(job: dict[str, Any]) -> NDArray[np.bool_]:
+def held_out(job: dict[str, Any], rows: int) -> NDArray[np.bool_]:
     """Which rows no training takes, [rows]: of the share, as many as fill runs of up to 64."""
-    rows, wanted = job["rows"], job.get("evaluation")
+    wanted = job.get("evaluation")
     found = np.zeros(rows, bool)
     if wanted is None or "folds" in wanted:
         return found
@@ -265,9 +287,9 @@ def held_out(job: dict[str, Any]) -> NDArray[np.bool_]:
     return found
 
 
-def fold_of(job: dict[str, Any]) -> NDArray[np.int64]:
+def fold_of(job: dict[str, Any], rows: int) -> NDArray[np.int64]:
     """In which fold each row is, [rows]."""
-    rows, wanted = job["rows"], job["evaluation"]
+    wanted = job["evaluation"]
     found = np.empty(rows, np.int64)
     order = _ranked(b"tfe-kit held out" + _eight(wanted.get("seed", 0)), rows)
     found[order] = np.arange(rows) % wanted["folds"]
@@ -305,6 +327,8 @@ def optimum(job: dict[str, Any], x: Array, y: Array) -> Array:
         penalty[ones, ones] = 0.0
         found: Array = np.linalg.solve(x.T @ x + penalty, x.T @ y)
         return found
+    if len(np.unique(y)) < 2:  # of rows that were matched nobody can look
+        return np.append(np.zeros(ones), SURE if y[0] else -SURE)
     return logistic_optimum(x, y, c, ones, class_weights(job, y))
 
 

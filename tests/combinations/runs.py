@@ -50,6 +50,12 @@ CHANCES = 0.02
 STEPS = 0.01
 """How far they may be over mini-batches from those of the same steps in clear."""
 
+SUBSETS = 12
+"""So many times others of the matched rows are held out in clear."""
+
+ORDERS = 6
+"""So many times matched rows are dealt to folds in clear."""
+
 FAR = 90.0
 """The sigmoid is followed up to 121, over mini-batches up to 57: a failure is right beyond this, or
 a half of it, by the optimum in clear."""
@@ -78,28 +84,61 @@ def run(case: Case, directory: Path, cache: Path) -> Outcome:
     """Run a case in a directory of its own and see to all of it; FindingError where it is wrong."""
     directory.mkdir(parents=True)
     began = time.monotonic()
+    start: tuple[str, ...] = ()
+    if case.before is not None:
+        former = run(case.before, directory / "former", cache)
+        if former.code:
+            return former
+        start = ("--start", str(directory / "former" / "output"))
     job = directory / "job.yaml"
     job.write_text(yaml.safe_dump(case.job, allow_unicode=True), encoding="utf-8")
     files = case.write(directory)
     output = directory / "output"
     command = ["run", str(job), "--output", str(output), "--cache", str(cache)]
     done = deployer(
-        *command, *(word for p, file in files.items() for word in (f"--{p}", str(file)))
+        *command, *start, *(word for p, file in files.items() for word in (f"--{p}", str(file)))
     )
     clear, why = in_clear(case)
     if done.returncode:
+        see_to_end(case, done.returncode, done.stderr)
         words = see_to_failure(done.returncode, done.stderr, output, case, clear)
     else:
-        if clear is None:
-            raise FindingError(f"it was to be refused: {why}")
+        if clear is None or case.ends:
+            raise FindingError(f"it was to be refused or to fail: {case.ends or why}")
         words = Compared(case, clear, output, done.stdout).all(directory)
+        if case.pairs is not None:
+            _see_to_sizes(case, output)
     return Outcome(done.returncode, time.monotonic() - began, words)
+
+
+def see_to_end(case: Case, code: int, said: str) -> None:
+    """See to it that a case which must fail does by what it must, unless it is refused before."""
+    if case.ends and code == 1 and case.ends not in said:
+        raise FindingError(f"it fails by something else than {case.ends!r}: {said[-2000:]}")
+
+
+def _see_to_sizes(case: Case, output: Path) -> None:
+    """See to it that all three were told the same numbers of rows."""
+    assert case.pairs is not None
+    sizes = {"alice": 0, "bob": 0, "common": len(case.pairs)}
+    again = case.job["align"].get("duplicates") == "first"
+    for party in (*plainly.HOLDERS, "server"):
+        found = json.loads((output / party / "report.json").read_text())["alignment"]["sizes"]
+        for holder in plainly.HOLDERS:
+            rows = len(next(iter(case.tables[holder].values())))
+            sizes[holder] = found[holder]
+            if not (rows // 2 if again else rows) <= found[holder] <= rows:
+                raise FindingError(f"{holder}'s {rows} rows are {found[holder]} for {party}")
+        if found != sizes:
+            raise FindingError(f"{party} was told {found}, and not {sizes}")
 
 
 def in_clear(case: Case) -> tuple[Clear | None, str]:
     """Its tables in clear; none and why where the docs say that they are refused."""
+    if case.wrong:
+        return None, case.wrong
     try:
-        return plainly.clear(case.job, case.tables), ""
+        return plainly.clear(case.job, case.tables, case.pairs), ""
     except RefusedError as error:
         return None, str(error)
 
@@ -142,6 +181,8 @@ def see_to_failure(code: int, said: str, output: Path, case: Case, clear: Clear 
         return f"refused: {first}"
     if clear is None:
         raise FindingError(f"a table that does not fit failed, and was not refused: {first}")
+    if case.ends:
+        return f"failed: {first}"
     trained, batches = ~clear.held_out, "epochs" in case.job.get("training", {})
     x, y = clear.x[trained], clear.y[trained]
     best = plainly.batches(case.job, x, y)[0] if batches else plainly.optimum(case.job, x, y)
@@ -224,6 +265,9 @@ class Compared:
         if not np.isfinite(self.weights).all():
             self._fail("weights are not finite")
         settled = {model["health"]["settled"] for model in self.models.values()}
+        if self.clear.unknown:
+            self._are_of_some_rows(settled)
+            return
         if self.batches:
             best, _ = plainly.batches(self.job, self.x, self.y)
             self._sums(best, STEPS)
@@ -246,6 +290,34 @@ class Compared:
                 self._sums(best, SUMS)
         else:
             self._chances(best)
+
+    def _are_of_some_rows(self, settled: set[bool | None]) -> None:
+        """Nobody knows which rows were left out: the weights are as far from those of all rows as
+        those are where any others are left out."""
+        best = plainly.optimum(self.job, self.x, self.y)
+        p = self._chances_by(best)
+        losses, offs = [], []
+        draw, rows = np.random.default_rng(self.case.seed), len(self.y)
+        for _ in range(SUBSETS):
+            some = draw.permutation(rows)[: rows - self.clear.unknown]
+            weights = plainly.optimum(self.job, self.x[some], self.y[some])
+            losses.append(plainly.loss(self.job, self.x, self.y, weights))
+            offs.append(_off(self._chances_by(weights), p))
+        least = plainly.loss(self.job, self.x, self.y, best)
+        none = plainly.loss(self.job, self.x, self.y, np.zeros_like(best))
+        ours = plainly.loss(self.job, self.x, self.y, self.weights)
+        most = least + 2 * (max(losses) - least)
+        off, far = _off(self._chances_by(self.weights), p), 2 * max(offs)
+        self.told.append(f"loss {ours:.4g} of {least:.4g} to {max(losses):.4g}, off by {off:.3g}")
+        near = CLOSE + LOSS * least if settled == {True} else UNSETTLED * none
+        if ours > most + near:
+            self._fail(f"a loss of {ours:.6g}, over {most:.6g} of {rows - self.clear.unknown} rows")
+        if settled == {True} and off > far + CHANCES:
+            self._fail(f"rows' chances are off by {off:.3g}, and by {far:.3g} at most of others")
+
+    def _chances_by(self, weights: Array) -> Array:
+        found: Array = 0.5 * (1 + np.tanh(self.x @ weights / 2))
+        return found
 
     def _sums(self, best: Array, part: float) -> None:
         ours, theirs = self.x @ self.weights, self.x @ best
@@ -280,8 +352,9 @@ class Compared:
 
     def _health(self, model: dict[str, Any], party: str) -> None:
         health = model["health"]
-        self._same("rows", health["rows"], len(self.y))
-        self._same("rows held out", health["rows_held_out"], int(self.clear.held_out.sum()))
+        trained, held_out = len(self.y) - self.clear.unknown, self.clear.held_out.sum()
+        self._same("rows", health["rows"], trained)
+        self._same("rows held out", health["rows_held_out"], int(held_out) + self.clear.unknown)
         never = plainly.batches(self.job, self.x, self.y)[1] if self.batches else 0
         self._same("rows never used", health["rows_never_used"], never)
         own = [h == party for h in self.clear.holders]
@@ -289,18 +362,27 @@ class Compared:
         given = [*model["weights"], model["intercept"] or 0.0]
         self._near("largest weight", health["largest_weight"], np.abs(given).max(), 1e-6)
         if all(own) and health["largest_t"] is not None:
-            largest = np.abs(self.x @ self.weights).max()
+            x = self.x
+            if self.case.pairs is not None:  # nobody knows which of its own rows are in common
+                x = self.clear.standardised(self.case.tables)
+            largest = np.abs(x @ self.weights).max()
             self._near("largest |t|", health["largest_t"], largest, 1e-3, 1e-3)
-        line = f"{len(self.y)} rows were"
+        line = f"{trained} rows were"
         if line not in self.said:
             self._fail(f"the health line has no {line!r}: {self.said}")
 
     def _evaluation(self, model: dict[str, Any], party: str) -> None:
         wanted, found = self.job.get("evaluation"), model["evaluation"]
         self._same(f"evaluation at {party}", found is not None, wanted is not None)
-        if wanted is None or found["figures"] is None:
+        if wanted is None:
+            return
+        if found["figures"] is None:
+            self._of_none(found, "folds" in wanted)
             return
         figures = found["figures"]
+        if self.case.pairs is not None:
+            self._of_any(figures, "folds" in wanted)
+            return
         if "folds" in wanted:
             y, t, wide = self.y, self._of_folds(), 0.3
         else:
@@ -312,7 +394,7 @@ class Compared:
         self._same("rows of groups", sum(one["rows"] for one in groups), len(y))
         self._same("positives of groups", sum(one["positives"] for one in groups), int(y.sum()))
         for one in figures["thresholds"]:
-            self._threshold(one, t, y, wide)
+            self._threshold(one, t, t, y, wide)
         self._auc(figures, groups)
         p = plainly.scored(self.job, t)
         if not wide:
@@ -321,7 +403,45 @@ class Compared:
         if len(np.unique(y)) == 2:
             self.told.append(f"AUC {figures['auc']:.3f}, {roc_auc_score(y, t):.3f}")
 
-    def _threshold(self, one: dict[str, Any], t: Array, y: Array, wide: float) -> None:
+    def _of_none(self, found: dict[str, Any], folds: bool) -> None:
+        """That there are no figures is right: rows are too far out, or of one class."""
+        least, most = self._positives(folds) if self.case.pairs is not None else (1, 0)
+        if not found["beyond"] and least > 0 and most < found["rows"]:
+            self._fail("there are no figures of rows of both classes")
+        self.told.append("no figures")
+
+    def _positives(self, folds: bool) -> tuple[int, int]:
+        """At least and at most among the matched rows that are held out."""
+        rows, hits = len(self.y), int(self.y.sum())
+        counted = rows if folds else self.clear.unknown
+        return max(0, hits - rows + counted), min(hits, counted)
+
+    def _of_any(self, figures: dict[str, Any], folds: bool) -> None:
+        """The figures of rows that were matched: nobody knows which are held out, or where."""
+        rows, found = len(self.y), figures["positives"]
+        counted = rows if folds else self.clear.unknown
+        least, most = self._positives(folds)
+        if not least <= found <= most:
+            self._fail(f"{found} positives of {counted} rows, and not {least} to {most}")
+        self._near("base rate", figures["base_rate"], found / counted, 1e-9)
+        groups = figures["groups"]
+        self._same("rows of groups", sum(one["rows"] for one in groups), counted)
+        self._same("positives of groups", sum(one["positives"] for one in groups), found)
+        low = high = self.x @ self.weights
+        if folds:
+            draw = np.random.default_rng(self.case.seed)
+            each = [self._of_folds(draw.permutation(rows)) for _ in range(ORDERS)]
+            low, high = np.min(each, axis=0), np.max(each, axis=0)
+        for one in figures["thresholds"]:
+            self._threshold(one, low, high, self.y, 0.3 if folds else 0.0, rows - counted)
+        self._auc(figures, groups)
+        self.told.append(f"AUC {figures['auc']:.3f}")
+
+    def _threshold(
+        self, one: dict[str, Any], low: Array, high: Array, y: Array, wide: float, less: int = 0
+    ) -> None:
+        """``low``, ``high``: between what each row's t is; ``less``: so many of them are not
+        counted."""
         if one["at_least"] <= 0.0:
             return
         edge = np.log(one["at_least"] / (1 - one["at_least"]))
@@ -330,7 +450,8 @@ class Compared:
             ("true_positives", y == 1),
             ("false_positives", y == 0),
         ):
-            least, most = (rows & (t > edge + wide)).sum(), (rows & (t > edge - wide)).sum()
+            least, most = (rows & (low > edge + wide)).sum(), (rows & (high > edge - wide)).sum()
+            least = max(0, least - less)
             if not least <= one[what] <= most:
                 self._fail(f"{what} from {edge:.2f} on: {one[what]}, not {least} to {most}")
 
@@ -343,8 +464,11 @@ class Compared:
             auc = float((hits * (below + others / 2)).sum() / pairs)
             self._near("AUC of the groups", figures["auc"], auc, 1e-6, 1e-6)
 
-    def _of_folds(self) -> Array:
-        of, t = plainly.fold_of(self.job), np.zeros(len(self.y))
+    def _of_folds(self, order: NDArray[np.int64] | None = None) -> Array:
+        """What each row's t is by the training that has not seen it; ``order``: of the rows."""
+        of, t = plainly.fold_of(self.job, len(self.y)), np.zeros(len(self.y))
+        if order is not None:
+            of = of[order]
         for fold in range(self.job["evaluation"]["folds"]):
             own = of == fold
             t[own] = self.x[own] @ plainly.optimum(self.job, self.x[~own], self.y[~own])
@@ -456,6 +580,10 @@ class Compared:
         by = pipeline.predict(typed) if self.linear else pipeline.predict_proba(typed)[:, 1]
         self._near("scores by skops", by, told, 1e-9, 1e-9)
         self.told.append("exports")
+
+
+def _off(one: Array, other: Array) -> float:
+    return float(np.sqrt(np.mean((one - other) ** 2)))
 
 
 def scored(model: Path, table: Path) -> Array:
