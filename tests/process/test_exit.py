@@ -24,6 +24,7 @@ import os, signal, sys
 from deployer.commands import new_app
 from party.process.exit import guarded
 app = new_app()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background nobody is interrupted
 app.command()(lambda: os.kill(os.getpid(), signal.SIGINT))
 sys.exit(guarded(app))
 """
