@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import signal
@@ -505,6 +506,7 @@ def _do_all(
                         begun_s=result.process_age_s() if n else 0.0,
                     )
                     _do(party, own, job, here, status)
+                _forget()
 
 
 def _left_by_training(queue: Queue, job: Job, party: Party) -> Path | None:
@@ -969,9 +971,16 @@ _DOING = {
 _MEMORY = "give this party more memory: deployer estimate says how much it takes"
 
 
+def _forget() -> None:
+    """What a job brought is gone with it. An error that was mended on the way refers to all of it
+    by its traceback, in a circle, and who waits for nothing but a signal never looks for those."""
+    gc.collect()
+
+
 def _stay() -> None:
     """Until asked to end."""
     try:
+        _forget()
         while True:
             signal.pause()
     except Stop:

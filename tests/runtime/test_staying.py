@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ import pytest
 from party.agreement.job import load_job
 from party.approval import Ledger
 from party.approval.ledger import NAME
+from tests.attacks.canaries import may_look_into_processes
 from tests.attacks.test_second_model import ask_for_approvals
-from tests.harness.processes import Processes
+from tests.harness.processes import JOB, PATIENCE_S, Processes, Running
+from tests.harness.relay import RELAYED, standing_still
 
 
 @pytest.mark.slow
@@ -64,3 +68,37 @@ def test_no_result_goes_before_a_start_that_is_refused_and_who_stays_waits(tmp_p
         assert bob.process.poll() is None and model.read_text() == "{}"
     finally:
         processes.close()
+
+
+def tables_in(running: Running) -> set[str]:
+    """The tables that a process has in its memory, by their file there."""
+    maps = Path(f"/proc/{running.process.pid}/maps").read_text().splitlines()
+    return {line.split()[4] for line in maps if "memfd:table" in line}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not may_look_into_processes(), reason="a party's memory is closed to others")
+def test_who_stays_has_no_table_any_more_though_a_peer_was_lost_on_the_way(
+    processes: Processes,
+) -> None:
+    """What went wrong on the way refers to all that the party had."""
+    processes.write_job("job.yaml", training=JOB["training"] | {"epochs": 40})
+    options = {"rejoin_limit": "100", "checkpoint_every": "0.5"}
+    with standing_still(processes, 100_000) as (goes_on,):
+        alice = processes.start("alice", "--stay", **options)
+        server = processes.start("server", **options)
+        bob = processes.start("bob", config=RELAYED, **options)
+        bob.reaches("running", step=1)
+        assert len(tables_in(alice)) == 1
+        bob.signal(signal.SIGKILL)
+        bob.ends()
+        goes_on.set()
+        bob = processes.start("bob", **options)
+        for one in (bob, server):
+            assert one.ends() == (0, ""), one.party
+    alice.reaches("done")
+    alice.says("looking for the others")
+    end = time.monotonic() + PATIENCE_S
+    while tables_in(alice):
+        assert time.monotonic() < end, "its table is still there"
+        time.sleep(0.02)
