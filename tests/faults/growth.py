@@ -1,11 +1,12 @@
 """Whether processes hold more and more: memory, descriptors, threads.
 
-A job comes and goes, and so do the connections of who asks how it is: what a process has at one
-look, or at most, says nothing, and more of them are open where a machine is busy. What is never
-given back is in the least that it has. And processes come and go: of the second one of a party
-nothing can be seen in the first. So each process is compared with itself, by the least of the last
-half of its life and that of the first, once it has warmed up; and of all the processes of a party,
-by the median.
+A process that trains has more than one between two jobs, so that it is looked at while it trains.
+The connections of who asks how it is come and go: what it has at one look, or at most, says
+nothing, and more of them are open where a machine is busy. What is never given back is in the least
+that it has; not in the very least, since a look may fall on the moment in which a job ends. And
+processes come and go: of the second one of a party nothing can be seen in the first. So each
+process is compared with itself, by a low one of its looks in the last half of its life and one in
+the first, once it has warmed up; and of all the processes of a party, by the median.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from statistics import median
 
 MEASURES = ("memory_kib", "descriptors", "threads")
 
-WARM_UP = 6
-"""Looks, in which a process imports, reads its table, and takes what it needs for its first job."""
+WARM_UP = 9
+"""Looks, in which a process imports, reads tables, and takes what it needs for its first jobs."""
 
 LEAST = 24
-"""Looks behind them, for a life to count: in a shorter one a half may have no moment of rest."""
+"""Looks behind them, for a life to count."""
+
+_LOW = 0.1
+"""Which part of the looks may be of less than what is taken for the least."""
 
 ROOM = {"memory_kib": 0.1, "descriptors": 0.05, "threads": 0.05}
 """By how much, relative to the first half, the last may have more: pages come and go a little."""
@@ -45,8 +49,8 @@ class Growth:
         return sum(map(len, self.held.values()))
 
     def parts(self, party: str) -> list[list[float]]:
-        """For each process of a party that lived long enough, by which part of the least that it
-        held in the first half of its life it held more in the last, as ``MEASURES`` has them."""
+        """For each process of a party that lived long enough, by which part of what it held at
+        least in the first half of its life it held more in the last, as ``MEASURES`` has them."""
         found = []
         for (whose, _), looks in self.held.items():
             life = looks[WARM_UP:]
@@ -54,7 +58,7 @@ class Growth:
                 continue
             half = len(life) // 2
             sides = (zip(*some, strict=True) for some in (life[:half], life[-half:]))
-            first, last = ([min(column) for column in side] for side in sides)
+            first, last = ([_least(column) for column in side] for side in sides)
             found.append([after / before - 1 for before, after in zip(first, last, strict=True)])
         return found
 
@@ -71,3 +75,7 @@ class Growth:
                     words = f"grew by {grows:.0%} in the median of {len(parts)} processes"
                     found.append(f"{party}'s {name} {words}")
         return found
+
+
+def _least(held: Sequence[int]) -> int:
+    return sorted(held)[int(_LOW * len(held))]

@@ -22,8 +22,8 @@ def grown(held: Held, processes: int = 9) -> list[str]:
 
 
 def usual(chance: random.Random, look: int) -> list[int]:
-    """At work, between two jobs, or looking for a peer; a process that has just begun has less."""
-    at_work, warm = chance.random() < 0.8, min(look, WARM_UP)
+    """At work, and now and then at a job's very end; a process that has just begun has less."""
+    at_work, warm = chance.random() < 0.97, min(look, WARM_UP)
     memory = 60_000 + 6_000 * warm + at_work * chance.randint(5_000, 9_000)
     return [memory, 12 + 3 * at_work, 4 + 2 * at_work + (chance.random() < 0.1)]
 

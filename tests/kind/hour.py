@@ -3,8 +3,9 @@
 Releases of a queue of jobs follow each other on a cluster of their own, until the time is up and
 the last queue is done. Every job must end with the undisturbed run's weights. In each queue the
 pods of two parties are deleted, and the third one's process lives on through all of it, each
-party's in its turn. Memory, descriptors and threads of that process are looked at throughout, and
-none may grow while it lives (``tests.faults.growth``): it takes three queues to see all parties'.
+party's in its turn. Memory, descriptors and threads of that process are looked at while it trains,
+and none may grow while it lives (``tests.faults.growth``): it takes three queues to see all
+parties'.
 
 python -m tests.kind.hour --minutes 60
 """
@@ -39,6 +40,7 @@ LOOK_EVERY_S, DELETE_EVERY_S = 5.0, 60.0
 _LOOK = """
 set -- $(awk '/^VmRSS/ {print $2} /^Threads/ {print $2}' /proc/PID/status)
 echo $1 $(ls /proc/PID/fd | wc -l) $2
+cat /proc/PID/root/state/output/status.json
 """
 
 
@@ -61,8 +63,10 @@ def disturbed(deployment: Deployment, watch: Watch, chance: random.Random) -> It
     def look() -> None:
         with suppress(BaseException):  # a pod on its way in, which says nothing
             process = faults.process(watch.spared)
-            said = faults.on_node("sh", "-c", _LOOK.replace("PID", process)).split()
-            watch.growth.take(watch.spared, process, [int(word) for word in said])
+            said = faults.on_node("sh", "-c", _LOOK.replace("PID", process))
+            held, _, status = said.partition("\n")
+            if json.loads(status)["phase"] == "running":
+                watch.growth.take(watch.spared, process, [int(word) for word in held.split()])
 
     def disturb() -> None:
         while not over.wait(LOOK_EVERY_S):
