@@ -80,6 +80,7 @@ struct kit_executor {
     int64_t step;
     int64_t instruction;
     int64_t deadline, silence, waiting, beaten, looked, asked; /* ns; 0: none */
+    int64_t again; /* since when a peer was waited for that was looked at once more */
     kit_error *error;
 };
 
@@ -317,7 +318,12 @@ static int sleep_for(kit_executor *e, int who, int writing, int64_t *since) {
         *since = time;
     if (too_long(e, who, time))
         return -1;
-    const int silent = e->silence && time - *since >= e->silence;
+    if (e->silence && time - *since >= e->silence) {
+        if (e->again == *since)
+            return fail(e, KIT_ERROR_SILENCE, who, "");
+        /* Who stood still itself may find that the peer has spoken meanwhile. */
+        e->again = *since;
+    }
     if (unanswered(e, time))
         return -1;
     beat(e, time);
@@ -336,13 +342,7 @@ static int sleep_for(kit_executor *e, int who, int writing, int64_t *since) {
     for (nfds_t k = 1; k < count; k++)
         if (fds[k].events & POLLRDHUP && fds[k].revents & (POLLRDHUP | POLLHUP | POLLERR))
             return peer_gone(e, owners[k]);
-    if (!silent)
-        return 0;
-    /* Who stood still itself since it last looked may find that the peer has spoken meanwhile. */
-    for (nfds_t k = 1; k < count; k++)
-        if (owners[k] == who && fds[k].revents)
-            return 0;
-    return fail(e, KIT_ERROR_SILENCE, who, "");
+    return 0;
 }
 
 /* Until something has come from the peer. All others are read meanwhile: one of them may be
