@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISDIR
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -973,8 +974,12 @@ _MEMORY = "give this party more memory: deployer estimate says how much it takes
 
 def _forget() -> None:
     """What a job brought is gone with it. An error that was mended on the way refers to all of it
-    by its traceback, in a circle, and who waits for nothing but a signal never looks for those."""
-    gc.collect()
+    by its traceback, in a circle, and who waits for nothing but a signal never looks for those.
+
+    In a thread of its own, since a stop that is raised while objects are finalised is dropped."""
+    collecting = Thread(target=gc.collect)
+    collecting.start()
+    collecting.join()
 
 
 def _stay() -> None:
