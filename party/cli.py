@@ -492,6 +492,8 @@ def _do_all(
         )
         with _staying(options):
             for n, job in enumerate(() if failed and options.stay else queue.left):
+                if n:
+                    _forget()
                 log.job = job.name
                 place.traffic.clear()
                 own = options.of(job, queue.directory(job))
@@ -507,7 +509,6 @@ def _do_all(
                         begun_s=result.process_age_s() if n else 0.0,
                     )
                     _do(party, own, job, here, status)
-                _forget()
 
 
 def _left_by_training(queue: Queue, job: Job, party: Party) -> Path | None:

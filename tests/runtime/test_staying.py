@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,8 @@ from party.approval import Ledger
 from party.approval.ledger import NAME
 from tests.attacks.canaries import may_look_into_processes
 from tests.attacks.test_second_model import ask_for_approvals
-from tests.harness.processes import JOB, PATIENCE_S, Processes, Running
+from tests.deployer.local.commands import until
+from tests.harness.processes import JOB, Processes, Running
 from tests.harness.relay import RELAYED, standing_still
 
 
@@ -98,7 +98,4 @@ def test_who_stays_has_no_table_any_more_though_a_peer_was_lost_on_the_way(
             assert one.ends() == (0, ""), one.party
     alice.reaches("done")
     alice.says("looking for the others")
-    end = time.monotonic() + PATIENCE_S
-    while tables_in(alice):
-        assert time.monotonic() < end, "its table is still there"
-        time.sleep(0.02)
+    until(lambda: not tables_in(alice), lambda: "its table is still there")
