@@ -45,6 +45,10 @@ def approved(
         for party in PARTIES
     }
     job = Job.model_validate(job.model_dump() | {"identities": Identities(**pins)})
+    digests: dict[Party, str] = {
+        party: digest_of_rows(tables[party], parts.get(party), job, party)
+        for party in (job.holders if job.kept is None else ())
+    }
     plan = None
     if not job.matches:
         with files.locked(cache / BUILDING):
@@ -61,10 +65,8 @@ def approved(
             expires=moment(datetime.now(UTC) + _LIFE),
             runs=1,
         )
-        holds = party in job.holders and job.kept is None
-        digest = digest_of_rows(tables[party], parts.get(party), job, party) if holds else None
         own = private / "approvals" / party
-        write_approval(own, approval, digest, signers[party])
+        write_approval(own, approval, digests.get(party), signers[party])
         made[party] = approval_file(own, party).read_bytes()
     public = output / "approvals"
     public.mkdir(mode=0o700, exist_ok=True)

@@ -299,9 +299,16 @@ class _Parties:
         if self.runtime == "sealed" and not is_cached(job, self.cache):
             first = StatusDocument.first(job, "alice", now())
             self.progress(first.model_copy(update={"phase": "plan", "message": _BUILDING}))
-            self.import_s, self.build_s = build_schedules(job, self.cache, range(len(PARTIES)))
+            self.import_s, self.build_s = build_schedules(
+                job, self.cache, range(len(PARTIES)), self._see_to_all
+            )
         self.job = job
         self.building.close()
+
+    def _see_to_all(self) -> None:
+        """Raises the error of the first that has failed, by its table say."""
+        if any(process.poll() for process in self.processes.values()):
+            raise self._error()
 
     def _start_one(self, party: Party) -> None:
         own = self.output / party

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ from party.schedule.schedule import Schedule
 
 if TYPE_CHECKING:
     from party.audit import Report
+
+_LOOK_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +71,13 @@ def is_cached(job: Job, cache: Path) -> bool:
     return all(store.path(cache, parameters, p).exists() for p in range(len(PARTIES)))
 
 
-def build_schedules(job: Job, cache: Path, parties: Sequence[int]) -> tuple[float, float]:
+def build_schedules(
+    job: Job, cache: Path, parties: Sequence[int], meanwhile: Callable[[], None] = lambda: None
+) -> tuple[float, float]:
     """Builds the plan once and writes the schedules of some parties to the cache.
+
+    Args:
+        meanwhile: called several times a second; what it raises ends the builder.
 
     Returns:
         Seconds for the import of TensorFlow, and for the rest.
@@ -78,7 +85,7 @@ def build_schedules(job: Job, cache: Path, parties: Sequence[int]) -> tuple[floa
     Raises:
         JobError: the builder failed; its own words are passed on.
     """
-    answer = _ask_builder(job, cache, parties)
+    answer = _ask_builder(job, cache, parties, meanwhile)
     return float(answer["import_s"]), float(answer["build_s"])
 
 
@@ -92,29 +99,47 @@ def audited(job: Job) -> dict[str, Any]:
     return report
 
 
-def _ask_builder(job: Job, cache: Path, parties: Sequence[int]) -> dict[str, Any]:
+def _ask_builder(
+    job: Job, cache: Path, parties: Sequence[int], meanwhile: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     request = json.dumps(
         {"job": job.model_dump(mode="json"), "cache": str(cache), "parties": list(parties)}
     )
-    done = subprocess.run(
+    builder = subprocess.Popen(
         children.command("party.compiler.driver"),
-        input=request,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env=children.environment(),
-        capture_output=True,
         text=True,
-        check=False,
     )
+    with builder:
+        try:
+            said = _said(builder, request, meanwhile)
+        except BaseException:
+            builder.kill()
+            raise
     try:
-        answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        answer: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
     except (IndexError, ValueError):
         raise JobError(
             "the builder of the plan died",
-            f"exit status {done.returncode}",
+            f"exit status {builder.returncode}",
             "see whether the machine ran out of memory",
         ) from None
-    if told := ErrorDocument.in_text(done.stdout):
+    if told := ErrorDocument.in_text(said):
         raise told.error()
     return answer
+
+
+def _said(builder: subprocess.Popen[str], request: str, meanwhile: Callable[[], None]) -> str:
+    once: str | None = request
+    while True:
+        try:
+            return builder.communicate(once, _LOOK_EVERY_S)[0]
+        except subprocess.TimeoutExpired:
+            once = None  # it is on its way
+            meanwhile()
 
 
 def _main() -> None:

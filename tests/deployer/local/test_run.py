@@ -14,11 +14,14 @@ from deployer.example import EXAMPLE
 from deployer.local.run import run_local
 from party.agreement.job import PARTIES, Job, load_job
 from party.agreement.pins import Identities
+from party.process import children
 from party.process.errors import InputError, JobError
-from tests.deployer.local.commands import Commands, command_line, deployer, gone
+from tests.deployer.local.commands import Commands, child_of, command_line, deployer, gone
 from tests.harness.processes import ENDLESS, PATIENCE_S, Processes
 
 pytestmark = pytest.mark.slow
+
+_UNTIL_ENDED = ["tail", "-f", "/dev/null"]
 
 
 def loaded(processes: Processes) -> tuple[Job, dict[str, Path]]:
@@ -72,6 +75,24 @@ def test_wrong_input_of_one_party_ends_all_with_its_words(processes: Processes) 
     assert "7" not in words.splitlines()[0].removeprefix("error: bob: ")
     assert time.monotonic() - begin < PATIENCE_S, "nobody waits ten minutes for who will not come"
     assert not (processes.directory / "out/alice/model.json").exists()
+
+
+def test_a_wrong_table_is_told_before_there_is_a_plan(
+    processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = children.command
+
+    def without_builder(module: str) -> list[str]:
+        return _UNTIL_ENDED if module == "party.compiler.driver" else command(module)
+
+    monkeypatch.setattr(children, "command", without_builder)
+    path = processes.directory / "bob.csv"
+    path.write_text(path.read_text().replace("\n1\n", "\n7\n", 1))
+    job, tables = loaded(processes)
+    with pytest.raises(InputError, match=r"bob: .*label") as caught:
+        run_local(job, tables, processes.directory / "out", cache=tmp_path / "fresh")
+    assert caught.value.where is not None and str(path) in caught.value.where
+    assert child_of(os.getpid(), _UNTIL_ENDED[0]) is None
 
 
 @pytest.mark.parametrize(
