@@ -27,7 +27,7 @@ from party.approval.ledger import NAME
 from party.approval.receipt import Statement
 from party.channel import listen as bind
 from party.channel import versions
-from party.checkpoints import KeptModel, KeptModels, Store, begun
+from party.checkpoints import KeptModel, KeptModels, Store, begun, clear
 from party.checkpoints.kept import DIRECTORY
 from party.identity import CHECKPOINT_KEY, Keys, load_keys, read_checkpoint_key
 from party.models.health import WrongModelError
@@ -402,6 +402,8 @@ def play(party: Party, options: Options) -> None:
             return
         (job,) = jobs
         if options.stay and (former := ended(options.output, job)) is not None:
+            if former.phase == "done":
+                clear(_checkpoints(options))  # who was killed in between had not
             with _probed(probe, lambda: former, {}):
                 log.say(_ENDED[former.phase], ended=former.updated)
                 _stay()
@@ -483,6 +485,7 @@ def _do_all(
         for job in queue.jobs:
             if job not in queue.left:
                 log.say(f"the job {job.name!r} was done before")
+                clear(_checkpoints(options.of(job, queue.directory(job))))
         if failed and options.stay:
             log.say(_ENDED["failed"], job=queue.left[0].name)
         undone = [queue.directory(job) for job in queue.left]

@@ -66,6 +66,13 @@ def begun(directory: Path) -> bool:
     return any(directory.glob(_POINT))
 
 
+def clear(directory: Path) -> None:
+    """Remove whatever a store has there: the job is done, or begins again."""
+    for pattern in (_POINT, _ROWS, ".*.sealed.*"):
+        for file in directory.glob(pattern):
+            file.unlink(missing_ok=True)
+
+
 class Store:
     """A party's directory for one job.
 
@@ -137,9 +144,9 @@ class Store:
                 file.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove whatever is there: the job is done, or begins again."""
-        for file in (*self._files(_POINT), *self._files(_ROWS), *self._files(".*.sealed.*")):
-            file.unlink(missing_ok=True)
+        """Remove whatever is there, if anything is written."""
+        if self.on_disk:
+            clear(self.directory)
 
     def _files(self, pattern: str) -> list[Path]:
         return list(self.directory.glob(pattern)) if self.on_disk else []

@@ -253,8 +253,11 @@ def test_a_party_stays_for_its_cluster_and_does_no_job_twice(processes: Processe
     for one in parties:
         one.signal(signal.SIGTERM)
         assert one.ends() == (0, "")
+    left = parties[0].output / "checkpoints/rows.sealed"  # of who was killed before it was away
+    left.write_bytes(b"of the job that is done")
     again = processes.start("alice", "--stay", status="127.0.0.5:18080")
     again.says("this job was done before")
+    assert not left.exists()
     assert ask("/readyz") == "done\n"
     assert again.status() == before
     again.signal(signal.SIGTERM)

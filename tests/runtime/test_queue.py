@@ -114,9 +114,12 @@ def test_a_queue_is_done_in_order_whoever_is_killed_within_or_between(
     assert first["weights"] != second["weights"]
     assert not (processes.directory / "out/alice/model.json").exists()
 
-    # Done is done, by hand too.
+    # Done is done, by hand too, and by who was killed before all was put away.
+    left = processes.directory / "out/alice/first/checkpoints/rows.sealed"
+    left.write_bytes(b"of the job that is done")
     again = start(processes, "alice")
     assert again.ends() == (0, "")
+    assert not left.exists()
     assert [event["event"] for event in again.events()] == [
         "the job 'first' was done before",
         "the job 'second' was done before",
