@@ -254,11 +254,20 @@ class Course:
         finally:
             worker.join()
             self._count()
-        if isinstance(self._failure, RunError):
-            raise self._explained(self._failure) from None
-        if self._failure is not None:
-            raise self._failure
+        self._raise_failure()
         self.assignment.status.step(self.steps, None)
+
+    def _raise_failure(self) -> None:
+        """What ended the executor, if it failed. It is let go: by its traceback it refers to all
+        that the run has."""
+        failure, self._failure = self._failure, None
+        try:
+            if isinstance(failure, RunError):
+                raise self._explained(failure) from None
+            if failure is not None:
+                raise failure
+        finally:
+            del failure
 
     def _work(self, table: Rows | None, run: str) -> None:
         try:

@@ -70,8 +70,8 @@ class _Party:
     """A party through all its connections.
 
     Attributes:
-        lost: what ended the last ones, and when the first ended without which the run has not
-            come on since.
+        lost: in words what ended the last ones, and when the first ended without which the run
+            has not come on since. The error itself would hold all that it went through.
     """
 
     assignment: Assignment
@@ -82,7 +82,7 @@ class _Party:
     aligned: Aligned | None = None
     points: list[Point] = field(default_factory=list)
     last: Joined | None = None
-    lost: tuple[KitError, float] | None = None
+    lost: tuple[str, float] | None = None
     number: int = -1
     over_time: bool = False
     train_s: float = 0.0
@@ -236,8 +236,8 @@ class _Party:
             raise error
         number = -1 if course is None or not course.points else course.points[-1].number
         if self.lost is None or number > self.number:
-            self.lost, self.number = (error, now), number
-        self.lost = (error, self.lost[1])
+            self.lost, self.number = (error.what, now), number
+        self.lost = (error.what, self.lost[1])
         left = self.lost[1] + limit - now
         if course is not None and course.time_left_s < left:
             left = course.time_left_s
@@ -253,9 +253,9 @@ class _Party:
         """Nobody came back in time."""
         assert self.lost is not None
         if self.over_time:
-            words = f"{TIME_IS_UP}: {self.lost[0].what}, and {error.what}"
+            words = f"{TIME_IS_UP}: {self.lost[0]}, and {error.what}"
             return JobError(words, error.where, error.hint, cause="time-limit")
-        what = f"{self.lost[0].what}, and {error.what}"
+        what = f"{self.lost[0]}, and {error.what}"
         return JobError(what, error.where, error.hint, cause="peer-unreachable")
 
     def outcome(self) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,16 @@ def test_no_result_goes_before_a_start_that_is_refused_and_who_stays_waits(tmp_p
         processes.close()
 
 
+_WITHOUT_COLLECTOR = """
+import gc, sys
+from party import cli
+gc.disable()
+gc.collect = lambda: 0
+sys.argv = sys.argv[3:]
+cli.main()
+"""
+
+
 def tables_in(running: Running) -> set[str]:
     """The tables that a process has in its memory, by their file there."""
     maps = Path(f"/proc/{running.process.pid}/maps").read_text().splitlines()
@@ -78,14 +89,18 @@ def tables_in(running: Running) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not may_look_into_processes(), reason="a party's memory is closed to others")
+@pytest.mark.parametrize("before", [(), (sys.executable, "-c", _WITHOUT_COLLECTOR)])
 def test_who_stays_has_no_table_any_more_though_a_peer_was_lost_on_the_way(
-    processes: Processes,
+    processes: Processes, before: tuple[str, ...]
 ) -> None:
-    """What went wrong on the way refers to all that the party had."""
+    """What went wrong on the way refers to all that the party had. It is gone without Python's
+    collector, too, which looks when it likes."""
     processes.write_job("job.yaml", training=JOB["training"] | {"epochs": 40})
     options = {"rejoin_limit": "100", "checkpoint_every": "0.5"}
     with standing_still(processes, 100_000) as (goes_on,):
+        processes.before = before
         alice = processes.start("alice", "--stay", **options)
+        processes.before = ()
         server = processes.start("server", **options)
         bob = processes.start("bob", config=RELAYED, **options)
         bob.reaches("running", step=1)
