@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("deployer.certs", "deployer.example", "deployer.manifests"),
     ("party.__main__",),
     ("party.cli",),
+    ("party.life",),
     ("party.runtime", "party.scoring"),
     ("party.compiler",),
     ("party.reporting", "party.channel", "party.checkpoints"),

@@ -153,7 +153,7 @@ def test_who_was_started_before_the_first_opening_opens_no_second_one_either(
     ask_for_approvals(processes)
     approve(processes, {"alice": "alice.csv", "bob": "bob.csv"}, "approvals")
     bob, server = (processes.start(party, approvals="approvals") for party in ("bob", "server"))
-    processes.before = dying("party.cli:_write_report")
+    processes.before = dying("party.life.leaving:_write_report")
     assert processes.start("alice", approvals="approvals").ends()[0] == DIED
     processes.before = ()
     # Who has its result ends by it, whether approvals are there again or not.

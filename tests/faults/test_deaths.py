@@ -78,7 +78,7 @@ def test_all_rows_are_scored_whoever_dies_in_the_join_behind_it_and_at_the_end(
         {
             "bob": ("party.channel.exchange:Messages.receive", 4),
             "server": ("party.runtime.course:Course._run", 2),
-            "alice": ("party.cli:_write_report", 1),
+            "alice": ("party.life.leaving:_write_report", 1),
         },
         **model,
     )
@@ -146,7 +146,7 @@ def test_a_training_goes_on_from_a_kept_model_whoever_dies_before_and_after_a_ch
         {
             "bob": ("party.runtime.course:Course._run", 2),
             "server": ("party.runtime.course:Course._meet", 3),
-            "alice": ("party.cli:_write_report", 1),
+            "alice": ("party.life.leaving:_write_report", 1),
         },
     )
     assert plaintext.distance(weights(processes), optimum) < 1e-2
@@ -165,7 +165,7 @@ def test_a_kept_model_is_opened_once_whoever_dies_before_and_after_it_is(
         {
             "server": ("party.runtime.course:Course._keep", 2),
             "bob": ("party.runtime.course:Course._run", 1),
-            "alice": ("party.cli:_write_report", 1),
+            "alice": ("party.life.leaving:_write_report", 1),
         },
     )
     assert plaintext.distance(weights(processes), optimum) < 1e-5

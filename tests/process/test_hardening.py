@@ -120,8 +120,8 @@ def test_there_is_swap_unless_the_machine_has_none_or_the_group_may_not_use_it(
 @pytest.mark.slow
 def test_a_party_says_that_its_machine_swaps(processes: Processes) -> None:
     program = (
-        "import sys, party.process.hardening, party.cli;"
-        "party.cli.harden_process = lambda: False; party.cli.main()"
+        "import party.cli, party.life.jobs;"
+        "party.life.jobs.harden_process = lambda: False; party.cli.main()"
     )
     command = [sys.executable, "-c", program, "server", "--job", "job.yaml"]
     command += ["--config", "config.json", "--keys", "nowhere", "--output", "out"]

@@ -15,7 +15,7 @@ import pytest
 from deployer.commands.data import write
 from party.agreement.job import AlignedJob, Job, Sizes, load_job
 from party.agreement.queue import load_queue
-from party.cli import Later
+from party.life.place import Later
 from party.process.errors import InputError
 from party.table import LabelKey
 from party.table.expected import Expected
@@ -133,7 +133,7 @@ def test_who_has_all_of_a_job_ends_it_while_the_others_are_at_the_next(
 ) -> None:
     write_jobs(processes)
     processes.write_job("first.yaml", name="first", trust_domain=JOB["name"])
-    processes.before = dying("party.cli:_write_report")
+    processes.before = dying("party.life.leaving:_write_report")
     bob = start(processes, "bob")
     processes.before = ()
     others = start(processes, "alice"), start(processes, "server")
@@ -161,7 +161,7 @@ def test_who_has_all_of_a_job_of_matched_rows_needs_nobody_to_say_so(processes: 
         names, *rows = table.read_text().splitlines()
         lines = [f"who,{names}", *(f"w{i},{row}" for i, row in enumerate(rows))]
         table.write_text("\n".join(lines))
-    processes.before = dying("party.cli:_write_report")
+    processes.before = dying("party.life.leaving:_write_report")
     bob = processes.start("bob", rejoin_limit="100")
     processes.before = ()
     others = [processes.start(party, rejoin_limit="100") for party in ("alice", "server")]
