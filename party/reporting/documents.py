@@ -186,6 +186,7 @@ class StatusDocument(PublicStatus):
         last_cause, last_failed: why and when this party failed before it was started again, if it
             did, with the same job.
         certificate_expires: when the certificate that the next join takes ends.
+        disk_full: whether its disk takes no status, so that the one there is an older one.
     """
 
     NAME = "status.json"
@@ -216,6 +217,7 @@ class StatusDocument(PublicStatus):
     last_cause: Cause | None = None
     last_failed: str | None = None
     certificate_expires: str | None = None
+    disk_full: bool = False
 
     @classmethod
     def first(cls, job: Job, party: Party, now: str, **more: Any) -> StatusDocument:

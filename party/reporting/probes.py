@@ -180,6 +180,7 @@ class _Collector:
             ("epochs", "Epochs of the job.", state.epochs),
             ("step", "Steps done.", state.step),
             ("steps", "Steps of the job.", state.steps),
+            ("disk_full", "1 while its disk takes nothing.", int(state.disk_full)),
         ):
             yield GaugeMetricFamily(f"party_{name}", words, value=value)
         yield GaugeMetricFamily("party_steps_per_second", "Pace.", value=state.rate or 0)

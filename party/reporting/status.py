@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from party.agreement.job import AlignedJob, Job, Party
 from party.process import streams
-from party.process.errors import KitError
+from party.process.errors import JobError, KitError
 from party.reporting.documents import Phase, StatusDocument
 
 _FILE_EVERY_S = 0.5
@@ -164,10 +164,27 @@ class Status:
             self._state = self._state.model_copy(update={**fields, "updated": now()})
 
     def _write(self) -> None:
+        """A full disk ends no run: that is said once, and the probes tell how the party is. But who
+        is done is so on the disk, since nobody brings back what is removed then."""
         self._written = time.monotonic()
-        state = self.snapshot()
-        state.write(self._output, 0o644)
-        self._also(state)
+        state, was_full = self.snapshot(), self._state.disk_full
+        try:
+            self._put(state.model_copy(update={"disk_full": False}))
+        except JobError as error:
+            if error.cause != "disk-full" or state.phase == "done":
+                raise
+            self._set(disk_full=True)
+            if not was_full:
+                words = f"{error.what}; the party goes on, and its status is an old one"
+                self._log.say(words, where=error.where, hint=error.hint)
+
+    def _put(self, state: StatusDocument) -> None:
+        try:
+            state.write(self._output, 0o644)
+            if self._state.disk_full:
+                self._set(disk_full=False)
+        finally:
+            self._also(state)
 
 
 def _pace(done: int, of: int, rate: float | None) -> dict[str, float | None]:

@@ -76,6 +76,12 @@ def test_metrics_say_why_it_failed_before_and_when_what_it_needs_ends(
     assert "party_checkpoint_timestamp" not in metrics
 
 
+def test_metrics_say_whether_the_disk_is_full(answering: Answering) -> None:
+    assert "party_disk_full 0.0" in answering.ask("/metrics")[2]
+    answering.state = answering.state.model_copy(update={"disk_full": True})
+    assert "party_disk_full 1.0" in answering.ask("/metrics")[2]
+
+
 @pytest.mark.parametrize(
     ("phase", "code"),
     [

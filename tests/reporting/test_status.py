@@ -99,6 +99,36 @@ def test_what_ends_a_program_is_left_for_the_pod(
     assert words == "error: no room\n  where: /state\n  do: make some\n  cause: disk-full\n"
 
 
+def test_a_full_disk_ends_nobody_who_is_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    status = status_with(tmp_path, stream)
+    replace = files.replace
+
+    def full(path: Path, *_: object, **__: object) -> None:
+        raise JobError("no space", str(path), "free some", cause="disk-full")
+
+    def broken(path: Path, *_: object, **__: object) -> None:
+        raise JobError("a broken disk", str(path))
+
+    monkeypatch.setattr(files, "replace", full)
+    status.enter("running", "all are here")
+    status.enter("rejoining", "bob is gone")
+    assert status.snapshot().disk_full and status.snapshot().phase == "rejoining"
+    assert stream.getvalue().count("no space") == 1
+    with pytest.raises(JobError, match="no space"):
+        status.enter("done", "done")
+    monkeypatch.setattr(files, "replace", broken)
+    with pytest.raises(JobError, match="a broken disk"):
+        status.enter("running", "again")
+    monkeypatch.setattr(files, "replace", replace)
+    status.enter("running", "there is room")
+    assert not status.snapshot().disk_full
+    written = json.loads((tmp_path / "status.json").read_text())
+    assert (written["disk_full"], written["message"]) == (False, "there is room")
+
+
 def test_progress_on_a_terminal_takes_one_line(tmp_path: Path) -> None:
     stream = Terminal()
     status = status_with(tmp_path, stream)
