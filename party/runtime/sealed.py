@@ -72,6 +72,7 @@ class _Party:
     Attributes:
         lost: in words what ended the last ones, and when the first ended without which the run
             has not come on since. The error itself would hold all that it went through.
+        number: of the point beyond which it has come on.
     """
 
     assignment: Assignment
@@ -155,6 +156,8 @@ class _Party:
                 self._see_to_rows(joined, messages, common)
             assert self.course is not None
             self.course.go_to(common, joined.run)
+        # From there the run comes on, however far it had been.
+        self.number = min(self.number, -1 if common.number is None else common.number)
         if self.has_all:
             return
         self._say_where(common)
