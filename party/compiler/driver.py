@@ -126,6 +126,8 @@ def _ask_builder(
             "the builder of the plan died",
             f"exit status {builder.returncode}",
             "see whether the machine ran out of memory",
+            # The kernel ends who takes the most, and nobody else has a reason to.
+            "out-of-memory" if builder.returncode == -signal.SIGKILL else None,
         ) from None
     if told := ErrorDocument.in_text(said):
         raise told.error()
@@ -167,6 +169,9 @@ def _main() -> None:
         )
     except KitError as failure:
         answer = ErrorDocument.of(failure).to_json()
+    except MemoryError:
+        lack = JobError("out of memory while the plan was built", cause="out-of-memory")
+        answer = ErrorDocument.of(lack).to_json()
     except Exception as error:
         own = internal(error, "the plan cannot be built, by an internal error")
         answer = ErrorDocument.of(own).to_json()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Cause = Literal[
     "own-input",
@@ -94,11 +94,12 @@ class ErrorDocument:
     where: str | None
     hint: str | None
     exit_code: int
+    cause: Cause | None = None
 
     @classmethod
     def of(cls, error: KitError) -> ErrorDocument:
         """The document of an error."""
-        return cls(error.what, error.where, error.hint, error.exit_code)
+        return cls(error.what, error.where, error.hint, error.exit_code, error.cause)
 
     def to_json(self) -> str:
         """One line."""
@@ -113,8 +114,10 @@ class ErrorDocument:
         for line in reversed(text.splitlines()):
             try:
                 told = json.loads(line)["error"]
-                found = cls(told["what"], told["where"], told["hint"], told["exit_code"])
-            except (ValueError, TypeError, KeyError, RecursionError):
+                known = told.get("cause")
+                cause = known if known in get_args(Cause) else None
+                found = cls(told["what"], told["where"], told["hint"], told["exit_code"], cause)
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 continue
             texts = (found.where, found.hint)
             if isinstance(found.what, str) and all(isinstance(one, str | None) for one in texts):
@@ -124,4 +127,5 @@ class ErrorDocument:
     def error(self, by: str | None = None) -> KitError:
         """The error, of the same kind; ``by`` names who had it, where that needs to be said."""
         kind = InputError if self.exit_code == InputError.exit_code else JobError
-        return kind(self.what if by is None else f"{by}: {self.what}", self.where, self.hint)
+        what = self.what if by is None else f"{by}: {self.what}"
+        return kind(what, self.where, self.hint, self.cause)

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from party.process.errors import AS_JSON, ErrorDocument, InputError, JobError, KitError
+from party.process.errors import AS_JSON, Cause, ErrorDocument, InputError, JobError, KitError
 from party.process.exit import guarded
 
 TEXT = st.text(min_size=1)
 ERRORS = st.builds(
-    lambda kind, what, where, hint: kind(what, where, hint),
+    lambda kind, what, where, hint, cause: kind(what, where, hint, cause),
     st.sampled_from([InputError, JobError]),
     TEXT,
     st.none() | TEXT,
     st.none() | TEXT,
+    st.none() | st.sampled_from(get_args(Cause)),
 )
 NOISE = st.text(st.characters(exclude_characters="{")).map(lambda text: text + "\n")
 
 
 def parts(error: KitError) -> tuple[object, ...]:
-    return type(error), error.what, error.where, error.hint
+    return type(error), error.what, error.where, error.hint, error.cause
 
 
 @given(ERRORS, NOISE, NOISE)
@@ -71,4 +73,5 @@ def test_who_is_read_by_a_process_writes_a_document_and_no_text(
     monkeypatch.setenv(AS_JSON, "1")
     assert guarded(command) == 2
     document = {"what": "bad", "where": "here", "hint": "write it well", "exit_code": 2}
+    document["cause"] = "own-input"
     assert json.loads(capsys.readouterr().err) == {"error": document}
