@@ -298,9 +298,12 @@ def _own_words(
     try:
         # Not `party status`: a Python that starts every other second takes time from the training.
         # The moment is of the pod's clock, as those in the status are.
-        script = f"date +%s && cat {OUTPUT}/{StatusDocument.NAME}"
+        # And the room on the disk: a party whose disk is full cannot write that it is.
+        script = f"date +%s && cat {OUTPUT}/{StatusDocument.NAME} && df -Pk {OUTPUT} | tail -n 1"
         ran = place.cluster.execute(place.pod, place.namespace, ["sh", "-c", script], _WAITS_S)
-        moment, _, text = ran.stdout.partition("\n")
+        moment, _, told = ran.stdout.partition("\n")
+        text, end, disk = told.rpartition("}")
+        text += end
         status = StatusDocument.parse(text) if ran.exit_code == 0 else None
         age_s = 0.0 if status is None else max(0.0, int(moment) - _seconds(status.updated))
     except InputError as error:
@@ -316,7 +319,21 @@ def _own_words(
             says = "its pod runs another job than the values have"
             do = "install this one: deployer apply, or helm upgrade"
         return STARTING, says, do, status, None
-    return *own_words(status, age_s, bool(place.table_claim), scores), status, age_s
+    phase, says, do = own_words(status, age_s, bool(place.table_claim), scores)
+    if age_s > STALE_S and phase != DONE and _is_full(disk):
+        says, do = f"{says}; its volume is full, and what is new is in memory alone", _MAKE_ROOM
+    return phase, says, do, status, age_s
+
+
+_MAKE_ROOM = "make room on the volume of its state, or a larger one: storage.size"
+_LEAST_KIB = 64
+"""With less room left, files of a few kilobytes may not be replaced."""
+
+
+def _is_full(disk: str) -> bool:
+    """Whether a disk is full, by the last line of ``df -Pk``."""
+    words = disk.split()
+    return len(words) > 3 and words[3].isdigit() and int(words[3]) < _LEAST_KIB
 
 
 def since_s(status: StatusDocument, moment: str, age_s: float | None) -> float:

@@ -86,8 +86,11 @@ class Release:
         self.cluster.put(one)
         return one
 
-    def says(self, party: str, phase: str, ago_s: float = 0, **more: Any) -> None:
-        """A party's pod runs, and its program wrote this status so many seconds ago."""
+    def says(
+        self, party: str, phase: str, ago_s: float = 0, room_kib: int = 1 << 20, **more: Any
+    ) -> None:
+        """A party's pod runs, and its program wrote this status so many seconds ago; so much room
+        is on its volume."""
         self.pod(party)
         now = datetime.now(UTC)
         told = {
@@ -100,7 +103,8 @@ class Release:
             "updated": (now - timedelta(seconds=ago_s)).isoformat(timespec="milliseconds"),
         }
         text = json.dumps(StatusDocument.model_validate(told | more).as_json())
-        self.program(party, "sh", f"{now.timestamp():.0f}\n{text}")
+        disk = f"/dev/sdb 5242880 9 {room_kib} 1% /state"
+        self.program(party, "sh", f"{now.timestamp():.0f}\n{text}\n{disk}\n")
 
     def all_say(self, phase: str, **more: Any) -> None:
         """All of them."""

@@ -209,6 +209,16 @@ def test_what_is_old_says_how_old_and_no_pace(release: Release, deployer: Deploy
     assert server == "server  plan       builds its part of the plan, for 40 s"
 
 
+def test_who_cannot_write_for_want_of_room_is_told_so(release: Release, deployer: Deployer) -> None:
+    release.all_say("running", step=12)
+    release.says("bob", "running", ago_s=40, room_kib=8, step=12)
+    release.says("server", "running", room_kib=8, step=12)  # it has just written
+    alice, bob, do, server = deployer("status").out.splitlines()
+    assert "its volume is full" in bob and "last heard of 40 s ago" in bob
+    assert "storage.size" in do
+    assert "full" not in alice + server
+
+
 def test_who_is_looked_for_and_since_when(release: Release, deployer: Deployer) -> None:
     since = moment(ago_s=200)
     release.says("alice", "rejoining", waiting_for=("bob",), since=since, step=12)
