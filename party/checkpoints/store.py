@@ -122,12 +122,14 @@ class Store:
                 return AlignedRows.parse(content)
         return None
 
-    def keep(self, point: Point) -> bool:
+    def keep(self, point: Point, needed: bool = False) -> bool:
         """Write a point, and remove all but the two newest; whether it is on the disk now.
 
-        A disk that does not take it ends no run: that is said once, and memory is left.
+        A disk that does not take it ends no run: that is said once, and memory is left. Raises
+        JobError or InputError where the point is ``needed`` there.
         """
-        kept = self._write(f"point-{point.number:016d}{'-final' * point.final}.sealed", point)
+        name = f"point-{point.number:016d}{'-final' * point.final}.sealed"
+        kept = self._write(name, point, needed)
         if kept:
             for file in sorted(self._files(_POINT))[:-KEPT]:
                 file.unlink(missing_ok=True)
@@ -165,7 +167,7 @@ class Store:
             raise files.unreadable(error, "the checkpoint", file) from None
         return None
 
-    def _write(self, name: str, what: Point | AlignedRows) -> bool:
+    def _write(self, name: str, what: Point | AlignedRows, needed: bool = False) -> bool:
         if self._key is None:
             return False
         try:
@@ -173,9 +175,14 @@ class Store:
             sealed = seal(self._key, self._about, what.pieces())
             files.replace(self.directory / name, sealed, called="the checkpoint")
         except (JobError, InputError) as error:
+            if needed:
+                raise
             trouble = error.what
         except OSError as error:
-            trouble = f"cannot write the checkpoint: {error.strerror}"
+            told = files.unwritable(error, "cannot write the checkpoint", self.directory)
+            if needed:
+                raise told from None
+            trouble = told.what
         else:
             self._troubled = False
             return True

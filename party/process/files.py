@@ -43,7 +43,8 @@ def unreadable(error: OSError, of: str, path: Path) -> InputError:
 
 def unwritable(error: OSError, what: str, path: Path) -> InputError:
     """For a place that the system does not let us write to; ``what`` could not be done."""
-    return InputError(f"{what}: {error.strerror}", str(path), writing_hint(error))
+    cause: Cause | None = "disk-full" if error.errno in DISK_FULL else None
+    return InputError(f"{what}: {error.strerror}", str(path), writing_hint(error), cause)
 
 
 def writing_hint(error: OSError) -> str:

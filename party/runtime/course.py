@@ -382,7 +382,7 @@ class Course:
             self.told |= opened_values(self.schedule, self.room, OPEN)
         else:
             self._done += 1  # so that the last point has a number of its own
-        self._keep(end, 0, durable=True, final=True)
+        self._keep(end, 0, durable=True, needed=True, final=True)
         self.has_all = True
         self._meet()
         self.all_have_all = True
@@ -402,7 +402,7 @@ class Course:
         of the result leaves."""
         self._meet()
         self._opening = self._opened + 1
-        self._keep(index, 0, durable=True)
+        self._keep(index, 0, durable=True, needed=True)
         self._meet()
         if not self._permitted:
             self.assignment.permit.open(self.schedule.plan_digest, self.lineage)
@@ -487,7 +487,16 @@ class Course:
         self._met_at = time.monotonic()
         return Heard.of(heard)
 
-    def _keep(self, stretch: int, runs: int, durable: bool, final: bool = False) -> None:
+    def _keep(
+        self,
+        stretch: int,
+        runs: int,
+        durable: bool,
+        needed: bool = False,
+        final: bool = False,
+    ) -> None:
+        """Raises JobError or InputError where a point is needed on the disk, which does not take
+        it: who came back without it could not open the same result again, or had lost it."""
         state = {
             f"{held.share.value}/{held.share.position}": self.room[
                 held.place.offset : held.place.offset + held.place.bytes
@@ -516,7 +525,7 @@ class Course:
             return
         self._pace.kept()
         begin = time.monotonic()
-        if self.assignment.checkpoints.keep(point):
+        if self.assignment.checkpoints.keep(point, needed):
             self.assignment.status.kept()
         self._wrote_us = int((time.monotonic() - begin) * 1e6)
 

@@ -134,6 +134,8 @@ def test_a_full_disk_ends_no_run_and_is_said_once(
     monkeypatch.setattr(files, "replace", full)
     assert not kept.keep(point(1)) and not kept.keep(point(2))
     assert len(said) == 1 and "No space left" in said[0] and "goes on" in said[0]
+    with pytest.raises(JobError, match="No space left"):
+        kept.keep(point(3), needed=True)
 
 
 def test_aligned_rows_come_back(tmp_path: Path) -> None:
