@@ -1,6 +1,7 @@
 """``python -m tests.faults``: runs with faults, seed after seed; each can be repeated by its seed.
 
 python -m tests.faults --runs 300
+python -m tests.faults --runs 100 --rare 0.3
 python -m tests.faults --seed 17
 """
 
@@ -28,6 +29,12 @@ def main() -> int:
         default=0.1,
         help="part in which nothing is heard of one for a while",
     )
+    words.add_argument(
+        "--rare",
+        type=float,
+        default=0.0,
+        help="part in which a disk is full, a checkpoint changed, or connections come in disorder",
+    )
     words.add_argument("--cache", type=Path, help="of plans")
     said = words.parse_args()
     seeds = [said.seed] if said.seed else range(said.first, said.first + said.runs)
@@ -47,6 +54,7 @@ def main() -> int:
                     said.most,
                     said.killing,
                     said.silent,
+                    said.rare,
                 ) as run:
                     ended = run.end()
             except Exception as error:

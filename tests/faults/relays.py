@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import threading
@@ -37,6 +38,13 @@ CUTS = ("reset", "close", "halve", "delay")
 """Both ends see a reset; both see an end that TLS does not vouch for; what one says does not come
 any more, and what the other says does; nothing for a while."""
 
+REORDER = "reorder"
+"""As ``close``; and the next connection arrives behind the one after it, when whoever dialled it
+has given it up."""
+
+_BEHIND_S = 20.0
+"""So long the next one is held at most: for longer than a dial is given."""
+
 
 @dataclass
 class Link:
@@ -46,6 +54,7 @@ class Link:
     faults: list[Fault]
     happened: Callable[[str], None]
     carried: int = 0
+    reorders: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ends: list[socket.socket] = field(default_factory=list)
 
@@ -59,16 +68,22 @@ class Link:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                try:
-                    far = socket.create_connection((self.to.host, self.to.port), 10)
-                except OSError:
-                    near.close()
-                    continue
-                far.settimeout(None)
-                self._ends += [near, far]
-                for source, sink in ((near, far), (far, near)):
-                    one = threading.Thread(target=self._carry, args=(source, sink), daemon=True)
-                    one.start()
+                if self.reorders:
+                    self.reorders = False
+                    if select.select([self._listener], [], [], _BEHIND_S)[0]:
+                        self._connect(self._listener.accept()[0])
+                self._connect(near)
+
+    def _connect(self, near: socket.socket) -> None:
+        try:
+            far = socket.create_connection((self.to.host, self.to.port), 10)
+        except OSError:
+            near.close()
+            return
+        far.settimeout(None)
+        self._ends += [near, far]
+        for source, sink in ((near, far), (far, near)):
+            threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
         both = (source, sink)
@@ -111,6 +126,7 @@ class Link:
                 one.close()
             return False
         else:
+            self.reorders = self.reorders or fault.what == REORDER
             self._hang_up(both)
             return False
         return True

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from party.agreement.hosts import format_hosts
 from party.agreement.job import PARTIES, load_job
-from tests.faults.relays import CUTS, Fault, Link
+from tests.faults.relays import CUTS, REORDER, Fault, Link
 from tests.harness import plaintext
+from tests.harness.dying import full_while
 from tests.harness.plans import cached
 from tests.harness.processes import JOB, Processes, Running
 
@@ -33,6 +34,10 @@ ROUNDING = 2e-4
 weights. A step that is left out or done twice makes more of a difference: the tests say so."""
 
 _KILLS = (signal.SIGKILL, signal.SIGTERM)
+
+_FULL = "No space left on device"
+FULL_S = (0.2, 1.0, 4.0)
+"""So long a disk takes nothing."""
 
 SILENCES_S = (5.0, 20.0, 40.0)
 """So long nothing is heard of a machine or a process; of a machine, more than 15 s are missed."""
@@ -71,6 +76,7 @@ class FaultyRun:
         most: int,
         killing: float,
         silent: float,
+        rare: float,
     ) -> None:
         self.undisturbed, self.killing = undisturbed, killing
         chance = random.Random(seed)
@@ -79,6 +85,7 @@ class FaultyRun:
         job = load_job(directory / "job.yaml")
         cached(job, cache)  # once, and not at each of the three
         self.faults: list[str] = []
+        self.flipped = self.found = 0
         self.now: dict[str, Running] = {}
         self._lock = threading.Lock()
         drawn: dict[tuple[str, str], list[Fault]] = {link: [] for link in LINKS}
@@ -88,7 +95,9 @@ class FaultyRun:
             high = chance.choice((8_000, MOST_BYTES["-".join(link)]))
             at = chance.randint(1, high)
             where = f"{at} bytes into {'-'.join(link)}"
-            if silent and chance.random() < silent:
+            if rare and chance.random() < rare:
+                drawn[link].append(self._rare(chance, at, where))
+            elif silent and chance.random() < silent:
                 seconds = chance.choice(SILENCES_S)
                 if chance.random() < 0.5:
                     words = f"{'-'.join(link)} is gone for {seconds:.0f} s, {where}"
@@ -117,7 +126,20 @@ class FaultyRun:
             )
             (directory / f"{party}.json").write_text(format_hosts(hosts))  # type: ignore[arg-type]
 
-    def _killer(self, party: str, number: signal.Signals) -> Callable[[], None]:
+    def _rare(self, chance: random.Random, at: int, where: str) -> Fault:
+        what, party = chance.choice(("fill", "flip", REORDER)), chance.choice(PARTIES)
+        seconds, bit = chance.choice(FULL_S), chance.random()
+        if what == "fill":
+            words = f"the disk of {party} is full for {seconds} s, {where}"
+            return Fault(at, what, words, self._filler(party, seconds))
+        if what == "flip":
+            words = f"SIGKILL of {party}, and a bit of its newest checkpoint turned, {where}"
+            return Fault(at, what, words, self._killer(party, signal.SIGKILL, bit))
+        return Fault(at, what, f"{what}, {where}")
+
+    def _killer(
+        self, party: str, number: signal.Signals, bit: float | None = None
+    ) -> Callable[[], None]:
         def kill() -> None:
             with self._lock:
                 running = self.now[party]
@@ -125,9 +147,37 @@ class FaultyRun:
                     return  # it is done
                 running.signal(number)
                 if running.ends()[0] != 0:
+                    flipped = bit is not None and self._flip(running.output, bit)
                     self.start(party)
+                    if flipped:
+                        self.flipped += 1
+                        self.now[party].says("is not used: it is damaged")
+                        self.found += 1
 
         return kill
+
+    @staticmethod
+    def _flip(output: Path, bit: float) -> bool:
+        """Whether there was a checkpoint to harm. Not any more where an opening has begun: what is
+        lost then is a result, and no run brings it back."""
+        points = sorted((output / "checkpoints").glob("point-*"))
+        if not points or (output / "ledger.jsonl").exists():
+            return False
+        text = bytearray(points[-1].read_bytes())
+        at = int(bit * 8 * len(text))
+        text[at // 8] ^= 1 << (at % 8)
+        points[-1].write_bytes(text)
+        return True
+
+    def _full(self, party: str) -> Path:
+        return self.processes.directory / f"{party}.full"
+
+    def _filler(self, party: str, seconds: float) -> Callable[[], None]:
+        def fill() -> None:
+            self._full(party).touch()
+            self._later(seconds, lambda: self._full(party).unlink(missing_ok=True))
+
+        return fill
 
     def _vanisher(self, link: tuple[str, str], seconds: float) -> Callable[[], None]:
         def vanish() -> None:
@@ -152,6 +202,7 @@ class FaultyRun:
 
     def start(self, party: str) -> None:
         """Start a party, or start it again."""
+        self.processes.before = full_while(self._full(party))
         self.now[party] = self.processes.start(
             party,
             config=f"{party}.json",
@@ -171,18 +222,30 @@ class FaultyRun:
         begin = time.monotonic()
         if not self.now:
             self.begin()
-        for party in PARTIES:
-            while True:
-                running = self.now[party]
-                code, words = running.ends(WITHIN_S)
-                with self._lock:  # whoever kills starts again before this is free
-                    if running is not self.now[party]:
-                        continue
-                assert (code, words) == (0, ""), f"seed {self.seed}: {party}: {words}"
-                break
+        left = list(PARTIES)
+        while left:
+            assert time.monotonic() - begin < WITHIN_S, f"seed {self.seed}: {left} do not end"
+            left = [party for party in left if not self._is_done(party)]
+            time.sleep(0.02)
         return self._checked(time.monotonic() - begin)
 
+    def _is_done(self, party: str) -> bool:
+        """Whether a party has ended, well. Who could open nothing, since its disk was full, is
+        started again when there is room, as a cluster does."""
+        with self._lock:  # whoever kills starts again before this is free
+            running = self.now[party]
+            if running.process.poll() is None:
+                return False
+            code, words = running.ends()
+            if code == 1 and _FULL in words:
+                if not self._full(party).exists():
+                    self.start(party)
+                return False
+        assert (code, words) == (0, ""), f"seed {self.seed}: {party}: {words}"
+        return True
+
     def _checked(self, seconds: float) -> Ended:
+        assert self.found == self.flipped, f"seed {self.seed}: a changed checkpoint was used"
         job = load_job(self.processes.directory / "job.yaml")
         reports = [
             json.loads((self.now[party].output / "report.json").read_text()) for party in PARTIES
@@ -220,12 +283,15 @@ def faulty(
     most: int = 3,
     killing: float = 0.4,
     silent: float = 0.0,
+    rare: float = 0.0,
 ) -> Iterator[FaultyRun]:
     """A run of a seed in a directory of its own; one without faults to compare others with, where
     there is none yet. ``most``: faults; ``silent``: the part of them in which a machine is gone, or
-    a process stands still, for a while; ``killing``: the part of the others that ends a party."""
+    a process stands still, for a while; ``killing``: the part of the others that ends a party;
+    ``rare``: the part of all in which a disk is full for a while, a bit of a checkpoint is turned,
+    or connections arrive in another order."""
     directory.mkdir(parents=True)
-    run = FaultyRun(directory, cache, seed, undisturbed, most, killing, silent)
+    run = FaultyRun(directory, cache, seed, undisturbed, most, killing, silent, rare)
     try:
         yield run
     finally:

@@ -20,9 +20,10 @@ from tests.harness.relay import RELAYED, standing_still
 
 pytestmark = pytest.mark.slow
 
-CUT, KILLED = (2, 4), (1, 3)
-"""Seeds of runs in which connections are cut, and of such in which parties are killed, too: two
-tests, of which each commit tries a case. ``python -m tests.faults`` tries as many as it is told."""
+CUT, KILLED, RARE = (2, 4), (1, 3), (6, 5)
+"""Seeds of runs in which connections are cut, of such in which parties are killed, too, and of such
+with full disks, changed checkpoints and connections in disorder: three tests, of which each commit
+tries a case. ``python -m tests.faults`` tries as many as it is told."""
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,16 @@ def test_a_run_whose_parties_are_killed_ends_well_and_gives_the_same_model(
     with faulty(tmp_path / "run", cache, seed, undisturbed.weights, 12, 0.15) as run:
         ended = run.end()
     assert any(_is_death(fault) for fault in ended.faults)
+
+
+@pytest.mark.drawn
+@pytest.mark.parametrize("seed", RARE)
+def test_a_run_with_full_disks_and_changed_checkpoints_ends_well_and_gives_the_same_model(
+    tmp_path: Path, cache: Path, undisturbed: Ended, seed: int
+) -> None:
+    with faulty(tmp_path / "run", cache, seed, undisturbed.weights, rare=1) as run:
+        ended = run.end()
+    assert any("is full" in fault for fault in ended.faults)
 
 
 def _is_death(fault: str) -> bool:

@@ -1,8 +1,10 @@
-"""Parties that are killed at a place of their own program, however busy the machine is."""
+"""Parties that are killed at a place of their own program, however busy the machine is; or whose
+disk is full for as long as somebody says so."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 DIED = 9
 
@@ -38,3 +40,26 @@ def dying(place: str, when: int = 1) -> tuple[str, ...]:
         when: the number of the call, from 1.
     """
     return (sys.executable, "-c", _DIES, place, str(when), str(DIED))
+
+
+_FULL = """
+import errno, os, sys
+from pathlib import Path
+from party import cli
+said = Path(sys.argv[1])
+sys.argv = sys.argv[4:]
+synced = os.fsync
+
+def fsync(number):
+    if said.exists():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    synced(number)
+
+os.fsync = fsync
+cli.main()
+"""
+
+
+def full_while(said: Path) -> tuple[str, ...]:
+    """For ``Processes.before``: the party's disk takes nothing while there is such a file."""
+    return (sys.executable, "-c", _FULL, str(said))
