@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from party.process import files
 from party.process.errors import InputError, JobError
 
 _POINT, _ROWS = "point-*.sealed", "rows.sealed"
+_BRIEF = "-brief.sealed"
+"""How a point ends that was in memory alone until its party was asked to end: no other party need
+have it on its disk, so that it takes no other one's place."""
 _HEAD = struct.Struct("<Q")
 
 
@@ -131,9 +134,19 @@ class Store:
         name = f"point-{point.number:016d}{'-final' * point.final}.sealed"
         kept = self._write(name, point, needed)
         if kept:
-            for file in sorted(self._files(_POINT))[:-KEPT]:
+            brief, durable = [], []
+            for file in sorted(self._files(_POINT)):
+                (brief if file.name.endswith(_BRIEF) else durable).append(file)
+            for file in (*brief, *durable[:-KEPT]):
                 file.unlink(missing_ok=True)
         return kept
+
+    def keep_briefly(self, points: Sequence[Point]) -> None:
+        """Write the points that are not on the disk, beside those that are."""
+        there = {self._number(file) for file in self._files(_POINT)}
+        for point in points:
+            if point.number not in there:
+                self._write(f"point-{point.number:016d}{_BRIEF}", point)
 
     def keep_rows(self, rows: AlignedRows) -> bool:
         """Write the rows of an alignment, once: no program changes them."""
@@ -142,13 +155,17 @@ class Store:
     def forget_after(self, number: int | None) -> None:
         """Remove the points behind one that the parties go back to; all of them for None."""
         for file in self._files(_POINT):
-            if number is None or int(file.name.split("-")[1].split(".")[0]) > number:
+            if number is None or self._number(file) > number:
                 file.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Remove whatever is there, if anything is written."""
         if self.on_disk:
             clear(self.directory)
+
+    @staticmethod
+    def _number(file: Path) -> int:
+        return int(file.name.split("-")[1].split(".")[0])
 
     def _files(self, pattern: str) -> list[Path]:
         return list(self.directory.glob(pattern)) if self.on_disk else []

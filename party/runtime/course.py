@@ -190,6 +190,11 @@ class Course:
         permit.goes_on(self.lineage if same else None)
         self._permitted = same and permit.ledger.has_opened(self.lineage)
 
+    def write_down(self) -> None:
+        """What is in memory alone goes to the disk, where the party is asked to end: the others
+        have it in theirs."""
+        self.assignment.checkpoints.keep_briefly(self.points)
+
     @property
     def has_settled(self) -> bool | None:
         """Whether the last phase has; None where nobody was told."""

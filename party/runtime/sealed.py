@@ -57,7 +57,12 @@ def train(assignment: Assignment) -> Outcome:
             if party.has_all:  # and so has whoever is at the next job
                 return party.outcome()
             raise
+        except Stop:
+            party.write_down()
+            raise
         except JobError as error:
+            if error.cause == "stopped":
+                party.write_down()
             if error.cause == "peer-unreachable" and party.has_all:
                 return party.outcome()
             if error.cause == "peer-unreachable" and party.lost is not None:
@@ -251,6 +256,11 @@ class _Party:
             "rejoining", f"{error.what}; looking for the others, for {left:.0f} s at most"
         )
         return left
+
+    def write_down(self) -> None:
+        """The party is asked to end, and is to go on from where it is."""
+        if self.course is not None:
+            self.course.write_down()
 
     def not_back(self, error: JobError) -> JobError:
         """Nobody came back in time."""

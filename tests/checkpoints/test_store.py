@@ -118,8 +118,25 @@ def test_two_points_are_left_and_none_when_all_is_done(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_points_of_who_is_asked_to_end_take_no_others_place(tmp_path: Path) -> None:
+    kept, _ = store(tmp_path)
+    kept.keep(point(2))
+    kept.keep(point(5))
+    in_memory = [point(5), point(7, durable=False), point(9, durable=False)]
+    kept.keep_briefly(in_memory)
+    assert [(one.number, one.durable) for one in kept.points()] == [
+        *((2, True), (5, True)),
+        *((7, False), (9, False)),
+    ]
+    kept.forget_after(7)
+    assert [one.number for one in kept.points()] == [2, 5, 7]
+    kept.keep(point(12))
+    assert [one.number for one in kept.points()] == [5, 12]
+
+
 def test_without_a_key_nothing_is_on_the_disk(tmp_path: Path) -> None:
     kept, _ = store(tmp_path, key=None)
+    kept.keep_briefly([point(2)])
     assert not kept.keep(point(1)) and not kept.points()
     assert list(tmp_path.iterdir()) == []
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.processes import JOB, PATIENCE_S, Processes
+from tests.harness.relay import RELAYED, standing_still
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +61,25 @@ def test_a_party_whose_parent_ended_before_it_could_say_so_ends(processes: Proce
     assert done.returncode == 1
     assert done.stderr.startswith("error: the process that started this one has ended")
     assert not (processes.directory / "out").exists()
+
+
+def test_who_is_asked_to_end_goes_on_from_what_was_in_memory_alone(processes: Processes) -> None:
+    """As where a disk is so slow that checkpoints are far apart: none is on it yet."""
+    processes.write_job("job.yaml", training=JOB["training"] | {"epochs": 40})
+    options = {"rejoin_limit": "100", "checkpoint_every": "3600"}
+    with standing_still(processes, 100_000) as (goes_on,):
+        others = [processes.start(party, **options) for party in ("alice", "server")]
+        bob = processes.start("bob", config=RELAYED, **options)
+        bob.reaches("running", step=100)
+        bob.signal(signal.SIGTERM)
+        assert bob.ends()[0] == 1
+        goes_on.set()
+        bob = processes.start("bob", **options)
+        for one in (bob, *others):
+            assert one.ends() == (0, ""), one.party
+    (words,) = [e["event"] for e in bob.events() if "go on at step" in e["event"]]
+    assert int(words.split()[-1]) > 0
+    processes.is_right()
 
 
 def test_a_party_goes_on_when_nobody_reads_its_log(processes: Processes) -> None:
