@@ -9,7 +9,7 @@ stay on shares, sealed in the same way.
 from party.checkpoints.kept import KeptModel, KeptModels
 from party.checkpoints.point import Point, newest, pruned
 from party.checkpoints.sealing import DamagedError, seal, unseal
-from party.checkpoints.store import AlignedRows, Store, begun, clear
+from party.checkpoints.store import AlignedRows, Store, begun, remove
 
 __all__ = [
     "AlignedRows",
@@ -19,9 +19,9 @@ __all__ = [
     "Point",
     "Store",
     "begun",
-    "clear",
     "newest",
     "pruned",
+    "remove",
     "seal",
     "unseal",
 ]

@@ -69,8 +69,8 @@ def begun(directory: Path) -> bool:
     return any(directory.glob(_POINT))
 
 
-def clear(directory: Path) -> None:
-    """Remove whatever a store has there: the job is done, or begins again."""
+def remove(directory: Path) -> None:
+    """Remove whatever checkpoints there are, of whatever job."""
     for pattern in (_POINT, _ROWS, ".*.sealed.*"):
         for file in directory.glob(pattern):
             file.unlink(missing_ok=True)
@@ -134,10 +134,9 @@ class Store:
         name = f"point-{point.number:016d}{'-final' * point.final}.sealed"
         kept = self._write(name, point, needed)
         if kept:
-            brief, durable = [], []
-            for file in sorted(self._files(_POINT)):
-                (brief if file.name.endswith(_BRIEF) else durable).append(file)
-            for file in (*brief, *durable[:-KEPT]):
+            points = sorted(self._files(_POINT))
+            durable = [file for file in points if not file.name.endswith(_BRIEF)]
+            for file in set(points).difference(durable[-KEPT:]):
                 file.unlink(missing_ok=True)
         return kept
 
@@ -153,15 +152,19 @@ class Store:
         return self._write(_ROWS, rows)
 
     def forget_after(self, number: int | None) -> None:
-        """Remove the points behind one that the parties go back to; all of them for None."""
-        for file in self._files(_POINT):
-            if number is None or self._number(file) > number:
-                file.unlink(missing_ok=True)
+        """Remove the points behind one that the parties go back to; all of them for None. On return
+        they are gone for good: others of the same numbers come, of which each party has its share.
+        """
+        gone = [one for one in self._files(_POINT) if number is None or self._number(one) > number]
+        for file in gone:
+            file.unlink(missing_ok=True)
+        if gone:
+            files.sync(self.directory)
 
     def clear(self) -> None:
-        """Remove whatever is there, if anything is written."""
+        """Remove whatever is there: the job is done, or begins again."""
         if self.on_disk:
-            clear(self.directory)
+            remove(self.directory)
 
     @staticmethod
     def _number(file: Path) -> int:

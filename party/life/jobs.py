@@ -18,7 +18,7 @@ from party.approval import Ledger, see_to_rest
 from party.approval.ledger import NAME
 from party.channel import listen as bind
 from party.channel import versions
-from party.checkpoints import Store, begun, clear
+from party.checkpoints import Store, begun, remove
 from party.identity import CHECKPOINT_KEY, read_checkpoint_key
 from party.life.bringing import ready
 from party.life.endings import ENDED, forget, stay, staying, told_in
@@ -74,7 +74,7 @@ def play(party: Party, options: Options) -> None:
         (job,) = jobs
         if options.stay and (former := ended(options.output, job)) is not None:
             if former.phase == "done":
-                clear(options.own_checkpoints)  # who was killed in between had not
+                remove(options.own_checkpoints)  # who was killed in between had not
             with _probed(probe, lambda: former, {}):
                 log.say(ENDED[former.phase], ended=former.updated)
                 stay()
@@ -96,7 +96,7 @@ def _do_all(
         for job in queue.jobs:
             if job not in queue.left:
                 log.say(f"the job {job.name!r} was done before")
-                clear(options.of(job, queue.directory(job)).own_checkpoints)
+                remove(options.of(job, queue.directory(job)).own_checkpoints)
         if failed and options.stay:
             log.say(ENDED["failed"], job=queue.left[0].name)
         undone = [queue.directory(job) for job in queue.left]

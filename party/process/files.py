@@ -73,7 +73,7 @@ def replace(
             stream.flush()
             os.fsync(number)
         making.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             making.unlink()
@@ -86,8 +86,8 @@ def replace(
         raise
 
 
-def _sync(directory: Path) -> None:
-    """Have the directory on the disk, with the name of the file that was replaced in it."""
+def sync(directory: Path) -> None:
+    """Have the directory on the disk, with the names that are in it now, and no others."""
     number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(number)

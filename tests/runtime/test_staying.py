@@ -15,6 +15,7 @@ from party.approval.ledger import NAME
 from tests.attacks.canaries import may_look_into_processes
 from tests.attacks.test_second_model import ask_for_approvals
 from tests.deployer.local.commands import until
+from tests.harness.dying import DIED, dying
 from tests.harness.processes import JOB, Processes, Running
 from tests.harness.relay import RELAYED, standing_still
 
@@ -69,6 +70,20 @@ def test_no_result_goes_before_a_start_that_is_refused_and_who_stays_waits(tmp_p
         assert bob.process.poll() is None and model.read_text() == "{}"
     finally:
         processes.close()
+
+
+@pytest.mark.slow
+def test_who_was_killed_when_it_was_done_has_no_checkpoint_left(processes: Processes) -> None:
+    processes.before = dying("party.checkpoints:Store.clear")
+    bob = processes.start("bob", rejoin_limit="100")
+    processes.before = ()
+    others = [processes.start(party, rejoin_limit="100") for party in ("alice", "server")]
+    assert bob.ends()[0] == DIED and bob.status()["phase"] == "done"
+    assert [one.ends() for one in others] == [(0, ""), (0, "")]
+    points = bob.output / "checkpoints"
+    assert list(points.iterdir())
+    processes.start("bob", "--stay").says("this job was done before")
+    assert not list(points.iterdir())
 
 
 _WITHOUT_COLLECTOR = """
