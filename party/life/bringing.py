@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
 from party.agreement.job import Job, Party
@@ -17,7 +18,7 @@ from party.life.options import Options
 from party.life.place import Later, Place
 from party.process.errors import InputError
 from party.reporting import result
-from party.reporting.status import Status
+from party.reporting.status import Log, Status
 
 if TYPE_CHECKING:
     from party.alignment import Identifiers
@@ -33,6 +34,7 @@ class Own:
     Attributes:
         doubts: warnings about the job and the table.
         kept: its part of the kept model that the job opens, or begins from.
+        store: where it keeps checkpoints.
         read_s: how long it took to read all of it.
     """
 
@@ -42,12 +44,11 @@ class Own:
     doubts: tuple[str, ...]
     kept: KeptModel | None
     permit: Permit
+    store: Store
     read_s: float
 
 
-def ready(
-    party: Party, options: Options, job: Job, status: Status, store: Store, place: Place
-) -> Own:
+def ready(party: Party, options: Options, job: Job, status: Status, place: Place) -> Own:
     """What the party brings to the job.
 
     A party that stays looks again until all are as they must be: on Kubernetes, Secrets may come
@@ -58,6 +59,7 @@ def ready(
         begin = time.monotonic()
         try:
             keys = load_keys(options.keys, job.domain, party, pins=job.identities)
+            store = _store(party, options, job, place.log)  # by a key that comes with them
             table = identifiers = None
             doubts = job.doubts
             kept = _part(party, options, job)
@@ -87,7 +89,7 @@ def ready(
                 has_all=bool(points) and points[-1].final,
             )
             read_s = time.monotonic() - begin
-            return Own(keys, table, identifiers, doubts, kept, permit, read_s)
+            return Own(keys, table, identifiers, doubts, kept, permit, store, read_s)
         except InputError as error:
             if not options.stay:
                 raise
@@ -95,6 +97,24 @@ def ready(
                 phase = status.snapshot().phase
                 status.enter(phase, error.what, where=error.where, hint=error.hint)
         time.sleep(_AGAIN_S)
+
+
+def _store(party: Party, options: Options, job: Job, log: Log) -> Store:
+    """Where the party keeps checkpoints, if it has a key for them."""
+    key = None if options.runtime == "tensorflow" else read_checkpoint_key(options.keys)
+    where = options.own_checkpoints
+    if key is not None and _is_file(where):
+        what = "no checkpoint can be kept there: it is no directory"
+        raise InputError(what, str(where), "give --checkpoints a directory, or a place for one")
+    return Store(where, key, party, job.digest, versions()["kit"], log.say)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is something, and no directory; not where nobody may look."""
+    try:
+        return not S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def _see_to_later(party: Party, options: Options, job: Job, status: Status, place: Place) -> None:

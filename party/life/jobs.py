@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_ISDIR
 from typing import Any
 
 from party.agreement.hosts import Address, load_hosts
@@ -18,8 +17,8 @@ from party.approval import Ledger, see_to_rest
 from party.approval.ledger import NAME
 from party.channel import listen as bind
 from party.channel import versions
-from party.checkpoints import Store, begun, remove
-from party.identity import CHECKPOINT_KEY, read_checkpoint_key
+from party.checkpoints import begun, remove
+from party.identity import CHECKPOINT_KEY
 from party.life.bringing import ready
 from party.life.endings import ENDED, forget, stay, staying, told_in
 from party.life.leaving import leave
@@ -168,9 +167,13 @@ def _see_to_former(options: Options, job: Job) -> None:
 def _train(party: Party, options: Options, job: Job, place: Place, status: Status) -> None:
     log, traffic = place.log, place.traffic
     started_s = result.process_age_s() - place.begun_s
-    store = _store(party, options, job, log)
-    own = ready(party, options, job, status, store, place)
-    table, kept = own.table, own.kept
+    own = ready(party, options, job, status, place)
+    table, kept, store = own.table, own.kept, own.store
+    if not store.on_disk and options.runtime != "tensorflow":
+        log.say(
+            f"notice: the keys have no {CHECKPOINT_KEY}, so that no checkpoint is written: a run "
+            "that loses a peer goes on from memory, and one that is restarted begins again"
+        )
     remove_results(options.output)  # not before the party may begin: none might bring them back
     if table is not None and table.notice is not None:
         log.say(f"notice: {table.notice}")
@@ -215,29 +218,6 @@ def _train(party: Party, options: Options, job: Job, place: Place, status: Statu
         print(result.weights_table(model))
         for line in result.lines_below(model):
             print(line)
-
-
-def _store(party: Party, options: Options, job: Job, log: Log) -> Store:
-    """Where the party keeps checkpoints, if it has a key for them."""
-    key = None if options.runtime == "tensorflow" else read_checkpoint_key(options.keys)
-    if key is None and options.runtime != "tensorflow":
-        log.say(
-            f"notice: the keys have no {CHECKPOINT_KEY}, so that no checkpoint is written: a run "
-            "that loses a peer goes on from memory, and one that is restarted begins again"
-        )
-    where = options.own_checkpoints
-    if key is not None and _is_file(where):
-        what = "no checkpoint can be kept there: it is no directory"
-        raise InputError(what, str(where), "give --checkpoints a directory, or a place for one")
-    return Store(where, key, party, job.digest, versions()["kit"], log.say)
-
-
-def _is_file(path: Path) -> bool:
-    """Whether there is something, and no directory; not where nobody may look."""
-    try:
-        return not S_ISDIR(path.stat().st_mode)
-    except OSError:
-        return False
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from tests.attacks.canaries import may_look_into_processes
 from tests.attacks.test_second_model import ask_for_approvals
 from tests.deployer.local.commands import until
 from tests.harness.dying import DIED, dying
-from tests.harness.processes import JOB, Processes, Running
+from tests.harness.processes import ENDLESS, JOB, Processes, Running
 from tests.harness.relay import RELAYED, standing_still
 
 
@@ -40,6 +40,23 @@ def test_what_comes_late_is_taken_when_it_comes(
     assert status["where"] is None and status["hint"] is None
     told = [event["event"] for event in bob.events() if words in event["event"]]
     assert len(told) == 1, "what is wrong is said once, however often it is looked at"
+
+
+@pytest.mark.slow
+def test_a_key_of_checkpoints_that_comes_late_with_the_others_is_used(
+    tmp_path: Path, cache: Path
+) -> None:
+    processes = Processes(tmp_path, cache, **ENDLESS)
+    try:
+        shutil.move(tmp_path / "keys/bob", tmp_path / "aside")
+        bob = processes.start("bob", "--stay", checkpoint_every="0.2")
+        bob.says("no ca.crt")
+        shutil.move(tmp_path / "aside", tmp_path / "keys/bob")
+        for party in ("alice", "server"):
+            processes.start(party, checkpoint_every="0.2")
+        until(lambda: bob.status()["checkpoint"] is not None, lambda: "no checkpoint is written")
+    finally:
+        processes.close()
 
 
 def test_without_staying_it_ends(processes: Processes) -> None:
