@@ -6,6 +6,7 @@ import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,14 @@ class Store:
     @property
     def on_disk(self) -> bool:
         return self._key is not None
+
+    @property
+    def newest(self) -> str | None:
+        """When the last of the points that are there was written, as a document tells it."""
+        moments = [file.stat().st_mtime for file in self._files(_POINT)]
+        if not moments:
+            return None
+        return datetime.fromtimestamp(max(moments), UTC).isoformat(timespec="milliseconds")
 
     def points(self) -> list[Point]:
         """The points that are there and whole, of the newest's lineage, the oldest first."""

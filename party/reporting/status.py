@@ -116,9 +116,9 @@ class Status:
         self._set(steps=job.steps, sizes=job.sizes)
         self._write()
 
-    def kept(self) -> None:
-        """There is a new checkpoint on the disk."""
-        self._set(checkpoint=now())
+    def kept(self, moment: str | None) -> None:
+        """When the newest checkpoint on the disk was written; None where there is none."""
+        self._set(checkpoint=moment)
 
     def rejoined(self) -> None:
         """The run goes on after a fault."""

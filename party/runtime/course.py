@@ -180,6 +180,7 @@ class Course:
             if not common.shared:
                 self._shared = ""
             self._restore(point)
+        self.assignment.status.kept(self.assignment.checkpoints.newest)
         if self.has_all:
             return  # it opens nothing any more
         # Whoever goes back behind an opening that had begun may come to another result. Where rows
@@ -531,7 +532,7 @@ class Course:
         self._pace.kept()
         begin = time.monotonic()
         if self.assignment.checkpoints.keep(point, needed):
-            self.assignment.status.kept()
+            self.assignment.status.kept(self.assignment.checkpoints.newest)
         self._wrote_us = int((time.monotonic() - begin) * 1e6)
 
     # What is seen of it.

@@ -15,6 +15,7 @@ from party.checkpoints import AlignedRows, DamagedError, Point, Store, pruned, s
 from party.checkpoints.sealing import CHUNK
 from party.process import files
 from party.process.errors import JobError
+from party.reporting.status import now
 
 KEY = bytes(range(32))
 SHARE = np.arange(7, dtype=np.int64).view(np.uint8)
@@ -111,11 +112,12 @@ def test_two_points_are_left_and_none_when_all_is_done(tmp_path: Path) -> None:
     for number in range(5):
         kept.keep(point(number))
     assert [one.number for one in kept.points()] == [3, 4]
+    assert str(kept.newest) <= now()
     kept.forget_after(3)
     assert [one.number for one in kept.points()] == [3]
     (tmp_path / ".point-5.sealed.0badc0de").write_bytes(b"half")  # of a party that was killed
     kept.clear()
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [] and kept.newest is None
 
 
 def test_points_of_who_is_asked_to_end_take_no_others_place(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_who_is_asked_to_end_goes_on_from_what_was_in_memory_alone(processes: Pr
         bob = processes.start("bob", **options)
         for one in (bob, *others):
             assert one.ends() == (0, ""), one.party
+    assert bob.status()["checkpoint"] is not None
     (words,) = [e["event"] for e in bob.events() if "go on at step" in e["event"]]
     assert int(words.split()[-1]) > 0
     processes.is_right()
