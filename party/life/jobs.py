@@ -25,7 +25,7 @@ from party.life.leaving import leave
 from party.life.options import Options, address
 from party.life.place import Later, Place
 from party.process import files, streams
-from party.process.errors import InputError
+from party.process.errors import InputError, JobError
 from party.process.exit import stop_on_signals
 from party.process.hardening import harden_process
 from party.reporting import result
@@ -90,7 +90,11 @@ def _do_all(
     """Several jobs, each in a directory of its own, from the first that is not done. One that fails
     ends the party, as a single one does."""
     log, failed = place.log, queue.snapshot().phase == "failed"
-    queue.snapshot().write(options.output, 0o644)  # of this list, which may be another than it was
+    try:
+        queue.snapshot().write(options.output, 0o644)  # of this list, which may be another by now
+    except JobError as error:
+        if error.cause != "disk-full":  # which ends no run: see ``Status``
+            raise
     with _probed(probe, queue.snapshot, place.traffic):
         for job in queue.jobs:
             if job not in queue.left:
