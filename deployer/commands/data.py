@@ -39,7 +39,7 @@ from party.agreement.job import Job, load_job, load_training
 from party.agreement.limits import LIMIT
 from party.agreement.yaml12 import write_yaml
 from party.process.errors import InputError, printable
-from party.process.files import replace, unreadable, unwritable
+from party.process.files import replace, see_to_place, unreadable, unwritable
 from party.process.streams import takes_unicode
 from party.reporting.documents import TableCheck, TableFault, Treatment
 from party.reporting.result import collinearity, doubts
@@ -185,6 +185,7 @@ def label_key_command(
     if file.exists():
         hint = "keep it, since another key would turn other labels round; or give a new file"
         raise InputError("the file is there already", str(file), hint)
+    see_to_place(file, "the label key")
     from party.table import LabelKey
 
     replace(file, LabelKey.drawn().text().encode(), called="the label key")
@@ -738,6 +739,7 @@ def _description(described: Description) -> Iterator[str]:
 def _write_public(public: dict[str, Any], path: Path, yes: bool) -> None:
     if path.exists():
         raise InputError("the file is there already", str(path), "give a new one")
+    see_to_place(path, "what a job may say")
     if not public["features"]:
         raise InputError("no column of the table can be a feature", hint="see what it holds above")
     columns = public.get("columns", {}).items()

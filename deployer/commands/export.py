@@ -34,15 +34,16 @@ def export(
         ),
     ] = Form.onnx,
 ) -> None:
-    """Write a model as ONNX or as a scikit-learn pipeline, which give the same scores.
+    r"""Write a model as ONNX or as a scikit-learn pipeline, which give the same scores.
 
-    Needs the packages of the extra: pip install 'tfe-kit[export]'.
+    Needs the packages of the extra: pip install 'tfe-kit\[export]'.
 
     Example: deployer export out/alice/model.json model.onnx --to onnx
     """
     from party.scoring.export import FORMS
     from party.scoring.scorer import Scorer
 
+    files.see_to_place(output, "the model", model)
     scorer = Scorer.read(model)
     files.replace(output, FORMS[to](scorer), called="the model")
     print(f"{output}: {scorer.kind} of {len(scorer.features)} features, as {to}")

@@ -85,6 +85,7 @@ def merge(
     Example: deployer receipt merge alice/receipt.json bob/receipt.json server/receipt.json \
 --output receipt.json
     """
+    files.see_to_place(output, "the receipt", *receipts)
     merged = Receipt.merged([(Envelope.read(path), str(path)) for path in receipts])
     files.replace(output, merged.text(), mode=0o644)
     print(f"made {output}: signed by all three; then: deployer verify {output} --job JOB")

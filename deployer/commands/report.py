@@ -57,6 +57,7 @@ def report(
     from deployer.report import Run, page
     from deployer.report.page import check_comparable
 
+    files.see_to_place(output, "the report", job)
     agreed = load_training(job)
     run = Run.read(agreed, results)
     other = None if beside is None else Run.with_its_job(beside)

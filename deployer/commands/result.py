@@ -30,6 +30,7 @@ from deployer.commands import new_app
 from deployer.commands.status import check_there
 from party.agreement.job import AlignedJob, Job
 from party.process.errors import AS_JSON, ErrorDocument, InputError, JobError, KitError
+from party.process.files import replace, replace_json, see_to_place
 from party.reporting.documents import (
     SCORES,
     ColumnsDocument,
@@ -230,6 +231,8 @@ def result(
     if as_json and (columns or job.scores is not None):
         what = "it has one form" + (", which is JSON" if columns else ", CSV")
         raise InputError(what, "--json", "leave it out; --output writes it to a file")
+    if output is not None:
+        see_to_place(output, "what the job has left")
     if columns:
         _give_columns(release, party, job, output)
         return
@@ -248,8 +251,6 @@ def result(
         console.print_json(model.as_json())
         return
     if output is not None:
-        from party.process.files import replace_json
-
         replace_json(output, model.as_json())
         print(f"{output}: the model of the job {job.name!r}")
     from party.reporting.result import lines_below, weights_table
@@ -325,8 +326,6 @@ def _give(text: str, what: str, output: Path | None) -> None:
     if output is None:
         print(text, end="")
         return
-    from party.process.files import replace
-
     replace(output, text.encode())
     print(f"{output}: {what}")
 

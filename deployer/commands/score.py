@@ -15,7 +15,7 @@ import typer
 
 from deployer.commands import new_app
 from party.process.errors import InputError
-from party.process.files import unwritable
+from party.process.files import see_to_place, unwritable
 
 app = new_app()
 
@@ -49,6 +49,8 @@ def score(
     from party.scoring.rows import batches
     from party.scoring.scorer import Scorer
 
+    if output is not None:
+        see_to_place(output, "the scores", model, table)
     scorer, names = Scorer.read(model), keep or []
     if SCORE in names:
         hint = "leave it out, or give it another name in the table"

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,31 @@ def unwritable(error: OSError, what: str, path: Path) -> InputError:
 def writing_hint(error: OSError) -> str:
     """What to do about a place that does not take what is written."""
     return _WRITE_HINTS.get(error.errno or 0, "name a place that can be written to")
+
+
+def see_to_place(output: Path, called: str, *read: Path) -> None:
+    """That a file which a user has named can be put there, before any work is done for it.
+
+    Raises InputError where it would take the place of what it is made of, ``read``, or of what is
+    no file; ``called`` is what it holds: "the scores".
+    """
+    what = f"cannot write {called}"
+    try:
+        mode = output.lstat().st_mode
+    except FileNotFoundError as error:
+        if not output.parent.is_dir():
+            raise unwritable(error, what, output) from None
+        return
+    except OSError as error:
+        raise unwritable(error, what, output) from None
+    if stat.S_ISDIR(mode):
+        raise unwritable(IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), what, output)
+    if not stat.S_ISREG(mode):
+        hint = "name a file, and not a device, a pipe or a link"
+        raise InputError(f"{what}: it would take the place of what is no file", str(output), hint)
+    if any(one.exists() and output.samefile(one) for one in read):
+        hint = "name another file"
+        raise InputError(f"{what}: it would replace what it is made of", str(output), hint)
 
 
 def replace(

@@ -11,7 +11,7 @@ from typing import IO
 import pytest
 
 from party.process import files
-from party.process.errors import JobError
+from party.process.errors import InputError, JobError
 
 COMMAND = """
 import sys
@@ -56,6 +56,31 @@ def test_a_command_that_is_interrupted_says_so_and_was_not_done() -> None:
     command = [sys.executable, "-c", INTERRUPTED]
     ran = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "error: stopped\n")
+
+
+def test_a_file_takes_the_place_of_another_file_alone_and_not_of_what_it_is_made_of(
+    tmp_path: Path,
+) -> None:
+    table, link, pipe = tmp_path / "table.csv", tmp_path / "link", tmp_path / "pipe"
+    table.write_text("1\n")
+    link.symlink_to(table)
+    os.mkfifo(pipe)
+    for output, what in (
+        (table, "cannot write the scores: it would replace what it is made of"),
+        (tmp_path / "." / "table.csv", "it would replace what it is made of"),
+        (link, "it would take the place of what is no file"),
+        (pipe, "it would take the place of what is no file"),
+        (Path("/dev/null"), "it would take the place of what is no file"),
+        (tmp_path, "cannot write the scores: Is a directory"),
+        (tmp_path / "no/scores.csv", "cannot write the scores: No such file or directory"),
+        (table / "scores.csv", "cannot write the scores: Not a directory"),
+    ):
+        with pytest.raises(InputError) as caught:
+            files.see_to_place(output, "the scores", tmp_path / "model.json", table)
+        assert what in caught.value.what and caught.value.hint
+        assert caught.value.where == str(output)
+    files.see_to_place(table, "the scores", tmp_path / "model.json")
+    files.see_to_place(tmp_path / "scores.csv", "the scores", table)
 
 
 def test_a_file_that_cannot_be_written_is_told_of_with_what_to_do(tmp_path: Path) -> None:

@@ -73,6 +73,33 @@ def test_wrong_usage_is_said(
     assert says in done.err
 
 
+def test_what_is_read_is_not_written_over(tmp_path: Path, deployer: Deployer) -> None:
+    model, read = written(tmp_path), table(tmp_path)
+    before = {path: path.read_bytes() for path in (model, read)}
+    for words in (
+        ("score", model, read, "--output", read),
+        ("score", model, read, "--output", model),
+        ("export", model, model),
+        ("report", model, tmp_path, "--output", model),
+        ("receipt", "merge", read, model, "--output", model),
+    ):
+        done = deployer(*words)
+        assert done.code == 2 and "it would replace what it is made of" in done.err
+    for wrong in (
+        ("score", model, read, "--output", Path("/dev/null")),
+        ("report", model, tmp_path, "--output", Path("/dev/null")),
+        ("data", "label-key", tmp_path / "no/label.key"),
+    ):
+        done = deployer(*wrong)
+        assert done.code == 2 and "cannot write the" in done.err
+    assert {path: path.read_bytes() for path in (model, read)} == before
+    assert Path("/dev/null").is_char_device()
+
+
+def test_the_help_names_the_extra_that_an_export_needs(deployer: Deployer) -> None:
+    assert "pip install 'tfe-kit[export]'" in deployer("export", "--help").out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", "skops", "joblib"])
 def test_a_model_is_written_in_each_form(tmp_path: Path, form: str, deployer: Deployer) -> None:
