@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 from party.process import files, streams
 from party.process.errors import AS_JSON, ErrorDocument, JobError, KitError, printable
@@ -30,6 +31,10 @@ what Kubernetes keeps of a container that has ended, and shows with the pod."""
 class Stop(BaseException):
     """Somebody asked this process to end (SIGTERM, SIGINT or SIGQUIT), or closed its terminal."""
 
+    asked = False
+    """Whether anybody did: a library that is about to be imported makes an error of its own of an
+    exception that comes out of a signal."""
+
 
 def stop_on_signals() -> None:
     """Let the first of these signals raise ``Stop`` in the main thread; later ones change nothing,
@@ -38,6 +43,7 @@ def stop_on_signals() -> None:
     def stop(number: int, _frame: object) -> None:
         for one in _STOPS:
             signal.signal(one, signal.SIG_IGN)
+        Stop.asked = True
         raise Stop(signal.Signals(number).name)
 
     for one in _STOPS:
@@ -61,7 +67,14 @@ def guarded(command: Callable[[], object]) -> int:
 
     A command whose reader has gone before its end says nothing, and ends with 1; one whose words a
     full disk does not take says so."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     return _written(_ran(command))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    Stop.asked = True
+    signal.default_int_handler(number, frame)
 
 
 def _ran(command: Callable[[], object]) -> int:
@@ -78,7 +91,7 @@ def _ran(command: Callable[[], object]) -> int:
     except OSError as error:
         return _shown(_disk_full(error, "standard output or a temporary file") or internal(error))
     except Exception as error:
-        return _shown(internal(error))
+        return _shown(JobError("stopped") if Stop.asked else internal(error))
     return 0
 
 

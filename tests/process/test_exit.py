@@ -30,6 +30,21 @@ sys.exit(guarded(app))
 """
 
 
+WHILE_IMPORTING = """
+import os, signal, sys
+from party.process.exit import guarded, stop_on_signals
+def imports():
+    if {stops}:
+        stop_on_signals()
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        raise RuntimeError("the library cannot be imported") from None
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(guarded(imports))
+"""
+
+
 @pytest.mark.parametrize(("length", "unbuffered"), [(9, ""), (1 << 20, "1")])
 def test_a_command_whose_words_do_not_fit_on_a_disk_says_so(length: int, unbuffered: str) -> None:
     with Path("/dev/full").open("wb") as full:
@@ -54,6 +69,14 @@ def test_a_command_whose_reader_has_gone_ends_without_a_word(length: int) -> Non
 def test_a_command_that_is_interrupted_says_so_and_was_not_done() -> None:
     """Whatever the library makes of a Ctrl-C that reads the command line."""
     command = [sys.executable, "-c", INTERRUPTED]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "error: stopped\n")
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_command_that_is_interrupted_while_it_imports_is_not_at_fault(stops: bool) -> None:
+    """NumPy and pydantic make errors of their own of what a signal raises in them."""
+    command = [sys.executable, "-c", WHILE_IMPORTING.format(stops=stops)]
     ran = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == (1, "", "error: stopped\n")
 
