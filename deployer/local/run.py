@@ -22,7 +22,7 @@ from deployer.certs import authority
 from deployer.local.approving import approved
 from deployer.local.room import private_room
 from party.agreement.hosts import Address, format_hosts
-from party.agreement.job import PARTIES, AlignedJob, Job, Party
+from party.agreement.job import PARTIES, AlignedJob, Job, Party, parse_job
 from party.agreement.yaml12 import write_yaml
 from party.approval import Envelope, see_to_rest
 from party.approval.receipt import Receipt
@@ -56,6 +56,9 @@ from party.runtime import BUILDING, Name, default_cache
 JOB = "job.yaml"
 """In the output: the job as it was run."""
 
+LOG = "log.jsonl"
+"""In the output of each party: what it said."""
+
 _KEYS_DAYS = 30.0  # of training at most, since keys must last as long as it does
 _WAIT_S = 600.0  # of large tables; whoever dies meanwhile is seen
 _BUILDING = "building the plan, once"
@@ -65,6 +68,14 @@ _LOOK_EVERY_S = 0.1
 
 Progress = Callable[[StatusDocument], None]
 """Told Alice's status, several times a second, while it changes."""
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A former model from which a party begins, and the copy that it is given."""
+
+    model: Path
+    copy: Path
 
 
 @dataclass(frozen=True)
@@ -114,6 +125,7 @@ def run_local(
         except OSError as error:
             raise files.unreadable(error, f"the table of {party}", tables[party]) from None
     parts = _parts(job, trained, output)
+    _see_to_job(output)
     if job.label is None and label_key is not None:
         raise InputError("the job has no label", "--label-key", "leave it out")
     cache = (cache or default_cache()).absolute()
@@ -135,7 +147,7 @@ def run_local(
             authority.make_all(job.domain, made, days=_KEYS_DAYS, authority_days=_KEYS_DAYS)
         if approve:
             job = approved(job, private, tables, output, cache, parts)
-        text = write_yaml(job.model_dump(mode="json")).encode()
+        text = _written(job).encode()
         (private / JOB).write_bytes(text)
         files.replace(output / JOB, text)
         hosts = tuple(Address("127.0.0.1", port) for port in ports)
@@ -184,7 +196,36 @@ def _see_to_keys(job: Job, keys: Path | None, approve: bool) -> None:
         )
 
 
-def _starts(job: Job, former: Path | None, private: Path) -> dict[Party, Path]:
+def _see_to_job(output: Path) -> None:
+    """That what stands where the job is written is not a job that somebody has written."""
+    file = output / JOB
+    if _is_output(output):
+        return
+    try:
+        text = file.read_text(encoding="utf-8")
+        if text == _written(parse_job(text, str(file))):
+            return
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, InputError):
+        pass  # no run has left it
+    raise InputError(
+        "the run would write the job over a file that no run has left",
+        str(file),
+        "name a directory of its own with --output",
+    )
+
+
+def _is_output(directory: Path) -> bool:
+    """Whether a run, of whatever version, has been there."""
+    return any((directory / party / LOG).exists() for party in PARTIES)
+
+
+def _written(job: Job) -> str:
+    return write_yaml(job.model_dump(mode="json"))
+
+
+def _starts(job: Job, former: Path | None, private: Path) -> dict[Party, _Start]:
     """Copies of the former models that a job begins from, by party: ``output`` may be theirs."""
     if former is None:
         if job.starts:
@@ -194,7 +235,7 @@ def _starts(job: Job, former: Path | None, private: Path) -> dict[Party, Path]:
     if not job.starts:
         what, hint = "the job takes no former model", "leave it out, or say training.start: model"
         raise InputError(what, "--start", hint)
-    found: dict[Party, Path] = {}
+    found: dict[Party, _Start] = {}
     for party in (one for one in job.holders if job.features_of(one)):
         model, copy = former / party / ModelDocument.NAME, private / f"{party}.start.json"
         try:
@@ -207,7 +248,7 @@ def _starts(job: Job, former: Path | None, private: Path) -> dict[Party, Path]:
             ) from None
         except OSError as error:
             raise files.unreadable(error, "the former model", model) from None
-        found[party] = copy
+        found[party] = _Start(model, copy)
     return found
 
 
@@ -260,7 +301,7 @@ class _Parties:
         time_limit_s: float | None,
         progress: Progress,
         label_key: Path | None,
-        starts: dict[Party, Path],
+        starts: dict[Party, _Start],
         parts: dict[str, Path],
     ) -> None:
         self.progress, self.label_key, self.starts = progress, label_key, starts
@@ -314,7 +355,7 @@ class _Parties:
         own = self.output / party
         try:
             own.mkdir(mode=0o700, parents=True, exist_ok=True)
-            log = (own / "log.jsonl").open("wb")
+            log = (own / LOG).open("wb")
         except OSError as error:
             raise files.unwritable(error, "cannot write the output", own) from None
         words = (self.private / f"{party}.stderr").open("wb")
@@ -331,7 +372,7 @@ class _Parties:
         if self.label_key is not None and party == self.job.label_holder:
             command += ["--label-key", str(self.label_key.absolute())]
         if party in self.starts:
-            command += ["--start", str(self.starts[party])]
+            command += ["--start", str(self.starts[party].copy)]
         if party in self.parts:
             command += ["--model", str(self.parts[party].absolute())]
         if self.time_limit_s is not None:
@@ -405,7 +446,11 @@ class _Parties:
         told = ErrorDocument.in_text(words)
         if told is None:
             told = ErrorDocument(f"ended with exit code {code}", None, None, code)
-        return told.error(by=party)
+        error = told.error(by=party)
+        for start in self.starts.values():
+            if error.where == str(start.copy):
+                error.where = str(start.model)  # the copy goes with the run
+        return error
 
     def _end(self) -> None:
         with undisturbed():

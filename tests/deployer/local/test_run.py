@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deployer.example import EXAMPLE
-from deployer.local.run import run_local
+from deployer.local.run import LOG, run_local
 from party.agreement.job import PARTIES, Job, load_job
 from party.agreement.pins import Identities
 from party.process import children
@@ -137,6 +137,27 @@ def test_a_job_with_pins_is_refused_before_a_former_result_is_removed(
     with pytest.raises(InputError, match=what):
         run_local(job, {}, tmp_path / "out")
     assert model.exists()
+
+
+def test_a_job_that_somebody_has_written_is_not_written_over(tmp_path: Path) -> None:
+    """The folder of the job and its tables is given for the results."""
+    written = tmp_path / "job.yaml"
+    written.write_bytes((EXAMPLE / "job.yaml").read_bytes())
+    tables: dict[str, Path] = {party: EXAMPLE / f"{party}.csv" for party in ("alice", "bob")}
+    for text in (written.read_bytes(), b"rows: 7\n", b"\xff"):
+        written.write_bytes(text)
+        with pytest.raises(InputError, match="over a file that no run has left") as caught:
+            run_local(load_job(EXAMPLE / "job.yaml"), tables, tmp_path)
+        assert caught.value.where == str(written) and caught.value.hint
+        assert {path.name for path in tmp_path.iterdir()} == {"job.yaml"}
+        assert written.read_bytes() == text
+
+    # One that a run of another version has left makes room, as all that a run leaves.
+    (tmp_path / "alice").mkdir()
+    (tmp_path / "alice" / LOG).touch()
+    with pytest.raises(InputError, match="bob: "):
+        run_local(load_job(EXAMPLE / "job.yaml"), tables | {"bob": tables["alice"]}, tmp_path)
+    assert load_job(written) == load_job(EXAMPLE / "job.yaml")
 
 
 def test_no_party_is_left_when_one_dies(tmp_path: Path, cache: Path) -> None:
