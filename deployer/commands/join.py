@@ -19,6 +19,7 @@ from deployer.commands.invite import (
     print_digest,
 )
 from deployer.joining import Folder, Introduced
+from deployer.joining.agreed import same_address
 from party.agreement.job import Party
 from party.process.errors import InputError
 
@@ -86,6 +87,9 @@ def _begin(
         raise InputError("who joins is another party than who has invited", "--party", hint)
     if not place:
         raise nowhere(party)
+    address = place.get("address")
+    if address is not None and address == invitation.introduction.address:
+        raise same_address(invitation.party, party, address, "--address")
     job = invitation.job()
     print("\n".join(asked(invitation, job)))
     print_digest(f"{invitation.party}'s file", invitation.digest)

@@ -63,9 +63,15 @@ def agreement(own: Party, introduced: Mapping[Party, Introduced]) -> Agreement:
 
 
 def check_apart(introduced: Mapping[Party, Introduced]) -> None:
-    """That no two parties have one authority, or one key for approvals. Raises InputError."""
+    """That no two parties have one authority, or one key for approvals, or are at one address.
+    Raises InputError."""
     seen: dict[str | None, Party] = {}
+    addresses: dict[str, Party] = {}
     for party, one in introduced.items():
+        if address := one.introduction.address:
+            other = addresses.setdefault(address, party)
+            if other != party:
+                raise same_address(other, party, address, one.where)
         for pin in (one.pin.authority, one.pin.approval):
             other = seen.setdefault(pin, party)
             if other != party:
@@ -74,6 +80,15 @@ def check_apart(introduced: Mapping[Party, Introduced]) -> None:
                     one.where,
                     "each party makes its own: deployer join, in a folder of its own",
                 )
+
+
+def same_address(other: Party, party: Party, address: str, where: str) -> InputError:
+    """For two parties that could not both be reached."""
+    return InputError(
+        f"{other} and {party} have one address, {address}",
+        where,
+        "each party has its own: deployer join, in a new folder, with another --address",
+    )
 
 
 def _pinned(job: Job, introduced: Mapping[Party, Introduced]) -> Job:

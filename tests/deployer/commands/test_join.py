@@ -241,6 +241,18 @@ def test_who_takes_part_says_so_and_says_where(room: Path) -> None:
     assert not (room / "new").exists()
 
 
+def test_two_at_one_address_are_refused_before_anything_is_made(room: Path) -> None:
+    sent, new = room / "bank/alice.invite", ("--folder", room / "new", "--yes")
+    with pytest.raises(InputError, match="alice and bob have one address") as caught:
+        run(join, sent, "--party", "bob", "--address", "alice.example:7001", *new)
+    assert caught.value.where == "--address" and not (room / "new").exists()
+    run(join, sent, "--party", "server", "--address", "bob.example:7002", *new)
+    before = tree(room / "police")
+    with pytest.raises(InputError, match="bob and server have one address"):
+        run(join, room / "new/server.reply", "--folder", room / "police")
+    assert tree(room / "police") == before
+
+
 def test_half_in_one_cluster_is_refused(tmp_path: Path) -> None:
     begin(tmp_path, bob="police")
     with pytest.raises(InputError, match=r"address alice.example:7001, bob namespace police"):
