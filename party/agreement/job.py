@@ -1307,7 +1307,10 @@ def _job_of(document: Document) -> Job:
         if wrong.message == "unknown key" and (near := _nearest_key(wrong.path)):
             hint = f"did you mean {near!r}?"
             if near == wrong.path[-1]:
-                hint = "it is another solver's: write the keys of one of them, as in docs/jobs.md"
+                hint = "it does not go with the keys beside it"
+                if wrong.path[0] == "training":
+                    hint = "it is another solver's"
+                hint += ": write keys that go together, as in docs/jobs.md"
         what = "the job is wrong: " + (f"{key}: " if key else "") + wrong.message
         raise InputError(what, document.place(wrong.path), hint) from None
 

@@ -33,11 +33,14 @@ if TYPE_CHECKING:  # those of tables of plain numbers are read without them
     from party.table.columns.deriving import Fitted
 
 _COMPLETE = "every row needs a number in every column: fill it in, or all parties leave the row out"
+_LABEL = "every row needs a label: fill it in, or all parties leave the row out"
 _DECIMAL = "write numbers as 1234.5 or 1.2345e3, without units or separators of thousands"
 _POINT = "write decimals with a point, 0.5, and not with a comma"
 _MOST_NAMES = 8
 _LEAVE_OUT = "leave it out of the job's features"
 _NOT_FINITE = ("the cell is not a finite number", _COMPLETE)
+_TORN: frozenset[Kind] = frozenset(("encoding", "nul", "carriage-return", "quotes", "cells"))
+"""Of whole lines: what stands in them is no column's."""
 _NO_ROW = (b"", b"\r")
 _SAME_ROWS = "all parties need the same rows in the same order, as many as the job says"
 
@@ -165,13 +168,14 @@ class _Survey:
                 hint = "there is nothing to learn unless different labels are there"
                 self._add("one-label", "all labels are the same", hint, 0)
         told = {column for _, column in self._found}
+        torn = not _TORN.isdisjoint(kind for kind, _ in self._found)
         told |= {i for i, at in enumerate(self._layout.positions) if at is None}
         constant: dict[int, list[int]] = {}
         for feature, moments in enumerate(self._moments):
             if known is None and moments.rows < enough:
                 continue
             column = self._expected.sources[feature]
-            if self._schemas[column] is not None and column in told:
+            if self._schemas[column] is not None and (column in told or torn):
                 continue  # what is wrong, or not there, was taken for a gap
             if moments.constant[0] if known is None else known.constant[feature]:
                 constant.setdefault(column, []).append(feature)
@@ -206,6 +210,8 @@ class _Survey:
             hint = _LEAVE_OUT
             if getattr(schema, "clip", None) is not None:
                 hint += "; or agree on another clip"
+            if getattr(schema, "values", None) is not None:
+                hint += "; or agree on values that are there, spelt as in the table"
             return whole, hint
         names = ", ".join(repr(derived[feature]) for feature in features[:_MOST_NAMES])
         names += ", …" * (len(features) > _MOST_NAMES)
@@ -412,7 +418,9 @@ class _Survey:
         self, line: bytes, cell: str, column: int, error: WrongCellError | None
     ) -> tuple[Kind, str, str]:
         if error is not None:
-            return error.kind, error.what, error.hint or ""
+            of_label = column == 0 and self._expected.label is not None
+            hint = _LABEL if of_label and error.kind == "empty" else error.hint or ""
+            return error.kind, error.what, hint
         if not cell.strip(" \t"):
             return "empty", "the cell is empty", _COMPLETE
         if NUMBER.fullmatch(cell) or NOT_FINITE.fullmatch(cell):
@@ -477,8 +485,8 @@ class _Survey:
 def _separated(name: str, decimal: bool) -> tuple[Kind, str, str]:
     what, hint = f"the cells are separated by {name}, not by commas", "separate cells by commas"
     if decimal:
-        return "separator", f"{what}; commas stand in the numbers", f"{hint}, and {_POINT}"
-    return "separator", what, hint
+        what, hint = f"{what}; commas stand in the numbers", f"{hint}, and {_POINT}"
+    return "separator", what, f"{hint}; or say in a settings file how it is: docs/tables.md"
 
 
 def _label_words(rule: LabelRule) -> tuple[str, str]:

@@ -172,6 +172,17 @@ def test_a_training_that_is_wrong_is_refused_with_its_key(training: str, says: s
         parse_job(text, "job.yaml")
 
 
+@pytest.mark.parametrize(
+    "key", ["columns: {x: {type: boolean, log1p: true}}", "align: {key: {column: i, type: date}}"]
+)
+def test_only_a_training_has_the_keys_of_another_solver(key: str) -> None:
+    with pytest.raises(InputError, match="unknown key") as caught:
+        parse_job(f"name: a\nrows: 10\nfeatures: [x]\nlabel: y\n{key}\n", "job.yaml")
+    assert caught.value.hint == (
+        "it does not go with the keys beside it: write keys that go together, as in docs/jobs.md"
+    )
+
+
 def test_a_job_without_training_descends_to_the_optimum() -> None:
     job = parse_job("name: a\nrows: 10\nfeatures: [x]\nlabel: y\n", "job.yaml")
     assert job.descent is not None and job.descent.C == 1.0

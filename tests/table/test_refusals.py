@@ -133,7 +133,7 @@ def test_counting_too_many_rows_ends(refused: Refused) -> None:
         ("f1,f2,secret", "the header does not have 'f3'", "", "every column that the job names"),
         ("f1,f2,f3,f2", "the header has 'f2' more than once", ", column 4 ('f2')", "keep one"),
         ("f1;f2;f3", "the cells are separated by semicolons", "", "separate cells by commas"),
-        ("f1\tf2\tf3", "the cells are separated by tabs", "", "separate cells by commas"),
+        ("f1\tf2\tf3", "the cells are separated by tabs", "", "a settings file"),
     ],
 )
 def test_a_wrong_header(refused: Refused, header: str, what: str, where: str, hint: str) -> None:

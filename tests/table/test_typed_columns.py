@@ -259,3 +259,28 @@ def test_where_weights_are_private_a_row_is_read_by_itself_and_cut(tmp_path: Pat
         assert one.scale is not None and list(one.scale) == [2.0, 1.0]
     np.testing.assert_allclose(found[0].matrix[0], [1.5, 0.0, 1.0], atol=1e-6)
     assert load(path, job, "alice").matrix.tobytes() == found[1].matrix.tobytes()
+
+
+def test_what_is_to_be_done_fits_the_columns_own_words(table: ReadTable, tmp_path: Path) -> None:
+    filled = "{a: {missing: median}}"
+    with pytest.raises(InputError, match="not a finite number") as caught:
+        table(filled, "1", "nan", "3")
+    assert caught.value.hint == "leave the cell empty, as the gaps that the job fills"
+    with pytest.raises(InputError, match="constant") as caught:
+        table("{a: {type: category, values: [gold]}}", "Gold", "silver", "Gold")
+    assert "agree on values that are there, spelt as in the table" in (caught.value.hint or "")
+    path = tmp_path / "bob.csv"
+    path.write_text('y\nyes\n""\nno\n')
+    with pytest.raises(InputError, match="empty") as caught:
+        read_table(path, job_of("{y: boolean}", 3), "bob")
+    assert (
+        caught.value.hint == "every row needs a label: fill it in, or all parties leave the row out"
+    )
+
+
+def test_a_column_of_lines_that_cannot_be_read_is_not_constant(tmp_path: Path) -> None:
+    path = tmp_path / "alice.csv"
+    path.write_bytes(b"a,b\n" + b"x,M\xfcller\n" * 3)
+    with pytest.raises(InputError, match="not UTF-8") as caught:
+        read_table(path, job_of("{a: {type: category, values: [x, z]}}", 3), "alice")
+    assert "constant" not in caught.value.what

@@ -76,7 +76,8 @@ def _decoded(inner: Decoder, takes_gaps: bool, cell: str) -> float:
 def _number(schema: NumberColumn, cell: str) -> float:
     value = float(cell) if NUMBER.fullmatch(cell) else nan
     if NOT_FINITE.fullmatch(cell) or (value == value and not isfinite(value)):
-        raise WrongCellError("not-finite", "the cell is not a finite number", _GAP)
+        hint = "leave the cell empty, as the gaps that the job fills" if schema.takes_gaps else _GAP
+        raise WrongCellError("not-finite", "the cell is not a finite number", hint)
     if not isfinite(value):
         hint = "write numbers as 1234.5 or 1.2345e3, without units or separators of thousands"
         if DECIMAL_COMMA.fullmatch(cell):
