@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from party.reporting.documents import (
     has_results,
     remove_results,
 )
+from party.reporting.events import Tell, on_the_pod
 from party.reporting.expiry import Expiry
 from party.reporting.queue import Queue, ended
 from party.reporting.status import Log, Status
@@ -66,9 +68,9 @@ def play(party: Party, options: Options) -> None:
         hint = "say --memory-limit, or leave it out"
         raise InputError("without a limit no share goes to a file", "--spill", hint)
     place = Place(hosts, listen, log)
-    with files.owned(options.output, "party"):
+    with files.owned(options.output, "party"), on_the_pod(log.say) as tell:
         if len(jobs) > 1 or options.queue:
-            _do_all(party, options, Queue(options.output, jobs, party), place, probe)
+            _do_all(party, options, Queue(options.output, jobs, party), place, probe, tell)
             return
         (job,) = jobs
         if options.stay and (former := ended(options.output, job)) is not None:
@@ -76,16 +78,22 @@ def play(party: Party, options: Options) -> None:
                 remove(options.own_checkpoints)  # who was killed in between had not
             with _probed(probe, lambda: former, {}):
                 log.say(ENDED[former.phase], ended=former.updated)
+                tell(former)
                 stay()
             return
         _see_to_former(options, job)
-        status = Status(options.output, job, party, log)
+        status = Status(options.output, job, party, log, told=tell)
         with _probed(probe, status.snapshot, place.traffic), staying(options.stay):
             _do(party, options, job, place, status)
 
 
 def _do_all(
-    party: Party, options: Options, queue: Queue, place: Place, probe: Address | None
+    party: Party,
+    options: Options,
+    queue: Queue,
+    place: Place,
+    probe: Address | None,
+    tell: Tell,
 ) -> None:
     """Several jobs, each in a directory of its own, from the first that is not done. One that fails
     ends the party, as a single one does."""
@@ -116,7 +124,8 @@ def _do_all(
                 own = options.of(job, queue.directory(job))
                 with files.owned(own.output, "party"):
                     _see_to_former(own, job)
-                    status = Status(own.output, job, party, log, queue.show)
+                    told = partial(tell, job=job.name)
+                    status = Status(own.output, job, party, log, queue.show, told)
                     queue.follow(status.snapshot)
                     here = replace(
                         place,

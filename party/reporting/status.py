@@ -64,7 +64,7 @@ class Status:
     """A party's present state, kept in ``status.json`` and told to the log.
 
     Written by the party's main thread; read by any through ``snapshot``. ``also`` is given each
-    state that is written.
+    state that is written, as a part of the writing; ``told`` each one then, written or not.
     """
 
     def __init__(
@@ -74,8 +74,9 @@ class Status:
         party: Party,
         log: Log,
         also: Callable[[StatusDocument], None] = lambda _: None,
+        told: Callable[[StatusDocument], None] = lambda _: None,
     ) -> None:
-        self._output, self._also = output, also
+        self._output, self._also, self._told = output, also, told
         self._log = log
         self._lock = threading.Lock()
         self._written = self._logged = 0.0
@@ -177,6 +178,7 @@ class Status:
             if not was_full:
                 words = f"{error.what}; the party goes on, and its status is an old one"
                 self._log.say(words, where=error.where, hint=error.hint)
+        self._told(self.snapshot())
 
     def _put(self, state: StatusDocument) -> None:
         try:
