@@ -26,6 +26,7 @@ from party.process.errors import InputError
 
 KINDS = (
     "serviceaccount",
+    "events",
     "configmap",
     "service",
     "certificate",

@@ -256,6 +256,19 @@ class NetworkPolicy(_Strict):
     )
 
 
+class Events(_Strict):
+    """Events on the parties' own pods, which `kubectl describe pod` shows."""
+
+    api_server: tuple[Network, ...] = Field(
+        default=(),
+        description="Where the API server is, as policies see it: the addresses of `kubectl get "
+        "endpointslices --namespace default`, each as a network such as `192.0.2.1/32`. Each pod "
+        "then gets a token that may create events in its namespace and nothing else, and a way "
+        "there. Empty: no events, no token, no way.",
+    )
+    port: Port = Field(default=6443, description="The port that it listens on there.")
+
+
 class Service(_Strict):
     """A way in from outside the cluster, for parties that are elsewhere."""
 
@@ -583,6 +596,7 @@ class Values(_Strict):
     storage: Storage = Storage()
     certificates: Certificates = Certificates()
     network_policy: NetworkPolicy = NetworkPolicy()
+    events: Events = Events()
     pod_disruption_budget: PodDisruptionBudget = PodDisruptionBudget()
     metrics: Metrics = Metrics()
     alice: TableRole = Field(

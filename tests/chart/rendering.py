@@ -408,6 +408,12 @@ MATRIX: dict[str, Object] = {
         },
         "demo": {"resources": {"limits": {"cpu": "200m"}}},
     },
+    "events": OFF
+    | {
+        "events": {"apiServer": ["192.0.2.1/32", "2001:db8::1/128"], "port": 443},
+        "bob": {"namespace": "police", "annotations": {"a": "1"}},
+        "server": {"enabled": False},
+    },
     "no policies, no budget": OFF
     | {"networkPolicy": {"enabled": False}, "podDisruptionBudget": {"enabled": False}},
     "certificates from cert-manager": OFF
