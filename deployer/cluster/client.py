@@ -57,15 +57,19 @@ _PLURALS = {
     "StatefulSet": "statefulsets",
     "StorageClass": "storageclasses",
 }
+RBAC = "rbac.authorization.k8s.io/v1"
+"""Of roles and their bindings."""
+
 _NOT_NAMESPACED = {"ClusterRole", "Namespace", "Node", "SelfSubjectAccessReview", "StorageClass"}
 
 
 class Change(StrEnum):
-    """What applying an object did."""
+    """What applying an object did, or that there is to be none."""
 
     CREATED = "created"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
+    REMOVED = "removed"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import typer
 from deployer import console
 from deployer.cluster.admission import BY_A_POLICY, rehearse_made
 from deployer.cluster.approvals import approvals_secrets, put
-from deployer.cluster.client import Change, NotAllowedError, Object
+from deployer.cluster.client import RBAC, Change, NotAllowedError, Object
+from deployer.cluster.installed import is_of
 from deployer.cluster.keeping import AT_WORK, JOB, changed_parts, checkpoint_age, lost_with_pod
 from deployer.cluster.pod_status import Observation, is_paused
 from deployer.cluster.target import (
@@ -30,6 +31,7 @@ from deployer.cluster.target import (
 )
 from deployer.commands import new_app
 from deployer.commands.status import observe_all, watch
+from party.agreement.job import PARTIES
 from party.process.errors import InputError, JobError, KitError
 
 app = new_app()
@@ -168,9 +170,29 @@ def _at_work(seen: Observation) -> str:
 
 
 def apply_all(target: Target, force: bool = False) -> Iterator[tuple[str, Counter[Change]]]:
-    """Server-side apply of every object; says for each party how many changed, and in what way."""
+    """Server-side apply of every object; says for each party how many changed, and in what way.
+
+    A right that the values do not ask for any more is taken away."""
     for who, cluster, made in target.objects():
-        yield who, Counter(cluster.apply(one, force) for one in made)
+        changes = Counter(cluster.apply(one, force) for one in made)
+        if who in PARTIES and not any(one["kind"] == "Role" for one in made):
+            changes[Change.REMOVED] += _take_away(target.name, target.place(who))
+        yield who, +changes
+
+
+def _take_away(release: str, place: Place) -> int:
+    """Remove a party's right to make events; how many objects that was. Who may not look for it
+    has not given it."""
+    removed = 0
+    for kind in ("RoleBinding", "Role"):
+        try:
+            one = place.cluster.read(RBAC, kind, place.name, place.namespace)
+        except NotAllowedError:
+            continue
+        if one is not None and is_of(release, one):
+            place.cluster.delete(one)
+            removed += 1
+    return removed
 
 
 @app.command()

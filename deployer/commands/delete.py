@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from deployer import console
-from deployer.cluster.client import Cluster, NotAllowedError, Object
+from deployer.cluster.client import RBAC, Cluster, NotAllowedError, Object
 from deployer.cluster.installed import is_of, is_of_another, locate
 from deployer.cluster.target import (
     ContextOption,
@@ -55,7 +55,8 @@ class Doomed:
         try:
             one = self.cluster.read(self.one["apiVersion"], kind, name, self.namespace)
         except NotAllowedError:
-            if (self.one["apiVersion"], kind) in _OPTIONAL:  # so nobody of us made it
+            optional = self.whose != DEMO and (self.one["apiVersion"], kind) in _OPTIONAL
+            if optional:  # so nobody of us made it
                 return None
             raise
         return None if one is None else replace(self, one=one)
@@ -94,8 +95,11 @@ _OPTIONAL = (
     ("monitoring.coreos.com/v1", "ServiceMonitor"),
     ("monitoring.coreos.com/v1", "PrometheusRule"),
     ("cert-manager.io/v1", "Certificate"),
+    (RBAC, "RoleBinding"),
+    (RBAC, "Role"),
 )
-"""What operators of the cluster's own look for, where the values asked for it."""
+"""What is there only where the values asked for it: what operators of the cluster's own look for,
+and the right to make events."""
 
 
 def _of_party(place: Place) -> Iterator[Doomed]:
@@ -128,7 +132,7 @@ def _of_nobody(release: Release) -> Iterator[Doomed]:
     yield replace(_at(demo, "networking.k8s.io/v1", "NetworkPolicy", demo.name), whose=DEMO)
     for place in release.places:
         for kind in ("RoleBinding", "Role"):
-            one = _at(place, "rbac.authorization.k8s.io/v1", kind, f"{place.name}-{DEMO}")
+            one = _at(place, RBAC, kind, f"{place.name}-{DEMO}")
             yield replace(one, whose=DEMO)
 
 

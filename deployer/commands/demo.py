@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from deployer.certs.authority import make_authority, make_party
-from deployer.cluster.client import Cluster, Object
+from deployer.cluster.client import RBAC, Cluster, Object
 from deployer.cluster.secrets import keys_secret, table_secrets
 from deployer.cluster.target import Place, place_of
 from deployer.commands import new_app
@@ -31,7 +31,6 @@ MADE_HERE = "tfe-kit/demo"
 """Label of the Secrets that this made, and may take away again."""
 
 _OWNER_WAIT_S = 60.0
-_RBAC = "rbac.authorization.k8s.io/v1"
 
 
 def fill(places: Sequence[Place], job: Job) -> list[str]:
@@ -55,7 +54,7 @@ def give_back(places: Sequence[Place]) -> None:
     keys and tables with it. A binding that stays is said; the work is done all the same."""
     for place in places:
         meta = {"name": f"{place.name}-demo", "namespace": place.namespace}
-        binding = {"apiVersion": _RBAC, "kind": "RoleBinding", "metadata": meta}
+        binding = {"apiVersion": RBAC, "kind": "RoleBinding", "metadata": meta}
         try:
             place.cluster.delete(binding)
         except KitError as error:

@@ -21,6 +21,8 @@ def of_rights(place: Place, target: Target) -> Iterator[Check]:
     needs |= {("get", "v1", "Pod"), ("get", "v1", "Pod/exec"), ("get", "v1", "Pod/log")}
     needs |= {("list", "v1", "Event"), ("delete", "v1", "PersistentVolumeClaim")}
     needs |= {(verb, "v1", "Secret") for verb in ("get", "create", "patch", "delete")}
+    if any(kind == "Role" for _, kind in kinds):
+        needs.add(("create", "v1", "Event"))  # nobody gives a right that they have not
     try:
         missing = [need for need in sorted(needs) if not _allowed(place, need)]
     except KitError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from deployer.cluster.client import RBAC
 from party.agreement.job import PARTIES
 from tests.deployer.conftest import Deployer
 from tests.deployer.memory import MemoryCluster
@@ -40,6 +41,34 @@ def test_the_same_again_changes_nothing(
         "changes": {party: {"unchanged": 6} for party in ("alice", "bob", "server")}
     }
     assert memory.objects == before
+
+
+def test_a_right_to_make_events_is_given_and_taken_away(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    plain = values.read_text()
+    values.write_text(plain + "events: {apiServer: [192.0.2.1/32]}\n")
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 0 and ran.out.startswith("alice   8 created\n")
+    assert {"Role fraud-alice", "RoleBinding fraud-alice"} <= memory.names()
+    own = {"name": "fraud-server", "namespace": "work"}  # of somebody who took the name
+    memory.put({"apiVersion": RBAC, "kind": "Role", "metadata": own})
+    values.write_text(plain)
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert [line.split(", ")[1] for line in ran.out.splitlines()] == [
+        *("2 removed", "2 removed", "1 removed")
+    ]
+    left = [name for name in memory.names() if name.startswith("Role")]
+    assert left == ["Role fraud-server"]
+    again = deployer("apply", "-f", values, "--no-wait")
+    assert "removed" not in again.out and again.code == 0
+
+
+def test_who_may_not_look_for_rights_applies_the_rest(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    memory.forbidden = {("*", "roles", "*"), ("*", "rolebindings", "*")}
+    assert deployer("apply", "-f", values, "--no-wait").code == 0
 
 
 def test_the_demo_is_applied_too(memory: MemoryCluster, deployer: Deployer) -> None:

@@ -80,6 +80,13 @@ def test_what_operators_of_the_cluster_look_for_goes_too(
     assert deployer("delete", "--yes").code == 0 and not memory.objects
 
 
+def test_the_right_to_make_events_goes_too(memory: MemoryCluster, deployer: Deployer) -> None:
+    events = {"apiServer": ["192.0.2.1/32"]}
+    Release(memory, {"demo": {"enabled": False}, "events": events}, managed_by="deployer")
+    assert {"Role", "RoleBinding"} <= kinds(memory)
+    assert deployer("delete", "--yes").code == 0 and not memory.objects
+
+
 def test_who_may_not_see_what_was_never_asked_for_deletes_the_rest(
     kept: Release, deployer: Deployer
 ) -> None:

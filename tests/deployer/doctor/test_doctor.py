@@ -82,6 +82,18 @@ def test_a_right_that_is_missing_is_named(
     assert "operator-role.yaml" in found["alice", "rights"]["do"]
 
 
+def test_who_asks_for_events_needs_the_rights_that_are_given(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    memory.forbidden = {("create", "events", "*"), ("*", "roles", "*")}
+    found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
+    assert found["bob", "rights"]["outcome"] == "ok"
+    values.write_text(values.read_text() + "\nevents: {apiServer: [192.0.2.1/32]}\n")
+    found = checks(deployer("doctor", "-f", values, "--no-probes", "--json"))
+    says = found["bob", "rights"]["says"]
+    assert "create Event" in says and "create Role," in says and "RoleBinding" not in says
+
+
 @pytest.mark.parametrize(
     ("hard", "says"),
     [
