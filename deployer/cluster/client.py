@@ -195,6 +195,11 @@ class Cluster:
             if refused.status == 400 and "dry run" in refused.message:
                 # A webhook of the cluster's cannot rehearse: it will say what it thinks in earnest.
                 return before, before or wanted
+            role = wanted.get("roleRef", {}).get("name")
+            if refused.status == 404 and role and f'"{role}" not found' in refused.message:
+                # Whoever may bind only what they may do themselves is asked for the rights of the
+                # role, as the last thing; and it is made before its binding.
+                return before, wanted
             raise self._error(refused, "apply", kind, name, namespace) from None
 
     def rehearse_creation(self, wanted: Object, passes: Callable[[str], bool]) -> None:

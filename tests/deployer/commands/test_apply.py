@@ -64,6 +64,20 @@ def test_a_right_to_make_events_is_given_and_taken_away(
     assert "removed" not in again.out and again.code == 0
 
 
+def test_a_binding_is_rehearsed_before_its_role_is_made(
+    memory: MemoryCluster, deployer: Deployer, values: Path
+) -> None:
+    values.write_text(values.read_text() + "events: {apiServer: [192.0.2.1/32]}\n")
+    key = "RoleBinding", "fraud-bob"
+    for name, code in (("fraud-bob", 0), ("others", 2)):
+        says = f'roles.rbac.authorization.k8s.io "{name}" not found'
+        memory.refused[key] = 404, says
+        ran = deployer("apply", "-f", values, "--no-wait", "--party", "bob")
+        # In earnest it is there, as the cluster in memory does not know.
+        assert ("nothing was changed" in ran.err) is bool(code)
+        del memory.refused[key]
+
+
 def test_who_may_not_look_for_rights_applies_the_rest(
     memory: MemoryCluster, deployer: Deployer, values: Path
 ) -> None:
