@@ -343,7 +343,7 @@ class LinearPredictor(Model):
         if training is None:
             descent.check(job, party, x, self.curvature)
             if job.informed:
-                information.check(party, x)
+                information.check(party, x, lacks_ones=party != job.intercept_holder)
         if not x.shape[1] or training is None:
             return ()
         factor = overshoot(x, training.learning_rate, training.batch_size, self.curvature)

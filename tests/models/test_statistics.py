@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from math import log
 from typing import Any
 
@@ -326,3 +327,24 @@ def test_so_is_one_that_only_two_of_them_together_single_out() -> None:
     x[7, 1] += 0.5
     with pytest.raises(InputError, match="a leverage of 1"):
         check("bob", x)
+
+
+def test_so_is_one_that_a_column_singles_out_with_the_ones_of_the_other_holder() -> None:
+    """1 in all rows but one, and standardised by the job's word: nothing is taken off it."""
+    agreed = {
+        "name": "a",
+        "rows": 2000,
+        "features": {"alice": ["p"], "bob": ["q"]},
+        "columns": {"q": {"scale": {"mean": 0.0, "deviation": 1.0}}},
+        "label": "y",
+        "result": "bob",
+        "statistics": True,
+    }
+    job = Job.model_validate_json(json.dumps(agreed))
+    x = np.ones((2000, 1), np.float32)
+    x[:1000] = -1.0
+    assert model_of(job.parameters).check_steps(job, "bob", x) == ()
+    x[:] = 1.0
+    x[7] = 0.0
+    with pytest.raises(InputError, match="a row stands out in bob's columns, by a leverage of 1"):
+        model_of(job.parameters).check_steps(job, "bob", x)

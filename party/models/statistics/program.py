@@ -285,33 +285,38 @@ def residuals_of(
     return Residuals(squares, 2.0**-own, coarseness, unit)
 
 
-def check(party: Party, x: NDArray[np.float32]) -> None:
+def check(party: Party, x: NDArray[np.float32], lacks_ones: bool = False) -> None:
     """Looks whether a holder's columns show a row of the other's in the matrix; before any is sent.
 
     A combination of a holder's columns that is zero in all rows but one makes the matrix tell this
     row's values in the other's columns. There is one exactly where the row's leverage is one; with
-    one of at most one in ten, ten rows at least stand behind each number.
+    one of at most one in ten, ten rows at least stand behind each number. The ones, which are in
+    the matrix, everybody knows: they are among the columns of each holder.
 
     Args:
         party: whose columns they are.
         x: standardised, [rows, columns].
+        lacks_ones: whether the ones are the other holder's.
 
     Raises:
         InputError: a row stands out; the matrix would not fit into fixed point.
     """
     if not x.shape[1]:
         return
-    gram = np.zeros((x.shape[1], x.shape[1]))
-    for begin in range(0, len(x), _CHUNK):
-        part = x[begin : begin + _CHUNK].astype(np.float64)
+
+    def parts() -> Iterator[Array]:
+        for begin in range(0, len(x), _CHUNK):
+            own = x[begin : begin + _CHUNK].astype(np.float64)
+            yield np.column_stack([own, np.ones(len(own))]) if lacks_ones else own
+
+    columns = x.shape[1] + lacks_ones
+    gram = np.zeros((columns, columns))
+    for part in parts():
         gram += part.T @ part
     values, vectors = np.linalg.eigh(gram)
     there = values > values[-1] * 1e-12
     root = vectors[:, there] / np.sqrt(values[there])
-    largest = max(
-        float(np.square(x[begin : begin + _CHUNK].astype(np.float64) @ root).sum(1).max())
-        for begin in range(0, len(x), _CHUNK)
-    )
+    largest = max(float(np.square(part @ root).sum(1).max()) for part in parts())
     if largest > 1.0 / FEWEST:
         raise InputError(
             f"a row stands out in {party}'s columns, by a leverage of {largest:.2g}: the "
@@ -320,7 +325,8 @@ def check(party: Party, x: NDArray[np.float32]) -> None:
             "clip columns with single large values and join rare categories, so that no row has a "
             f"leverage above {1 / FEWEST:g}; or leave out statistics",
         )
-    if values[-1] / len(x) * 2.0 > _WIDEST**2:
+    widest = float(np.linalg.eigvalsh(gram[: x.shape[1], : x.shape[1]])[-1])
+    if widest / len(x) * 2.0 > _WIDEST**2:
         raise InputError(
             f"{party}'s columns are too wide for statistics on shares",
             f"{party}'s table",
