@@ -7,9 +7,12 @@ To start it takes longer than to read what tests read. That it comes to the same
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 _CHILDREN = {
     "party.table": "party.table.loading",
@@ -27,3 +30,12 @@ def ask_here(module: str, what: str, path: Path, memory: int, **question: Any) -
     found: dict[str, Any] = import_module(_CHILDREN[module])._answer(json.loads(asked))
     answer: dict[str, Any] = json.loads(json.dumps(found))
     return answer
+
+
+@contextmanager
+def read_here() -> Iterator[None]:
+    """Tables are read in this process meanwhile."""
+    with ExitStack() as here:
+        for asking in ASKING:
+            here.enter_context(patch(asking, ask_here))
+        yield

@@ -14,20 +14,16 @@ from hypothesis import strategies as st
 
 from party.agreement.job import HOLDERS, AlignedJob, Holder, Job, parse_job
 from party.agreement.parties import other_of
-from party.alignment import join_as_left, join_as_right, join_left_as_server
 from party.alignment.identifiers import read_identifiers
 from party.models.interface import blocks_of
-from party.models.joint_scores.model import SUM_BITS, SUMS, JointScores
-from party.models.registry import model_of
+from party.models.joint_scores.model import SUM_BITS, SUMS
 from party.plan.parameters import PlanParameters
 from party.process.errors import InputError
 from party.process.files import replace_json
 from party.scoring import Scorer
 from party.scoring.joint import load_identified, read, write_scores
 from party.table.findings import UnfitTableError
-from tests.harness.alignments import RUN, Wire
-from tests.harness.left_joins import RightColumns
-from tests.harness.tasks import Task
+from tests.harness.left_joins import joined
 from tests.scoring.models import document, rows
 from tests.scoring.test_joint import KEYS, WHOSE, tables, trained
 
@@ -63,38 +59,6 @@ def typed(directory: Path, parts: dict[str, Path]) -> None:
         replace_json(path, whole)
 
 
-def joined(
-    agreed: Job, left: Holder, read_tables: dict[Holder, Any]
-) -> tuple[dict[Holder, Any], Any]:
-    """What both holders' programs read after the join, and the left's order."""
-    right, model = other_of(left), model_of(agreed.parameters)
-    assert isinstance(model, JointScores)
-    wire, found, order = Wire(), {}, []
-    (table, own), (others, other_own) = read_tables[left], read_tables[right]
-    width = len(others.absent)
-
-    def left_plays() -> None:
-        got = join_as_left(wire.of(left), left, RUN, own, width, 1)
-        sized = AlignedJob.of(agreed, got.sizes)
-        found[left] = model.joined_table(sized, left, table.ring, got.share, got.order)
-        order.append(got.order)
-
-    def right_plays() -> None:
-        values = model.joined_columns(agreed, right, others.ring)
-        columns = RightColumns(values, others.absent)
-        sizes, share = join_as_right(wire.of(right), right, RUN, other_own, columns, 1)
-        sized = AlignedJob.of(agreed, sizes)
-        found[right] = model.joined_table(sized, right, others.ring, share, None)
-
-    def server_plays() -> None:
-        join_left_as_server(wire.of("server"), left, width, 1)
-
-    for task in (Task(left_plays), Task(right_plays), Task(server_plays)):
-        task.ended()
-        assert task.failure is None, task.failure
-    return found, order[0]
-
-
 @settings(max_examples=6)
 @example(seed=1, left="alice", holder="alice")
 @example(seed=2, left="alice", holder="bob")
@@ -123,7 +87,7 @@ def test_scores_are_those_of_a_table_with_gaps_or_means_where_the_other_has_noth
         for p in HOLDERS
     }
     assert both[left][0].absent is None and both[right][0].absent is not None
-    found, order = joined(agreed, left, both)
+    found, order = joined(agreed, both)
 
     # What the programs make of it, modulo 2**64.
     blocks = {HOLDERS[block.party]: block.features for block in blocks_of(agreed)}
