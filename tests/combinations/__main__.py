@@ -13,22 +13,14 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable
 from itertools import count, islice
 from pathlib import Path
 
-from tests.combinations import home, joined, warm
-from tests.combinations.draws import SHAPES, Case, draw
-from tests.combinations.runs import FindingError, run
+from tests.combinations import home
+from tests.combinations.draws import SHAPES, FindingError
+from tests.combinations.kinds import KINDS, ON_SHARES, RUN
+from tests.combinations.runs import run
 from tests.harness.plans import MADE
-
-KINDS: dict[str, Callable[[int], Case]] = {
-    "plain": draw,
-    "joined": joined.draw,
-    "warm": warm.draw,
-    "warm-joined": warm.draw_joined,
-}
-"""Of cases: ordinary ones, of matched rows, and from a former model of either."""
 
 
 def main() -> int:
@@ -43,6 +35,8 @@ def main() -> int:
     words.add_argument("--home", action="store_true", help="without the protocol")
     words.add_argument("--show", action="store_true", help="the job and its tables, and no run")
     said = words.parse_args()
+    if said.home and said.kind in ON_SHARES:
+        words.error(f"there is nothing of {said.kind} to do at home: leave out --home")
     of_shapes = (seed for seed in count(said.first) if seed % SHAPES < said.shapes)
     seeds = list(islice(of_shapes, said.runs)) if said.seed is None else [said.seed]
     failed, ends = [], Counter[str]()
@@ -55,7 +49,8 @@ def main() -> int:
                 continue
             try:
                 where = Path(made) / str(seed)
-                outcome = home.run(case, where) if said.home else run(case, where, said.cache)
+                whole = RUN.get(said.kind, run)
+                outcome = home.run(case, where) if said.home else whole(case, where, said.cache)
             except Exception as error:
                 failed.append(seed)
                 ends["FAILED"] += 1

@@ -27,6 +27,10 @@ LABEL = "label"
 ORIGIN = date(2000, 1, 1)
 
 
+class FindingError(Exception):
+    """Something that must not come of a job."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A job and its tables.
@@ -41,7 +45,9 @@ class Case:
             in the same place do.
         wrong: why it must be refused for what only the one who drew it knows; empty elsewhere.
         ends: what it must fail with.
-        before: the case whose model it begins from.
+        before: the case of the job that is done first, and leaves what this one takes.
+        people: whose each row of each holder's is, where rows are matched; None elsewhere.
+        label_key: what stands in the file by which labels are turned round; empty elsewhere.
     """
 
     seed: int
@@ -53,6 +59,13 @@ class Case:
     wrong: str = ""
     ends: str = ""
     before: Case | None = None
+    people: dict[str, list[int]] | None = None
+    label_key: str = ""
+
+    @property
+    def scores(self) -> bool:
+        """Whether its job scores rows, and trains nothing."""
+        return "joint-scores" in str(self.job["model"])
 
     def write(self, directory: Path) -> dict[str, Path]:
         """Each holder's table as a CSV file."""
@@ -69,6 +82,11 @@ def write(path: Path, table: Cells) -> Path:
         writer.writerow(table)
         writer.writerows(zip(*table.values(), strict=True))
     return path
+
+
+def first_places(people: list[int]) -> dict[int, int]:
+    """The first row of each."""
+    return {who: place for place, who in reversed(list(enumerate(people)))}
 
 
 def draw(seed: int) -> Case:
@@ -134,10 +152,11 @@ def with_tables(
     return Case(seed, job, {k: v for k, v in tables.items() if v}, new, tuple(words))
 
 
-def shape_of(chance: random.Random) -> tuple[dict[str, Any], dict[str, int]]:
+def shape_of(chance: random.Random, both: bool = False) -> tuple[dict[str, Any], dict[str, int]]:
     """What the plan depends on: a job without columns, and how many columns of the model each
-    holder's become."""
-    alice, bob = chance.choice(((3, 0), (4, 0), (2, 2), (2, 2), (1, 3), (0, 3)))
+    holder's become; some of each where ``both`` have any."""
+    widths = ((3, 0), (4, 0), (2, 2), (2, 2), (1, 3), (0, 3))
+    alice, bob = chance.choice([one for one in widths if min(one) or not both])
     linear = chance.random() < 0.2
     holders = ["bob"] * (alice > 0) + ["alice"] * (bob > 0)
     job: dict[str, Any] = {

@@ -14,17 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from tests.combinations.draws import SHAPES, Case, Cells, shape_of, with_tables
+from tests.combinations.draws import SHAPES, Case, Cells, first_places, shape_of, with_tables
 
 HOLDERS = ("alice", "bob")
 BORN = date(1969, 12, 28)
 
 
-def draw(seed: int) -> Case:
-    """The case of a seed. What its plan depends on, numbers of rows among it, is one of SHAPES."""
+def draw(seed: int, both: bool = False) -> Case:
+    """The case of a seed. What its plan depends on, numbers of rows among it, is one of SHAPES.
+
+    ``both``: of columns at both holders.
+    """
     shape = random.Random(f"joined shape {seed % SHAPES}")
     chance = random.Random(f"joined case {seed}")
-    job, slots = shape_of(shape)
+    job, slots = shape_of(shape, both)
     common = job["rows"]
     same = shape.random() < 0.15
     parts = shape.choice(((0.0, 0.0), (0.5, 0.5), (0.5, 0.5), (0.0, 3.0), (3.0, 0.1), (20.0, 0.3)))
@@ -42,9 +45,9 @@ def draw(seed: int) -> Case:
         by = chance.choice(job["features"][larger])
         words.append(f"those in common are the first by {by}")
         people.sort(key=whole.tables[larger][by].__getitem__)
-    both = people[:common]
+    shared = people[:common]
     own = {"alice": people[common : common + more[0]], "bob": people[common + more[0] :]}
-    rows = {holder: [(one, one) for one in both + own[holder]] for holder in HOLDERS}
+    rows = {holder: [(one, one) for one in shared + own[holder]] for holder in HOLDERS}
     if not same:
         for each in rows.values():
             chance.shuffle(each)
@@ -85,16 +88,16 @@ def draw(seed: int) -> Case:
         chance.shuffle(order)
         tables[holder] = {name: found[name] for name in order}
     words.append(names.words)
-    case = replace(whole, job=job, tables=tables, words=tuple(words), wrong=wrong, ends=ends)
+    whose = {holder: [who for who, _ in each] for holder, each in rows.items()}
+    case = replace(
+        whole, job=job, tables=tables, words=tuple(words), wrong=wrong, ends=ends, people=whose
+    )
     if same:
         job["rows"] = common
         return case
     del job["rows"]
-    at: dict[str, dict[int, int]] = {holder: {} for holder in HOLDERS}
-    for holder in HOLDERS:
-        for place, (who, _) in enumerate(rows[holder]):
-            at[holder].setdefault(who, place)
-    pairs = np.array([[at[holder][who] for holder in HOLDERS] for who in both])
+    at = {holder: first_places(whose[holder]) for holder in HOLDERS}
+    pairs = np.array([[at[holder][who] for holder in HOLDERS] for who in shared])
     return replace(case, pairs=pairs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.combinations.draws import LABEL, Cells
+from tests.combinations.draws import LABEL, Cells, first_places
 from tests.harness.optimum import logistic_optimum
 
 Array = NDArray[np.float64]
@@ -24,6 +24,12 @@ BOOLEANS = {"positive": ["true", "yes", "t", "y", "1"], "negative": ["false", "n
 MOST = 1024.0
 """Deviations from its column's mean beyond which a value is refused."""
 
+
+CLEAR = 4.0
+"""Standard errors by which each class must be away from none, where labels are turned round."""
+
+Turned = Callable[[NDArray[np.bool_]], NDArray[np.bool_]]
+"""Which of a table's labels are turned round."""
 
 SURE = 20.0
 """A weighted sum of which the chance is next to 1."""
@@ -165,6 +171,8 @@ class Clear:
         readings: how each holder's features are read.
         unknown: how many more of these rows no training takes, and nobody knows which: of rows that
             were matched.
+        counted: labels as they are counted: as they stand, or after some were turned round, which
+            stand for others in ``y``.
     """
 
     names: list[str]
@@ -175,7 +183,8 @@ class Clear:
     y: Array
     held_out: NDArray[np.bool_]
     readings: dict[str, list[Reading]]
-    unknown: int = 0
+    unknown: int
+    counted: Array
 
     def standardised(self, tables: Mapping[str, Cells]) -> Array:
         """Rows of other tables in the same columns, with the ones, [rows, columns + 1]."""
@@ -190,13 +199,17 @@ class Clear:
 
 
 def clear(
-    job: dict[str, Any], tables: Mapping[str, Cells], pairs: NDArray[np.int64] | None = None
+    job: dict[str, Any],
+    tables: Mapping[str, Cells],
+    pairs: NDArray[np.int64] | None = None,
+    turned: Turned | None = None,
 ) -> Clear:
     """The tables of a job in clear; RefusedError where the docs say that they are refused.
 
     ``pairs``: the rows that belong together, where they are matched. Each holder takes all of its
-    own for what it does at home, then.
+    own for what it does at home, then. ``turned``: which labels are turned round, if any are.
     """
+    norm = ((job.get("privacy") or {}).get("weights") or {}).get("norm")
     schemas = job.get("columns", {})
     out, unknown = np.zeros(0, bool), 0
     if pairs is None:
@@ -220,6 +233,8 @@ def clear(
                     raise RefusedError(f"{one} never changes")
                 if public is not None:
                     mean, scale = public
+                elif norm is not None:
+                    mean, scale = 0.0, 1.0
                 elif reading.robust and one == name:
                     low, mean, high = np.quantile(trained, [0.25, 0.5, 0.75])
                     scale = high - low
@@ -232,15 +247,109 @@ def clear(
                 means.append(mean)
                 scales.append(scale)
                 own = (values - mean) / scale
-                if np.abs(own).max() > MOST:
+                if norm is None and np.abs(own).max() > MOST:
                     raise RefusedError(f"a value of {one} is too far from the others")
                 columns.append(own if pairs is None else own[pairs[:, HOLDERS.index(holder)]])
     ((holder, label),) = job["label"].items()
-    y = _labels(job, tables[holder][label], None if pairs is not None else out)
+    known = None if pairs is not None else out
+    y = _labels(job, tables[holder][label], known)
+    counted = y
+    if turned is not None:
+        counted = ((y > 0.5) ^ turned(y > 0.5)).astype(float)
+        _see_to_both_classes(job, counted, known)
+        y = debiased(job, counted)
     if pairs is not None:
-        y, out = y[pairs[:, HOLDERS.index(holder)]], np.zeros(len(pairs), bool)
+        place = pairs[:, HOLDERS.index(holder)]
+        y, counted, out = y[place], counted[place], np.zeros(len(pairs), bool)
+    if norm is not None:
+        columns = cut(holders, columns, norm)
     x = np.column_stack([*columns, np.ones(len(y))])
-    return Clear(names, holders, np.array(means), np.array(scales), x, y, out, readings, unknown)
+    return Clear(
+        *(names, holders, np.array(means), np.array(scales), x, y, out, readings, unknown, counted)
+    )
+
+
+def cut(holders: list[str], columns: list[Array], norm: float) -> list[Array]:
+    """Columns of which each holder has cut its part of each row, by its part of all columns."""
+    found = np.array(columns)
+    for holder in HOLDERS:
+        own = np.array(holders) == holder
+        length = np.linalg.norm(found[own], axis=0)
+        most = norm * math.sqrt(own.sum() / len(own))
+        found[own] *= np.minimum(1.0, most / np.maximum(length, 1e-300))
+    return list(found)
+
+
+def flip_of(job: dict[str, Any]) -> float:
+    """The chance with which a label is turned round; 0 where none is."""
+    labels = (job.get("privacy") or {}).get("labels")
+    return 0.0 if labels is None else 1 / (1 + math.exp(labels["epsilon"]))
+
+
+def debiased(job: dict[str, Any], counted: Array) -> Array:
+    """What stands for labels in the training."""
+    flip = flip_of(job)
+    return (counted - flip) / (1 - 2 * flip)
+
+
+def _see_to_both_classes(
+    job: dict[str, Any], counted: Array, known: NDArray[np.bool_] | None
+) -> None:
+    """That both classes are still there where labels were turned round."""
+    flip, wanted = flip_of(job), job.get("evaluation") or {}
+    parts = [np.ones(len(counted), bool)]
+    if known is not None and "folds" in wanted:
+        of = fold_of(job, len(counted))
+        parts = [of != fold for fold in range(wanted["folds"])]
+    elif known is not None and wanted:
+        parts = [~known, known]
+    for part in parts:
+        share = counted[part].mean()
+        error = math.sqrt(share * (1 - share) / part.sum())
+        if min(share - flip, 1 - flip - share) < CLEAR * error:
+            raise RefusedError("one of two classes is lost")
+
+
+def rows_to_score(
+    job: dict[str, Any],
+    trained: Clear,
+    tables: Mapping[str, Cells],
+    people: Mapping[str, list[int]] | None,
+    private: bool,
+) -> Array:
+    """The rows that a job scores, by the columns of a training, with the ones: [rows, columns + 1].
+
+    ``people``: whose each row is, where all rows of one table are scored; ``private``: whether the
+    training's weights are.
+    """
+    left = job["result"] if "align" in job else None
+    parts = []
+    for holder in HOLDERS:
+        own = np.array(trained.holders) == holder
+        mean, scale = trained.mean[own], trained.scale[own]
+        columns: list[Array] = []
+        absent: list[float] = []
+        for reading in trained.readings[holder]:
+            derived = reading.derived(tables[holder][reading.name])
+            columns += derived.values()
+            if (reading.schema or {}).get("missing") is not None:
+                absent += [float(values[0]) for values in reading.derived([""]).values()]
+                continue
+            absent += [math.nan] * len(derived)  # the mean, as far as there is one
+            measured = reading.kind in ("number", "date")
+            if people is not None and holder != left and private and not measured:
+                raise RefusedError(f"of {reading.name} nothing stands for a row that is absent")
+        x = (np.stack(columns, axis=1) - mean) / scale
+        lacking = np.nan_to_num((np.array(absent) - mean) / scale)
+        if people is not None and holder != left:
+            x = np.vstack([x, lacking])
+        if np.abs(x).max() > MOST:
+            raise RefusedError(f"a value of {holder}'s is too far from those of the training")
+        if people is not None and left is not None and holder != left:
+            at = first_places(people[holder])
+            x = x[[at.get(who, len(x) - 1) for who in people[left]]]
+        parts.append(x)
+    return np.column_stack([*parts, np.ones(len(parts[0]))])
 
 
 def _labels(job: dict[str, Any], cells: list[str], known: NDArray[np.bool_] | None) -> Array:
@@ -254,6 +363,10 @@ def _labels(job: dict[str, Any], cells: list[str], known: NDArray[np.bool_] | No
         y = y / job["model"]["unit"]
         if (np.abs(y) > 16).any():
             raise RefusedError("labels beyond 16 units")
+    elif np.ptp(y) == 0:
+        raise RefusedError("labels that never change")
+    elif flip_of(job):  # what is seen of them decides
+        return y
     elif len(np.unique(y[~out])) < 2 or (out.any() and len(np.unique(y[out])) < 2):
         raise RefusedError("labels of one class")
     folds = (job.get("evaluation") or {}).get("folds")
@@ -315,7 +428,8 @@ def row_weights(job: dict[str, Any], y: Array) -> Array:
         return np.ones(len(y))
     if weight == "balanced":
         weight = {label: len(y) / (2 * (y == label).sum()) for label in (0, 1)}
-    return np.where(y == 1, weight[1], weight[0])
+    found: Array = np.where(y == 1, weight[1], weight[0])
+    return found
 
 
 def optimum(job: dict[str, Any], x: Array, y: Array) -> Array:
@@ -323,34 +437,57 @@ def optimum(job: dict[str, Any], x: Array, y: Array) -> Array:
     c = job.get("training", {}).get("C", 1.0)
     ones = x.shape[1] - 1
     if isinstance(job["model"], dict):
-        penalty = np.eye(x.shape[1]) / c
-        penalty[ones, ones] = 0.0
-        found: Array = np.linalg.solve(x.T @ x + penalty, x.T @ y)
+        squares: Any = x.T @ x + np.diag(penalties(job, x))
+        found: Array = np.linalg.solve(squares, x.T @ y)
         return found
-    if len(np.unique(y)) < 2:  # of rows that were matched nobody can look
-        return np.append(np.zeros(ones), SURE if y[0] else -SURE)
+    if not 0 < y.mean() < 1:  # of rows that were matched nobody can look
+        return np.append(np.zeros(ones), SURE if y.mean() > 0 else -SURE)
+    if flip_of(job) or penalties(job, x)[ones]:
+        return _least(job, x, y)
     return logistic_optimum(x, y, c, ones, class_weights(job, y))
+
+
+def penalties(job: dict[str, Any], x: Array) -> Array:
+    """By what the square of each weight is multiplied in twice the loss, [columns + 1]."""
+    found = np.full(x.shape[1], 1 / job.get("training", {}).get("C", 1.0))
+    if "weights" not in (job.get("privacy") or {}):
+        found[-1] = 0.0
+    return found
+
+
+def _least(job: dict[str, Any], x: Array, y: Array) -> Array:
+    """The optimum of labels that may be any numbers, by Newton's steps, halved where they are too
+    long."""
+    weights: Any = np.zeros(x.shape[1])
+    penalty = penalties(job, x)
+    for _ in range(200):
+        slope = x.T @ (0.5 * (1 + np.tanh(x @ weights / 2)) - y) + penalty * weights
+        step = np.linalg.solve(curvature(job, x, y, weights) + 1e-12 * np.eye(len(slope)), slope)
+        before, width = loss(job, x, y, weights), 1.0
+        while loss(job, x, y, weights - width * step) > before and width > 1e-9:
+            width /= 2
+        weights = weights - width * step
+        if np.abs(step).max() < 1e-10:
+            break
+    found: Array = weights
+    return found
 
 
 def loss(job: dict[str, Any], x: Array, y: Array, weights: Array) -> float:
     """The penalised loss that a job by passes minimises, a row."""
-    c = job.get("training", {}).get("C", 1.0)
     t = x @ weights
     if isinstance(job["model"], dict):
         rows = 0.5 * (t - y) ** 2
     else:
         rows = row_weights(job, y) * (np.logaddexp(0.0, t) - y * t)
-    return float((rows.sum() + (weights[:-1] ** 2).sum() / (2 * c)) / len(y))
+    return float((rows.sum() + penalties(job, x) @ weights**2 / 2) / len(y))
 
 
 def curvature(job: dict[str, Any], x: Array, y: Array, weights: Array) -> Array:
     """The matrix of the loss's second derivatives, of all rows together."""
-    c = job.get("training", {}).get("C", 1.0)
-    s = 1 / (1 + np.exp(-(x @ weights)))
+    s = 0.5 * (1 + np.tanh(x @ weights / 2))
     v = np.ones(len(y)) if isinstance(job["model"], dict) else row_weights(job, y) * s * (1 - s)
-    penalty = np.full(x.shape[1], 1 / c)
-    penalty[-1] = 0.0
-    found: Array = (x * v[:, None]).T @ x + np.diag(penalty)
+    found: Array = (x * v[:, None]).T @ x + np.diag(penalties(job, x))
     return found
 
 

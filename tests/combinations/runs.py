@@ -9,22 +9,33 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import binomtest, chi2, norm
 from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
+from party.agreement.job import parse_job
+from party.alignment import load_identifiers
+from party.process.errors import InputError
+from party.table.private_labels import LabelKey, by_place
 from tests.combinations import plainly
-from tests.combinations.draws import Case, Cells, write
+from tests.combinations.draws import Case, Cells, FindingError, write
 from tests.combinations.plainly import Clear, RefusedError
+from tests.harness.tables import read_here
 
 Array = NDArray[np.float64]
+
+FLAT = 3.0
+"""From where on a fold's training may settle far from the optimum, and has the same chances."""
+
+MANY = 8
+"""Groups of rows, from which on what they make of figures is near what single rows do."""
 
 WITHIN_S = 900.0
 """No such small job takes a hundredth of it where nothing hangs, on a machine that is not busy."""
@@ -53,16 +64,15 @@ STEPS = 0.01
 SUBSETS = 12
 """So many times others of the matched rows are held out in clear."""
 
-ORDERS = 6
+ORDERS = 12
 """So many times matched rows are dealt to folds in clear."""
+
+BY_CHANCE = 1e-7
+"""Nothing is as unlikely in the runs of a year."""
 
 FAR = 90.0
 """The sigmoid is followed up to 121, over mini-batches up to 57: a failure is right beyond this, or
 a half of it, by the optimum in clear."""
-
-
-class FindingError(Exception):
-    """Something that must not come of a job."""
 
 
 @dataclass(frozen=True)
@@ -84,31 +94,118 @@ def run(case: Case, directory: Path, cache: Path) -> Outcome:
     """Run a case in a directory of its own and see to all of it; FindingError where it is wrong."""
     directory.mkdir(parents=True)
     began = time.monotonic()
-    start: tuple[str, ...] = ()
+    output, former = directory / "output", directory / "former"
+    words: list[str] = []
     if case.before is not None:
-        former = run(case.before, directory / "former", cache)
-        if former.code:
-            return former
-        start = ("--start", str(directory / "former" / "output"))
+        outcome = run(case.before, former, cache)
+        if outcome.code:
+            return outcome
+        case, output, words = following(case, former, output)
+    elif case.job["result"] == "kept":
+        words = ["--keys", str(directory / "keys")]
     job = directory / "job.yaml"
     job.write_text(yaml.safe_dump(case.job, allow_unicode=True), encoding="utf-8")
     files = case.write(directory)
-    output = directory / "output"
-    command = ["run", str(job), "--output", str(output), "--cache", str(cache)]
-    done = deployer(
-        *command, *start, *(word for p, file in files.items() for word in (f"--{p}", str(file)))
-    )
-    clear, why = in_clear(case)
+    if case.label_key and "kept" not in case.job:
+        words += ["--label-key", str(write_key(case, directory))]
+    command = ["run", str(job), "--output", str(output), "--cache", str(cache), *words]
+    done = deployer(*command, *(word for p in files for word in (f"--{p}", str(files[p]))))
+    clear, why = in_clear(case, files)
     if done.returncode:
         see_to_end(case, done.returncode, done.stderr)
-        words = see_to_failure(done.returncode, done.stderr, output, case, clear)
+        said = see_to_failure(done.returncode, done.stderr, output, case, clear)
+    elif clear is None or case.ends:
+        raise FindingError(f"it was to be refused or to fail: {case.ends or why}")
+    elif case.scores:
+        said = see_to_scores(case, clear, former / "output", output)
+    elif case.job["result"] == "kept":
+        said = f"kept as {see_to_kept(output)[:8]}"
     else:
-        if clear is None or case.ends:
-            raise FindingError(f"it was to be refused or to fail: {case.ends or why}")
-        words = Compared(case, clear, output, done.stdout).all(directory)
+        said = Compared(case, clear, output, done.stdout).all(directory)
         if case.pairs is not None:
             _see_to_sizes(case, output)
-    return Outcome(done.returncode, time.monotonic() - began, words)
+    return Outcome(done.returncode, time.monotonic() - began, said)
+
+
+def following(case: Case, former: Path, output: Path) -> tuple[Case, Path, list[str]]:
+    """A case whose job names what the one before it left, the directory of its results, and the
+    words by which the command is given the rest."""
+    left = former / "output"
+    if case.scores:
+        model = json.loads((left / case.job["model"]["holder"] / "model.json").read_text())
+        return with_training(case, model["job"]), output, ["--trained", str(left)]
+    if case.before is not None and case.before.job["result"] == "kept":
+        name, job = see_to_kept(left), case.job
+        if "kept" in job:
+            job = job | {"kept": name}
+        else:
+            job = job | {"training": job["training"] | {"start": name}}
+        return replace(case, job=job), left, ["--keys", str(former / "keys")]
+    return case, output, ["--start", str(left)]
+
+
+def with_training(case: Case, digest: str) -> Case:
+    """A case of scores that names the training whose model it takes."""
+    return replace(case, job=case.job | {"model": case.job["model"] | {"trained_by": digest}})
+
+
+def see_to_kept(output: Path) -> str:
+    """See to it that each party has its part of a model that nobody has; the model's name."""
+    found = {file.parent.parent.name: file.stem for file in output.glob("*/kept/*.sealed")}
+    if sorted(found) != ["alice", "bob", "server"] or len(set(found.values())) != 1:
+        raise FindingError(f"there are parts of kept models: {found}")
+    if opened := list(output.glob("*/model.json")):
+        raise FindingError(f"a kept model was opened: {opened[0]}")
+    return found["server"]
+
+
+def rows_to_score(case: Case, trained: Clear) -> Array:
+    """The rows of a case that scores, by the columns of its training."""
+    assert case.before is not None
+    private = "weights" in (case.before.job.get("privacy") or {})
+    return plainly.rows_to_score(case.job, trained, case.tables, case.people, private)
+
+
+def see_to_scores(case: Case, clear: Clear, former: Path, output: Path) -> str:
+    """See to it that scores are those of the joined rows; what they came to.
+
+    Args:
+        clear: of the training.
+        former: the training's results, with how each holder's columns were read.
+    """
+    assert case.before is not None
+    trained, holder, result = case.before.job, case.job["model"]["holder"], case.job["result"]
+    model = json.loads((former / holder / "model.json").read_text())
+    own = [json.loads((former / p / "columns.json").read_text()) for p in plainly.HOLDERS]
+    mean, scale = (
+        np.concatenate([np.array(each[what], float) for each in own]) for what in ("mean", "scale")
+    )
+    x = rows_to_score(case, replace(clear, mean=mean, scale=scale))
+    weights = np.array([*model["weights"], model["intercept"]])
+    t = x @ weights
+    others = np.append(np.array(clear.holders) != holder, False)
+    rounded = np.abs(weights[others]).sum() + np.abs(x[:, others]).sum(axis=1)
+    bound = 2.0**-18 + 2.0**-23 * rounded + 1e-9 * (1 + np.abs(t))
+    steepest = plainly.unit(trained) if isinstance(trained["model"], dict) else 0.25
+    expected = plainly.scored(trained, t)
+    named = list(plainly.HOLDERS) if result == "both" else [result]
+    if (found := sorted(f.parent.name for f in output.glob("*/scores.csv"))) != named:
+        raise FindingError(f"scores are at {found}, and not at {named}")
+    worst = 0.0
+    for party in named:
+        with (output / party / "scores.csv").open() as file:
+            scores = np.array([float(row["score"]) for row in csv.DictReader(file)])
+        if len(scores) != len(expected):
+            raise FindingError(f"{len(scores)} scores of {len(expected)} rows")
+        off = np.abs(scores - expected) / (steepest * bound)
+        worst = max(worst, float(off.max()))
+        if worst > 1:
+            row = int(off.argmax())
+            raise FindingError(
+                f"row {row} scores {scores[row]} at {party}, and {expected[row]} in clear: "
+                f"{worst:.3g} times the bound; {(off > 1).sum()} of {len(off)} rows are off"
+            )
+    return f"{len(expected)} scores off by {worst:.2f} of the bound"
 
 
 def see_to_end(case: Case, code: int, said: str) -> None:
@@ -133,14 +230,57 @@ def _see_to_sizes(case: Case, output: Path) -> None:
             raise FindingError(f"{party} was told {found}, and not {sizes}")
 
 
-def in_clear(case: Case) -> tuple[Clear | None, str]:
+def write_key(case: Case, directory: Path) -> Path:
+    """The key by which its labels are turned round, as a file of its owner's alone."""
+    path = directory / "label.key"
+    path.touch(0o600)
+    path.write_text(case.label_key)
+    return path
+
+
+def in_clear(case: Case, files: Mapping[str, Path]) -> tuple[Clear | None, str]:
     """Its tables in clear; none and why where the docs say that they are refused."""
     if case.wrong:
         return None, case.wrong
     try:
-        return plainly.clear(case.job, case.tables, case.pairs), ""
-    except RefusedError as error:
+        if not case.scores:
+            turned = turned_in(case, files) if case.label_key else None
+            return plainly.clear(case.job, case.tables, case.pairs, turned), ""
+        assert case.before is not None
+        clear = plainly.clear(case.before.job, case.before.tables, case.before.pairs)
+        rows_to_score(case, clear)
+        return clear, ""
+    except (RefusedError, InputError) as error:
         return None, str(error)
+
+
+def turned_in(case: Case, files: Mapping[str, Path]) -> plainly.Turned:
+    """Which labels are turned round follows from the key, and what names the rows."""
+    job = parse_job(yaml.safe_dump(case.job, allow_unicode=True), "job.yaml")
+    holder, privacy = job.label_holder, job.label_privacy
+    label = job.label_of(holder)
+    key = LabelKey.read(write_key(case, files[holder].parent))
+    assert privacy is not None and label is not None
+
+    def turned(labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        names, named_by = by_place(len(labels)), "place"
+        if job.align is not None:
+            with read_here():
+                identifiers = load_identifiers(files[holder], job, holder)
+            named_by = "identifier"
+            for row, name in identifiers.by_row().items():
+                names[row] = name
+        found = key.turned(label, names, labels, privacy, named_by)
+        _see_to_chance(found, plainly.flip_of(case.job))
+        return found
+
+    return turned
+
+
+def _see_to_chance(turned: NDArray[np.bool_], flip: float) -> None:
+    """See to it that about so many labels are turned round as chance would."""
+    if not binomtest(int(turned.sum()), len(turned), flip).pvalue > BY_CHANCE:
+        raise FindingError(f"{turned.sum()} of {len(turned)} labels are turned round, by {flip:g}")
 
 
 def deployer(*words: str) -> subprocess.CompletedProcess[str]:
@@ -157,15 +297,19 @@ def deployer(*words: str) -> subprocess.CompletedProcess[str]:
         )
     except subprocess.TimeoutExpired:
         raise FindingError(f"deployer {words[0]} hangs") from None
-    said = done.stdout + done.stderr
-    if done.returncode not in (0, 1, 2):
-        raise FindingError(f"exit code {done.returncode}: {said[-2000:]}")
+    see_to_words(done.returncode, done.stdout + done.stderr)
+    return done
+
+
+def see_to_words(code: int, said: str) -> None:
+    """See to it that a command has ended as one may, and has said what to do."""
+    if code not in (0, 1, 2):
+        raise FindingError(f"exit code {code}: {said[-2000:]}")
     for never in ("Traceback (most", "internal error", "Warning:"):
         if never in said:
             raise FindingError(f"it says {never!r}: {said[-2000:]}")
-    if done.returncode and "  do: " not in done.stderr:
-        raise FindingError(f"it does not say what to do: {done.stderr[-2000:]}")
-    return done
+    if code and "  do: " not in said:
+        raise FindingError(f"it does not say what to do: {said[-2000:]}")
 
 
 def see_to_failure(code: int, said: str, output: Path, case: Case, clear: Clear | None) -> str:
@@ -176,7 +320,7 @@ def see_to_failure(code: int, said: str, output: Path, case: Case, clear: Clear 
     lines = [one for one in said.splitlines() if not one.startswith("warning: ")]
     first = re.sub(r"\d[\d.e+-]*", "#", lines[0])
     if code == 2:
-        if list(output.glob("*/report.json")):
+        if case.before is None and list(output.glob("*/report.json")):
             raise FindingError("it was refused after it was run")
         return f"refused: {first}"
     if clear is None:
@@ -196,12 +340,12 @@ class Compared:
     """A model, beside what is computed in clear."""
 
     def __init__(
-        self, case: Case, clear: Clear, output: Path, said: str, counted: bool = True
+        self, case: Case, clear: Clear, output: Path, said: str, noisy: bool = True
     ) -> None:
-        """``output``: has a directory for each receiver; ``said``: to them; ``counted``: whether
-        held-out rows were."""
+        """``output``: has a directory for each receiver; ``said``: to them; ``noisy``: whether
+        private weights have noise."""
         self.case, self.job, self.clear, self.said = case, case.job, clear, said
-        self.counted = counted
+        self.noisy = noisy
         self.output = output
         self.models: dict[str, dict[str, Any]] = {
             file.parent.name: json.loads(file.read_text())
@@ -211,6 +355,7 @@ class Compared:
         self.batches = "epochs" in self.job.get("training", {})
         trained = ~clear.held_out
         self.x, self.y = clear.x[trained], clear.y[trained]
+        self.flip = plainly.flip_of(self.job)
         self.told: list[str] = []
 
     def all(self, directory: Path) -> str:
@@ -224,8 +369,7 @@ class Compared:
         for party, model in self.models.items():
             self._scales(model, party)
             self._health(model, party)
-            if self.counted:
-                self._evaluation(model, party)
+            self._evaluation(model, party)
             self._statistics(model, party)
             if self._has_all(model):
                 self._scores(party, directory)
@@ -273,6 +417,9 @@ class Compared:
             self._sums(best, STEPS)
             return
         best = plainly.optimum(self.job, self.x, self.y)
+        if "weights" in (self.job.get("privacy") or {}):
+            self._have_noise(best)
+            return
         ours = plainly.loss(self.job, self.x, self.y, self.weights)
         least = plainly.loss(self.job, self.x, self.y, best)
         none = plainly.loss(self.job, self.x, self.y, np.zeros_like(best))
@@ -280,7 +427,8 @@ class Compared:
         self.told.append(f"loss {above:.0e} above")
         if settled != {True}:
             self.told.append("not settled")
-            if ours - least > UNSETTLED * none:
+            # Of labels that were turned round, the least value may be far below any.
+            if ours - least > UNSETTLED * none and not self.flip:
                 self._fail(f"not settled, with a loss of {ours:.4g} over {least:.4g}, {none:.4g}")
             return
         if above > LOSS and ours - least > CLOSE:
@@ -290,6 +438,27 @@ class Compared:
                 self._sums(best, SUMS)
         else:
             self._chances(best)
+
+    def _have_noise(self, best: Array) -> None:
+        """Noise of both holders of the size that is told, which is enough by what is known of a
+        Gaussian (Balle and Wang, ICML 2018)."""
+        wanted, c = self.job["privacy"]["weights"], self.job["training"]["C"]
+        noise = {model["health"]["private"]["noise"] for model in self.models.values()}
+        self._same("sizes of noise", len(noise), 1)
+        size = noise.pop()
+        moved = 2 * np.sqrt(wanted["norm"] ** 2 + 1) * c
+        a, b = moved / (2 * size), wanted["epsilon"] * size / moved
+        delta = norm.cdf(a - b) - np.exp(wanted["epsilon"]) * norm.cdf(-a - b)
+        if delta > wanted["delta"]:
+            self._fail(f"noise of {size:.3g} has a delta of {delta:.3g}, over {wanted['delta']:g}")
+        off, near = self.weights - best, 0.002 * np.abs(best).max() + 5e-4
+        self.told.append(f"weights off by {np.abs(off).max():.2g}, noise {size:.2g} of either")
+        if not self.noisy:
+            size = 0.0
+        elif not chi2.sf((off**2).sum() / (2 * size**2), len(off)) < 1 - BY_CHANCE:
+            self._fail(f"weights are off by {off}, with noise of {size:.3g}")
+        if (np.abs(off) > 8 * size + near).any():
+            self._fail(f"weights are off by {off}, with noise of {size:.3g}")
 
     def _are_of_some_rows(self, settled: set[bool | None]) -> None:
         """Nobody knows which rows were left out: the weights are as far from those of all rows as
@@ -367,14 +536,17 @@ class Compared:
                 x = self.clear.standardised(self.case.tables)
             largest = np.abs(x @ self.weights).max()
             self._near("largest |t|", health["largest_t"], largest, 1e-3, 1e-3)
+        labels = (self.job.get("privacy") or {}).get("labels") or {}
+        self._same("epsilon", health["epsilon"], labels.get("epsilon"))
         line = f"{trained} rows were"
         if line not in self.said:
             self._fail(f"the health line has no {line!r}: {self.said}")
 
     def _evaluation(self, model: dict[str, Any], party: str) -> None:
         wanted, found = self.job.get("evaluation"), model["evaluation"]
-        self._same(f"evaluation at {party}", found is not None, wanted is not None)
-        if wanted is None:
+        told = wanted is not None and party in wanted.get("to", plainly.HOLDERS)
+        self._same(f"evaluation at {party}", found is not None, told)
+        if wanted is None or found is None:
             return
         if found["figures"] is None:
             self._of_none(found, "folds" in wanted)
@@ -384,35 +556,48 @@ class Compared:
             self._of_any(figures, "folds" in wanted)
             return
         if "folds" in wanted:
-            y, t, wide = self.y, self._of_folds(), 0.3
+            y, t, wide = self.clear.counted, self._of_folds(), 0.3
         else:
             out = self.clear.held_out
-            y, t, wide = self.clear.y[out], self.clear.x[out] @ self.weights, 0.0
-        self._same("positives", figures["positives"], int(y.sum()))
-        self._near("base rate", figures["base_rate"], y.mean(), 1e-9)
+            y, t, wide = self.clear.counted[out], self.clear.x[out] @ self.weights, 0.0
+        true = plainly.debiased(self.job, y)
+        self._near("positives", figures["positives"], true.sum(), 1e-9)
+        self._near("base rate", figures["base_rate"], true.mean(), 1e-9)
         groups = figures["groups"]
         self._same("rows of groups", sum(one["rows"] for one in groups), len(y))
-        self._same("positives of groups", sum(one["positives"] for one in groups), int(y.sum()))
-        for one in figures["thresholds"]:
-            self._threshold(one, t, t, y, wide)
+        by_groups = sum(one["positives"] for one in groups)
+        self._near("positives of groups", by_groups, true.sum(), 1e-9)
+        if not any("evaluation.folds" in one for one in model["health"]["warnings"]):
+            for one in figures["thresholds"]:
+                self._threshold(one, t, t, y, wide)
         self._auc(figures, groups)
         p = plainly.scored(self.job, t)
-        if not wide:
-            brier = float(np.mean((p - y) ** 2))
-            self._near("Brier", figures["brier"], brier, 0.05, 0.02)
+        if not wide and len(groups) >= MANY:  # of which each counts as if all its rows were alike
+            brier = float(np.mean(p**2 - 2 * p * true + true))
+            self._near("Brier", figures["brier"], brier, 0.05, 0.02 / (1 - 2 * self.flip))
         if len(np.unique(y)) == 2:
             self.told.append(f"AUC {figures['auc']:.3f}, {roc_auc_score(y, t):.3f}")
 
+    def _seen(self, positives: float, rows: int) -> float:
+        """How many of some rows were counted as positive, by what is told of the true labels."""
+        return round(positives * (1 - 2 * self.flip) + rows * self.flip, 6)
+
     def _of_none(self, found: dict[str, Any], folds: bool) -> None:
         """That there are no figures is right: rows are too far out, or of one class."""
-        least, most = self._positives(folds) if self.case.pairs is not None else (1, 0)
-        if not found["beyond"] and least > 0 and most < found["rows"]:
+        least, most = self._positives(folds)
+        none, all_ = self._seen(0, found["rows"]), self._seen(found["rows"], found["rows"])
+        if not found["beyond"] and none < least and most < all_:
             self._fail("there are no figures of rows of both classes")
         self.told.append("no figures")
 
     def _positives(self, folds: bool) -> tuple[int, int]:
-        """At least and at most among the matched rows that are held out."""
-        rows, hits = len(self.y), int(self.y.sum())
+        """How many rows may be counted as positive, at least and at most: which of the matched ones
+        are held out, nobody knows."""
+        rows, hits = len(self.y), int(self.clear.counted.sum())
+        if self.case.pairs is None:
+            out = self.clear.held_out if not folds else np.ones(rows, bool)
+            hits = int(self.clear.counted[out].sum())
+            return hits, hits
         counted = rows if folds else self.clear.unknown
         return max(0, hits - rows + counted), min(hits, counted)
 
@@ -421,19 +606,22 @@ class Compared:
         rows, found = len(self.y), figures["positives"]
         counted = rows if folds else self.clear.unknown
         least, most = self._positives(folds)
-        if not least <= found <= most:
-            self._fail(f"{found} positives of {counted} rows, and not {least} to {most}")
+        seen = self._seen(found, counted)
+        if not least <= seen <= most or seen != int(seen):
+            self._fail(f"{seen} positives of {counted} rows, and not {least} to {most}")
         self._near("base rate", figures["base_rate"], found / counted, 1e-9)
         groups = figures["groups"]
         self._same("rows of groups", sum(one["rows"] for one in groups), counted)
-        self._same("positives of groups", sum(one["positives"] for one in groups), found)
+        by_groups = sum(one["positives"] for one in groups)
+        self._near("positives of groups", by_groups, found, 1e-9)
         low = high = self.x @ self.weights
         if folds:
             draw = np.random.default_rng(self.case.seed)
             each = [self._of_folds(draw.permutation(rows)) for _ in range(ORDERS)]
             low, high = np.min(each, axis=0), np.max(each, axis=0)
         for one in figures["thresholds"]:
-            self._threshold(one, low, high, self.y, 0.3 if folds else 0.0, rows - counted)
+            wide, less = (0.3, rows // 50) if folds else (0.0, rows - counted)
+            self._threshold(one, low, high, self.clear.counted, wide, less)
         self._auc(figures, groups)
         self.told.append(f"AUC {figures['auc']:.3f}")
 
@@ -441,19 +629,24 @@ class Compared:
         self, one: dict[str, Any], low: Array, high: Array, y: Array, wide: float, less: int = 0
     ) -> None:
         """``low``, ``high``: between what each row's t is; ``less``: so many of them are not
-        counted."""
+        counted, or have another t by folds of which none was dealt in clear."""
         if one["at_least"] <= 0.0:
             return
         edge = np.log(one["at_least"] / (1 - one["at_least"]))
+        if wide and abs(edge) > FLAT:
+            return
+        more = less if wide else 0
         wide += (1 / 16 if abs(edge) < 8 else 1.0) + wide * abs(edge)
-        for what, rows in (
-            ("true_positives", y == 1),
-            ("false_positives", y == 0),
+        taken = one["true_positives"] + one["false_positives"]
+        hits = self._seen(one["true_positives"], round(taken))
+        for what, found, rows in (
+            ("positives", hits, y == 1),
+            ("others", round(taken) - hits, y == 0),
         ):
             least, most = (rows & (low > edge + wide)).sum(), (rows & (high > edge - wide)).sum()
-            least = max(0, least - less)
-            if not least <= one[what] <= most:
-                self._fail(f"{what} from {edge:.2f} on: {one[what]}, not {least} to {most}")
+            least, most = max(0, least - less), most + more
+            if not least <= found <= most:
+                self._fail(f"{what} from {edge:.2f} on: {found}, not {least} to {most}")
 
     def _auc(self, figures: dict[str, Any], groups: list[dict[str, Any]]) -> None:
         hits = np.array([one["positives"] for one in groups], float)
@@ -476,9 +669,13 @@ class Compared:
 
     def _statistics(self, model: dict[str, Any], party: str) -> None:
         wanted, found = self.job.get("statistics"), model["statistics"]
-        whole = model["features"] == self.clear.names
-        self._same(f"statistics at {party}", found is not None, bool(wanted) and whole)
-        if found is None or not found["weights"]:
+        to = wanted.get("to", plainly.HOLDERS) if isinstance(wanted, dict) else plainly.HOLDERS
+        told = bool(wanted) and model["features"] == self.clear.names and party in to
+        self._same(f"statistics at {party}", found is not None, told)
+        if found is None:
+            return
+        self._no_row_is_alone()
+        if not found["weights"]:
             return
         hessian = plainly.curvature(self.job, self.x, self.y, self.weights)
         if np.linalg.cond(hessian) > 1e6:
@@ -515,6 +712,18 @@ class Compared:
                 by_unit = one["per_unit"]["standard_error"]
                 self._near("error per unit", by_unit, told[i] / scale[i], 1e-4)
         self.told.append("errors")
+
+    def _no_row_is_alone(self) -> None:
+        """See to it that no combination of a holder's columns and the ones is next to nothing in
+        all rows but one, where more is opened for standard errors."""
+        if len(set(self.clear.holders)) < 2:
+            return
+        for holder in plainly.HOLDERS:
+            own = np.append(np.array(self.clear.holders) == holder, True)
+            basis, sizes, _ = np.linalg.svd(self.x[:, own], full_matrices=False)
+            leverage = (basis[:, sizes > 1e-6 * sizes[0]] ** 2).sum(axis=1).max()
+            if leverage > 0.1 + 1e-3:
+                self._fail(f"a row stands out in {holder}'s columns by {leverage:.3g}")
 
     def _sandwich(self, inverse: Array) -> Array:
         weight = plainly.class_weights(self.job, self.y)
