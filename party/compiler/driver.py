@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,11 +115,7 @@ def _ask_builder(
         text=True,
     )
     with builder:
-        try:
-            said = _said(builder, request, meanwhile)
-        except BaseException:
-            builder.kill()
-            raise
+        said = _said(builder, request, meanwhile)
     try:
         answer: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
     except (IndexError, ValueError):
@@ -135,13 +132,18 @@ def _ask_builder(
 
 
 def _said(builder: subprocess.Popen[str], request: str, meanwhile: Callable[[], None]) -> str:
-    once: str | None = request
-    while True:
+    # In a thread, since one that looks away sends nothing of a request that the pipe did not take.
+    with ThreadPoolExecutor(1) as talking:
         try:
-            return builder.communicate(once, _LOOK_EVERY_S)[0]
-        except subprocess.TimeoutExpired:
-            once = None  # it is on its way
-            meanwhile()
+            answer = talking.submit(builder.communicate, request)
+            while True:
+                try:
+                    return answer.result(_LOOK_EVERY_S)[0]
+                except TimeoutError:
+                    meanwhile()
+        except BaseException:
+            builder.kill()
+            raise
 
 
 def _main() -> None:
