@@ -119,7 +119,7 @@ def run(
             trained,
         )
     except Stop:
-        raise JobError("stopped") from None
+        raise JobError("stopped", cause="stopped") from None
     finally:
         shown.close()
     _print_result(result, given)

@@ -37,10 +37,7 @@ def told_in(status: Status) -> Iterator[None]:
     try:
         yield
     except Stop:
-        phase = status.snapshot().phase
-        failure = JobError(f"stopped while {_DOING.get(phase, phase)}", cause="stopped")
-        _fail(status, failure.what, cause=failure.cause)
-        raise failure from None
+        raise _stopped(status) from None
     except KitError as failure:
         final = isinstance(failure, WrongModelError)
         told = {"where": failure.where, "hint": failure.hint, "cause": failure.cause}
@@ -51,8 +48,18 @@ def told_in(status: Status) -> Iterator[None]:
         _fail(status, lack.what, hint=lack.hint, cause=lack.cause)
         raise lack from None
     except Exception as error:
+        if Stop.asked:  # in the middle of an import
+            raise _stopped(status) from None
         _fail(status, f"internal error: {place_of(error)}", cause="internal")
         raise
+
+
+def _stopped(status: Status) -> JobError:
+    """The error of a party that was asked to end, which its status has, too."""
+    phase = status.snapshot().phase
+    failure = JobError(f"stopped while {_DOING.get(phase, phase)}", cause="stopped")
+    _fail(status, failure.what, cause=failure.cause)
+    return failure
 
 
 def _fail(status: Status, what: str, **told: Any) -> None:

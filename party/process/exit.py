@@ -84,15 +84,19 @@ def _ran(command: Callable[[], object]) -> int:
         return _shown(failure)
     except SystemExit as leaving:
         if leaving.code == _INTERRUPTED:
-            return _shown(JobError("stopped"))
+            return _shown(_stopped())
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except (KeyboardInterrupt, Stop):
-        return _shown(JobError("stopped"))
+        return _shown(_stopped())
     except OSError as error:
         return _shown(_disk_full(error, "standard output or a temporary file") or internal(error))
     except Exception as error:
-        return _shown(JobError("stopped") if Stop.asked else internal(error))
+        return _shown(_stopped() if Stop.asked else internal(error))
     return 0
+
+
+def _stopped() -> JobError:
+    return JobError("stopped", cause="stopped")
 
 
 def _written(code: int) -> int:

@@ -13,9 +13,10 @@ import pytest
 
 from deployer.certs.authority import make_authority, make_party
 from party.agreement.job import Job, Training
+from party.life.endings import told_in
 from party.process import files
 from party.process.errors import InputError, JobError
-from party.process.exit import guarded, place_of
+from party.process.exit import Stop, guarded, place_of
 from party.reporting.expiry import Expiry
 from party.reporting.status import Log, Status
 
@@ -97,6 +98,30 @@ def test_what_ends_a_program_is_left_for_the_pod(
     assert guarded(fail) == 1
     words = (tmp_path / "words").read_text()
     assert words == "error: no room\n  where: /state\n  do: make some\n  cause: disk-full\n"
+
+
+def test_who_is_stopped_in_the_middle_of_an_import_is_not_at_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the library that is imported makes of it."""
+    status = status_with(tmp_path, io.StringIO())
+    monkeypatch.setattr(Stop, "asked", True)
+    with pytest.raises(JobError, match="stopped while starting"), told_in(status):
+        raise ImportError("a library cannot be imported")
+    assert status.snapshot().cause == "stopped"
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_stop_is_the_cause_that_is_left_for_the_pod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    def fail() -> None:
+        raise ImportError if asked else Stop
+
+    monkeypatch.setattr(Stop, "asked", asked)
+    monkeypatch.setenv("TFE_KIT_LAST_WORDS", str(tmp_path / "words"))
+    assert guarded(fail) == 1
+    assert (tmp_path / "words").read_text() == "error: stopped\n  cause: stopped\n"
 
 
 def test_a_full_disk_ends_nobody_who_is_not_done(
