@@ -5,11 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from deployer.cluster.client import Object
-from deployer.cluster.pod_status import DONE, Observation, since_s
+from deployer.cluster.pod_status import DONE, FAILED, STARTING, Observation, since_s
 from party.reporting.documents import duration
 
-AT_WORK = ("aligning", "running", "rejoining", "revealing")
-"""The phases of a party whose run has begun and is not over."""
+_RUNS = ("aligning", "running", "rejoining", "revealing")
+_COMES_BACK = (STARTING, "table", "plan", "joining", FAILED)
+"""The phases of a party that was started again, or will be: with a checkpoint its run goes on."""
+
+
+def at_work(seen: Observation) -> bool:
+    """Whether a party's run has begun and is not over."""
+    return seen.phase in _RUNS or goes_on(seen)
+
+
+def goes_on(seen: Observation) -> bool:
+    """Whether a party is on its way back into a run, of which it has a checkpoint."""
+    own = seen.own
+    back = own is not None and own.checkpoint is not None and not own.final
+    return back and seen.phase in _COMES_BACK
 
 
 def has_volume(owner: Object) -> bool:
@@ -23,7 +36,7 @@ def has_volume(owner: Object) -> bool:
 
 def lost_with_pod(owner: Object, seen: Observation) -> str:
     """What is lost if the pod of a party that was seen like this ends now; empty if nothing is."""
-    if seen.phase in AT_WORK and not (has_volume(owner) and checkpoint_age(seen)):
+    if at_work(seen) and not (has_volume(owner) and checkpoint_age(seen)):
         return f"the run at work ({seen.sentence}) starts again at all parties"
     done = [] if seen.own is None else [one for one in seen.own.queue if one.state == "done"]
     if (seen.phase == DONE or done) and not has_volume(owner):

@@ -16,7 +16,14 @@ from deployer.cluster.admission import BY_A_POLICY, rehearse_made
 from deployer.cluster.approvals import approvals_secrets, put
 from deployer.cluster.client import RBAC, Change, NotAllowedError, Object
 from deployer.cluster.installed import is_of
-from deployer.cluster.keeping import AT_WORK, JOB, changed_parts, checkpoint_age, lost_with_pod
+from deployer.cluster.keeping import (
+    JOB,
+    at_work,
+    changed_parts,
+    checkpoint_age,
+    goes_on,
+    lost_with_pod,
+)
 from deployer.cluster.pod_status import Observation, is_paused
 from deployer.cluster.target import (
     ContextOption,
@@ -155,18 +162,19 @@ def foretold(restarted: Sequence[Restart], places: Sequence[Place]) -> tuple[lis
         one = seen[restart.place.party]
         says = f"{one.party} starts again, for other {', '.join(restart.why)}"
         if restart.keeps(one) and not (gone := lost_with_pod(restart.owner, one)):
-            age = checkpoint_age(one) if one.phase in AT_WORK else ""
+            age = checkpoint_age(one) if at_work(one) else ""
             says += f"; its run goes on from a checkpoint of {age} ago" if age else ""
         elif restart.keeps(one):
             lost.append(f"{one.party}: {gone}")
         told.append(says)
     if any(not restart.keeps(seen[restart.place.party]) for restart in restarted):
-        lost += [_at_work(one) for one in seen.values() if one.phase in AT_WORK]
+        lost += [_ended(one) for one in seen.values() if at_work(one)]
     return told, lost
 
 
-def _at_work(seen: Observation) -> str:
-    return f"the run at work ends at {seen.party}: {seen.sentence}"
+def _ended(seen: Observation) -> str:
+    says = f"the run at work ends at {seen.party}: {seen.sentence}"
+    return f"{says}, with a checkpoint of {checkpoint_age(seen)} ago" if goes_on(seen) else says
 
 
 def apply_all(target: Target, force: bool = False) -> Iterator[tuple[str, Counter[Change]]]:

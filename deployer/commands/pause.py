@@ -10,7 +10,7 @@ import typer
 from deployer import console
 from deployer.cluster.client import Object
 from deployer.cluster.installed import locate
-from deployer.cluster.keeping import AT_WORK, checkpoint_age, has_volume, lost_with_pod
+from deployer.cluster.keeping import at_work, checkpoint_age, has_volume, lost_with_pod
 from deployer.cluster.pod_status import DONE, Observation, is_paused
 from deployer.cluster.target import (
     ContextOption,
@@ -85,7 +85,7 @@ def pause(
 def _kept(owner: Object, seen: Observation) -> str:
     if not has_volume(owner):
         return "it has no volume, and starts from nothing"
-    if seen.phase in AT_WORK and (age := checkpoint_age(seen)):
+    if at_work(seen) and (age := checkpoint_age(seen)):
         return f"its volume has a checkpoint of {age} ago, from which the run goes on"
     if seen.phase == DONE:
         return "its volume has the result"

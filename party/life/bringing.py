@@ -75,6 +75,7 @@ def ready(party: Party, options: Options, job: Job, status: Status, place: Place
             store.of_table(digest)
             about = versions()["kit"], options.image
             points = store.points()
+            status.kept(store.newest if points else None)
             behind = [one.lineage for one in points if one.opening]
             if job.matches and not behind and (rows := store.rows()) is not None:
                 behind = [rows.lineage]  # the first opening was how many rows are in common

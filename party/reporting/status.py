@@ -81,7 +81,7 @@ class Status:
         self._lock = threading.Lock()
         self._written = self._logged = 0.0
         self._expires: Callable[[], datetime | None] = lambda: None
-        self._state = StatusDocument.first(job, party, now(), **_last_failure(output, job))
+        self._state = StatusDocument.first(job, party, now(), **_of_former(output, job))
         self._write()
 
     def snapshot(self) -> StatusDocument:
@@ -196,17 +196,20 @@ def _pace(done: int, of: int, rate: float | None) -> dict[str, float | None]:
     }
 
 
-def _last_failure(output: Path, job: Job) -> dict[str, Any]:
-    """Why and when the party failed before, by the status that this one takes the place of."""
+def _of_former(output: Path, job: Job) -> dict[str, Any]:
+    """Why and when the party failed before, and when its checkpoint was written, by the status that
+    this one takes the place of."""
     try:
         former = StatusDocument.read(output)
     except KitError:
         return {}
     if former is None or former.job != job.digest:
         return {}
+    checkpoint = None if former.phase == "done" else former.checkpoint
+    cause, failed = former.last_cause, former.last_failed
     if former.phase == "failed":
-        return {"last_cause": former.cause, "last_failed": former.updated}
-    return {"last_cause": former.last_cause, "last_failed": former.last_failed}
+        cause, failed = former.cause, former.updated
+    return {"last_cause": cause, "last_failed": failed, "checkpoint": checkpoint}
 
 
 def now() -> str:

@@ -74,6 +74,16 @@ def test_a_failure_is_remembered_by_who_is_started_again(tmp_path: Path) -> None
     assert Status(tmp_path, other, "bob", Log("bob", io.StringIO())).snapshot().last_cause is None
 
 
+def test_a_checkpoint_is_remembered_until_its_job_is_done(tmp_path: Path) -> None:
+    first = status_with(tmp_path, io.StringIO())
+    first.kept("2026-01-01T00:00:00.000+00:00")
+    first.enter("running", "trains")
+    again = status_with(tmp_path, io.StringIO())
+    assert again.snapshot().checkpoint == first.snapshot().checkpoint
+    again.enter("done", "done")
+    assert status_with(tmp_path, io.StringIO()).snapshot().checkpoint is None
+
+
 def test_the_certificate_that_lies_there_now_is_the_one_that_is_told(tmp_path: Path) -> None:
     status, keys = status_with(tmp_path, io.StringIO()), tmp_path / "keys"
     keys.mkdir()

@@ -73,8 +73,10 @@ def test_who_is_asked_to_end_goes_on_from_what_was_in_memory_alone(processes: Pr
         bob.reaches("running", step=100)
         bob.signal(signal.SIGTERM)
         assert bob.ends()[0] == 1
-        goes_on.set()
         bob = processes.start("bob", **options)
+        bob.reaches("joining")
+        assert bob.status()["checkpoint"] is not None
+        goes_on.set()
         for one in (bob, *others):
             assert one.ends() == (0, ""), one.party
     assert bob.status()["checkpoint"] is not None

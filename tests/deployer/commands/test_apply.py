@@ -259,6 +259,31 @@ def test_a_run_at_work_is_ended_if_it_is_said(
     assert "2 changed, 4 unchanged" in ran.out
 
 
+@pytest.mark.parametrize("phase", ["starting", "table", "plan", "joining", "failed"])
+def test_checkpoints_of_who_was_started_again_are_not_thrown_away_unasked(
+    at_work: Release, deployer: Deployer, values: Path, phase: str
+) -> None:
+    at_work.all_say("starting")
+    at_work.says("bob", phase, message="is on its way", checkpoint=moment(ago_s=20))
+    before = dict(at_work.cluster.objects)
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 2 and "--yes" in ran.err
+    assert "ends at bob: is on its way, with a checkpoint of 20 s ago" in ran.err
+    assert "ends at alice" not in ran.err
+    assert at_work.cluster.objects == before
+
+
+@pytest.mark.parametrize(
+    "said", [{"phase": "joining"}, {"phase": "failed", "final": True, "checkpoint": moment(20)}]
+)
+def test_who_waits_without_a_checkpoint_or_failed_for_good_loses_nothing(
+    at_work: Release, deployer: Deployer, values: Path, said: dict[str, Any]
+) -> None:
+    at_work.all_say(**said)
+    ran = deployer("apply", "-f", values, "--no-wait")
+    assert ran.code == 0 and "loses" not in ran.err
+
+
 def test_nobody_is_asked_about_a_change_that_ends_nothing(
     at_work: Release, deployer: Deployer, values: Path
 ) -> None:
