@@ -581,7 +581,7 @@ class Values(_Strict):
         description="How long a party waits for the others before it starts over.",
     )
     rejoin_limit_seconds: int = Field(
-        default=600,
+        default=900,
         ge=0,
         le=31_536_000,
         description="How long a party that lost another keeps its run and looks for it, before it "
