@@ -46,7 +46,7 @@ def test_nothing_watches_unless_it_is_asked_for() -> None:
 
 def test_alerts_and_dashboard_ask_for_metrics_that_there_are() -> None:
     named = set(re.findall(r"party_[a-z_]+", json.dumps(watching(**ALL))))
-    assert {"party_phase", "party_step"} <= named <= told()
+    assert {"party_phase", "party_step", "party_disk_full"} <= named <= told()
 
 
 def test_alerts_are_of_the_partys_own_pod() -> None:
