@@ -210,26 +210,31 @@ def of_claim(events: Sequence[Object]) -> tuple[str, str, str]:
 
 
 def left_behind(found: Sequence[Observation]) -> list[Observation]:
-    """The same observations; of a party that waits for others which are done, that it waits in
-    vain: they have ended, and it has lost what it would have ended with."""
+    """The same observations; of a party that waits for others which are done, or have failed for
+    good, that it waits in vain: they have ended, and it has lost what it would have ended with."""
     done = {one.party for one in found if one.phase == DONE}
+    failed = {
+        one.party for one in found if one.phase == FAILED and one.own is not None and one.own.final
+    }
     return [
-        replace(
-            one,
-            phase=BROKEN,
-            says=f"waits for {' and '.join(one.own.waiting_for)} in vain: the job is done there, "
-            "and this party has not its result, as after a lost volume",
-            do="no result is opened twice; to train again: deployer delete --volumes, then "
-            "deployer apply",
-        )
+        _in_vain(one, one.own.waiting_for, failed)
         if one.phase == "joining"  # who looks for others again ends by itself
         and one.own is not None
         and one.own.waiting_for
-        and done.issuperset(one.own.waiting_for)
+        and (done | failed).issuperset(one.own.waiting_for)
         and one.lasts_s > _ENDS_WITHIN_S
         else one
         for one in found
     ]
+
+
+def _in_vain(one: Observation, others: Sequence[str], failed: set[str]) -> Observation:
+    over = "is done there"
+    do = "no result is opened twice; to train again: deployer delete --volumes, then deployer apply"
+    if where := " and ".join(other for other in others if other in failed):
+        over, do = f"failed for good at {where}", f"change the job as {where} says: deployer apply"
+    says = f"waits for {' and '.join(others)} in vain: the job {over}, and this party has not its "
+    return replace(one, phase=BROKEN, says=f"{says}result, as after a lost volume", do=do)
 
 
 _ENDS_WITHIN_S = 60.0

@@ -243,6 +243,19 @@ def test_who_waits_for_parties_that_are_done_is_told_so(
     assert deployer("status").code == 0, "she may have her result, and ends by herself"
 
 
+def test_who_waits_for_parties_that_failed_for_good_is_told_so(
+    release: Release, deployer: Deployer
+) -> None:
+    release.says("alice", "joining", waiting_for=("bob", "server"), since=moment(ago_s=90))
+    release.says("server", "done")
+    for final in (False, True):
+        release.says("bob", "failed", message="the model is wrong", final=final)
+        told, do, *_ = deployer("status").out.splitlines()
+        assert told.startswith("alice   broken") == final
+        assert ("in vain: the job failed for good at bob" in told) == final
+        assert ("change the job as bob says" in do) == final
+
+
 def test_a_restart_says_after_what(release: Release, deployer: Deployer) -> None:
     release.says("alice", "joining", last_cause="disk-full", last_failed=moment(ago_s=3))
     last = "error: cannot write the file: No space left on device\n  cause: disk-full"
