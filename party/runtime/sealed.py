@@ -40,6 +40,19 @@ def train(assignment: Assignment) -> Outcome:
     Tables that are aligned come first: how many rows the plan is for, the parties find out.
     """
     party = _Party(assignment)
+    try:
+        return _trained(party)
+    except Stop:
+        party.write_down()
+        raise
+    except JobError as error:
+        if error.cause == "stopped":
+            party.write_down()
+        raise
+
+
+def _trained(party: _Party) -> Outcome:
+    assignment = party.assignment
     if assignment.job.matches:
         assignment.permit.check(None)
         party.take_up_end()
@@ -57,12 +70,7 @@ def train(assignment: Assignment) -> Outcome:
             if party.has_all:  # and so has whoever is at the next job
                 return party.outcome()
             raise
-        except Stop:
-            party.write_down()
-            raise
         except JobError as error:
-            if error.cause == "stopped":
-                party.write_down()
             if error.cause == "peer-unreachable" and party.has_all:
                 return party.outcome()
             if error.cause == "peer-unreachable" and party.lost is not None:
@@ -225,7 +233,8 @@ class _Party:
             status.rejoined()
         elif common.without:
             who = " and ".join(common.without)
-            words = f"{words}; {who} has nothing of the run before, so that all begin again"
+            has = "has" if len(common.without) == 1 else "have"
+            words = f"{words}; {who} {has} nothing of the run before, so that all begin again"
         status.enter("running", words, run=run)
 
     # Losing peers.

@@ -85,6 +85,40 @@ def test_who_is_asked_to_end_goes_on_from_what_was_in_memory_alone(processes: Pr
     processes.is_right()
 
 
+_STOPPED_WHEN_IT_LOSES = """
+import signal, sys
+from party import cli
+from party.reporting.status import Status
+enter = Status.enter
+
+def enters(status, phase, *words, **fields):
+    if phase == "rejoining":
+        signal.raise_signal(signal.SIGTERM)
+    enter(status, phase, *words, **fields)
+
+Status.enter = enters
+sys.argv = sys.argv[3:]
+cli.main()
+"""
+
+
+def test_so_does_who_is_asked_to_end_in_the_moment_of_a_loss(processes: Processes) -> None:
+    """As where all three are: the first one's end is the others' loss."""
+    processes.write_job("job.yaml", training=JOB["training"] | {"epochs": 40})
+    options = {"rejoin_limit": "100", "checkpoint_every": "3600"}
+    with standing_still(processes, 100_000):
+        processes.start("alice", **options)
+        server = processes.start("server", **options)
+        processes.before = (sys.executable, "-c", _STOPPED_WHEN_IT_LOSES)
+        bob = processes.start("bob", config=RELAYED, **options)
+        processes.before = ()
+        bob.reaches("running", step=100)
+        server.signal(signal.SIGKILL)
+        assert bob.ends()[0] == 1
+        assert bob.status()["cause"] == "stopped"
+    assert list((bob.output / "checkpoints").glob("point-*.sealed"))
+
+
 def test_a_party_goes_on_when_nobody_reads_its_log(processes: Processes) -> None:
     alice = subprocess.Popen(
         ["sh", "-c", '"$@" | head -c 1', "sh", *words_of(processes, "alice")],
