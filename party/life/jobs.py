@@ -110,6 +110,8 @@ def _do_all(
                 remove(options.of(job, queue.directory(job)).own_checkpoints)
         if failed and options.stay:
             log.say(ENDED["failed"], job=queue.left[0].name)
+        if options.stay and (failed or not queue.left):
+            tell(queue.snapshot())
         undone = [queue.directory(job) for job in queue.left]
         later = tuple(
             Later(one, _left_by_training(queue, one, party), queue.trained(one) in undone)

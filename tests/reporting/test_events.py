@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from kubernetes import client
 
-from party.agreement.job import Job, Training
+from party.agreement.job import Job, Training, load_job
 from party.life.endings import told_in
 from party.models.health import WrongModelError
 from party.process.errors import InputError, JobError, KitError
@@ -23,7 +23,7 @@ from party.process.exit import Stop
 from party.reporting import events
 from party.reporting.documents import StatusDocument
 from party.reporting.events import Events
-from party.reporting.status import Log, Status
+from party.reporting.status import Log, Status, now
 from party.table import read_table
 from tests.harness.api_server import (
     HERE,
@@ -33,6 +33,7 @@ from tests.harness.api_server import (
     make_certificates,
     pod_files,
 )
+from tests.harness.processes import JOB as TINY
 from tests.harness.processes import Processes
 
 JOB = Job(
@@ -281,5 +282,30 @@ def test_a_partys_process_tells_what_it_lacks_and_that_it_is_stopped(
         (last,) = api.takes()
         assert (last["type"], last["reason"]) == ("Normal", "Stopped")
         assert not any("no event" in one["event"] for one in bob.events())
+    finally:
+        processes.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "folder"), [((), "."), (("--queue",), TINY["name"])])
+def test_who_was_done_before_tells_that_it_is(
+    tmp_path: Path,
+    api: ApiServer,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    folder: str,
+) -> None:
+    files = pod_files(tmp_path / "events", tmp_path / "certificates/ca.crt")
+    monkeypatch.setenv(events.EVENTS, str(files))
+    processes = Processes(tmp_path, tmp_path / "cache")
+    try:
+        job = load_job(tmp_path / "job.yaml")
+        done = StatusDocument.first(job, "bob", now(), phase="done", message="done")
+        output = tmp_path / "out/bob" / folder
+        output.mkdir(parents=True)
+        done.write(output, 0o644)
+        processes.start("bob", "--stay", *words)
+        (told,) = api.takes()
+        assert (told["type"], told["reason"]) == ("Normal", "Done")
     finally:
         processes.close()
