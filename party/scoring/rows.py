@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from party.agreement.columns import ColumnSchema
 from party.process.errors import InputError, printable
+from party.table.cells import separator
 from party.table.expected import Expected
 from party.table.numbers import decode, numbers
 from party.table.raw import RawBlock, raw_blocks
@@ -111,4 +112,7 @@ def _check_names(block: RawBlock, names: Sequence[str], path: Path) -> None:
         named = ", ".join(repr(printable(name)) for name in missing[:_MOST_NAMES])
         more = f" and {len(missing) - _MOST_NAMES} more" * (len(missing) > _MOST_NAMES)
         hint = "the first row is a header with the names that the model has"
+        if len(block.names) == 1 and (found := separator(block.names[0].encode())) is not None:
+            more += f"; its cells are separated by {found[0]}, not by commas"
+            hint = "separate cells by commas, or say how it is in a settings file: docs/tables.md"
         raise InputError(f"the table has no column {named}{more}", str(path), hint)

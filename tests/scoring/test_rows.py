@@ -62,6 +62,7 @@ def test_many_rows_come_in_batches_and_in_order(tmp_path: Path) -> None:
         (f"a,b\n1,2\n3,{SECRET}\n5,\n", "column 'b': rows 2, 3: the cell is no finite number"),
         ("a,b\nnan,2\n1,inf\n1,0x10\n1,1_000\n", "column 'b': rows 2, 3, 4"),
         ("a,c\n1,2\n", "has no column 'b'"),
+        ("a;b\n1;2\n", "its cells are separated by semicolons"),
         ("a,b,b\n1,2,3\n", "the first row is not one of names"),
         (f"a,b\n1,2\n{SECRET}\n", "the row has 1 cells, and the first row 2 names"),
         (b"a,b\n1,\xff\n", "not UTF-8"),
