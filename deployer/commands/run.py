@@ -13,8 +13,7 @@ from deployer.commands import new_app
 from deployer.example import EXAMPLE
 from party.agreement.job import PARTIES, Job, load_job
 from party.process import files, streams
-from party.process.errors import JobError
-from party.process.exit import Stop, stop_on_signals
+from party.process.exit import stop_on_signals
 from party.protocols.registry import ProtocolName
 from party.reporting.documents import SCORES, ModelDocument, SharesDocument, StatusDocument
 from party.reporting.result import lines_below, weights_table
@@ -118,8 +117,6 @@ def run(
             keys,
             trained,
         )
-    except Stop:
-        raise JobError("stopped", cause="stopped") from None
     finally:
         shown.close()
     _print_result(result, given)
